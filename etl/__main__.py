@@ -1,0 +1,42 @@
+"""The command line's entry: turns every error that a user can cause into one clear message and an exit code."""
+
+import os
+import sys
+
+import click
+
+from etl.cli import cli
+from etl.errors import EtlError
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except EtlError as error:
+        _complain(error)
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; Python's own flush at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _complain(error: EtlError) -> None:
+    problems = str(error).splitlines()
+    if len(problems) == 1:
+        click.echo(f"Error: {problems[0]}", err=True)
+        return
+    click.echo(f"Error: {len(problems)} problems", err=True)
+    for problem in problems:
+        click.echo(f"  - {problem}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""``etl db``: the schema, the analysts' role, the embedded server."""
+
+import sys
+
+import click
+
+from etl import schema
+from etl.cli.composition import database_url, settings, warehouse
+from etl.database import parse_url
+
+
+@click.group()
+def db() -> None:
+    """Migrate and inspect the warehouse's schema."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Create or migrate the tables; safe to repeat, and to run twice at once."""
+    with warehouse(settings(), migrated=False) as engine, engine.connect() as connection:
+        before = schema.revision(connection)
+        schema.upgrade(connection)
+        after = schema.revision(connection)
+    click.echo(f"at {after}, nothing to do" if before == after else f"upgraded from {before or 'empty'} to {after}")
+
+
+@db.command()
+def check() -> None:
+    """Compare the database with what this version expects; exit 1 if they differ."""
+    with warehouse(settings()) as engine, engine.connect() as connection:
+        differences = schema.differences(connection)
+    for difference in differences:
+        click.echo(difference, err=True)
+    click.echo("models and schema differ" if differences else "models and schema agree")
+    sys.exit(1 if differences else 0)
+
+
+@db.command("grant-reader")
+@click.argument("role")
+def grant_reader(role: str) -> None:
+    """Make ROLE an analyst: it reads the schema highlevel, with timeouts, and nothing else.
+
+    The role is created when it does not exist; give it a password with psql: \\password ROLE
+    """  # noqa: D301 - psql's command, and click shows the text as it is
+    with warehouse(settings()) as engine, engine.begin() as connection:
+        created = schema.grant_reader(connection, role)
+    click.echo(f"{role} {'was created and ' if created else ''}may read the schema highlevel")
+
+
+@db.command()
+def url() -> None:
+    """Print the warehouse's URL, password included: psql "$(etl db url)"."""
+    found = parse_url(database_url(settings()))
+    click.echo(found.set(drivername="postgresql").render_as_string(hide_password=False))
+
+
+@db.command()
+def stop() -> None:
+    """Stop the embedded Postgres; the next command that needs it starts it again."""
+    from etl import embedded
+
+    stopped = embedded.stop(settings().embedded_directory)
+    click.echo("stopped" if stopped else "it was not running")

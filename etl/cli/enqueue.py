@@ -1,0 +1,53 @@
+"""``etl enqueue``: refuses bad ids before anything is queued."""
+
+import sys
+
+import click
+
+from etl import message_queue
+from etl.cli.composition import settings, warehouse
+from etl.errors import ConfigurationError
+from etl.ids import is_fetchable, problem_of
+from etl.models import KINDS
+
+SHOWN = 20
+"""Refused ids that are listed one by one."""
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID…")
+@click.option(
+    "--kind", type=click.Choice(KINDS), default="message", show_default=True, help="What they name."
+)
+@click.option(
+    "--location", "location_id", default="", help="Location they belong to; default: that of HIGHLEVEL_TOKEN."
+)
+@click.option("--priority", default=0, show_default=True, type=click.IntRange(-1000, 1000), help="Higher is sooner.")
+def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) -> None:
+    """Queue messages to be fetched; "-" reads ids from standard input, one a line.
+
+    \b
+    Example: etl enqueue ve9EPM428h8vShlRW1KT
+    Example: psql -Atc 'SELECT …' | etl enqueue -
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    found = settings()
+    wanted = _read_ids() if ids == ("-",) else list(ids)
+    problems = [problem for problem in map(problem_of, wanted) if problem is not None]
+    if location_id and not is_fetchable(location_id):
+        problems.append(f"--location {problem_of(location_id)}")
+    if problems:
+        more = [f"… and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise ConfigurationError(*problems[:SHOWN], *more, "Nothing was queued.")
+    with warehouse(found) as engine, engine.begin() as connection:
+        added = message_queue.enqueue(connection, wanted, kind=kind, location_id=location_id, priority=priority)
+    known = len(set(wanted)) - added
+    click.echo(f"{added} queued" + (f", {known} already queued" if known else ""))
+
+
+def _read_ids() -> list[str]:
+    """Ids from standard input; blank lines are no ids."""
+    try:
+        lines = sys.stdin.buffer.read().decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigurationError("Standard input is not UTF-8 text. Nothing was queued.") from error
+    return [line.strip() for line in lines if line.strip()]

@@ -1,0 +1,196 @@
+"""``etl run``: starts a run, shows its progress, and turns its report into an exit code."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import click
+from sqlalchemy import Engine
+
+from etl import jobs, message_queue
+from etl.cli.composition import build_loop, settings, warehouse
+from etl.errors import ConfigurationError
+from etl.jobs import Job
+from etl.runs import Tally
+from etl.settings import Settings
+from etl.worker.loop import Loop, Plan, Report
+
+WORK_LEFT = {
+    "paused": "Items of these locations wait, because their token is refused or missing",
+    "budget": "The daily budget of these locations is spent; their items wait",
+    "rate_limited": "The API asked these locations to wait longer than a run does",
+    "api_unreachable": "The API does not answer properly; every item was kept",
+    "misconfigured": "The API refuses every request; every item was kept",
+}
+"""Outcomes that leave work, in words."""
+
+
+@click.command()
+@click.argument("job", required=False)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Stop after N items.")
+@click.option("--max-seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds.")
+@click.option("--follow", is_flag=True, help="Stay, and load new items as they are queued.")
+@click.option("--dry-run", is_flag=True, help="Show what is due; fetch and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def run(
+    job: str | None, limit: int | None, max_seconds: float | None, *, follow: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Fetch what is due, load it, and exit.
+
+    JOB is an entry of jobs.yaml; without it, every job runs once. Ctrl-C finishes what is in hand and gives the rest
+    back.
+
+    \b
+    Example, from cron:    * * * * *  cd /srv/etl && etl run messages --max-seconds 55
+    Example, as a service: etl run messages --follow
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    found = settings()
+    chosen = _choose(jobs.read(found.etl_jobs), job, follow=follow)
+    with warehouse(found) as engine:
+        if dry_run:
+            _show_due(engine, chosen, as_json=as_json)
+            return
+        codes = []
+        for each in chosen:
+            plan = Plan(
+                job=each.name,
+                concurrency=each.concurrency,
+                batch_size=each.batch_size,
+                follow=follow,
+                limit=limit,
+                max_seconds=max_seconds,
+            )
+            report = run_once(found, engine, each, plan)
+            _summarize(each, report, as_json=as_json)
+            codes.append(exit_code(report))
+    sys.exit(max(codes))
+
+
+def run_once(found: Settings, engine: Engine, job: Job, plan: Plan) -> Report:
+    """One run with live progress, which the first signal ends in good order."""
+    with _progress(engine, job, plan) as progress:
+        loop = build_loop(found, engine, job, plan, progress=progress)
+        with _signals(loop):
+            return loop.run()
+
+
+def exit_code(report: Report) -> int:
+    """0 done, 1 items died, 2 the API's address or version is wrong, 3 work is left."""
+    if report.outcome == "misconfigured":
+        return ConfigurationError.exit_code
+    if report.outcome in WORK_LEFT:
+        return 3
+    return 1 if report.tally.dead else 0
+
+
+def _choose(known: dict[str, Job], name: str | None, *, follow: bool) -> list[Job]:
+    if name is not None:
+        if name not in known:
+            raise ConfigurationError(f"No job {name!r} in jobs.yaml; there are: {', '.join(known)}")
+        return [known[name]]
+    if follow and len(known) > 1:
+        raise ConfigurationError(f"--follow needs to know which job: {', '.join(known)}")
+    return list(known.values())
+
+
+@contextmanager
+def _signals(loop: Loop) -> Iterator[None]:
+    """The first SIGINT or SIGTERM stops the loop in good order; a second one ends the process at once."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        click.echo("Finishing what is in hand …", err=True)
+        loop.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[Callable[[Tally], None]]:
+    """A live line on a terminal; nothing elsewhere, where the summary says all."""
+    if not sys.stderr.isatty():
+        yield lambda _tally: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with engine.connect() as connection:
+        due = sum(each.due for each in message_queue.depth(connection) if each.kind == job.kind)
+    total = None if plan.follow else min(due, plan.limit or due)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rest]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(job.name, total=total, rest="")
+
+        def show(tally: Tally) -> None:
+            parts = (("dead", tally.dead), ("to retry", tally.retried), ("put off", tally.snoozed))
+            rest = ", ".join(f"{count} {name}" for name, count in parts if count)
+            bar.update(task, completed=tally.loaded + tally.dead, rest=rest)
+
+        yield show
+
+
+def _summarize(job: Job, report: Report, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(_as_dict(job, report)))
+        return
+    tally = report.tally
+    click.echo(
+        f"{job.name}: {tally.loaded} loaded ({tally.unchanged} unchanged, {tally.deleted} deleted upstream), "
+        f"{tally.retried} to retry, {tally.snoozed} put off, {tally.dead} dead in {report.seconds:.1f} s "
+        f"({report.outcome})"
+    )
+    if tally.drift:
+        seen = ", ".join(f"{entry} ×{count}" for entry, count in tally.drift.most_common(10))
+        click.echo(f"Schema drift, kept but unknown to this version: {seen}")
+    if tally.dead:
+        click.echo("Dead letters: etl dead list")
+    if report.outcome in WORK_LEFT:
+        names = sorted({name or "(default location)" for names in report.held.values() for name in names})
+        click.echo(f"{WORK_LEFT[report.outcome]}: {report.detail or ', '.join(names[:10]) or '-'}", err=True)
+
+
+def _as_dict(job: Job, report: Report) -> dict[str, Any]:
+    tally = report.tally
+    return {
+        "job": job.name,
+        "outcome": report.outcome,
+        "seconds": round(report.seconds, 3),
+        "loaded": tally.loaded,
+        "unchanged": tally.unchanged,
+        "deleted": tally.deleted,
+        "retried": tally.retried,
+        "snoozed": tally.snoozed,
+        "dead": tally.dead,
+        "drift": dict(tally.drift),
+        "held": {cause: sorted(names) for cause, names in report.held.items()},
+        "detail": report.detail,
+    }
+
+
+def _show_due(engine: Engine, chosen: list[Job], *, as_json: bool) -> None:
+    with engine.connect() as connection:
+        depths = message_queue.depth(connection)
+    for job in chosen:
+        mine = [each for each in depths if each.kind == job.kind]
+        due = {each.location_id: each.due for each in mine if each.due}
+        if as_json:
+            click.echo(json.dumps({"job": job.name, "due": due}))
+            continue
+        click.echo(f"{job.name}: {sum(due.values())} due, nothing fetched")
+        for location_id, count in due.items():
+            click.echo(f"  {location_id or '(default location)'}: {count}")

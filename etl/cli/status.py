@@ -1,0 +1,99 @@
+"""``etl status``: the queue, dead letters, locations with their budgets, and the last runs."""
+
+import dataclasses
+import json
+from datetime import UTC, datetime
+
+import click
+
+from etl import dead_letters, locations, message_queue, runs
+from etl.cli.composition import settings, warehouse
+from etl.cli.tables import print_table, when
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(*, as_json: bool) -> None:
+    """Show queue depth and age, dead letters, locations and their budgets, and the last runs."""
+    with warehouse(settings()) as engine, engine.connect() as connection:
+        queue = message_queue.depth(connection)
+        causes = dead_letters.causes(connection)
+        places = locations.overview(connection)
+        last = runs.latest(connection, 5)
+    if as_json:
+        report = {
+            "queue": [dataclasses.asdict(each) for each in queue],
+            "dead_letters": causes,
+            "locations": [dataclasses.asdict(each) for each in places],
+            "runs": [dataclasses.asdict(each) for each in last],
+        }
+        click.echo(json.dumps(report, default=str))
+        return
+    _print_queue(queue)
+    click.echo("dead letters: " + (", ".join(f"{count} {cause}" for cause, count in causes.items()) or "none"))
+    if places:
+        _print_locations(places)
+    if last:
+        _print_runs(last)
+
+
+def _print_queue(queue: list[message_queue.Depth]) -> None:
+    if not queue:
+        click.echo("queue: empty")
+        return
+    print_table(
+        ("kind", "location", "items", "due", "in hand", "oldest waits"),
+        [
+            (each.kind, each.location_id or "(default)", each.items, each.due, each.in_hand, _age(each.oldest))
+            for each in queue
+        ],
+        title="queue",
+    )
+
+
+def _print_locations(places: list[locations.Overview]) -> None:
+    print_table(
+        ("location", "state", "limit", "used", "left today", "heard"),
+        [
+            (
+                place.location_id or "(default)",
+                f"paused: {place.pause_cause} ({place.pause_detail})" if place.paused_at else place.blocked or "served",
+                f"{place.max_requests} in {place.interval_ms / 1000:g} s" if place.max_requests and place.interval_ms else "",
+                place.used,
+                place.daily_remaining,
+                when(place.heard_at),
+            )
+            for place in places
+        ],
+        title="locations",
+    )
+
+
+def _print_runs(last: list[runs.Run]) -> None:
+    print_table(
+        ("run", "job", "started", "outcome", "loaded", "to retry", "put off", "dead", "drift"),
+        [
+            (
+                run.run_id,
+                run.job,
+                when(run.started_at),
+                run.outcome or f"running or killed, last seen {when(run.seen_at)}",
+                run.loaded,
+                run.retried,
+                run.snoozed,
+                run.dead,
+                len(run.drift or {}) or "",
+            )
+            for run in last
+        ],
+        title="last runs",
+    )
+
+
+def _age(since: datetime | None) -> str:
+    if since is None:
+        return ""
+    seconds = (datetime.now(UTC) - since).total_seconds()
+    if seconds < 0:
+        return f"due in {-seconds:.0f} s"
+    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 3600:.1f} h"

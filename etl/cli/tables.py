@@ -1,0 +1,32 @@
+"""How rows look on a terminal: a table fitted to it, or tab-separated lines where there is none."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import click
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    """Print rows under a header."""
+    cells = [["" if value is None else str(value) for value in row] for row in rows]
+    if not sys.stdout.isatty():
+        if title:
+            click.echo(f"# {title}")
+        click.echo("\t".join(header))
+        for row in cells:
+            click.echo("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*header, title=title, title_justify="left", header_style="bold")
+    for row in cells:
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    Console().print(table)
+
+
+def when(moment: datetime | None) -> str:
+    """A moment in local time, to the second."""
+    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,143 @@
+"""Connections to Postgres, and what its errors mean. The only place that opens an engine."""
+
+import enum
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from etl.errors import ConfigurationError, DatabaseUnavailableError
+
+CONNECT_TIMEOUT = 5
+"""Seconds to wait for one connection."""
+
+
+class Fate(enum.Enum):
+    """What a database error asks of the caller."""
+
+    AGAIN = "again"
+    """The same transaction may work in a moment: connection lost, restart, deadlock, lock timeout, disk full."""
+    DATA = "data"
+    """The data is at fault: some row can never be written as it is."""
+    SETUP = "setup"
+    """Permissions or tables are not as they should be: somebody must act."""
+
+
+def parse_url(url: str) -> URL:
+    """Read a ``postgresql://`` URL and pin the driver.
+
+    Raises:
+        ConfigurationError: it is not one. The text never repeats the URL, which holds a password.
+    """
+    try:
+        parsed = make_url(url.strip())
+    except (ArgumentError, ValueError) as error:
+        raise ConfigurationError("DATABASE_URL is not a URL. Example: postgresql://user:password@host/name") from error
+    if parsed.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise ConfigurationError(
+            f"DATABASE_URL starts with {parsed.drivername}://, but only PostgreSQL is supported: postgresql://…"
+        )
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def open_engine(url: str, *, pool_size: int = 4) -> Engine:
+    """An engine that opens no connection yet.
+
+    Raises:
+        ConfigurationError: the URL cannot be read.
+    """
+    return create_engine(
+        parse_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT,
+            "application_name": "highlevel-etl",
+            # A peer that vanished without a word is noticed within a minute rather than in two hours.
+            "keepalives_idle": 20,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+        },
+    )
+
+
+@contextmanager
+def reading_errors() -> Iterator[None]:
+    """Turn what a user can cause (server away, wrong password, no such database) into one clear error.
+
+    Raises:
+        DatabaseUnavailableError: it cannot be reached now.
+        ConfigurationError: it refuses these credentials or has no such database.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        fate = fate_of(error)
+        reason = first_line(error)
+        if fate is Fate.AGAIN and not _refuses_login(reason):
+            raise DatabaseUnavailableError(f"Postgres cannot be reached: {reason}") from error
+        raise ConfigurationError(f"Postgres refuses: {reason}. Check DATABASE_URL and the role's rights.") from error
+
+
+def fate_of(error: DBAPIError) -> Fate:
+    """What to do about a database error, by its SQLSTATE class.
+
+    Classes from https://www.postgresql.org/docs/current/errcodes-appendix.html. psycopg raises OperationalError for
+    both a lost connection and a row that exceeds a limit, so its classes do not tell.
+    """
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate is None:
+        # No code: libpq lost the server, or psycopg could not adapt a value.
+        return Fate.DATA if type(error).__name__ in ("DataError", "ProgrammingError") else Fate.AGAIN
+    if sqlstate[:2] in ("08", "40", "53", "55", "57", "25", "58"):
+        return Fate.AGAIN
+    if sqlstate[:2] in ("28", "3D", "42", "3F", "0A"):
+        return Fate.SETUP
+    return Fate.DATA
+
+
+def require_utf8(connection: Connection) -> None:
+    """Check the database's encoding: on SQL_ASCII psycopg returns bytes, and customers' words would be garbled.
+
+    Raises:
+        ConfigurationError: it is not UTF8.
+    """
+    encoding = connection.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
+    if isinstance(encoding, bytes):
+        encoding = encoding.decode("ascii")
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"The database is encoded in {encoding}; it must be UTF8. "
+            "Make one with: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
+def wait_until_reachable(engine: Engine, *, seconds: float) -> None:
+    """Return as soon as a connection works.
+
+    Raises:
+        DatabaseUnavailableError: it did not within ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with reading_errors(), engine.connect():
+                return
+        except DatabaseUnavailableError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.5)
+
+
+def first_line(error: DBAPIError) -> str:
+    """The server's own words: they name host, role and database, never the password."""
+    lines = str(error.orig).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error.orig).__name__
+
+
+def _refuses_login(reason: str) -> bool:
+    """Libpq reports a refused login without SQLSTATE, so only its text tells it from a server that is away."""
+    return any(words in reason for words in ("authentication failed", "does not exist", "no pg_hba.conf entry"))

@@ -1,0 +1,245 @@
+"""The HighLevel API: one method an endpoint, and one place that turns an HTTP outcome into a payload or an error.
+
+Sends each request once. It never retries, sleeps or follows a redirect: the queue decides what happens next.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from etl.errors import (
+    ApiMisconfiguredError,
+    ItemError,
+    LocationError,
+    NotFoundError,
+    RateLimitedError,
+    RefusedError,
+    TokenError,
+    UnreachableError,
+)
+from etl.extract.throttle import RateHeaders
+
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 30.0
+"""Seconds without a byte."""
+TOTAL_TIMEOUT = 60.0
+"""Seconds for one answer, however steadily its bytes drip."""
+
+MAX_BODY = 8 * 1024 * 1024
+"""Bytes of one unpacked answer. A message is a few KiB; an email with inline images may be some MiB."""
+KEPT_BODY = 1024 * 1024
+"""Bytes of an answer that a dead letter keeps."""
+MAX_DEPTH = 100
+"""Nesting of an answer's JSON; the deepest one seen has 5 levels."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Answer:
+    """A payload as received. Without a repr of its content: it holds customers' words."""
+
+    payload: dict[str, Any]
+    body: bytes
+
+
+class Client:
+    """Fetches from one HighLevel host; safe to share between threads.
+
+    ``heard`` is called with the limits each answer states, whatever its status, as soon as its head is there.
+    """
+
+    def __init__(self, *, base_url: str, api_version: str, pool_size: int, user_agent: str) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._session = requests.Session()
+        # The default pool of 10 connections throttles more threads than that.
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool_size, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        # Proxies and certificate bundles are read from the environment once, not for each request; and ~/.netrc
+        # never replaces the Authorization header.
+        settings = self._session.merge_environment_settings(self._base_url, {}, None, None, None)
+        self._session.proxies, self._session.verify = settings["proxies"], settings["verify"]
+        self._session.trust_env = False
+        self._session.headers = requests.structures.CaseInsensitiveDict(
+            {
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip, deflate",
+                "User-Agent": user_agent,
+                "Version": api_version,
+            }
+        )
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._session.close()
+
+    def get_message(
+        self, message_id: str, *, token: str, heard: Callable[[RateHeaders], None] = lambda _: None
+    ) -> Answer:
+        """GET /conversations/messages/{id}: the message, unwrapped.
+
+        Documented flat, answered as ``{"message": {…}, "traceId": …}``: GoHighLevel/highlevel-api-docs issue 258.
+
+        Raises:
+            ItemError: a subclass that says what to do; nothing else.
+        """
+        body = self._get(f"/conversations/messages/{quote(message_id, safe='')}", token=token, heard=heard)
+        answer = _parse(body)
+        payload = answer.get("message", answer) if isinstance(answer, dict) else answer
+        if not isinstance(payload, dict):
+            raise RefusedError("not_an_object", "the answer holds no message object", payload=body)
+        if payload.get("id") != message_id:
+            raise RefusedError("wrong_id", "the answer is about another message than was asked for", payload=body)
+        return Answer(payload, body)
+
+    def _get(self, path: str, *, token: str, heard: Callable[[RateHeaders], None]) -> bytes:
+        started = time.monotonic()
+        try:
+            with self._session.get(
+                self._base_url + path,
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                heard(RateHeaders.from_headers(response.headers))
+                body, whole = _read(response, deadline=started + TOTAL_TIMEOUT)
+        except requests.RequestException as error:
+            # The text of these errors holds the URL at most; the class alone says enough.
+            raise UnreachableError("no_answer", f"no complete answer ({type(error).__name__})") from error
+        except UnicodeError as error:
+            raise TokenError("token_refused", "the token has characters that no HTTP header can carry") from error
+        if response.status_code != 200:
+            _raise_for_status(response, body, token=token)
+        if not whole:
+            raise RefusedError("too_large", f"the answer is larger than {MAX_BODY} bytes", payload=body[:KEPT_BODY])
+        if "json" not in response.headers.get("Content-Type", "json"):
+            raise _not_json(body)
+        return body
+
+
+def _read(response: requests.Response, *, deadline: float) -> tuple[bytes, bool]:
+    """The unpacked body, and whether that was all of it."""
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in response.iter_content(64 * 1024):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY:
+            return b"".join(chunks), False
+        if time.monotonic() > deadline:
+            raise requests.ReadTimeout
+    return b"".join(chunks), True
+
+
+def _not_json(body: bytes) -> RefusedError:
+    return RefusedError("not_json", "the answer has status 200 but is not JSON", payload=body[:KEPT_BODY])
+
+
+def _parse(body: bytes) -> Any:
+    """The body as JSON.
+
+    A body that begins like JSON and does not parse was cut off on its way, so it is worth another try.
+    """
+    try:
+        parsed = json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise _too_deep(body) from None
+    except (ValueError, UnicodeDecodeError):
+        if not body.lstrip().startswith((b"{", b"[")):
+            raise _not_json(body) from None
+        raise UnreachableError("broken_json", "the answer is broken JSON", payload=body[:KEPT_BODY]) from None
+    if _deeper_than(parsed, MAX_DEPTH):
+        raise _too_deep(body)
+    return parsed
+
+
+def _too_deep(body: bytes) -> RefusedError:
+    return RefusedError("too_deep", f"the answer is nested deeper than {MAX_DEPTH} levels", payload=body[:KEPT_BODY])
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            child
+            for parent in layer
+            if isinstance(parent, (dict, list))
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, (dict, list))
+        ]
+        if not layer:
+            return False
+    return True
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+NOT_FOUND_WORDS = ("no message found", "not found")
+LOCATION_WORDS = ("scope", "user type", "authclass", "access to this location", "location is not active")
+MISCONFIGURED_WORDS = ("version header", "api version", "cannot get")
+
+
+def _raise_for_status(response: requests.Response, body: bytes, *, token: str) -> NoReturn:
+    """Raise the one error that says what happens next.
+
+    A 401 covers at least five faults, so its text decides, and a text nobody has seen never buries an item:
+    HighLevel docs, common schemas; docs issues 213 and 258; public probes of 2026-08.
+    """
+    status = response.status_code
+    if status == 429:
+        raise RateLimitedError("HTTP 429", retry_after=_retry_after(response.headers.get("Retry-After")))
+    if status >= 500 or status in (408, 425):
+        raise UnreachableError(f"http_{status}", f"the API answered {status}", payload=body[:KEPT_BODY])
+    if 300 <= status < 400:
+        host = urlsplit(response.headers.get("Location", "")).hostname
+        raise ApiMisconfiguredError(
+            "redirected", f"the API redirects to {host or 'another path'}; check HIGHLEVEL_BASE_URL"
+        )
+    # A server that repeats the token in its answer must not carry it into a log.
+    raise _client_error(status, _message_of(body).replace(token, "[token]"), body[:KEPT_BODY])
+
+
+def _client_error(status: int, said: str, payload: bytes) -> ItemError:
+    words = said.lower()
+    if any(known in words for known in MISCONFIGURED_WORDS):
+        return ApiMisconfiguredError("misconfigured", f"the API answered {status}: {said}")
+    if any(known in words for known in NOT_FOUND_WORDS) or status in (404, 410):
+        return NotFoundError("not_found", f"the API does not know this id (status {status})", payload=payload)
+    if status in (401, 403) and any(known in words for known in LOCATION_WORDS):
+        return LocationError("not_authorized", f"the API answered {status}: {said}")
+    if status == 401:
+        return TokenError("token_refused", f"the API answered 401: {said}")
+    return RefusedError(f"http_{status}", f"the API answered {status}", payload=payload)
+
+
+def _message_of(body: bytes) -> str:
+    """What an error answer says: ``message`` as text or list, or nested in ``error``; cut to one short line."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return "no reason given"
+    error = answer.get("error") if isinstance(answer, dict) else None
+    said = answer.get("message") if isinstance(answer, dict) else None
+    if said is None and isinstance(error, dict):
+        said = error.get("message")
+    said = said or error
+    if isinstance(said, list):
+        said = "; ".join(str(each) for each in said)
+    return " ".join(str(said or "no reason given").split())[:200]
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After header; undocumented by HighLevel, and no date was ever seen in it."""
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return None
+    return min(max(seconds, 0.0), 86_400.0) if seconds == seconds else None  # noqa: PLR0124 - NaN is not itself

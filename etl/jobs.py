@@ -1,0 +1,131 @@
+"""Reads jobs.yaml; every complaint names file, line and reason."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from etl.errors import ConfigurationError
+
+DEFAULT_FILE = Path("jobs.yaml")
+
+
+def _cron(value: str) -> str:
+    if len(value.split()) != 5:
+        raise ValueError('expected five fields, e.g. "* * * * *" for every minute')
+    return value
+
+
+class Job(BaseModel):
+    """An entry of jobs.yaml: what a run takes from the queue, and how hard it works."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str
+    kind: Literal["message"] = Field("message", description="Kind of item it takes from the queue.")
+    schedule: Annotated[str, AfterValidator(_cron)] = Field("* * * * *", description="Five cron fields.")
+    concurrency: int = Field(8, ge=1, le=256, description="Requests in flight.")
+    batch_size: int = Field(100, ge=1, le=1000, description="Items a transaction.")
+    max_attempts: int = Field(8, ge=1, le=100, description="Attempts before an item becomes a dead letter.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    value: Any
+    line: int
+
+
+def read(path: Path | None) -> dict[str, Job]:
+    """The jobs of a file by name; None reads jobs.yaml here or, where there is none, the file that came along.
+
+    Raises:
+        ConfigurationError: with everything that is wrong.
+    """
+    if path is None:
+        path = DEFAULT_FILE if DEFAULT_FILE.is_file() else _built_in()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigurationError(f"{path} cannot be read: {reason}. Set ETL_JOBS to your jobs file.") from error
+    try:
+        document = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigurationError(f"{path}{line}: {getattr(error, 'problem', None) or 'is not YAML'}") from error
+    problems: list[str] = []
+    jobs = _jobs(document, path, problems)
+    if problems:
+        raise ConfigurationError(*problems)
+    return jobs
+
+
+def _jobs(document: yaml.Node | None, path: Path, problems: list[str]) -> dict[str, Job]:
+    top = _mapping(document, path, problems, "expected: jobs:")
+    for key, entry in top.items():
+        if key != "jobs":
+            problems.append(f"{path}:{entry.line}: unknown key {key!r}; expected: jobs")
+    if "jobs" not in top:
+        if not problems:
+            problems.append(f"{path}:1: expected: jobs:")
+        return {}
+    named = _mapping(top["jobs"].value, path, problems, "expected a job's name and its keys", line=top["jobs"].line)
+    if not named and not problems:
+        problems.append(f"{path}:{top['jobs'].line}: no job is defined")
+    jobs: dict[str, Job] = {}
+    for name, entry in named.items():
+        job = _job(name, entry, path, problems)
+        if job is not None:
+            jobs[name] = job
+    return jobs
+
+
+def _job(name: str, entry: _Entry, path: Path, problems: list[str]) -> Job | None:
+    node = entry.value
+    keys: dict[str, _Entry] = {}
+    if not (isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null")):
+        keys = _mapping(node, path, problems, f"job {name!r}: expected keys and values", line=entry.line)
+    values: dict[str, Any] = {}
+    for key, each in keys.items():
+        if key == "name":
+            problems.append(f"{path}:{each.line}: job {name!r}: unknown key 'name'")
+        else:
+            values[key] = yaml.SafeLoader("").construct_document(each.value)
+    try:
+        return Job(name=name, **values)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False):
+            key = str(problem["loc"][0])
+            line = keys[key].line if key in keys else entry.line
+            problems.append(f"{path}:{line}: job {name!r}: {_reason(key, problem)}")
+    return None
+
+
+def _reason(key: str, problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(name for name in Job.model_fields if name != "name")
+        return f"unknown key {key!r}; known: {known}"
+    return f"{key}: {problem['msg'].removeprefix('Value error, ')}, not {problem['input']!r}"
+
+
+def _mapping(node: Any, path: Path, problems: list[str], expected: str, *, line: int = 1) -> dict[str, _Entry]:
+    """A mapping's entries with their lines; doubles are problems, because YAML would let the last one win."""
+    if not isinstance(node, yaml.MappingNode):
+        problems.append(f"{path}:{line}: {expected}")
+        return {}
+    entries: dict[str, _Entry] = {}
+    for key_node, value_node in node.value:
+        key, at = str(key_node.value), key_node.start_mark.line + 1
+        if key in entries:
+            problems.append(f"{path}:{at}: {key!r} is defined twice, first in line {entries[key].line}")
+        else:
+            entries[key] = _Entry(value_node, at)
+    return entries
+
+
+def _built_in() -> Path:
+    installed = Path(__file__).parent / "jobs.yaml"
+    return installed if installed.is_file() else Path(__file__).parent.parent / "jobs.yaml"

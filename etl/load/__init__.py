@@ -1,0 +1,1 @@
+"""Stage 5: rows into the tables that analysts read. Nothing here commits: the caller owns the transaction."""

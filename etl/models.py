@@ -1,0 +1,421 @@
+"""The tables, and nothing else: no query, no connection, no environment.
+
+``highlevel`` is for analysts, ``etl`` for operation. Every table and column carries a comment, which Alembic turns into
+``COMMENT ON``, so that ``\\d+`` in psql explains the warehouse.
+"""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.sql.schema import SchemaItem
+
+from etl.ids import ID_PATTERN
+
+NAMING_CONVENTION = {
+    "pk": "%(table_name)s_pkey",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+}
+
+KINDS = ("message", "email", "transcription", "recording")
+"""What an item can name; each kind has its endpoint."""
+
+HOT_TABLE = {
+    "fillfactor": 70,
+    "autovacuum_vacuum_scale_factor": 0.01,
+    "autovacuum_vacuum_threshold": 1000,
+    "autovacuum_vacuum_insert_scale_factor": 0.05,
+    "autovacuum_analyze_scale_factor": 0.05,
+    "autovacuum_vacuum_cost_delay": 0,
+}
+"""Storage of a table whose rows live for seconds: room for updates, and a vacuum that comes after thousands of dead
+rows rather than after a fifth of the table."""
+
+json = Annotated[dict[str, Any], mapped_column(JSONB)]
+timestamp = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+timestamp_now = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
+
+
+class Base(DeclarativeBase):
+    """All tables, with one naming convention for constraints and indexes."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = {str: Text(), int: Integer(), bytes: LargeBinary()}  # noqa: RUF012 - SQLAlchemy's contract
+
+
+def id_check(column: str) -> CheckConstraint:
+    """The database's half of the rule that :func:`etl.ids.is_fetchable` states."""
+    return CheckConstraint(text(f"{column} ~ '{ID_PATTERN}' AND {column} !~ '^[.]+$'"), name=f"{column}_is_valid")
+
+
+def _in(column: str, values: tuple[str, ...]) -> ColumnElement[bool]:
+    return text(f"{column} IN ({', '.join(repr(value) for value in values)})")  # type: ignore[return-value]
+
+
+def _table(schema: str, comment: str, *items: SchemaItem) -> tuple[Any, ...]:
+    return (*items, {"schema": schema, "comment": comment})
+
+
+class Message(Base):
+    """One conversation message, as the API last described it."""
+
+    __tablename__ = "messages"
+    __table_args__ = _table(
+        "highlevel",
+        "One row a message, as HighLevel last described it. For email one row is a whole thread.",
+        Index(None, "location_id", "date_added"),
+        Index(None, "location_id", "conversation_id", "date_added"),
+        Index(None, "location_id", "contact_id", "date_added"),
+    )
+
+    # ve9EPM428h8vShlRW1KT
+    location_id: Mapped[str] = mapped_column(
+        primary_key=True, comment="Location (sub-account) the message belongs to. API: locationId."
+    )
+    # 4zTrQpvWmSDG0cQ0bKYL
+    message_id: Mapped[str] = mapped_column(primary_key=True, comment="The message. API: id.")
+    conversation_id: Mapped[str | None] = mapped_column(comment="Conversation it is part of. API: conversationId.")
+    contact_id: Mapped[str | None] = mapped_column(comment="Contact (customer) it was exchanged with. API: contactId.")
+    # TYPE_SMS
+    message_type: Mapped[str | None] = mapped_column(
+        comment="Kind of message, always in the TYPE_ form; see highlevel.message_types. API: messageType."
+    )
+    # 2
+    type_code: Mapped[int | None] = mapped_column(
+        comment="The API's number for the kind, as received. Prefer message_type. API: type."
+    )
+    # inbound
+    direction: Mapped[str | None] = mapped_column(
+        comment="inbound (from the contact) or outbound (to the contact). API: direction."
+    )
+    # delivered
+    status: Mapped[str | None] = mapped_column(
+        comment="Delivery status when last fetched; HighLevel announces no status changes. API: status."
+    )
+    # workflow
+    source: Mapped[str | None] = mapped_column(
+        comment="What sent it: workflow, bulk_actions, campaign, api, app. Null for most inbound. API: source."
+    )
+    # text/plain
+    content_type: Mapped[str | None] = mapped_column(comment="MIME type of body. API: contentType.")
+    body: Mapped[str | None] = mapped_column(
+        comment="Text of the message. Null for calls; not reliable for email threads. API: body."
+    )
+    # +15550001111
+    sender: Mapped[str | None] = mapped_column(comment="Address or number it came from; not for email. API: from.")
+    # +15550002222
+    recipient: Mapped[str | None] = mapped_column(comment="Address or number it went to; not for email. API: to.")
+    # Error 30005 - Unknown destination handset
+    error: Mapped[str | None] = mapped_column(comment="Why delivery failed, in the provider's words. API: error.")
+    user_id: Mapped[str | None] = mapped_column(
+        comment="HighLevel user who sent or answered it; null for automation and most inbound. API: userId."
+    )
+    conversation_provider_id: Mapped[str | None] = mapped_column(
+        comment="Custom conversation provider that carried it. API: conversationProviderId."
+    )
+    chat_widget_id: Mapped[str | None] = mapped_column(comment="Chat widget it came through. API: chatWidgetId.")
+    # wamid.HBgLMTU1NTAwMDExMTE
+    alt_id: Mapped[str | None] = mapped_column(comment="The carrier's own id of the message. API: altId.")
+    date_added: Mapped[timestamp | None] = mapped_column(
+        comment="When the message was created in HighLevel. API: dateAdded."
+    )
+    date_updated: Mapped[timestamp | None] = mapped_column(
+        comment="When HighLevel last changed it. API: dateUpdated (undocumented, usually present)."
+    )
+    extra: Mapped[json | None] = mapped_column(
+        comment="Whatever the API sent that no column holds, under the API's own names; null when nothing."
+    )
+    deleted_at: Mapped[timestamp | None] = mapped_column(
+        comment="When the API first said that the message no longer exists; null while it exists."
+    )
+    fetched_at: Mapped[timestamp] = mapped_column(
+        comment="When the content shown here was first received. A later fetch with the same content changes nothing."
+    )
+    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
+    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
+
+
+class Attachment(Base):
+    """One file of a message."""
+
+    __tablename__ = "attachments"
+    __table_args__ = _table("highlevel", "Files of messages. Calls have none here: their audio is a recording.")
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the message belongs to.")
+    message_id: Mapped[str] = mapped_column(primary_key=True, comment="Message the file is part of.")
+    position: Mapped[int] = mapped_column(
+        primary_key=True, autoincrement=False, comment="Place in the message's list of files, from 0."
+    )
+    # https://storage.example/ticket.pdf
+    url: Mapped[str] = mapped_column(comment="Where HighLevel serves the file; how long it does is not documented.")
+    # ticket.pdf
+    file_name: Mapped[str | None] = mapped_column(comment="Name of the file: the API's, else the last part of the URL.")
+    # application/pdf
+    media_type: Mapped[str | None] = mapped_column(comment="MIME type: the API's, else guessed from the file's ending.")
+
+
+class Meta(Base):
+    """What the API says of a message beside its content: for calls, length and outcome."""
+
+    __tablename__ = "meta"
+    __table_args__ = _table(
+        "highlevel", "A message's meta object: for calls, length and outcome. A row only where there is one."
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the message belongs to.")
+    message_id: Mapped[str] = mapped_column(primary_key=True, comment="Message that is described.")
+    # 37
+    call_duration: Mapped[int | None] = mapped_column(
+        comment="Length of the call in seconds. API: meta.call.duration or meta.callDuration."
+    )
+    # completed
+    call_status: Mapped[str | None] = mapped_column(
+        comment="Outcome: completed, answered, busy, no-answer, failed, canceled, voicemail, pending. "
+        "API: meta.call.status or meta.callStatus."
+    )
+    extra: Mapped[json | None] = mapped_column(
+        comment="Everything else in meta, as received (email thread, Instagram or Facebook page …); null when nothing."
+    )
+
+
+class MessageType(Base):
+    """What a ``message_type`` means; reference data, written by the migrations."""
+
+    __tablename__ = "message_types"
+    __table_args__ = _table(
+        "highlevel",
+        "Meaning of each message_type known when this version was released. Left join: new ones may appear.",
+    )
+
+    # TYPE_SMS
+    message_type: Mapped[str] = mapped_column(primary_key=True, comment="As in highlevel.messages.message_type.")
+    # 2
+    type_code: Mapped[int | None] = mapped_column(comment="The API's number for it; null where not established.")
+    # SMS
+    channel: Mapped[str] = mapped_column(
+        comment="Channel: SMS, Call, Email, WhatsApp, Facebook, Instagram, Google, TikTok, RCS, Chat, Internal, …"
+    )
+    is_campaign: Mapped[bool] = mapped_column(comment="True when a campaign sent it rather than a person or workflow.")
+    is_activity: Mapped[bool] = mapped_column(
+        comment="True for log entries in a conversation (appointment, payment …): nobody wrote them to anybody."
+    )
+
+
+class QueueItem(Base):
+    """One item: "this thing must be fetched"."""
+
+    __tablename__ = "message_queue"
+    __table_args__ = (
+        CheckConstraint(_in("kind", KINDS), name="kind_is_known"),
+        id_check("message_id"),
+        CheckConstraint(text("(lease_id IS NULL) = (leased_until IS NULL)"), name="lease_is_whole"),
+        # Claims walk this from location to location; a claimed item leaves the index.
+        Index(
+            "message_queue_waiting_idx",
+            "kind",
+            "location_id",
+            text("priority DESC"),
+            "scheduled_at",
+            postgresql_where=text("lease_id IS NULL"),
+        ),
+        Index("message_queue_leased_idx", "leased_until", postgresql_where=text("lease_id IS NOT NULL")),
+        {
+            "schema": "etl",
+            "postgresql_with": HOT_TABLE,
+            "comment": "What must still be fetched, one row an item. Done items are deleted. "
+            "INSERT INTO etl.message_queue (message_id) VALUES ('…') is a supported way in; "
+            "SELECT etl.enqueue('…') also copes with items that are already here.",
+        },
+    )
+
+    # message
+    kind: Mapped[str] = mapped_column(
+        primary_key=True,
+        server_default="message",
+        comment="What to fetch: message, email, transcription, recording.",
+    )
+    message_id: Mapped[str] = mapped_column(primary_key=True, comment="Its id in HighLevel (of an email: the email's).")
+    location_id: Mapped[str] = mapped_column(
+        server_default="", comment="Location it belongs to; empty: the location of HIGHLEVEL_TOKEN."
+    )
+    priority: Mapped[int] = mapped_column(server_default="0", comment="Higher is fetched sooner within its location.")
+    scheduled_at: Mapped[timestamp_now] = mapped_column(comment="Not fetched before this time.")
+    attempt: Mapped[int] = mapped_column(server_default="0", comment="Attempts spent so far; waiting spends none.")
+    lease_id: Mapped[int | None] = mapped_column(
+        BigInteger, comment="Claim that has the item in hand; null while it waits. Unique to one claim."
+    )
+    leased_until: Mapped[timestamp | None] = mapped_column(
+        comment="The claim lapses then unless it is renewed: a killed worker's items come back by themselves."
+    )
+    again: Mapped[bool] = mapped_column(
+        server_default=text("false"), comment="Queued again while in hand: it will be fetched once more."
+    )
+    cause: Mapped[str | None] = mapped_column(comment="Why the last attempt failed or waits; null at first.")
+    enqueued_at: Mapped[timestamp_now] = mapped_column(comment="When the item was queued, or last queued again.")
+
+
+class DeadLetter(Base):
+    """An item given up on, with its cause and whatever was received."""
+
+    __tablename__ = "dead_letters"
+    __table_args__ = (
+        {
+            "schema": "etl",
+            "comment": "Items given up on, with the cause and what was received. See etl dead list|show|retry|purge.",
+        },
+    )
+
+    kind: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.message_queue.")
+    message_id: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.message_queue.")
+    location_id: Mapped[str] = mapped_column(comment="As in etl.message_queue.")
+    attempt: Mapped[int] = mapped_column(comment="Attempts spent.")
+    # not_found
+    cause: Mapped[str] = mapped_column(comment="Short code of the cause, e.g. not_found, transform, too_large.")
+    detail: Mapped[str] = mapped_column(comment="The cause in a sentence, without any customer's words.")
+    payload: Mapped[bytes | None] = mapped_column(
+        comment="The answer as received, byte for byte (the first MiB of a larger one); null when there was none. "
+        "Readable with convert_from(payload, 'UTF8')."
+    )
+    died_at: Mapped[timestamp_now] = mapped_column(comment="When it was given up on.")
+    retried_at: Mapped[timestamp | None] = mapped_column(
+        comment="When it was last put back into the queue; the letter stays until the item is loaded."
+    )
+
+
+class Run(Base):
+    """One execution of a job."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index(None, "started_at"),
+        {
+            "schema": "etl",
+            "comment": "One row each execution of a job; the history of what was loaded and what was not.",
+        },
+    )
+
+    run_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="The run.")
+    job: Mapped[str] = mapped_column(comment="Entry of jobs.yaml.")
+    host: Mapped[str] = mapped_column(comment="Machine it ran on.")
+    pid: Mapped[int] = mapped_column(comment="Process id on that machine.")
+    version: Mapped[str] = mapped_column(comment="Version of highlevel-etl.")
+    started_at: Mapped[timestamp_now] = mapped_column(comment="When it started.")
+    seen_at: Mapped[timestamp_now] = mapped_column(comment="When it last reported; stands still if it was killed.")
+    finished_at: Mapped[timestamp | None] = mapped_column(comment="When it ended; null while it runs or if killed.")
+    # drained
+    outcome: Mapped[str | None] = mapped_column(
+        comment="drained, limit, max_seconds, stopped (signal), or why work was left: paused, budget, api_unreachable, "
+        "database_unreachable, error."
+    )
+    loaded: Mapped[int] = mapped_column(server_default="0", comment="Items fetched and settled in the tables.")
+    unchanged: Mapped[int] = mapped_column(server_default="0", comment="Of those, how many changed nothing.")
+    deleted: Mapped[int] = mapped_column(server_default="0", comment="Known messages found gone upstream.")
+    retried: Mapped[int] = mapped_column(server_default="0", comment="Attempts that failed and will be repeated.")
+    snoozed: Mapped[int] = mapped_column(server_default="0", comment="Items put off without spending an attempt.")
+    dead: Mapped[int] = mapped_column(server_default="0", comment="Items given up on: new rows of etl.dead_letters.")
+    drift: Mapped[json | None] = mapped_column(
+        comment="Schema drift: how often each field or value was seen that this version does not know."
+    )
+
+
+class Location(Base):
+    """A location we have dealt with, and whether it is paused."""
+
+    __tablename__ = "locations"
+    __table_args__ = (
+        {
+            "schema": "etl",
+            "comment": "Locations (sub-accounts) this warehouse loads, and whether one is paused.",
+        },
+    )
+
+    location_id: Mapped[str] = mapped_column(
+        primary_key=True, comment="The location; empty: that of HIGHLEVEL_TOKEN when its id is not set."
+    )
+    paused_at: Mapped[timestamp | None] = mapped_column(comment="When it was paused; null while it is served.")
+    pause_cause: Mapped[str | None] = mapped_column(comment="Short code of the cause, e.g. token_refused.")
+    pause_detail: Mapped[str | None] = mapped_column(comment="The API's reason, for the one who mends it.")
+    paused_token: Mapped[str | None] = mapped_column(
+        comment="Fingerprint of the token that was refused: another token lifts the pause."
+    )
+    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
+    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
+
+
+class RateLimit(Base):
+    """What one location may ask of the API, as the API's headers last said."""
+
+    __tablename__ = "rate_limits"
+    __table_args__ = (
+        {
+            "schema": "etl",
+            "comment": "The API's limits for each location; the row's lock makes workers take turns granting.",
+        },
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.locations.")
+    max_requests: Mapped[int] = mapped_column(
+        server_default="100", comment="Requests allowed in any interval. Header X-RateLimit-Max."
+    )
+    interval_ms: Mapped[int] = mapped_column(
+        server_default="10000",
+        comment="Length of the interval in milliseconds. Header X-RateLimit-Interval-Milliseconds.",
+    )
+    daily_limit: Mapped[int] = mapped_column(
+        BigInteger, server_default="200000", comment="Requests allowed a day. Header X-RateLimit-Limit-Daily."
+    )
+    daily_remaining: Mapped[int] = mapped_column(
+        BigInteger,
+        server_default="200000",
+        comment="Of those, left: as last heard in X-RateLimit-Daily-Remaining, less what was granted since.",
+    )
+    daily_since: Mapped[date] = mapped_column(
+        server_default=text("((now() AT TIME ZONE 'utc')::date)"),
+        comment="UTC day that daily_remaining is about.",
+    )
+    blocked_until: Mapped[timestamp | None] = mapped_column(
+        comment="No request before this time: a 429 or a spent daily budget."
+    )
+    blocked_cause: Mapped[str | None] = mapped_column(comment="rate_limited or daily_budget; null while not blocked.")
+    heard_at: Mapped[timestamp | None] = mapped_column(comment="When the headers were last heard.")
+
+
+class RateUsage(Base):
+    """Requests that still count against a location's interval."""
+
+    __tablename__ = "rate_usage"
+    __table_args__ = (
+        Index(None, "location_id", "expires_at"),
+        Index(None, "lease_id", postgresql_where=text("lease_id IS NOT NULL")),
+        {
+            "schema": "etl",
+            "postgresql_with": HOT_TABLE,
+            "comment": "Requests granted or made that still count against a location's interval.",
+        },
+    )
+
+    usage_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="The entry.")
+    location_id: Mapped[str] = mapped_column(comment="As in etl.rate_limits.")
+    requests: Mapped[int] = mapped_column(comment="How many requests this entry stands for.")
+    expires_at: Mapped[timestamp] = mapped_column(comment="From then on they no longer count.")
+    lease_id: Mapped[int | None] = mapped_column(
+        BigInteger, comment="The claim they were granted with, until answered; null once the time is known."
+    )

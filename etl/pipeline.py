@@ -1,0 +1,90 @@
+"""One item's story: extract it, transform it, and say what came of it. Touches neither queue nor database."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from etl.errors import ItemError, TransformError
+from etl.extract.client import KEPT_BODY, Answer, Client
+from etl.extract.throttle import RateHeaders
+from etl.message_queue import Item
+from etl.transform.message import Record, to_record
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An item in hand, and the location whose token and allowance it uses."""
+
+    item: Item
+    served_by: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Outcome:
+    """What came of one item: a record, or the error that says what happens next. No repr: it holds a payload."""
+
+    claimed: Claimed
+    answered_at: float
+    """``time.monotonic()`` when the request was over."""
+    record: Record | None = None
+    error: ItemError | None = None
+    body: bytes = b""
+    headers: RateHeaders = RateHeaders()
+
+
+class DatabaseClock:
+    """Postgres's time, told without asking: rows of all workers are compared by it."""
+
+    def __init__(self) -> None:
+        self._origin: tuple[datetime, float] | None = None
+
+    def set(self, now: datetime) -> None:
+        """Postgres said that it is ``now``."""
+        self._origin = (now, time.monotonic())
+
+    def now(self) -> datetime:
+        """The time by Postgres; ``set`` must have been called."""
+        if self._origin is None:
+            raise RuntimeError("the clock was never set")
+        said, at = self._origin
+        return said + timedelta(seconds=time.monotonic() - at)
+
+
+class Pipeline:
+    """Extract and transform, for threads to share."""
+
+    def __init__(self, *, client: Client, token_of: Callable[[str], str], clock: DatabaseClock) -> None:
+        self._client = client
+        self._token_of = token_of
+        self._clock = clock
+
+    def process(self, claimed: Claimed) -> Outcome:
+        """Fetch one item and make it a record. Every failure of the item is in the outcome."""
+        headers = RateHeaders()
+
+        def hear(said: RateHeaders) -> None:
+            nonlocal headers
+            headers = said
+
+        answer: Answer | None = None
+        record: Record | None = None
+        error: ItemError | None = None
+        try:
+            token = self._token_of(claimed.served_by)
+            answer = self._client.get_message(claimed.item.message_id, token=token, heard=hear)
+            location_id = claimed.item.location_id or claimed.served_by
+            record = to_record(answer.payload, location_id=location_id, fetched_at=self._clock.now())
+        except TransformError as refused:
+            refused.payload = answer.body[:KEPT_BODY] if answer else None
+            error = refused
+        except ItemError as failed:
+            error = failed
+        return Outcome(
+            claimed,
+            time.monotonic(),
+            record=record,
+            error=error,
+            body=answer.body if answer else b"",
+            headers=headers,
+        )

@@ -1,0 +1,92 @@
+"""The sandbox's own signing keys and the two signatures of a webhook; the only module that handles private keys.
+
+HighLevel signs the raw bytes of the body, without a timestamp (docs page "Webhook Authentication"): ``X-GHL-Signature``
+is Ed25519, ``X-WH-Signature`` the older RSA-SHA256 with PKCS#1 v1.5 padding; both are base64.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+
+Scheme = Literal["ed25519", "rsa", "both"]
+
+ED25519_HEADER = "X-GHL-Signature"
+RSA_HEADER = "X-WH-Signature"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxKeys:
+    """Two key pairs.
+
+    Attributes:
+        ed25519_public_pem, rsa_public_pem: files for ``WEBHOOK_ED25519_PUBLIC_KEY`` and ``WEBHOOK_RSA_PUBLIC_KEY``.
+    """
+
+    ed25519_public_pem: Path
+    rsa_public_pem: Path
+    _ed25519: ed25519.Ed25519PrivateKey = field(repr=False)
+    _rsa: rsa.RSAPrivateKey = field(repr=False)
+
+    @classmethod
+    def load_or_create(cls, directory: Path, *, rsa_bits: int = 4096) -> "SandboxKeys":
+        """Read the keys kept in a directory, or make them and keep them there.
+
+        A new RSA key of 4096 bits, HighLevel's size, takes a second or more; tests may ask for 2048.
+
+        Raises:
+            ValueError: a file there is not such a key.
+            OSError: the directory cannot be read or written.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        private = directory / "sandbox.ed25519.private.pem"
+        old = directory / "sandbox.rsa.private.pem"
+        if not private.exists():
+            _keep_private(private, ed25519.Ed25519PrivateKey.generate())
+        if not old.exists():
+            _keep_private(old, rsa.generate_private_key(public_exponent=65537, key_size=rsa_bits))
+        new_key = serialization.load_pem_private_key(private.read_bytes(), password=None)
+        old_key = serialization.load_pem_private_key(old.read_bytes(), password=None)
+        if not isinstance(new_key, ed25519.Ed25519PrivateKey) or not isinstance(old_key, rsa.RSAPrivateKey):
+            raise ValueError(f"{directory} holds keys of another kind")  # noqa: TRY004 - a wrong file, not a wrong call
+        return cls(
+            ed25519_public_pem=_keep_public(directory / "sandbox.ed25519.pem", new_key.public_key()),
+            rsa_public_pem=_keep_public(directory / "sandbox.rsa.pem", old_key.public_key()),
+            _ed25519=new_key,
+            _rsa=old_key,
+        )
+
+    def sign(self, body: bytes, scheme: Scheme = "ed25519") -> dict[str, str]:
+        """The signature headers for exactly these bytes."""
+        headers = {}
+        if scheme in {"ed25519", "both"}:
+            headers[ED25519_HEADER] = b64encode(self._ed25519.sign(body)).decode()
+        if scheme in {"rsa", "both"}:
+            signature = self._rsa.sign(body, padding.PKCS1v15(), hashes.SHA256())
+            headers[RSA_HEADER] = b64encode(signature).decode()
+        return headers
+
+    def environment(self) -> Mapping[str, str]:
+        """What a receiver needs in its environment to accept these signatures."""
+        return {
+            "WEBHOOK_ED25519_PUBLIC_KEY": str(self.ed25519_public_pem.resolve()),
+            "WEBHOOK_RSA_PUBLIC_KEY": str(self.rsa_public_pem.resolve()),
+        }
+
+
+def _keep_private(path: Path, key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
+def _keep_public(path: Path, key: ed25519.Ed25519PublicKey | rsa.RSAPublicKey) -> Path:
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    if not path.exists() or path.read_bytes() != pem:
+        path.write_bytes(pem)
+    return path

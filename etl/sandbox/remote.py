@@ -1,0 +1,94 @@
+"""Talks to a running sandbox over HTTP and nothing else: what tests and the demo hold in their hands."""
+
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+from etl.sandbox.config import SandboxConfig
+from etl.sandbox.oauth import AGENCY_PIT, CLIENT_ID, CLIENT_SECRET, PIT
+
+
+class Sandbox:
+    """A running sandbox, wherever it runs. Every method raises :class:`requests.RequestException` when refused.
+
+    Attributes:
+        url: its base URL, for ``HIGHLEVEL_BASE_URL``.
+        dataset: the data it serves, made again here from the same configuration.
+        client_id, client_secret: the OAuth app it knows.
+        agency_token: a private token of the agency, which may not read messages.
+    """
+
+    client_id = CLIENT_ID
+    client_secret = CLIENT_SECRET
+    agency_token = AGENCY_PIT
+
+    def __init__(self, url: str, config: SandboxConfig | None = None) -> None:
+        self.url = url
+        self.config = config or SandboxConfig()
+        self.dataset = self.config.dataset()
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    @property
+    def location_ids(self) -> tuple[str, ...]:
+        """The locations it serves."""
+        return self.dataset.location_ids
+
+    def token(self, location_id: str) -> str:
+        """The private integration token of a location."""
+        return PIT + location_id
+
+    def get(self, message_id: str, *, token: str | None = None) -> requests.Response:
+        """Ask for a message, by default with its own location's token; whatever the status."""
+        owner = self.dataset.location_of(message_id) or self.dataset.location_ids[0]
+        headers = {"Authorization": f"Bearer {token or self.token(owner)}", "Version": "2021-07-28"}
+        return self._session.get(
+            f"{self.url}/conversations/messages/{message_id}", headers=headers, timeout=30, allow_redirects=False
+        )
+
+    def faults(self, **plan: Any) -> None:
+        """Replace what goes wrong; without arguments nothing does. The keys are those of ``etl.sandbox.faults``."""
+        self._call("PUT", "faults", plan)
+
+    def limits(self, location_id: str | None = None, **limit: Any) -> None:
+        """Change the limit of one location or of all; keys: limit, interval, daily, window, retry_after."""
+        self._call("PUT", "limits", limit if location_id is None else limit | {"location_id": location_id})
+
+    def stats(self, *, ids: bool = False) -> dict[str, Any]:
+        """What was counted so far; with ``ids`` the requests for each message too."""
+        answer: dict[str, Any] = self._call("GET", "stats?ids=1" if ids else "stats").json()
+        return answer
+
+    def reset(self) -> None:
+        """Back to how it started."""
+        self._call("POST", "reset")
+
+    def change(self, message_id: str, **patch: Any) -> None:
+        """Change fields of a message; None removes one."""
+        self._call("PUT", f"messages/{message_id}", patch)
+
+    def delete(self, message_id: str) -> None:
+        """Make a message disappear upstream."""
+        self._call("DELETE", f"messages/{message_id}")
+
+    def revoke(self, *, token: str | None = None, location_id: str | None = None) -> None:
+        """Revoke one token, or every token of a location."""
+        self._call("POST", "tokens/revoke", {"token": token, "location_id": location_id})
+
+    def close(self) -> None:
+        """Stop talking to it; whoever started it also stops it here."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _call(self, method: str, path: str, body: object = None) -> requests.Response:
+        response = self._session.request(method, f"{self.url}/sandbox/{path}", json=body, timeout=30)
+        response.raise_for_status()
+        return response

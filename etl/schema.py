@@ -1,0 +1,155 @@
+"""The schema's version: migrate to it, compare with it, let analysts read it.
+
+The only module that drives Alembic, which it imports when needed: a run only compares two revision numbers.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
+
+from etl import models
+from etl.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0001"
+"""The newest migration; a test compares it with the scripts."""
+
+MIGRATION_LOCK = 4_719_024_811
+"""Key of the advisory lock that migrators take; arbitrary, but the same for all of them."""
+
+SCHEMAS = ("highlevel", "etl")
+
+COMPARE_OPTIONS: dict[str, Any] = {
+    "include_schemas": True,
+    "include_name": lambda name, type_, _parents: type_ != "schema" or name in SCHEMAS,
+    "version_table_schema": "etl",
+    "compare_type": True,
+    "compare_server_default": True,
+}
+"""What Alembic compares: our two schemas, with types and defaults."""
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision the database is at; None when it was never migrated."""
+    found = connection.execute(text("SELECT to_regclass('etl.alembic_version')")).scalar_one()
+    if found is None:
+        return None
+    return connection.execute(text("SELECT version_num FROM etl.alembic_version")).scalar_one_or_none()
+
+
+def require_head(connection: Connection) -> None:
+    """Check that the database is at the revision this code was written for.
+
+    Raises:
+        ConfigurationError: it is not migrated, behind, or ahead.
+    """
+    at = revision(connection)
+    if at == HEAD:
+        return
+    if at is None:
+        raise ConfigurationError("The database has no tables yet. Run: etl db upgrade")
+    if at in _revisions():
+        raise ConfigurationError(f"The database is at revision {at}, this version needs {HEAD}. Run: etl db upgrade")
+    raise ConfigurationError(
+        f"The database is at revision {at}, which this version does not know: a newer highlevel-etl migrated it. "
+        "Upgrade highlevel-etl on this machine."
+    )
+
+
+def upgrade(connection: Connection, target: str = "head") -> None:
+    """Migrate to ``target``; does nothing when already there. Commits.
+
+    Raises:
+        ConfigurationError: a newer version migrated the database, or the role may not create tables.
+    """
+    from alembic import command  # noqa: PLC0415 - slow to import, needed here only
+
+    at = revision(connection)
+    connection.rollback()
+    if at is not None and at not in _revisions():
+        require_head(connection)
+    try:
+        command.upgrade(_config(connection), target)
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) == "42501":
+            raise ConfigurationError(
+                "The role in DATABASE_URL may not create schemas or tables. "
+                "Use the database's owner, or: GRANT CREATE ON DATABASE … TO …"
+            ) from error
+        raise
+
+
+def downgrade(connection: Connection, target: str = "base") -> None:
+    """Undo migrations down to ``target``, dropping what they made. Commits."""
+    from alembic import command  # noqa: PLC0415 - slow to import, needed here only
+
+    command.downgrade(_config(connection), target)
+
+
+def differences(connection: Connection) -> list[str]:
+    """How the database differs from the models, one line each; empty when they agree."""
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - slow to import, needed here only
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+
+    context = MigrationContext.configure(connection, opts=COMPARE_OPTIONS)
+    return [repr(difference) for difference in compare_metadata(context, models.Base.metadata)]
+
+
+def _config(connection: Connection) -> "Config":
+    from alembic.config import Config  # noqa: PLC0415 - slow to import, needed here only
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _scripts() -> Path:
+    """Where the migrations are: inside an installed package, beside it in a checkout."""
+    installed = Path(__file__).parent / "migrations"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "migrations"
+
+
+def _revisions() -> set[str]:
+    return {path.name.split("_")[0] for path in (_scripts() / "versions").glob("*.py")}
+
+
+READER_SETTINGS = {
+    "search_path": "highlevel",
+    "default_transaction_read_only": "on",
+    "statement_timeout": "5min",
+    "idle_in_transaction_session_timeout": "1min",
+    "lock_timeout": "5s",
+}
+"""An analyst's query ends by itself before it can hold back vacuum or a migration for long."""
+
+
+def grant_reader(connection: Connection, role: str) -> bool:
+    """Let a role read ``highlevel``, now and after later migrations; True when the role had to be created.
+
+    Raises:
+        ConfigurationError: this role may not create or grant.
+    """
+    name = connection.dialect.identifier_preparer.quote_identifier(role)
+    try:
+        exists = connection.execute(text("SELECT FROM pg_roles WHERE rolname = :role"), {"role": role}).first()
+        if exists is None:
+            connection.execute(text(f"CREATE ROLE {name} LOGIN".replace(":", r"\:")))
+        for statement in (
+            f"GRANT USAGE ON SCHEMA highlevel TO {name}",
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA highlevel TO {name}",
+            f"ALTER DEFAULT PRIVILEGES IN SCHEMA highlevel GRANT SELECT ON TABLES TO {name}",
+            *(f"ALTER ROLE {name} SET {key} = '{value}'" for key, value in READER_SETTINGS.items()),
+        ):
+            connection.execute(text(statement.replace(":", r"\:")))
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) == "42501":
+            raise ConfigurationError(
+                "The role in DATABASE_URL may not do this: use the owner of the tables, with CREATEROLE."
+            ) from error
+        raise
+    return exists is None

@@ -1,0 +1,115 @@
+"""The settings: declared once, read once, frozen. Only the command line reads them; everything else gets arguments."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from etl.errors import ConfigurationError
+from etl.ids import ID_RULE, is_fetchable
+
+
+def _token(value: SecretStr) -> SecretStr:
+    """A token as people paste it: with a newline, spaces around, or the word Bearer in front."""
+    token = value.get_secret_value().strip().removeprefix("Bearer ").strip()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("has spaces or other characters that no token has; paste it again")
+    return SecretStr(token)
+
+
+def _location(value: str) -> str:
+    if value and not is_fetchable(value):
+        raise ValueError(f"is not a location id ({ID_RULE})")
+    return value
+
+
+Token = Annotated[SecretStr, AfterValidator(_token)]
+Stripped = BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)
+
+
+class Settings(BaseSettings):
+    """What the environment says. Field names are the variables' names in lower case."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    database_url: SecretStr | None = Field(None, description="postgresql://… of the warehouse; unset: embedded.")
+    etl_home: Path = Field(Path(".etl"), description="Where the embedded server and other local state live.")
+    etl_jobs: Path | None = Field(None, description="The jobs file; unset: jobs.yaml, or the built-in jobs.")
+    highlevel_token: Token | None = Field(None, description="Bearer token of one location.")
+    highlevel_location_id: Annotated[str, Stripped, AfterValidator(_location)] = Field(
+        "", description="That token's location."
+    )
+    highlevel_base_url: Annotated[AnyHttpUrl, Stripped] = Field(
+        AnyHttpUrl("https://services.leadconnectorhq.com"), description="Where the API is."
+    )
+    highlevel_api_version: Annotated[str, Stripped] = Field(
+        "2021-07-28", pattern=r"^[A-Za-z0-9_.-]+$", description="The Version header."
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lambda v: str(v).lower())] = (
+        "info"
+    )
+    log_format: Annotated[Literal["auto", "console", "json"], BeforeValidator(lambda v: str(v).lower())] = "auto"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the environment is an argument
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - read together with NAME_FILE
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - NAME_FILE instead of a directory
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take exactly what :func:`read` passes."""
+        return (init_settings,)
+
+    @property
+    def embedded_directory(self) -> Path:
+        """Where the embedded server keeps its data."""
+        return self.etl_home / "postgres"
+
+
+def read(environ: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(".env")) -> Settings:
+    """Read the environment, then a ``.env`` file for what it does not say. ``NAME_FILE`` names a file with NAME's value.
+
+    Raises:
+        ConfigurationError: with everything that is wrong, and no secret in it.
+    """
+    given = {name: value for name, value in _layers(environ, dotenv).items() if value.strip()}
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for field in Settings.model_fields:
+        name = field.upper()
+        if name in given:
+            values[field] = given[name]
+        elif f"{name}_FILE" in given:
+            try:
+                values[field] = Path(given[f"{name}_FILE"]).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+                problems.append(f"{name}_FILE: {given[f'{name}_FILE']} cannot be read: {reason}")
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        problems += [_problem(each) for each in error.errors(include_input=False, include_url=False)]
+    if problems:
+        raise ConfigurationError(*problems)
+    return settings
+
+
+def _layers(environ: Mapping[str, str], dotenv: Path | None) -> dict[str, str]:
+    layers: dict[str, str] = {}
+    if dotenv is not None and dotenv.is_file():
+        try:
+            layers |= {name: value for name, value in dotenv_values(dotenv).items() if value is not None}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{dotenv} cannot be read ({type(error).__name__})") from error
+    return layers | dict(environ)
+
+
+def _problem(error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"][:1]).upper()
+    return f"{name}: {error['msg'].removeprefix('Value error, ')}"

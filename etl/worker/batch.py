@@ -1,0 +1,89 @@
+"""The outcomes that wait to be settled together, and their settling: one transaction, or as many as it takes."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from etl import runs
+from etl.errors import RefusedError
+from etl.extract.client import KEPT_BODY
+from etl.pipeline import Claimed, Outcome
+from etl.runs import Tally
+from etl.worker.settlement import Settlement
+from etl.worker.transactor import Transactor
+
+BATCH_BYTES = 32 * 1024 * 1024
+"""A batch is settled when the answers it holds are this large, full or not."""
+
+
+class Batch:
+    """What is settled next."""
+
+    def __init__(self, settlement: Settlement, transact: Transactor, *, size: int, linger: float) -> None:
+        """Hold up to ``size`` outcomes for up to ``linger`` seconds."""
+        self._settlement = settlement
+        self._transact = transact
+        self._size = size
+        self._linger = linger
+        self._outcomes: list[Outcome] = []
+        self._unsent: list[Claimed] = []
+        self._bytes = 0
+        self._oldest = 0.0
+
+    def __len__(self) -> int:
+        return len(self._outcomes) + len(self._unsent)
+
+    def add(self, outcome: Outcome) -> None:
+        """Take what came of an item."""
+        if not self._outcomes:
+            self._oldest = time.monotonic()
+        self._outcomes.append(outcome)
+        self._bytes += len(outcome.body)
+
+    def give_back(self, unsent: Sequence[Claimed]) -> None:
+        """Take items that were claimed and not begun."""
+        self._unsent.extend(unsent)
+
+    def patience(self) -> float:
+        """Seconds until the batch is due for its age; 0 when it is due now."""
+        if not len(self):
+            return self._linger
+        if len(self._outcomes) >= self._size or self._bytes >= BATCH_BYTES or self._unsent:
+            return 0.0
+        return max(self._oldest + self._linger - time.monotonic(), 0.0)
+
+    def settle(self, run_id: int, *, outage: bool) -> tuple[Tally, list[Claimed]]:
+        """Settle everything; returns what that did and the items that are no longer in hand."""
+        outcomes, unsent = self._outcomes, self._unsent
+        self._outcomes, self._unsent, self._bytes = [], [], 0
+        tally = self._settle(outcomes, unsent, run_id, outage=outage)
+        return tally, [each.claimed for each in outcomes] + unsent
+
+    def _settle(self, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], run_id: int, *, outage: bool) -> Tally:
+        def work(connection: Connection) -> Tally:
+            tally = self._settlement.apply(connection, outcomes, unsent, outage=outage)
+            runs.report(connection, run_id, tally)
+            return tally
+
+        try:
+            return self._transact(work)
+        except (DBAPIError, ValueError) as error:
+            # Some record cannot be written as it is. Halving finds it; the others are written.
+            if not any(outcome.record for outcome in outcomes):
+                raise
+            if len(outcomes) == 1:
+                return self._settle([_poisonous(outcomes[0], error)], unsent, run_id, outage=outage)
+        half = len(outcomes) // 2
+        tally = self._settle(outcomes[:half], unsent, run_id, outage=outage)
+        tally.add(self._settle(outcomes[half:], [], run_id, outage=outage))
+        return tally
+
+
+def _poisonous(outcome: Outcome, error: Exception) -> Outcome:
+    """The outcome of a record that Postgres refuses. Only its code is told: its text repeats the row."""
+    code = getattr(getattr(error, "orig", None), "sqlstate", None) or type(error).__name__
+    refused = RefusedError("load", f"Postgres refuses the rows ({code})", payload=outcome.body[:KEPT_BODY])
+    return replace(outcome, record=None, error=refused)

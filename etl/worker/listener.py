@@ -1,0 +1,62 @@
+"""Wakes the loop when something is queued: LISTEN on a connection of its own, in a thread of its own."""
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+CHANNEL = "etl_message_queue"
+CHECK_SECONDS = 1.0
+"""How soon the thread notices that it is no longer needed, or a lost connection is tried again."""
+
+
+class Listener:
+    """Calls ``wake`` for each notification, from its thread.
+
+    A notification that is missed, as while Postgres restarts, costs only delay: the loop also looks by itself.
+    """
+
+    def __init__(self, engine: Engine, wake: Callable[[], None]) -> None:
+        self._engine = engine
+        self._wake = wake
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
+
+    def _listen(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self._listen_once()
+            except (DBAPIError, OSError):
+                self._ended.wait(CHECK_SECONDS)
+            except Exception as error:
+                # psycopg raises its own errors here, outside SQLAlchemy's wrapping.
+                if not type(error).__module__.startswith("psycopg"):
+                    raise
+                self._ended.wait(CHECK_SECONDS)
+
+    def _listen_once(self) -> None:
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(f"LISTEN {CHANNEL}"))
+            driver = connection.connection.driver_connection
+            if driver is None:
+                return
+            self._wake()
+            try:
+                while not self._ended.is_set():
+                    for _ in driver.notifies(timeout=CHECK_SECONDS, stop_after=1):
+                        self._wake()
+            finally:
+                connection.invalidate()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join(timeout=2 * CHECK_SECONDS)

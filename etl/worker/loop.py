@@ -1,0 +1,277 @@
+"""The loop of a run. It alone claims and settles, one transaction at a time; fetching goes on meanwhile."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine
+
+from etl import message_queue, runs
+from etl.errors import ApiMisconfiguredError, LocationError, RateLimitedError
+from etl.pipeline import DatabaseClock, Outcome
+from etl.runs import Tally
+from etl.worker.batch import Batch
+from etl.worker.claims import Claims, Taken
+from etl.worker.fetchers import Fetchers, Process
+from etl.worker.leases import Leases
+from etl.worker.listener import Listener
+from etl.worker.outage import Outage
+from etl.worker.settlement import Settlement
+from etl.worker.transactor import PATIENCE, Transactor
+
+POLL_SECONDS = 2.0
+"""How often an idle loop looks by itself: scheduled items come due without a notification."""
+SHORT_POLL_SECONDS = 0.05
+"""The same while only other workers know when an allowance comes back."""
+LINGER_SECONDS = 0.2
+"""A batch that is not full is settled when its oldest outcome is this old."""
+FOLLOW_LINGER_SECONDS = 0.02
+"""The same while following, when somebody waits for the row."""
+LAPSE_CHECK_SECONDS = 5.0
+"""How often the items of vanished workers are looked for."""
+LONGEST_WAIT = 60.0
+"""Seconds a run without --follow waits for a blocked location before it leaves the rest to the next run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run may do."""
+
+    job: str
+    concurrency: int
+    batch_size: int
+    follow: bool = False
+    limit: int | None = None
+    max_seconds: float | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """How a run ended."""
+
+    outcome: str
+    """As in ``etl.runs.outcome``."""
+    tally: Tally
+    seconds: float
+    held: dict[str, set[str]] = field(default_factory=dict)
+    """Locations whose due items were left, by cause."""
+    detail: str = ""
+
+
+class _End(Exception):  # noqa: N818 - not an error: the way out of the loop
+    def __init__(self, outcome: str, detail: str = "") -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+        self.detail = detail
+
+
+class Loop:
+    """One run of one job in this process."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        claims: Claims,
+        process: Process,
+        settlement: Settlement,
+        clock: DatabaseClock,
+        plan: Plan,
+        progress: Callable[[Tally], None] = lambda _: None,
+    ) -> None:
+        self._engine = engine
+        self._claims = claims
+        self._clock = clock
+        self._plan = plan
+        self._progress = progress
+        self._stopping = threading.Event()
+        self._transact = Transactor(engine, patience=None if plan.follow else PATIENCE, stopping=self._stopping)
+        self._inbox: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+        self._fetchers = Fetchers(process, concurrency=plan.concurrency, inbox=self._inbox)
+        self._batch = Batch(
+            settlement,
+            self._transact,
+            size=plan.batch_size,
+            linger=FOLLOW_LINGER_SECONDS if plan.follow else LINGER_SECONDS,
+        )
+        self._leases = Leases(engine)
+        self._outage = Outage()
+        self._tally = Tally()
+        self._held: dict[str, set[str]] = {}
+        self._run_id = 0
+        self._in_hand = 0
+        self._claimed = 0
+        self._started = time.monotonic()
+        self._next_claim = 0.0
+        self._next_lapse_check = 0.0
+
+    def stop(self) -> None:
+        """Finish what is in hand, give the rest back, and end; safe to call from a signal handler."""
+        self._stopping.set()
+        self._inbox.put(None)
+
+    def run(self) -> Report:
+        """Run to the end.
+
+        Raises:
+            DatabaseUnavailableError: Postgres went away and did not come back in time. What was in hand is free again
+                when its lease lapses.
+            ConfigurationError: it refuses what a run needs.
+        """
+        self._run_id = self._transact(lambda connection: runs.start(connection, self._plan.job))
+        with self._leases:
+            if self._plan.follow:
+                with Listener(self._engine, self._wake):
+                    end = self._drain()
+            else:
+                end = self._drain()
+            self._wind_down()
+        self._transact(
+            lambda connection: runs.finish(connection, self._run_id, outcome=end.outcome, drift=self._tally.drift)
+        )
+        return Report(end.outcome, self._tally, time.monotonic() - self._started, self._held, end.detail)
+
+    def _wake(self) -> None:
+        self._next_claim = 0.0
+        self._inbox.put(None)
+
+    def _drain(self) -> _End:
+        try:
+            while True:
+                taken = self._claim()
+                if self._in_hand:
+                    self._collect()
+                elif taken is not None and taken.idle:
+                    self._rest(taken)
+        except _End as end:
+            return end
+
+    def _claim(self) -> Taken | None:
+        """Claim more when the fetchers will soon have nothing to begin; None when it was not the time."""
+        now = time.monotonic()
+        if self._stopping.is_set():
+            raise _End("stopped")
+        if self._plan.max_seconds is not None and now - self._started >= self._plan.max_seconds:
+            raise _End("max_seconds")
+        if self._outage.lasts and not self._in_hand:
+            self._sleep(self._outage.wait(now=now))
+        want = self._room()
+        if want == 0 or (self._in_hand and now < self._next_claim):
+            return None
+        taken = self._transact(lambda connection: self._take(connection, want))
+        if taken.now is not None:
+            self._clock.set(taken.now)
+        self._in_hand += len(taken.claimed)
+        self._claimed += len(taken.claimed)
+        if taken.claimed:
+            self._leases.hold(taken.claimed)
+            self._fetchers.submit(taken.claimed)
+        if taken.idle:
+            self._next_claim = time.monotonic() + _pause(taken)
+        return taken
+
+    def _room(self) -> int:
+        """How many items to claim now."""
+        if self._outage.lasts:
+            want = 0 if self._in_hand else 1
+        elif self._fetchers.waiting < max(self._plan.concurrency, self._plan.batch_size // 2):
+            want = self._plan.batch_size
+        else:
+            want = 0
+        if self._plan.limit is None:
+            return want
+        left = self._plan.limit - self._claimed
+        if left <= 0 and not self._in_hand:
+            raise _End("limit")
+        return min(want, left)
+
+    def _take(self, connection: Connection, want: int) -> Taken:
+        if time.monotonic() >= self._next_lapse_check:
+            self._next_lapse_check = time.monotonic() + LAPSE_CHECK_SECONDS
+            message_queue.release_lapsed(connection)
+        return self._claims.take(connection, want)
+
+    def _rest(self, taken: Taken) -> None:
+        """Nothing can be claimed and nothing is in hand: wait, or end."""
+        self._held = taken.held
+        if not self._plan.follow:
+            soon = "rate" in taken.held or ("rate_limited" in taken.held and (taken.wait or 0.0) <= LONGEST_WAIT)
+            if not soon:
+                raise _End(_left(taken.held))
+        self._sleep(_pause(taken))
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait until woken, but not beyond the end of the run."""
+        if self._plan.max_seconds is not None:
+            seconds = min(seconds, self._started + self._plan.max_seconds - time.monotonic())
+        try:
+            self._inbox.get(timeout=max(seconds, 0.001))
+        except queue.Empty:
+            return
+
+    def _collect(self) -> None:
+        """Take outcomes as they come; settle the batch when it is due."""
+        timeout = min(self._batch.patience(), max(self._next_claim - time.monotonic(), SHORT_POLL_SECONDS))
+        try:
+            outcome = self._inbox.get(timeout=max(timeout, 0.001))
+            while True:
+                if outcome is not None:
+                    self._take_in(outcome)
+                outcome = self._inbox.get_nowait()
+        except queue.Empty:
+            pass
+        if self._batch.patience() == 0.0 or len(self._batch) == self._in_hand:
+            self._settle()
+
+    def _take_in(self, outcome: Outcome) -> None:
+        self._batch.add(outcome)
+        if self._outage.saw(outcome.error, now=time.monotonic()):
+            self._batch.give_back(self._fetchers.take_back())
+            if not self._plan.follow:
+                raise _End("api_unreachable", str(outcome.error))
+        if isinstance(outcome.error, (LocationError, RateLimitedError)):
+            by = outcome.claimed.served_by
+            self._batch.give_back(self._fetchers.take_back(lambda claimed: claimed.served_by == by))
+        if isinstance(outcome.error, ApiMisconfiguredError):
+            raise _End("misconfigured", outcome.error.detail)
+
+    def _settle(self) -> None:
+        if not len(self._batch):
+            return
+        tally, settled = self._batch.settle(self._run_id, outage=self._outage.lasts)
+        self._in_hand -= len(settled)
+        self._leases.drop(settled)
+        self._tally.add(tally)
+        self._progress(self._tally)
+
+    def _wind_down(self) -> None:
+        """Give back what was not begun, wait for what was, and settle it."""
+        self._batch.give_back(self._fetchers.take_back())
+        while len(self._batch) < self._in_hand:
+            outcome = self._inbox.get()
+            if outcome is not None:
+                self._batch.add(outcome)
+                self._outage.saw(outcome.error, now=time.monotonic())
+        self._settle()
+
+
+def _pause(taken: Taken) -> float:
+    """How long to leave the queue alone after a look found nothing."""
+    if "rate" in taken.held:
+        return min(taken.wait, POLL_SECONDS) if taken.wait is not None else SHORT_POLL_SECONDS
+    return POLL_SECONDS
+
+
+def _left(held: dict[str, set[str]]) -> str:
+    """The outcome of a run that leaves nothing it could do now."""
+    for cause, outcome in (
+        ("not_connected", "paused"),
+        ("paused", "paused"),
+        ("daily_budget", "budget"),
+        ("rate_limited", "rate_limited"),
+    ):
+        if cause in held:
+            return outcome
+    return "drained"

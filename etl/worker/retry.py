@@ -1,0 +1,36 @@
+"""When an item that failed comes back, or whether it is given up on; pure, with the randomness passed in."""
+
+from collections.abc import Callable
+
+from etl.errors import ItemError, NotFoundError, RetriableError
+
+BASE = 15.0
+"""Seconds: bound of the first delay, doubled by each attempt."""
+CAP = 3600.0
+FLOOR = 1.0
+
+NOT_FOUND_DELAYS = (2.0, 8.0, 30.0)
+"""Seconds until an unknown id is asked for again. Right after a webhook the API may not have it yet; it is final when
+these are used up."""
+
+
+def next_delay(
+    error: ItemError, *, attempt: int, max_attempts: int, uniform: Callable[[float, float], float]
+) -> float | None:
+    """Seconds until the next attempt; None means give up.
+
+    Backoff is exponential with full jitter, so that items that failed together do not return together.
+
+    Args:
+        error: What went wrong.
+        attempt: Attempts spent, this one included.
+        max_attempts: Attempts the job allows.
+        uniform: ``random.uniform``, or a fake.
+    """
+    if attempt >= max_attempts:
+        return None
+    if isinstance(error, NotFoundError):
+        return NOT_FOUND_DELAYS[attempt - 1] if attempt <= len(NOT_FOUND_DELAYS) else None
+    if isinstance(error, RetriableError):
+        return max(FLOOR, uniform(0.0, min(CAP, BASE * 2 ** (attempt - 1))))
+    return None

@@ -1,0 +1,66 @@
+"""Runs a transaction until it commits, across deadlocks, restarts and lost connections."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from etl.database import Fate, fate_of, first_line
+from etl.errors import ConfigurationError, DatabaseUnavailableError
+
+log = structlog.get_logger("etl.worker")
+
+PATIENCE = 30.0
+"""Seconds that a run without --follow waits for Postgres to come back."""
+LONGEST_PAUSE = 5.0
+
+T = TypeVar("T")
+
+
+class Transactor:
+    """Calls work in a transaction, again and again while Postgres says that it may succeed later.
+
+    Work must bear being repeated after a commit whose confirmation was lost: settling a lease twice does nothing.
+    """
+
+    def __init__(self, engine: Engine, *, patience: float | None, stopping: threading.Event) -> None:
+        """Wait up to ``patience`` seconds (None: for ever), and not at all once ``stopping`` is set."""
+        self._engine = engine
+        self._patience = patience
+        self._stopping = stopping
+
+    def __call__(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` and commit.
+
+        Raises:
+            DatabaseUnavailableError: patience is at an end.
+            ConfigurationError: a table or a right is missing.
+            DBAPIError: the data is at fault.
+        """
+        began = time.monotonic()
+        pause = 0.1
+        while True:
+            try:
+                with self._engine.begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                self._examine(error, waited=time.monotonic() - began)
+            self._stopping.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _examine(self, error: DBAPIError, *, waited: float) -> None:
+        """Return when another try makes sense; raise otherwise."""
+        fate = fate_of(error)
+        if fate is Fate.DATA:
+            raise error
+        reason = first_line(error)
+        if fate is Fate.SETUP:
+            raise ConfigurationError(f"Postgres refuses: {reason}. Try: etl db check") from error
+        impatient = self._patience is not None and waited >= self._patience
+        if impatient or (self._stopping.is_set() and waited >= LONGEST_PAUSE):
+            raise DatabaseUnavailableError(f"Postgres cannot be reached: {reason}") from error
+        log.warning("database_unavailable", error=type(error.orig).__name__, waited_seconds=round(waited, 1))

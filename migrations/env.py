@@ -1,0 +1,43 @@
+"""How Alembic reaches the database: one migrator at a time, and none that waits long for a lock."""
+
+import os
+
+from alembic import context
+from sqlalchemy import Connection, text
+
+from etl import models, schema
+from etl.database import open_engine
+
+
+def run(connection: Connection) -> None:
+    # A second deploy waits here until the first is done, then finds nothing to do. The lock belongs to the session,
+    # so it also spans migrations that commit by themselves.
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": schema.MIGRATION_LOCK})
+    try:
+        # A migration that cannot get its lock soon gives up rather than queue every reader behind it.
+        connection.execute(text("SET lock_timeout = '5s'"))
+        connection.execute(text("CREATE SCHEMA IF NOT EXISTS etl"))
+        connection.commit()
+        context.configure(
+            connection=connection,
+            target_metadata=models.Base.metadata,
+            transaction_per_migration=True,
+            **schema.COMPARE_OPTIONS,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": schema.MIGRATION_LOCK})
+        connection.commit()
+
+
+if context.is_offline_mode():
+    raise SystemExit("Offline SQL is not supported: the migrations look at the database.")
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    with open_engine(os.environ["DATABASE_URL"]).connect() as opened:
+        run(opened)

@@ -1,0 +1,202 @@
+import json
+import time
+from typing import Any
+
+import pytest
+
+from etl.sandbox.catalogue import MESSAGE_TYPES
+from etl.sandbox.dataset import Dataset
+
+DATA = Dataset(messages=2000)
+MESSAGES = [DATA.message(message_id) or {} for message_id in DATA.ids()]
+PAYLOADS = [DATA.payload(message_id) or {} for message_id in DATA.ids()]
+DOCUMENTED = [payload for payload in PAYLOADS if "message" not in payload]
+
+
+def of_type(name: str) -> list[dict[str, Any]]:
+    return [message for message in MESSAGES if message["messageType"] == name]
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    again = Dataset(messages=2000)
+    assert [DATA.answer(known) for known in DATA.ids()] == [again.answer(known) for known in again.ids()]
+
+
+def test_the_ids_of_a_seed_never_change() -> None:
+    assert ["ubzFi8ZMpImlcPvoJ99j", "q4lhlyAKdrZGuYmGBS8M"] == list(Dataset(1).ids()[:2])
+
+
+def test_another_seed_gives_other_ids() -> None:
+    assert set() == set(Dataset(1).ids()) & set(Dataset(2).ids())
+
+
+def test_ids_look_like_those_of_highlevel() -> None:
+    assert [] == [known for known in DATA.ids() if not (len(known) == 20 and known.isalnum() and known.isascii())]
+
+
+def test_every_id_is_unique() -> None:
+    assert 2000 == len(set(DATA.ids()))
+
+
+def test_every_message_belongs_to_exactly_one_location() -> None:
+    assert sorted(DATA.ids()) == sorted(known for place in DATA.location_ids for known in DATA.ids(place))
+
+
+def test_a_message_names_the_location_that_holds_it() -> None:
+    assert [DATA.location_of(known) for known in DATA.ids()] == [message["locationId"] for message in MESSAGES]
+
+
+def test_a_conversation_has_one_contact() -> None:
+    pairs = {(message["conversationId"], message["contactId"]) for message in MESSAGES}
+    assert len(pairs) == len({conversation for conversation, _ in pairs})
+
+
+@pytest.mark.parametrize("messages", [42, 100, 1000])
+def test_every_documented_type_occurs_even_in_a_small_set(messages: int) -> None:
+    data = Dataset(messages=messages)
+    found = {(data.message(known) or {})["messageType"] for known in data.ids()}
+    assert {kind.name for kind in MESSAGE_TYPES} == found
+
+
+def test_there_are_as_many_types_as_the_documentation_lists() -> None:
+    assert 42 == len({kind.name for kind in MESSAGE_TYPES})
+
+
+def test_most_messages_are_texts() -> None:
+    assert 0.4 < len(of_type("TYPE_SMS")) / 2000 < 0.7
+
+
+def test_both_directions_occur() -> None:
+    assert {"inbound", "outbound"} == {message["direction"] for message in MESSAGES}
+
+
+def test_a_call_has_no_body_no_content_type_and_no_attachments() -> None:
+    assert set() == {key for call in of_type("TYPE_CALL") for key in call} & {"body", "contentType", "attachments"}
+
+
+def test_calls_are_completed_or_voicemail() -> None:
+    assert {"completed", "voicemail"} == {call["status"] for call in of_type("TYPE_CALL")}
+
+
+def test_a_call_has_its_duration_in_seconds_as_a_number() -> None:
+    assert {int} == {type(call["meta"]["call"]["duration"]) for call in of_type("TYPE_CALL")}
+
+
+def test_an_inbound_call_names_no_user() -> None:
+    assert [] == [call for call in of_type("TYPE_CALL") if call["direction"] == "inbound" and "userId" in call]
+
+
+def test_whatsapp_media_has_an_empty_body_and_no_attachments_key() -> None:
+    assert {True} == {(message["body"] == "") == ("attachments" not in message) for message in of_type("TYPE_WHATSAPP")}
+
+
+def test_some_whatsapp_messages_are_media() -> None:
+    assert {True, False} == {"attachments" in message for message in of_type("TYPE_WHATSAPP")}
+
+
+def test_an_email_lists_its_emails() -> None:
+    assert {1, 2, 3, 5} == {len(message["meta"]["email"]["messageIds"]) for message in of_type("TYPE_EMAIL")}
+
+
+def test_a_failed_message_says_why() -> None:
+    assert {True} == {"error" in message for message in MESSAGES if message.get("status") == "failed"}
+
+
+def test_some_bodies_are_not_plain_ascii() -> None:
+    assert any(not message.get("body", "").isascii() for message in MESSAGES)
+
+
+def test_some_bodies_are_long() -> None:
+    assert max(len(message.get("body", "")) for message in MESSAGES) > 2000
+
+
+def test_dates_are_in_utc_with_milliseconds() -> None:
+    assert {(24, "Z")} == {(len(message["dateUpdated"]), message["dateUpdated"][-1]) for message in MESSAGES}
+
+
+def test_a_message_is_never_updated_before_it_is_added() -> None:
+    assert [] == [message for message in MESSAGES if message["dateUpdated"] < message["dateAdded"]]
+
+
+def test_the_share_in_the_documented_shape_is_about_what_was_asked_for() -> None:
+    assert 0.12 < len(DOCUMENTED) / 2000 < 0.18
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, {True}), (1.0, {False})])
+def test_one_shape_can_be_had_alone(share: float, expected: set[bool]) -> None:
+    data = Dataset(messages=100, documented_share=share)
+    assert expected == {"message" in (data.payload(known) or {}) for known in data.ids()}
+
+
+def test_the_documented_shape_has_all_required_keys() -> None:
+    always = {"id", "type", "messageType", "locationId", "contactId", "conversationId", "dateAdded", "direction"}
+    required = always | {"contentType"}
+    assert [] == [payload for payload in DOCUMENTED if required - set(payload)]
+
+
+def test_the_documented_shape_writes_a_calls_duration_as_text() -> None:
+    calls = [payload for payload in DOCUMENTED if payload["type"] == 1]
+    assert {str} == {type(call["meta"]["callDuration"]) for call in calls}
+
+
+def test_the_documented_shape_nests_email_twice() -> None:
+    emails = [payload for payload in DOCUMENTED if payload["type"] == 3]
+    assert {list} == {type(email["meta"]["email"]["email"]["messageIds"]) for email in emails}
+
+
+def test_the_documented_shape_uses_short_type_names_now_and_then() -> None:
+    assert {"SMS", "TYPE_SMS"} == {payload["messageType"] for payload in DOCUMENTED if payload["type"] == 2}
+
+
+def test_the_documented_shape_has_dates_without_milliseconds_now_and_then() -> None:
+    assert {20, 24} == {len(payload["dateAdded"]) for payload in DOCUMENTED}
+
+
+def test_an_answer_is_the_json_of_the_payload() -> None:
+    assert PAYLOADS == [json.loads(DATA.answer(known) or b"") for known in DATA.ids()]
+
+
+def test_an_unknown_id_has_no_payload() -> None:
+    assert (None, None, None) == (DATA.payload("nobody"), DATA.answer("nobody"), DATA.location_of("nobody"))
+
+
+def test_an_email_event_names_the_email_and_its_thread_and_no_message() -> None:
+    email = of_type("TYPE_EMAIL")[0]
+    event = DATA.event(email["id"])
+    expected = (email["meta"]["email"]["messageIds"][-1], email["id"], False)
+    assert expected == (event["emailMessageId"], event["threadId"], "messageId" in event)
+
+
+def test_any_other_event_names_its_message() -> None:
+    others = [message["id"] for message in MESSAGES if "EMAIL" not in message["messageType"]]
+    assert others == [DATA.event(known)["messageId"] for known in others]
+
+
+def test_an_event_is_inbound_or_outbound_as_its_message_is() -> None:
+    kinds = {"inbound": "InboundMessage", "outbound": "OutboundMessage"}
+    assert [kinds[message["direction"]] for message in MESSAGES] == [DATA.event(known)["type"] for known in DATA.ids()]
+
+
+def test_every_event_has_a_webhook_id_of_its_own() -> None:
+    assert 2000 == len({DATA.event(known)["webhookId"] for known in DATA.ids()})
+
+
+def test_the_same_event_keeps_its_webhook_id() -> None:
+    assert DATA.event(DATA.ids()[0]) == DATA.event(DATA.ids()[0])
+
+
+def test_another_edition_has_another_webhook_id() -> None:
+    first = DATA.ids()[0]
+    assert DATA.event(first)["webhookId"] != DATA.event(first, edition=1)["webhookId"]
+
+
+def test_a_hundred_thousand_messages_are_ready_in_two_seconds() -> None:
+    begun = time.process_time()
+    Dataset(messages=100_000)
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize("wrong", [{"locations": 0}, {"messages": 0}, {"documented_share": 1.5}])
+def test_a_data_set_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        Dataset(**wrong)

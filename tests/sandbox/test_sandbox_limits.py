@@ -1,0 +1,150 @@
+import time
+from random import Random
+
+import pytest
+
+from etl.sandbox.config import SandboxConfig
+from etl.sandbox.limits import Allowance, Limit, Limiter
+from etl.sandbox.server import RunningSandbox
+
+NOON = 1_800_014_400.0
+
+
+def taken(allowance: Allowance, times: list[float]) -> list[bool]:
+    return [allowance.take(NOON + moment) for moment in times]
+
+
+def test_a_hundred_pass_and_the_next_one_is_refused() -> None:
+    assert [True] * 100 + [False] == taken(Allowance(), [0.0] * 101)
+
+
+def test_the_next_one_is_refused_until_ten_seconds_after_the_first() -> None:
+    assert [True] * 100 + [False] == taken(Allowance(), [moment / 10 for moment in range(100)] + [9.999])
+
+
+def test_one_passes_ten_seconds_after_the_first() -> None:
+    assert [True, False] == taken(Allowance(), [moment / 10 for moment in range(100)] + [10.0, 10.0])[-2:]
+
+
+def test_a_refused_request_is_not_counted() -> None:
+    allowance = Allowance(Limit(requests=1))
+    taken(allowance, [0.0] + [9.0] * 50)
+    assert allowance.take(NOON + 10)
+
+
+def test_no_interval_ever_holds_more_than_the_limit_and_nothing_is_refused_without_need() -> None:
+    draw = Random(7)
+    allowance = Allowance(Limit(requests=5, interval=2))
+    moment, passed = NOON, list[float]()
+    for _ in range(2000):
+        moment += draw.choice((0, 0.125, 0.25, 1.5))
+        room = sum(moment - earlier < 2 for earlier in passed) < 5
+        assert room == allowance.take(moment)
+        if room:
+            passed.append(moment)
+
+
+def test_a_fixed_window_lets_twice_the_limit_pass_around_its_change() -> None:
+    allowance = Allowance(Limit(requests=5, window="fixed"))
+    assert [True] * 10 + [False] == taken(allowance, [9.9] * 5 + [10.0] * 6)
+
+
+def test_a_fixed_window_refuses_inside_itself() -> None:
+    allowance = Allowance(Limit(requests=1, window="fixed"))
+    assert [True, False] == taken(allowance, [0.0, 9.99])
+
+
+def test_the_daily_budget_ends() -> None:
+    assert [True, True, False] == taken(Allowance(Limit(daily=2)), [0, 3600, 7200])
+
+
+def test_the_daily_budget_starts_over_at_midnight_in_utc() -> None:
+    assert [True, False, True] == taken(Allowance(Limit(daily=1)), [0, 43_199, 43_200])
+
+
+def test_without_a_limit_everything_passes() -> None:
+    assert [True] * 5000 == taken(Allowance(Limit(requests=None, daily=None)), [0.0] * 5000)
+
+
+def test_the_headers_tell_what_is_left() -> None:
+    allowance = Allowance(Limit(requests=3, daily=10))
+    taken(allowance, [0.0, 0.0])
+    assert {
+        b"x-ratelimit-limit-daily": b"10",
+        b"x-ratelimit-daily-remaining": b"8",
+        b"x-ratelimit-interval-milliseconds": b"10000",
+        b"x-ratelimit-max": b"3",
+        b"x-ratelimit-remaining": b"1",
+    } == dict(allowance.headers(NOON))
+
+
+def test_without_a_limit_the_headers_promise_a_huge_one() -> None:
+    headers = dict(Allowance(Limit(requests=None, daily=None)).headers(NOON))
+    assert (b"1000000", b"1000000000") == (headers[b"x-ratelimit-max"], headers[b"x-ratelimit-limit-daily"])
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (Limit(requests=1), 7.0),
+        (Limit(requests=1, window="fixed"), 7.0),
+        (Limit(requests=2), 0.0),
+        (Limit(daily=1), 43_197.0),
+    ],
+)
+def test_the_wait_is_the_time_until_one_would_pass(limit: Limit, expected: float) -> None:
+    allowance = Allowance(limit)
+    allowance.take(NOON)
+    assert expected == allowance.wait(NOON + 3)
+
+
+def test_locations_do_not_share_an_allowance() -> None:
+    limiter = Limiter(Limit(requests=1))
+    assert (True, True) == (limiter.of("one").take(NOON), limiter.of("other").take(NOON))
+
+
+def test_one_location_can_be_given_its_own_limit() -> None:
+    limiter = Limiter(Limit(requests=1))
+    limiter.change(Limit(requests=2), "one")
+    assert [True, True] == taken(limiter.of("one"), [0.0, 0.0])
+
+
+@pytest.mark.parametrize("wrong", [{"requests": 0}, {"interval": 0}, {"daily": -1}, {"window": "rolling"}])
+def test_a_limit_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"limit|window"):
+        Limit(**wrong)  # type: ignore[arg-type]
+
+
+def test_over_http_the_limit_holds_and_slides() -> None:
+    with RunningSandbox(SandboxConfig(limit=5, interval=0.5)) as sandbox:
+        first = sandbox.dataset.ids(sandbox.location_ids[0])[0]
+        begun = time.monotonic()
+        statuses = [sandbox.get(first).status_code for _ in range(6)]
+        time.sleep(max(0.0, begun + 0.6 - time.monotonic()))
+        assert [200] * 5 + [429, 200] == [*statuses, sandbox.get(first).status_code]
+
+
+def test_a_429_says_nothing_about_when_to_come_back() -> None:
+    with RunningSandbox(SandboxConfig(limit=1)) as sandbox:
+        sandbox.get(sandbox.dataset.ids()[0])
+        assert "Retry-After" not in sandbox.get(sandbox.dataset.ids()[0]).headers
+
+
+def test_a_429_can_be_made_to_say_when_to_come_back() -> None:
+    with RunningSandbox(SandboxConfig(limit=1, retry_after=True)) as sandbox:
+        sandbox.get(sandbox.dataset.ids()[0])
+        assert "10" == sandbox.get(sandbox.dataset.ids()[0]).headers["Retry-After"]
+
+
+def test_a_429_has_the_form_of_the_other_errors() -> None:
+    with RunningSandbox(SandboxConfig(limit=1)) as sandbox:
+        sandbox.get(sandbox.dataset.ids()[0])
+        answer = sandbox.get(sandbox.dataset.ids()[0]).json()
+        assert (429, "Too Many Requests") == (answer["statusCode"], answer["message"])
+
+
+def test_the_limit_of_one_location_can_be_changed_while_it_runs(sandbox: RunningSandbox) -> None:
+    slow, other = sandbox.location_ids[:2]
+    sandbox.limits(slow, limit=1, daily=5)
+    statuses = [sandbox.get(sandbox.dataset.ids(place)[0]).status_code for place in (slow, slow, other, other)]
+    assert [200, 429, 200, 200] == statuses

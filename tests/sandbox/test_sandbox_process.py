@@ -1,0 +1,107 @@
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from etl.sandbox.config import SandboxConfig
+from etl.sandbox.server import RunningSandbox, SandboxProcess
+
+COMMAND = [sys.executable, "-c", "from etl.cli.sandbox import sandbox; sandbox()"]
+
+
+@contextmanager
+def serving(tmp_path: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    ready = tmp_path / "ready"
+    command = [*COMMAND, "--port", "0", "--ready-file", str(ready), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while not (ready.exists() and ready.read_text().endswith("\n")):
+                assert process.poll() is None
+                time.sleep(0.02)
+            yield process, ready.read_text().strip()
+        finally:
+            process.kill()
+
+
+def test_a_sandbox_in_its_own_process_serves_the_data_of_its_configuration() -> None:
+    with SandboxProcess(SandboxConfig(seed=5, messages=50)) as sandbox:
+        first = sandbox.dataset.ids()[0]
+        assert sandbox.dataset.payload(first) == sandbox.get(first).json()
+
+
+def test_a_sandbox_in_its_own_process_ends_when_closed() -> None:
+    with SandboxProcess() as sandbox:
+        pid = sandbox.pid
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_sandbox_in_its_own_process_ends_when_its_parent_does() -> None:
+    script = (
+        "import os; from etl.sandbox.server import SandboxProcess;print(SandboxProcess().pid, flush=True); os._exit(0)"
+    )
+    parent = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=20)
+    try:
+        psutil.Process(int(parent.stdout)).wait(timeout=5)
+    except psutil.NoSuchProcess:
+        pass
+    assert not psutil.pid_exists(int(parent.stdout))
+
+
+def test_a_configuration_survives_the_journey() -> None:
+    config = SandboxConfig(limit=None, faults={"shares": {"drop": 0.1}}, window="fixed")
+    assert config == SandboxConfig.from_json(config.to_json())
+
+
+def test_a_closed_sandbox_listens_no_more() -> None:
+    with RunningSandbox() as sandbox:
+        url = sandbox.url
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url, timeout=5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_command_with_zero(tmp_path: Path, number: signal.Signals) -> None:
+    with serving(tmp_path) as (process, _):
+        process.send_signal(number)
+        assert 0 == process.wait(timeout=10)
+
+
+def test_the_command_prints_what_to_paste(tmp_path: Path) -> None:
+    with serving(tmp_path) as (process, url):
+        place = requests.get(f"{url}/sandbox", timeout=10).json()["locations"][0]
+        process.terminate()
+        printed = process.communicate(timeout=10)[0]
+    variables = f"HIGHLEVEL_TOKEN={place['token']} HIGHLEVEL_LOCATION_ID={place['location_id']}"
+    assert f"export HIGHLEVEL_BASE_URL={url} {variables}\n" in printed
+
+
+def test_the_options_reach_the_sandbox(tmp_path: Path) -> None:
+    with serving(tmp_path, "--limit", "7", "--window", "fixed", "--drop", "0.25", "--latency", "0.01") as (_, url):
+        limits = requests.get(f"{url}/sandbox", timeout=10).json()["limits"]
+        faults = requests.get(f"{url}/sandbox/faults", timeout=10).json()
+    expected = (7, "fixed", {"drop": 0.25}, 0.01)
+    assert expected == (limits["limit"], limits["window"], faults["shares"], faults["latency"])
+
+
+def test_a_port_in_use_is_a_usage_error_that_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, check=False, timeout=20)
+    assert (2, True) == (ended.returncode, "Address already in use" in ended.stderr)
+
+
+def test_sending_to_a_deaf_receiver_reports_what_was_not_acknowledged(tmp_path: Path, sandbox: RunningSandbox) -> None:
+    options = ["--to", f"{sandbox.url}/nobody", "--count", "3", "--rate", "100", "--keys", str(tmp_path), "--json"]
+    command = [*COMMAND, "send", "--scheme", "ed25519", *options]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    report = json.loads(ended.stdout)
+    assert (1, {"404": 3}, 3) == (ended.returncode, report["statuses"], report["unacknowledged"])
