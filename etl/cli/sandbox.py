@@ -1,5 +1,4 @@
 """``etl sandbox``: only reads options and prints; the work is in :mod:`etl.sandbox`."""
-# ruff: noqa: PLC0415 - every start of the command line loads this module; a server and its libraries load when used
 
 import json
 import os
@@ -82,10 +81,19 @@ def _serve(config: "SandboxConfig", host: str, port: int, ready_file: Path | Non
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise click.UsageError(f"cannot listen on {host}:{port}: {reason}. Try another --port.") from error
     url = url_of(listener)
-    dataset = config.dataset()
-    location_id = dataset.location_ids[0]
-    click.echo(
-        f"Sandbox: {len(dataset)} messages in {len(dataset.location_ids)} locations on {url} (Ctrl-C stops it).\n"
+
+    def announce(_server: object) -> None:
+        click.echo(_instructions(url, config))
+        if ready_file is not None:
+            ready_file.write_text(f"{url}\n")
+
+    serve(config, listener, on_ready=announce)
+
+
+def _instructions(url: str, config: "SandboxConfig") -> str:
+    location_id = config.dataset().location_ids[0]
+    return (
+        f"Sandbox: {config.messages} messages in {config.locations} locations on {url} (Ctrl-C stops it).\n"
         f"All locations, tokens and routes: curl {url}/sandbox\n"
         "\n"
         f"export HIGHLEVEL_BASE_URL={url} HIGHLEVEL_TOKEN=pit-sandbox-{location_id}"
@@ -93,9 +101,6 @@ def _serve(config: "SandboxConfig", host: str, port: int, ready_file: Path | Non
         f"curl -s '{url}/sandbox/ids?limit=10&location_id={location_id}' | etl enqueue -\n"
         "etl run"
     )
-    if ready_file is not None:
-        ready_file.write_text(f"{url}\n")
-    serve(config, listener)
 
 
 @sandbox.command()

@@ -14,21 +14,21 @@ from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import listen, serve, url_of
 
 
-def _stop_with_input(server: uvicorn.Server) -> None:
-    def watch() -> None:
-        sys.stdin.read()
-        server.should_exit = True
-
-    Thread(target=watch, daemon=True).start()
-
-
-def main(arguments: list[str]) -> None:
+def main(config: str) -> None:
     """Serve until standard input ends or a signal comes."""
     listener = listen()
-    sys.stdout.write(json.dumps({"url": url_of(listener)}) + "\n")
-    sys.stdout.flush()
-    serve(SandboxConfig.from_json(arguments[0]), listener, on_server=_stop_with_input)
+
+    def announce(server: uvicorn.Server) -> None:
+        def watch() -> None:
+            sys.stdin.read()
+            server.should_exit = True
+
+        Thread(target=watch, daemon=True).start()
+        sys.stdout.write(json.dumps({"url": url_of(listener)}) + "\n")
+        sys.stdout.flush()
+
+    serve(SandboxConfig.from_json(config), listener, on_ready=announce)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1])

@@ -7,6 +7,7 @@ one hot route is written without a framework, so that a client under test and no
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from etl.sandbox.config import SandboxConfig
@@ -35,6 +36,7 @@ class SandboxApp:
     def __init__(self, config: SandboxConfig, *, clock: Callable[[], float] = time.time) -> None:
         self.world = World(config, clock)
         self._others = control_routes(self.world)
+        self._hurry = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -45,6 +47,15 @@ class SandboxApp:
             await self._others(scope, receive, send)
         else:
             await _whole(refuse(404, f"Cannot {scope['method']} {path}", error="Not Found"), send)
+
+    def hurry(self) -> None:
+        """Answer at once whatever is waiting, for the server is about to stop. Call it in the server's thread."""
+        self._hurry.set()
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
 
     async def _message(self, message_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         world = self.world
@@ -57,7 +68,7 @@ class SandboxApp:
             location_id, reply = self._judge(message_id, headers)
             delay = world.faults.delay() + reply.delay
             if delay:
-                await asyncio.sleep(delay)
+                await self._pause(delay)
             if reply.ending == "whole":
                 if b"gzip" in headers.get(b"accept-encoding", b""):
                     reply.compress()

@@ -1,5 +1,6 @@
 """The routes that are not hot: OAuth, and ``/sandbox``, which shows and changes what the sandbox does."""
 
+import json
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -98,16 +99,15 @@ class _Routes:
             for location_id in dataset.location_ids
         ]
         routes = [f"{' '.join(sorted(route.methods or ()))} {route.path}" for route in _paths(request)]
-        return JSONResponse(
-            {
-                "base_url": str(request.base_url).rstrip("/"),
-                "locations": locations,
-                "company_id": dataset.company_id,
-                "oauth": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET},
-                "limits": _limit_of(self.world.config),
-                "routes": ["GET /conversations/messages/{id}", *routes],
-            }
-        )
+        answer = {
+            "base_url": str(request.base_url).rstrip("/"),
+            "locations": locations,
+            "company_id": dataset.company_id,
+            "oauth": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET},
+            "limits": _limit_of(self.world.config),
+            "routes": ["GET /conversations/messages/{id}", *routes],
+        }
+        return Response(json.dumps(answer, indent=2, ensure_ascii=False) + "\n", media_type="application/json")
 
     async def ids(self, request: Request) -> Response:
         """Message ids, one a line; ``location_id``, ``limit`` and ``offset`` narrow them."""

@@ -64,7 +64,7 @@ def email_event(slot: Slot, message: dict[str, Any], envelope: dict[str, str], d
     event |= {key: message[key] for key in ("contactId", "conversationId", "dateAdded", "direction")}
     event |= {
         "body": message.get("body", f"<p>{talk.trade.outbound[0].split('{')[0]}</p>"),
-        "messageType": slot.kind.short or slot.kind.name,
+        "messageType": "Email",
         "emailMessageId": slot.email_ids[-1],
         "threadId": slot.id,
         "from": customer if inbound else business,

@@ -167,8 +167,13 @@ def test_an_email_event_names_the_email_and_its_thread_and_no_message() -> None:
     assert expected == (event["emailMessageId"], event["threadId"], "messageId" in event)
 
 
+def test_every_kind_of_email_is_announced_as_an_email() -> None:
+    emails = [message["id"] for message in MESSAGES if message["messageType"].endswith("_EMAIL")]
+    assert {"Email"} == {DATA.event(known)["messageType"] for known in emails}
+
+
 def test_any_other_event_names_its_message() -> None:
-    others = [message["id"] for message in MESSAGES if "EMAIL" not in message["messageType"]]
+    others = [message["id"] for message in MESSAGES if not message["messageType"].endswith("_EMAIL")]
     assert others == [DATA.event(known)["messageId"] for known in others]
 
 

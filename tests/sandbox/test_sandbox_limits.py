@@ -1,7 +1,9 @@
 import time
 from random import Random
+from typing import Any
 
 import pytest
+import requests
 
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.limits import Allowance, Limit, Limiter
@@ -124,23 +126,27 @@ def test_over_http_the_limit_holds_and_slides() -> None:
         assert [200] * 5 + [429, 200] == [*statuses, sandbox.get(first).status_code]
 
 
-def test_a_429_says_nothing_about_when_to_come_back() -> None:
-    with RunningSandbox(SandboxConfig(limit=1)) as sandbox:
-        sandbox.get(sandbox.dataset.ids()[0])
-        assert "Retry-After" not in sandbox.get(sandbox.dataset.ids()[0]).headers
+def refused(sandbox: RunningSandbox, **limit: Any) -> requests.Response:
+    sandbox.limits(limit=1, **limit)
+    sandbox.get(sandbox.dataset.ids()[0])
+    return sandbox.get(sandbox.dataset.ids()[0])
 
 
-def test_a_429_can_be_made_to_say_when_to_come_back() -> None:
-    with RunningSandbox(SandboxConfig(limit=1, retry_after=True)) as sandbox:
-        sandbox.get(sandbox.dataset.ids()[0])
-        assert "10" == sandbox.get(sandbox.dataset.ids()[0]).headers["Retry-After"]
+def test_a_429_says_nothing_about_when_to_come_back(sandbox: RunningSandbox) -> None:
+    assert "Retry-After" not in refused(sandbox).headers
 
 
-def test_a_429_has_the_form_of_the_other_errors() -> None:
-    with RunningSandbox(SandboxConfig(limit=1)) as sandbox:
-        sandbox.get(sandbox.dataset.ids()[0])
-        answer = sandbox.get(sandbox.dataset.ids()[0]).json()
-        assert (429, "Too Many Requests") == (answer["statusCode"], answer["message"])
+def test_a_429_can_be_made_to_say_when_to_come_back(sandbox: RunningSandbox) -> None:
+    assert "10" == refused(sandbox, retry_after=True).headers["Retry-After"]
+
+
+def test_a_429_says_that_nothing_is_left(sandbox: RunningSandbox) -> None:
+    assert "0" == refused(sandbox).headers["X-RateLimit-Remaining"]
+
+
+def test_a_429_has_the_form_of_the_other_errors(sandbox: RunningSandbox) -> None:
+    answer = refused(sandbox).json()
+    assert (429, "Too Many Requests") == (answer["statusCode"], answer["message"])
 
 
 def test_the_limit_of_one_location_can_be_changed_while_it_runs(sandbox: RunningSandbox) -> None:

@@ -5,14 +5,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 import requests
 
 from etl.sandbox.config import SandboxConfig
+from etl.sandbox.keys import SandboxKeys
 from etl.sandbox.server import RunningSandbox, SandboxProcess
 
 COMMAND = [sys.executable, "-c", "from etl.cli.sandbox import sandbox; sandbox()"]
@@ -32,6 +33,13 @@ def serving(tmp_path: Path, *options: str) -> Iterator[tuple[subprocess.Popen[st
             process.kill()
 
 
+def is_listening(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/sandbox", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
 def test_a_sandbox_in_its_own_process_serves_the_data_of_its_configuration() -> None:
     with SandboxProcess(SandboxConfig(seed=5, messages=50)) as sandbox:
         first = sandbox.dataset.ids()[0]
@@ -40,20 +48,28 @@ def test_a_sandbox_in_its_own_process_serves_the_data_of_its_configuration() -> 
 
 def test_a_sandbox_in_its_own_process_ends_when_closed() -> None:
     with SandboxProcess() as sandbox:
-        pid = sandbox.pid
-    assert not psutil.pid_exists(pid)
+        url = sandbox.url
+    assert not is_listening(url)
 
 
 def test_a_sandbox_in_its_own_process_ends_when_its_parent_does() -> None:
     script = (
-        "import os; from etl.sandbox.server import SandboxProcess;print(SandboxProcess().pid, flush=True); os._exit(0)"
+        "import os; from etl.sandbox.server import SandboxProcess;print(SandboxProcess().url, flush=True); os._exit(0)"
     )
-    parent = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=20)
-    try:
-        psutil.Process(int(parent.stdout)).wait(timeout=5)
-    except psutil.NoSuchProcess:
-        pass
-    assert not psutil.pid_exists(int(parent.stdout))
+    parent = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True, timeout=20)
+    deadline = time.monotonic() + 5
+    while is_listening(parent.stdout.strip()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_listening(parent.stdout.strip())
+
+
+def test_closing_does_not_wait_for_answers_that_are_late_on_purpose() -> None:
+    with ThreadPoolExecutor(1) as pool, RunningSandbox(SandboxConfig(faults={"latency": 30})) as sandbox:
+        answer = pool.submit(sandbox.get, sandbox.dataset.ids()[0])
+        while not sandbox.stats()["requests"]:
+            time.sleep(0.01)
+        sandbox.close()
+        assert 200 == answer.result(timeout=5).status_code
 
 
 def test_a_configuration_survives_the_journey() -> None:
@@ -64,8 +80,13 @@ def test_a_configuration_survives_the_journey() -> None:
 def test_a_closed_sandbox_listens_no_more() -> None:
     with RunningSandbox() as sandbox:
         url = sandbox.url
-    with pytest.raises(requests.ConnectionError):
-        requests.get(url, timeout=5)
+    assert not is_listening(url)
+
+
+def test_a_sandbox_can_be_closed_before_it_was_asked_anything() -> None:
+    sandbox = RunningSandbox()
+    sandbox.close()
+    assert not is_listening(sandbox.url)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -99,9 +120,9 @@ def test_a_port_in_use_is_a_usage_error_that_says_so() -> None:
     assert (2, True) == (ended.returncode, "Address already in use" in ended.stderr)
 
 
-def test_sending_to_a_deaf_receiver_reports_what_was_not_acknowledged(tmp_path: Path, sandbox: RunningSandbox) -> None:
-    options = ["--to", f"{sandbox.url}/nobody", "--count", "3", "--rate", "100", "--keys", str(tmp_path), "--json"]
-    command = [*COMMAND, "send", "--scheme", "ed25519", *options]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+def test_sending_reports_what_was_not_acknowledged(keys: SandboxKeys, sandbox: RunningSandbox) -> None:
+    directory = str(keys.ed25519_public_pem.parent)
+    options = ["--to", f"{sandbox.url}/nobody", "--count", "3", "--rate", "100", "--keys", directory, "--json"]
+    ended = subprocess.run([*COMMAND, "send", *options], capture_output=True, text=True, check=False, timeout=60)
     report = json.loads(ended.stdout)
     assert (1, {"404": 3}, 3) == (ended.returncode, report["statuses"], report["unacknowledged"])
