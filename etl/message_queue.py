@@ -78,6 +78,40 @@ def enqueue(
     return added
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Something to be fetched, as an event names it."""
+
+    kind: str
+    message_id: str
+    location_id: str
+
+
+# Locked in order of kind and id, as by every other statement. Of two locations the one that is known wins.
+ENQUEUE_NAMED = text("""
+    SELECT count(*) FILTER (WHERE etl.enqueue(message_id, location_id, kind))
+    FROM (SELECT kind, message_id, max(location_id) AS location_id
+          FROM unnest(CAST(:kinds AS text[]), CAST(:message_ids AS text[]), CAST(:location_ids AS text[]))
+               AS given (kind, message_id, location_id)
+          GROUP BY kind, message_id ORDER BY kind, message_id) AS named
+""")
+
+
+def enqueue_named(connection: Connection, named: Sequence[Named]) -> int:
+    """Queue items of several kinds and locations at once; returns how many were not queued already."""
+    if not named:
+        return 0
+    added: int = connection.execute(
+        ENQUEUE_NAMED,
+        {
+            "kinds": [each.kind for each in named],
+            "message_ids": [each.message_id for each in named],
+            "location_ids": [each.location_id for each in named],
+        },
+    ).scalar_one()
+    return added
+
+
 # A loose index scan: one probe for each location, however many items it has. The cursor makes it a round robin.
 LOCATIONS = text("""
     WITH RECURSIVE next (location_id, n) AS (
@@ -92,7 +126,7 @@ LOCATIONS = text("""
              ORDER BY location_id LIMIT 1) AS found
          WHERE next.n < :most)
     )
-    SELECT location_id FROM next
+    SELECT location_id FROM next LIMIT :most
 """)
 
 
@@ -104,10 +138,11 @@ def waiting_locations(connection: Connection, *, kind: str, after: str | None, m
     found: list[str] = []
     if after is None:
         # "Greater than" cannot reach the empty location id, which sorts before all others.
-        if connection.execute(EMPTY_LOCATION_WAITS, {"kind": kind}).scalar_one():
-            found.append("")
         after = ""
-    return found + list(connection.execute(LOCATIONS, {"kind": kind, "after": after, "most": most}).scalars())
+        if connection.execute(EMPTY_LOCATION_WAITS, {"kind": kind}).scalar_one():
+            found.append(after)
+    parameters = {"kind": kind, "after": after, "most": most - len(found)}
+    return found + list(connection.execute(LOCATIONS, parameters).scalars())
 
 
 EMPTY_LOCATION_WAITS = text("""

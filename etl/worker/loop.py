@@ -214,6 +214,8 @@ class Loop:
     def _collect(self) -> None:
         """Take outcomes as they come; settle the batch when it is due."""
         timeout = min(self._batch.patience(), max(self._next_claim - time.monotonic(), SHORT_POLL_SECONDS))
+        if self._outage.suspected:
+            timeout = SHORT_POLL_SECONDS
         try:
             outcome = self._inbox.get(timeout=max(timeout, 0.001))
             while True:
@@ -222,7 +224,8 @@ class Loop:
                 outcome = self._inbox.get_nowait()
         except queue.Empty:
             pass
-        if self._batch.patience() == 0.0 or len(self._batch) == self._in_hand:
+        due = self._batch.patience() == 0.0 and not self._outage.suspected
+        if due or len(self._batch) == self._in_hand:
             self._settle()
 
     def _take_in(self, outcome: Outcome) -> None:

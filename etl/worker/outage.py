@@ -2,8 +2,9 @@
 
 from etl.errors import ItemError, RefusedError, UnreachableError
 
-OUTAGE_AFTER = 12
-"""Improper answers in a row that make an outage."""
+OUTAGE_AFTER = 8
+"""Improper answers in a row that make an outage. Fewer than a first claim takes, so that even the first batch of a run
+during an outage is judged as one."""
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 60.0
 """Seconds between two probes."""
@@ -26,13 +27,19 @@ class Outage:
         """Whether the API counts as away."""
         return self._in_a_row >= OUTAGE_AFTER
 
+    @property
+    def suspected(self) -> bool:
+        """Whether the next answers decide if the last ones were the items' fault."""
+        return 1 < self._in_a_row < OUTAGE_AFTER
+
     def saw(self, error: ItemError | None, *, now: float) -> bool:
         """Take one outcome into account; True when it began an outage."""
         if not is_improper(error):
-            self._in_a_row, self._pause = 0, 0.0
+            self._in_a_row, self._pause, self._probe_at = 0, 0.0, 0.0
             return False
         self._in_a_row += 1
-        if self.lasts:
+        # What was still under way when it began says nothing new; a failed probe does.
+        if self.lasts and now >= self._probe_at:
             self._pause = min(self._pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
             self._probe_at = now + self._pause
         return self._in_a_row == OUTAGE_AFTER

@@ -1,0 +1,184 @@
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from etl.extract import throttle
+from etl.extract.throttle import GUARD, UNHEARD_LIMIT, Answer, RateHeaders
+
+HUNDRED = RateHeaders(max_requests=100, interval_ms=10_000)
+
+
+@pytest.fixture
+def connection(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        yield connection
+
+
+def allowed(connection: Connection, location_id: str = "LOC1") -> int:
+    # Postgres counts a transaction's locks, not its statements: asking again in the same one is fine.
+    return throttle.allowances(connection, [location_id])[location_id].requests
+
+
+def spend(connection: Connection, count: int, *, lease_id: int = 1, location_id: str = "LOC1") -> None:
+    throttle.spend(connection, [(location_id, lease_id)] * count, seconds=60)
+
+
+def answer(
+    connection: Connection, headers: RateHeaders, *, count: int = 1, age: float = 0.0, lease_id: int = 1
+) -> None:
+    throttle.settle(connection, [Answer("LOC1", lease_id, age, headers)] * count)
+
+
+def hear(connection: Connection, headers: RateHeaders) -> None:
+    allowed(connection)
+    spend(connection, 1, lease_id=99)
+    answer(connection, headers, lease_id=99, age=3600.0)
+
+
+def execute(connection: Connection, statement: str) -> None:
+    connection.execute(text(statement))
+
+
+def test_a_location_never_heard_of_starts_small(connection: Connection) -> None:
+    assert allowed(connection) == UNHEARD_LIMIT
+
+
+def test_the_headers_say_the_limit(connection: Connection) -> None:
+    hear(connection, RateHeaders(max_requests=25, interval_ms=10_000))
+    assert allowed(connection) == 25
+
+
+def test_what_was_granted_is_no_longer_allowed(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    spend(connection, 30)
+    assert allowed(connection) == 70
+
+
+def test_an_answered_request_counts_for_one_interval_from_its_answer(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    spend(connection, 10)
+    answer(connection, RateHeaders(), count=4, age=9.9)
+    answer(connection, RateHeaders(), count=6, age=10.0 + 2 * GUARD)
+    assert allowed(connection) == 96
+
+
+def test_an_unanswered_request_counts_however_long_it_takes(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    spend(connection, 10)
+    execute(connection, "UPDATE etl.rate_usage SET expires_at = clock_timestamp() + interval '1 second'")
+    throttle.renew(connection, [1], seconds=60)
+    time.sleep(1.1)
+    assert allowed(connection) == 90
+
+
+def test_a_grant_that_was_not_used_is_allowed_again(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    spend(connection, 10)
+    throttle.settle(connection, [], unsent=[("LOC1", 1)] * 4)
+    assert allowed(connection) == 94
+
+
+def test_two_workers_never_grant_for_a_location_at_once(engine: Engine) -> None:
+    with engine.connect() as mine, engine.connect() as other:
+        throttle.allowances(mine, ["LOC1"])
+        mine.commit()
+        throttle.allowances(mine, ["LOC1"])
+        assert throttle.allowances(other, ["LOC1"]) == {}
+
+
+def test_a_second_worker_sees_what_the_first_one_granted(engine: Engine) -> None:
+    with engine.connect() as mine, engine.connect() as other:
+        other.execute(text("SELECT 1"))
+        hear(mine, HUNDRED)
+        spend(mine, 30)
+        mine.commit()
+        assert allowed(other) == 70
+
+
+def test_the_requests_of_others_with_the_same_token_leave_less_for_us(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    spend(connection, 10)
+    answer(connection, RateHeaders(max_requests=100, interval_ms=10_000, remaining=60), count=10)
+    assert allowed(connection) == 60
+
+
+def test_our_own_requests_are_not_taken_for_others(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    spend(connection, 10)
+    answer(connection, RateHeaders(max_requests=100, interval_ms=10_000, remaining=90), count=10)
+    assert allowed(connection) == 90
+
+
+def blocked(connection: Connection) -> dict[str, Any]:
+    (row,) = connection.execute(
+        text(
+            "SELECT blocked_cause AS cause, extract(epoch FROM blocked_until - clock_timestamp())::float8 AS seconds "
+            "FROM etl.rate_limits"
+        )
+    ).mappings()
+    return dict(row)
+
+
+def test_a_429_blocks_for_as_long_as_it_says(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    throttle.block(connection, "LOC1", seconds=30, jitter=0)
+    assert allowed(connection) == 0
+    assert blocked(connection)["seconds"] == pytest.approx(30, abs=1)
+
+
+def test_a_429_that_says_nothing_blocks_for_one_interval(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    throttle.block(connection, "LOC1", seconds=None, jitter=0)
+    assert blocked(connection)["seconds"] == pytest.approx(10, abs=1)
+
+
+def test_a_block_ends(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    throttle.block(connection, "LOC1", seconds=0, jitter=0)
+    assert allowed(connection) == 100
+
+
+def test_a_daily_budget_that_is_nearly_spent_bounds_the_lot(connection: Connection) -> None:
+    hear(connection, RateHeaders(max_requests=100, interval_ms=10_000, daily_limit=10_000, daily_remaining=7))
+    assert allowed(connection) == 7
+
+
+def test_granted_requests_leave_the_daily_budget_at_once(connection: Connection) -> None:
+    hear(connection, RateHeaders(max_requests=100, interval_ms=10_000, daily_limit=10_000, daily_remaining=7))
+    spend(connection, 5)
+    assert allowed(connection) == 2
+
+
+def test_a_spent_daily_budget_blocks_the_location(connection: Connection) -> None:
+    hear(connection, RateHeaders(max_requests=100, interval_ms=10_000, daily_limit=10_000, daily_remaining=0))
+    allowance = throttle.allowances(connection, ["LOC1"])["LOC1"]
+    assert (allowance.requests, allowance.cause) == (0, "daily_budget")
+
+
+def test_a_spent_daily_budget_is_probed_with_one_request_when_its_block_is_over(connection: Connection) -> None:
+    hear(connection, RateHeaders(max_requests=100, interval_ms=10_000, daily_limit=10_000, daily_remaining=0))
+    execute(connection, "UPDATE etl.rate_limits SET blocked_until = now()")
+    assert allowed(connection) == 1
+    spend(connection, 1)
+    assert allowed(connection) == 0
+
+
+def test_a_budget_that_is_given_again_is_used_again(connection: Connection) -> None:
+    hear(connection, RateHeaders(max_requests=100, interval_ms=10_000, daily_limit=10_000, daily_remaining=0))
+    hear(connection, RateHeaders(max_requests=100, interval_ms=10_000, daily_limit=10_000, daily_remaining=9_999))
+    assert allowed(connection) == 100
+
+
+def test_our_own_count_of_the_day_starts_anew_at_midnight(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    execute(connection, "UPDATE etl.rate_limits SET daily_remaining = 0, daily_since = daily_since - 1")
+    assert allowed(connection) == 100
+
+
+def test_old_usage_is_forgotten(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    allowed(connection)
+    assert connection.execute(text("SELECT count(*) FROM etl.rate_usage")).scalar_one() == 0

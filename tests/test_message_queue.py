@@ -1,0 +1,272 @@
+from collections.abc import Iterator
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import IntegrityError
+
+from etl import message_queue
+from etl.message_queue import Item, Letter, PutBack
+
+LEASE = 60.0
+
+
+@pytest.fixture
+def connection(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        yield connection
+
+
+def enqueue(connection: Connection, *ids: str, location_id: str = "LOC1", priority: int = 0) -> int:
+    return message_queue.enqueue(connection, ids, kind="message", location_id=location_id, priority=priority)
+
+
+def claim(connection: Connection, lot: int = 10, location_id: str = "LOC1") -> list[Item]:
+    return message_queue.claim(connection, kind="message", lots={location_id: lot}, lease_seconds=LEASE)
+
+
+def claim_one(connection: Connection) -> Item:
+    (item,) = claim(connection)
+    return item
+
+
+def rows(connection: Connection, query: str) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in connection.execute(text(query))]
+
+
+def state(connection: Connection) -> list[tuple[Any, ...]]:
+    return rows(
+        connection,
+        "SELECT message_id, attempt, lease_id IS NOT NULL, scheduled_at <= now() FROM etl.message_queue ORDER BY 1",
+    )
+
+
+WAITING = ("MSG1", 0, False, True)
+
+
+def test_a_plain_insert_is_a_way_in(connection: Connection) -> None:
+    connection.execute(text("INSERT INTO etl.message_queue (message_id) VALUES ('MSG1')"))
+    assert [item.message_id for item in claim(connection, location_id="")] == ["MSG1"]
+
+
+@pytest.mark.parametrize("bad", ["", " ", "a b", "a/b", "..", ".", "a\n", "é", "x" * 129, "a?b", "a%2Fb"])
+def test_an_id_that_cannot_be_fetched_is_refused_by_the_table(connection: Connection, bad: str) -> None:
+    with pytest.raises(IntegrityError):
+        enqueue(connection, bad)
+
+
+def test_an_unknown_kind_is_refused_by_the_table(connection: Connection) -> None:
+    with pytest.raises(IntegrityError):
+        message_queue.enqueue(connection, ["MSG1"], kind="telegram")
+
+
+def test_enqueue_in_sql_says_whether_the_item_is_new(connection: Connection) -> None:
+    asked = [rows(connection, "SELECT etl.enqueue('MSG1')") for _ in range(2)]
+    assert asked == [[(True,)], [(False,)]]
+
+
+def test_enqueue_counts_new_items_once(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    assert enqueue(connection, "MSG1", "MSG2", "MSG2", "MSG3") == 2
+
+
+def test_a_claimed_item_is_not_claimed_again(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    claim(connection)
+    assert claim(connection) == []
+
+
+def test_an_item_is_not_claimed_before_its_time(connection: Connection) -> None:
+    connection.execute(text("SELECT etl.enqueue('MSG1', scheduled_at => now() + interval '1 minute')"))
+    assert claim(connection, location_id="") == []
+
+
+def test_higher_priority_is_claimed_sooner(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    enqueue(connection, "MSG2", priority=5)
+    assert [item.message_id for item in claim(connection, lot=1)] == ["MSG2"]
+
+
+def test_each_location_gets_its_lot(connection: Connection) -> None:
+    enqueue(connection, "A1", "A2", "A3", location_id="LOC1")
+    enqueue(connection, "B1", "B2", "B3", location_id="LOC2")
+    claimed = message_queue.claim(connection, kind="message", lots={"LOC1": 1, "LOC2": 2}, lease_seconds=LEASE)
+    assert sorted(item.location_id for item in claimed) == ["LOC1", "LOC2", "LOC2"]
+
+
+def test_two_claims_at_once_share_nothing(engine: Engine) -> None:
+    with engine.begin() as connection:
+        enqueue(connection, *(f"MSG{number}" for number in range(400)))
+    barrier = Barrier(4)
+    claimed: list[str] = []
+
+    def work() -> None:
+        barrier.wait()
+        for _ in range(10):
+            with engine.begin() as connection:
+                claimed.extend(item.message_id for item in claim(connection, lot=10))
+
+    threads = [Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(claimed) == len(set(claimed)) == 400
+
+
+def test_a_completed_item_is_gone(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    assert message_queue.complete(connection, [claim_one(connection)]) == {"MSG1"}
+    assert state(connection) == []
+
+
+def test_completing_removes_an_earlier_dead_letter(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    message_queue.bury(connection, [Letter(claim_one(connection), "not_found", "…")])
+    enqueue(connection, "MSG1")
+    message_queue.complete(connection, [claim_one(connection)])
+    assert rows(connection, "SELECT * FROM etl.dead_letters") == []
+
+
+def test_a_retry_spends_the_attempt(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    message_queue.put_back(connection, [PutBack(claim_one(connection), 60.0, "http_500")])
+    assert state(connection) == [("MSG1", 1, False, False)]
+
+
+def test_a_snooze_gives_the_attempt_back(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    message_queue.put_back(connection, [PutBack(claim_one(connection), 60.0, "rate_limited", spent=False)])
+    assert state(connection) == [("MSG1", 0, False, False)]
+
+
+def test_a_buried_item_is_a_dead_letter_with_what_was_received(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    message_queue.bury(connection, [Letter(claim_one(connection), "transform", "dateAdded: expected a date", b"{}")])
+    assert rows(
+        connection, "SELECT message_id, location_id, attempt, cause, detail, payload FROM etl.dead_letters"
+    ) == [("MSG1", "LOC1", 1, "transform", "dateAdded: expected a date", b"{}")]
+
+
+def test_dying_again_keeps_the_payload_when_the_new_failure_brought_none(connection: Connection) -> None:
+    for payload in (b"{}", None):
+        enqueue(connection, "MSG1")
+        message_queue.bury(connection, [Letter(claim_one(connection), "x", "…", payload)])
+    assert rows(connection, "SELECT payload FROM etl.dead_letters") == [(b"{}",)]
+
+
+SETTLEMENTS = {
+    "complete": lambda connection, item: message_queue.complete(connection, [item]),
+    "retry": lambda connection, item: message_queue.put_back(connection, [PutBack(item, 60.0)]),
+    "snooze": lambda connection, item: message_queue.put_back(connection, [PutBack(item, 60.0, spent=False)]),
+    "bury": lambda connection, item: message_queue.bury(connection, [Letter(item, "x", "…")]),
+}
+settlements = pytest.mark.parametrize("settle", SETTLEMENTS.values(), ids=SETTLEMENTS.keys())
+
+
+@settlements
+def test_a_late_worker_settles_nothing_that_was_claimed_again(connection: Connection, settle: Any) -> None:
+    enqueue(connection, "MSG1")
+    late = claim_one(connection)
+    lapse(connection)
+    message_queue.release_lapsed(connection)
+    claim(connection)
+    before = rows(connection, "SELECT * FROM etl.message_queue")
+    assert settle(connection, late) == set()
+    assert before == rows(connection, "SELECT * FROM etl.message_queue")
+
+
+@settlements
+def test_a_late_worker_settles_nothing_even_if_the_attempt_number_repeats(connection: Connection, settle: Any) -> None:
+    enqueue(connection, "MSG1")
+    late = claim_one(connection)
+    lapse(connection)
+    message_queue.release_lapsed(connection)
+    message_queue.complete(connection, [claim_one(connection)])
+    enqueue(connection, "MSG1")
+    assert claim_one(connection).attempt == late.attempt
+    assert settle(connection, late) == set()
+
+
+@settlements
+def test_an_item_queued_again_while_in_hand_is_fetched_again(connection: Connection, settle: Any) -> None:
+    enqueue(connection, "MSG1")
+    item = claim_one(connection)
+    assert enqueue(connection, "MSG1") == 0
+    settle(connection, item)
+    assert [(row[0], row[2]) for row in state(connection)] == [("MSG1", False)]
+
+
+def test_an_item_queued_again_while_in_hand_and_completed_is_due_at_once(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    item = claim_one(connection)
+    enqueue(connection, "MSG1")
+    message_queue.complete(connection, [item])
+    assert state(connection) == [WAITING]
+
+
+def test_being_fetched_again_happens_once(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    item = claim_one(connection)
+    enqueue(connection, "MSG1")
+    message_queue.complete(connection, [item])
+    message_queue.complete(connection, [claim_one(connection)])
+    assert state(connection) == []
+
+
+def test_news_of_a_waiting_item_makes_it_due_with_its_attempts_back(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    message_queue.put_back(connection, [PutBack(claim_one(connection), 600.0)])
+    enqueue(connection, "MSG1")
+    assert state(connection) == [WAITING]
+
+
+def test_a_later_schedule_does_not_put_a_waiting_item_off(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    connection.execute(text("SELECT etl.enqueue('MSG1', scheduled_at => now() + interval '1 hour')"))
+    assert state(connection) == [WAITING]
+
+
+def lapse(connection: Connection) -> None:
+    connection.execute(text("UPDATE etl.message_queue SET leased_until = now() - interval '1 second'"))
+
+
+def test_a_lapsed_lease_returns_its_item(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    claim(connection)
+    lapse(connection)
+    assert message_queue.release_lapsed(connection) == 1
+    assert state(connection) == [("MSG1", 1, False, True)]
+
+
+def test_a_renewed_lease_does_not_lapse(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    item = claim_one(connection)
+    lapse(connection)
+    assert message_queue.renew(connection, [item.lease_id], lease_seconds=LEASE) == 1
+    assert message_queue.release_lapsed(connection) == 0
+
+
+def test_every_claim_has_a_lease_of_its_own(connection: Connection) -> None:
+    enqueue(connection, "MSG1", "MSG2", "MSG3")
+    leases = [claim(connection, lot=2), claim(connection, lot=2)]
+    assert [len({item.lease_id for item in items}) for items in leases] == [1, 1]
+    assert leases[0][0].lease_id != leases[1][0].lease_id
+
+
+def test_waiting_locations_are_found_in_order_beyond_a_cursor(connection: Connection) -> None:
+    for name in ("", "A", "B", "C"):
+        enqueue(connection, f"M1{name}", f"M2{name}", location_id=name)
+    found = [
+        message_queue.waiting_locations(connection, kind="message", after=after, most=2) for after in (None, "A", "C")
+    ]
+    assert found == [["", "A"], ["B", "C"], []]
+
+
+def test_depth_counts_what_waits_and_what_is_in_hand(connection: Connection) -> None:
+    enqueue(connection, "MSG1", "MSG2")
+    connection.execute(text("SELECT etl.enqueue('MSG3', 'LOC1', scheduled_at => now() + interval '1 hour')"))
+    claim(connection, lot=1)
+    (depth,) = message_queue.depth(connection)
+    assert (depth.items, depth.in_hand, depth.due) == (3, 1, 1)

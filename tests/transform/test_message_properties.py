@@ -1,0 +1,71 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from etl.errors import TransformError
+from etl.load import messages
+from etl.transform.message import KNOWN_FIELDS, Record, to_record
+
+FETCHED_AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters())
+    | st.sampled_from(["\0", "\ud800", "", "37", "2026-02-03T10:11:12Z", "0001-01-01T00:00:00+14:00", "1e999"])
+)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4), max_leaves=8
+)
+calls = st.dictionaries(st.sampled_from(["duration", "status", "other"]), values)
+metas = st.dictionaries(st.sampled_from(["call", "callDuration", "callStatus", "email", "x"]), values | calls)
+attachments = st.lists(
+    values | st.dictionaries(st.sampled_from(["url", "name", "type", "id"]), scalars) | st.text(min_size=1), max_size=3
+)
+payloads = st.dictionaries(st.sampled_from(sorted(KNOWN_FIELDS)) | st.text(), values, max_size=8).flatmap(
+    lambda fields: st.fixed_dictionaries(
+        {},
+        optional={"meta": metas | values, "attachments": attachments | values},
+    ).map(lambda more: fields | more)
+)
+keyed = payloads.map(lambda payload: payload | {"id": "MSG1", "locationId": "LOC1"})
+
+
+def attempt(payload: dict[str, Any]) -> Record | None:
+    try:
+        return to_record(payload, location_id="", fetched_at=FETCHED_AT)
+    except TransformError:
+        return None
+
+
+@given(payloads)
+@settings(max_examples=300, deadline=None)
+def test_any_object_is_a_record_or_a_transform_error(payload: dict[str, Any]) -> None:
+    attempt(json.loads(json.dumps(payload)))
+
+
+@given(st.lists(keyed, min_size=1, max_size=5))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_record_loads(engine: Engine, given_payloads: list[dict[str, Any]]) -> None:
+    records = [record for record in map(attempt, given_payloads) if record is not None]
+    with engine.begin() as connection:
+        for record in records:
+            messages.upsert(connection, [record])
+
+
+@given(keyed)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_loading_any_record_twice_writes_nothing_the_second_time(engine: Engine, payload: dict[str, Any]) -> None:
+    record = attempt(payload)
+    if record is None:
+        return
+    with engine.connect() as connection:
+        messages.upsert(connection, [record])
+        assert messages.upsert(connection, [record]) == messages.Loaded(written=0, unchanged=1)
+        connection.rollback()

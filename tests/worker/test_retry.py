@@ -1,0 +1,38 @@
+import pytest
+
+from etl.errors import NotFoundError, RefusedError, TransformError, UnreachableError
+from etl.worker.retry import BASE, CAP, NOT_FOUND_DELAYS, next_delay
+
+AWAY = UnreachableError("http_500", "…")
+MISSING = NotFoundError("not_found", "…")
+
+
+def longest(low: float, high: float) -> float:  # noqa: ARG001 - stands in for random.uniform
+    return high
+
+
+def shortest(low: float, high: float) -> float:  # noqa: ARG001 - stands in for random.uniform
+    return low
+
+
+def test_the_bound_of_the_delay_doubles_with_each_attempt_up_to_a_cap() -> None:
+    delays = [next_delay(AWAY, attempt=n, max_attempts=20, uniform=longest) for n in range(1, 11)]
+    assert delays == [min(CAP, BASE * 2**n) for n in range(10)]
+
+
+def test_the_jitter_is_full_but_never_a_busy_loop() -> None:
+    assert next_delay(AWAY, attempt=5, max_attempts=20, uniform=shortest) == 1.0
+
+
+def test_the_last_attempt_is_the_last() -> None:
+    assert next_delay(AWAY, attempt=8, max_attempts=8, uniform=longest) is None
+
+
+def test_an_unknown_id_is_asked_for_a_few_times_soon() -> None:
+    delays = [next_delay(MISSING, attempt=n, max_attempts=8, uniform=longest) for n in range(1, 5)]
+    assert delays == [*NOT_FOUND_DELAYS, None]
+
+
+@pytest.mark.parametrize("error", [RefusedError("wrong_id", "…"), TransformError("id", "…")])
+def test_what_will_never_work_is_not_tried_again(error: RefusedError) -> None:
+    assert next_delay(error, attempt=1, max_attempts=8, uniform=longest) is None
