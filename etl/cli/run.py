@@ -65,7 +65,7 @@ def run(
                 max_seconds=max_seconds,
             )
             report = run_once(found, engine, each, plan)
-            _summarize(each, report, as_json=as_json)
+            _summarize(found, each, report, as_json=as_json)
             codes.append(exit_code(report))
     sys.exit(max(codes))
 
@@ -144,10 +144,19 @@ def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[Callable[[Tally]
         yield show
 
 
-def _summarize(job: Job, report: Report, *, as_json: bool) -> None:
+def _summarize(found: Settings, job: Job, report: Report, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_as_dict(job, report)))
         return
+    print_report(job, report)
+    if report.outcome in WORK_LEFT:
+        default = found.highlevel_location_id or "(default location)"
+        names = sorted({name or default for names in report.held.values() for name in names})
+        click.echo(f"{WORK_LEFT[report.outcome]}: {report.detail or ', '.join(names[:10]) or '-'}", err=True)
+
+
+def print_report(job: Job, report: Report) -> None:
+    """What a run did, in words."""
     tally = report.tally
     click.echo(
         f"{job.name}: {tally.loaded} loaded ({tally.unchanged} unchanged, {tally.deleted} deleted upstream), "
@@ -159,9 +168,6 @@ def _summarize(job: Job, report: Report, *, as_json: bool) -> None:
         click.echo(f"Schema drift, kept but unknown to this version: {seen}")
     if tally.dead:
         click.echo("Dead letters: etl dead list")
-    if report.outcome in WORK_LEFT:
-        names = sorted({name or "(default location)" for names in report.held.values() for name in names})
-        click.echo(f"{WORK_LEFT[report.outcome]}: {report.detail or ', '.join(names[:10]) or '-'}", err=True)
 
 
 def _as_dict(job: Job, report: Report) -> dict[str, Any]:

@@ -6,11 +6,16 @@ from datetime import datetime
 
 import click
 
+PLAIN_WIDTH = 120
+"""Columns of a table that is printed where there is no terminal."""
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """Print rows under a header."""
+
+def print_table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None, always: bool = False
+) -> None:
+    """Print rows under a header; with ``always``, as a table even where there is no terminal."""
     cells = [["" if value is None else str(value) for value in row] for row in rows]
-    if not sys.stdout.isatty():
+    if not (always or sys.stdout.isatty()):
         if title:
             click.echo(f"# {title}")
         click.echo("\t".join(header))
@@ -24,7 +29,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, titl
     table = Table(*header, title=title, title_justify="left", header_style="bold")
     for row in cells:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
 
 
 def when(moment: datetime | None) -> str:

@@ -1,0 +1,146 @@
+"""``etl demo``: the whole story on this machine, with data of its own that no real warehouse sees."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
+
+from etl import jobs, message_queue, schema
+from etl.cli.composition import settings, warehouse
+from etl.cli.run import exit_code, print_report, run_once
+from etl.cli.tables import print_table
+from etl.settings import Settings
+from etl.worker.loop import Plan
+
+if TYPE_CHECKING:
+    from etl.sandbox.server import SandboxProcess
+
+LIMIT = 5_000
+"""Requests in 10 s that the demo's sandbox allows: HighLevel's own 100 would make this a film of two minutes."""
+
+ROWS = {
+    "highlevel.messages": """
+        SELECT message_id, message_type, direction, status, left(body, 40) AS body, date_added::timestamp(0)
+        FROM highlevel.messages ORDER BY date_added DESC, message_id LIMIT 5""",
+    "highlevel.attachments": """
+        SELECT message_id, position, file_name, media_type FROM highlevel.attachments
+        ORDER BY message_id, position LIMIT 3""",
+    "highlevel.meta": """
+        SELECT message_id, call_duration, call_status, left(extra::text, 50) AS extra FROM highlevel.meta
+        ORDER BY call_duration DESC NULLS LAST, message_id LIMIT 3""",
+}
+
+QUESTIONS = {
+    "How much is said on each channel, and in which direction?": """
+        SELECT channel, count(*) FILTER (WHERE direction = 'inbound') AS inbound,
+               count(*) FILTER (WHERE direction = 'outbound') AS outbound
+        FROM highlevel.messages JOIN highlevel.message_types USING (message_type)
+        WHERE NOT is_activity GROUP BY channel ORDER BY count(*) DESC LIMIT 5""",
+    "How long do customers wait for the first answer?": """
+        WITH answered AS (
+            SELECT conversation_id, date_added, direction,
+                   min(date_added) FILTER (WHERE direction = 'outbound') OVER later AS answered_at
+            FROM highlevel.messages
+            WINDOW later AS (PARTITION BY location_id, conversation_id ORDER BY date_added
+                             ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)
+        )
+        SELECT count(*) AS questions, count(answered_at) AS answered,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY answered_at - date_added) AS median_wait
+        FROM answered WHERE direction = 'inbound'""",
+    "How do calls end, and how long do they last?": """
+        SELECT call_status, count(*) AS calls, round(avg(call_duration)) AS average_seconds
+        FROM highlevel.messages JOIN highlevel.meta USING (location_id, message_id)
+        WHERE call_status IS NOT NULL GROUP BY call_status ORDER BY calls DESC""",
+}
+
+
+@click.command()
+@click.option("--messages", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="How many.")
+@click.pass_context
+def demo(context: click.Context, messages: int) -> None:
+    """See the whole story on this machine, without an account.
+
+    Starts an embedded Postgres and a HighLevel look-alike, queues messages, runs the job and shows the tables.
+    """
+    found = settings()
+    home = found.etl_home / "demo"
+    with _sandbox(messages) as sandbox:
+        location_id = sandbox.location_ids[0]
+        ours = found.model_copy(
+            update={
+                "etl_home": home,
+                "database_url": None,
+                "highlevel_base_url": sandbox.url,
+                "highlevel_token": SecretStr(sandbox.token(location_id)),
+                "highlevel_location_id": location_id,
+            }
+        )
+        _step(1, "An embedded Postgres")
+        with warehouse(ours, migrated=False) as engine:
+            with engine.connect() as connection:
+                schema.upgrade(connection)
+            click.echo(f"runs in {ours.embedded_directory}, at revision {schema.HEAD}")
+            _step(2, "A HighLevel look-alike")
+            click.echo(f"serves {messages} messages on {sandbox.url}")
+            _queue(engine, sandbox)
+            code = _run(ours, engine)
+            _show(engine)
+    _say_what_next(home)
+    context.exit(code)
+
+
+@contextmanager
+def _sandbox(messages: int) -> Iterator["SandboxProcess"]:
+    from etl.sandbox.config import SandboxConfig
+    from etl.sandbox.server import SandboxProcess
+
+    with SandboxProcess(SandboxConfig(locations=1, messages=messages, limit=LIMIT, daily=None)) as sandbox:
+        yield sandbox
+
+
+def _queue(engine: Engine, sandbox: "SandboxProcess") -> None:
+    _step(3, "Messages are named in the queue")
+    with engine.begin() as connection:
+        added = message_queue.enqueue(
+            connection,
+            list(sandbox.dataset.ids()),
+            kind="message",
+            location_id=sandbox.location_ids[0],
+        )
+    click.echo(f"{added} rows in etl.message_queue")
+
+
+def _run(ours: Settings, engine: Engine) -> int:
+    _step(4, "The job fetches, transforms and loads them")
+    job = jobs.Job(name="messages")
+    report = run_once(
+        ours, engine, job, Plan(job=job.name, concurrency=job.concurrency, batch_size=job.batch_size)
+    )
+    print_report(job, report)
+    return exit_code(report)
+
+
+def _show(engine: Engine) -> None:
+    _step(5, "What analysts see")
+    with engine.connect() as connection:
+        for title, query in (ROWS | QUESTIONS).items():
+            result = connection.execute(text(query))
+            print_table(list(result.keys()), [tuple(row) for row in result], title=title, always=True)
+            click.echo()
+
+
+def _step(number: int, title: str) -> None:
+    click.secho(f"{number}. {title}", bold=True)
+
+
+def _say_what_next(home: object) -> None:
+    click.echo(
+        f"""Look around:  psql "$(ETL_HOME={home} etl db url)"     and when done: ETL_HOME={home} etl db stop
+For real:     export HIGHLEVEL_TOKEN=…       a private integration token, scope conversations/message.readonly
+              etl db upgrade                 (set DATABASE_URL first to use a Postgres of your own)
+              etl enqueue MESSAGE_ID …       or INSERT INTO etl.message_queue (message_id) VALUES ('…')
+              etl run"""
+    )

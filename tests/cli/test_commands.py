@@ -1,0 +1,192 @@
+"""The command line as a user meets it: real processes, their output and exit codes."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etl.sandbox.server import RunningSandbox
+
+
+def outcome(done: "subprocess.CompletedProcess[str]") -> tuple[int, str]:
+    """Exit code and everything that was printed; a traceback is never right."""
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_help_lists_every_command(etl: Any) -> None:
+    code, printed = outcome(etl("--help"))
+    assert code == 0
+    assert all(f"\n  {name} " in printed for name in ("demo", "db", "enqueue", "run", "status", "dead", "sandbox"))
+
+
+@pytest.mark.parametrize("command", ["demo", "db", "enqueue", "run", "status", "dead", "sandbox"])
+def test_every_command_has_help(etl: Any, command: str) -> None:
+    code, printed = outcome(etl(command, "--help"))
+    assert (code, "Usage: etl" in printed or "Usage: python -m etl" in printed) == (0, True)
+
+
+def test_an_unknown_command_is_a_usage_error(etl: Any) -> None:
+    assert outcome(etl("fly"))[0] == 2
+
+
+def test_queue_run_and_status(job: Any, etl: Any) -> None:
+    assert outcome(etl("enqueue", *job.ids[:3])) == (0, "3 queued\n")
+    assert outcome(etl("enqueue", "-", stdin=f"{job.ids[2]}\r\n\n {job.ids[3]} \n")) == (
+        0,
+        "1 queued, 1 already queued\n",
+    )
+    code, printed = outcome(etl("run", "messages"))
+    assert (code, printed.startswith("messages: 4 loaded (0 unchanged, 0 deleted upstream), 0 to retry")) == (0, True)
+    code, printed = outcome(etl("status"))
+    assert (code, "queue: empty\ndead letters: none\n" in printed) == (0, True)
+
+
+@pytest.mark.parametrize("bad", ["", "  ", "a b", "../x", "é", "x" * 200])
+def test_a_bad_id_is_refused_at_the_door(etl: Any, job: Any, bad: str) -> None:
+    code, printed = outcome(etl("enqueue", job.ids[0], bad))
+    assert (code, "an id is 1 to 128 letters" in printed or "an empty id" in printed) == (2, True)
+    assert job.value("SELECT count(*) FROM etl.message_queue") == 0
+
+
+def test_standard_input_that_is_not_text_is_refused(etl: Any) -> None:
+    with etl.start("enqueue", "-") as process:
+        process.stdin.buffer.write(b"\xff\xfe")
+        _, err = process.communicate()
+    assert (process.returncode, "not UTF-8" in err) == (2, True)
+
+
+def test_a_summary_can_be_json(job: Any, etl: Any) -> None:
+    job.enqueue(job.ids[0])
+    code, printed = outcome(etl("run", "--json"))
+    report = json.loads(printed)
+    assert (code, report["job"], report["outcome"], report["loaded"]) == (0, "messages", "drained", 1)
+
+
+def test_status_can_be_json(job: Any, etl: Any) -> None:
+    job.enqueue(job.ids[0])
+    code, printed = outcome(etl("status", "--json"))
+    report = json.loads(printed)
+    assert (code, report["queue"][0]["items"], report["dead_letters"]) == (0, 1, {})
+
+
+def test_a_dry_run_touches_nothing(job: Any, etl: Any, sandbox: RunningSandbox) -> None:
+    job.enqueue(job.ids[0])
+    assert outcome(etl("run", "--dry-run")) == (0, "messages: 1 due, nothing fetched\n  (default location): 1\n")
+    assert (sandbox.stats()["requests"], job.value("SELECT max(attempt) FROM etl.message_queue")) == (0, 0)
+
+
+def test_items_that_died_make_exit_code_1(job: Any, etl: Any, sandbox: RunningSandbox) -> None:
+    sandbox.faults(ids={job.ids[0]: "html"})
+    job.enqueue(*job.ids[:2])
+    code, printed = outcome(etl("run"))
+    assert (code, "1 dead" in printed, "etl dead list" in printed) == (1, True, True)
+
+
+def test_a_refused_token_makes_exit_code_3(job: Any, etl: Any) -> None:
+    job.enqueue(job.ids[0])
+    code, printed = outcome(etl("run", HIGHLEVEL_TOKEN="pit-revoked"))
+    assert (code, job.location_id in printed, "pit-revoked" in printed) == (3, True, False)
+
+
+def test_an_api_that_is_away_makes_exit_code_3(job: Any, etl: Any) -> None:
+    job.enqueue(*job.ids[:20])
+    assert outcome(etl("run", HIGHLEVEL_BASE_URL="http://127.0.0.1:9"))[0] == 3
+
+
+def test_dead_letters_are_listed_shown_and_retried(job: Any, etl: Any, sandbox: RunningSandbox) -> None:
+    sandbox.faults(ids={job.ids[0]: "html"})
+    job.enqueue(job.ids[0])
+    etl("run")
+    sandbox.faults()
+    code, printed = outcome(etl("dead", "list"))
+    assert (code, job.ids[0] in printed, "not_json: 1" in printed) == (0, True, True)
+    assert "<html" in outcome(etl("dead", "show", job.ids[0]))[1].lower()
+    assert outcome(etl("dead", "retry", job.ids[0])) == (0, "1 queued again\n")
+    assert outcome(etl("run"))[0] == 0
+    assert outcome(etl("dead", "list")) == (0, "no dead letters\n")
+
+
+def test_dead_letters_are_purged_when_confirmed(job: Any, etl: Any, sandbox: RunningSandbox) -> None:
+    sandbox.faults(ids={job.ids[0]: "html"})
+    job.enqueue(job.ids[0])
+    etl("run")
+    assert outcome(etl("dead", "purge", "--all", stdin="n\n"))[0] == 130
+    assert outcome(etl("dead", "purge", "--all", "--yes")) == (0, "1 deleted\n")
+
+
+def test_retrying_needs_to_know_which(etl: Any) -> None:
+    assert outcome(etl("dead", "retry")) == (2, "Error: Say which: ids, --cause or --all\n")
+
+
+def test_several_upgrades_at_once_all_succeed(etl: Any, empty_database_url: str) -> None:
+    processes = [etl.start("db", "upgrade", DATABASE_URL=empty_database_url) for _ in range(3)]
+    for process in processes:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert outcome(etl("db", "check", DATABASE_URL=empty_database_url))[0] == 0
+
+
+def test_check_agrees_and_disagrees(job: Any, etl: Any) -> None:
+    assert outcome(etl("db", "check")) == (0, "models and schema agree\n")
+    job.execute("ALTER TABLE highlevel.messages DROP COLUMN body")
+    assert outcome(etl("db", "check"))[0] == 1
+
+
+def test_the_url_is_one_that_psql_takes(etl: Any, database_url: str) -> None:
+    code, printed = outcome(etl("db", "url"))
+    assert (code, printed.startswith("postgresql://")) == (0, True)
+
+
+PROBLEMS = {
+    "not a url": ({"DATABASE_URL": "nonsense"}, 2, "DATABASE_URL is not a URL"),
+    "another database": ({"DATABASE_URL": "mysql://u:marked-secret@h/d"}, 2, "only PostgreSQL is supported"),
+    "nobody there": ({"DATABASE_URL": "postgresql://u:marked-secret@127.0.0.1:9/d"}, 3, "Postgres cannot be reached"),
+    "no such database": ({"DATABASE_URL": "{server}/nowhere"}, 2, "does not exist"),
+    "no token": ({"HIGHLEVEL_TOKEN": ""}, 2, "HIGHLEVEL_TOKEN is not set"),
+    "no jobs file": ({"ETL_JOBS": "nowhere.yaml"}, 2, "nowhere.yaml cannot be read"),
+    "a bad level": ({"LOG_LEVEL": "loud"}, 2, "LOG_LEVEL"),
+}
+
+
+@pytest.mark.parametrize(("environment", "code", "says"), PROBLEMS.values(), ids=PROBLEMS.keys())
+def test_what_is_set_up_wrongly_is_one_clear_message(
+    etl: Any, database_url: str, environment: dict[str, str], code: int, says: str
+) -> None:
+    other = {name: value.replace("{server}/nowhere", _elsewhere(database_url)) for name, value in environment.items()}
+    got, printed = outcome(etl("run", **other))
+    assert (got, says in printed, "marked-secret" in printed) == (code, True, False)
+
+
+def _elsewhere(url: str) -> str:
+    from sqlalchemy import make_url  # noqa: PLC0415
+
+    return make_url(url).set(database="nowhere").render_as_string(hide_password=False)
+
+
+def test_a_broken_jobs_file_names_file_and_line(etl: Any) -> None:
+    (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n    speed: 9\n")
+    code, printed = outcome(etl("run"))
+    assert (code, "jobs.yaml:3: job 'a': unknown key 'speed'" in printed) == (2, True)
+
+
+def test_an_unknown_job_names_the_known_ones(etl: Any) -> None:
+    assert outcome(etl("run", "calls")) == (2, "Error: No job 'calls' in jobs.yaml; there are: messages\n")
+
+
+def test_a_database_without_tables_says_what_to_run(etl: Any, empty_database_url: str) -> None:
+    assert outcome(etl("run", DATABASE_URL=empty_database_url)) == (
+        2,
+        "Error: The database has no tables yet. Run: etl db upgrade\n",
+    )
+
+
+def test_the_embedded_postgres_starts_stays_and_stops(etl: Any, tmp_path: Path) -> None:
+    home = {"DATABASE_URL": "", "ETL_HOME": str(tmp_path / "home")}
+    assert outcome(etl("db", "upgrade", **home))[0] == 0
+    url = outcome(etl("db", "url", **home))[1].strip()
+    assert outcome(etl("run", DATABASE_URL=url))[0] == 0
+    assert outcome(etl("db", "stop", **home)) == (0, "stopped\n")
+    assert outcome(etl("db", "stop", **home)) == (0, "it was not running\n")

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from etl import jobs
+from etl.errors import ConfigurationError
+from etl.jobs import Job
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "jobs.yaml"
+
+
+def problems(path: Path, text: str) -> list[str]:
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        jobs.read(path)
+    return [problem.removeprefix(f"{path}:") for problem in str(caught.value).splitlines()]
+
+
+def test_the_shipped_file_works_as_it_is() -> None:
+    assert jobs.read(Path("jobs.yaml")) == {"messages": Job(name="messages")}
+
+
+def test_without_a_file_the_built_in_jobs_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert list(jobs.read(None)) == ["messages"]
+
+
+def test_every_key_has_a_default(path: Path) -> None:
+    path.write_text("jobs:\n  messages:\n")
+    assert jobs.read(path) == {"messages": Job(name="messages")}
+
+
+def test_keys_are_read(path: Path) -> None:
+    path.write_text("jobs:\n  busy:\n    concurrency: 32\n    batch_size: 500\n")
+    job = jobs.read(path)["busy"]
+    assert (job.concurrency, job.batch_size) == (32, 500)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "1: expected: jobs:"),
+        ("- a", "1: expected: jobs:"),
+        ("jobs:\n  - a", "1: expected a job's name and its keys"),
+        ("jobs:\n  a: 5", "2: job 'a': expected keys and values"),
+        ("jobs:\n  a:\nextra: 1", "3: unknown key 'extra'; expected: jobs"),
+        ("jobs:\n  a:\n  a:\n", "3: 'a' is defined twice, first in line 2"),
+        ("jobs:\n  a:\n    concurrency: 1\n    concurrency: 2", "4: 'concurrency' is defined twice, first in line 3"),
+        (
+            "jobs:\n  a:\n    concurency: 1",
+            "3: job 'a': unknown key 'concurency'; known: kind, schedule, concurrency, batch_size, max_attempts",
+        ),
+        ("jobs:\n  a:\n    name: b", "3: job 'a': unknown key 'name'"),
+        ("jobs:\n  a:\n    concurrency: many", "3: job 'a': concurrency: Input should be a valid integer, not 'many'"),
+        ("jobs:\n  a:\n    batch_size: 0", "3: job 'a': batch_size: Input should be greater than or equal to 1, not 0"),
+        ("jobs:\n  a:\n    kind: fax", "3: job 'a': kind: Input should be 'message', not 'fax'"),
+        (
+            "jobs:\n  a:\n    schedule: often",
+            "3: job 'a': schedule: expected five fields, e.g. \"* * * * *\" for every minute, not 'often'",
+        ),
+        ("jobs: {a: [", "1: expected the node content, but found '<stream end>'"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_line_and_reason(path: Path, text: str, problem: str) -> None:
+    assert problems(path, text) == [problem]
+
+
+def test_every_mistake_is_listed(path: Path) -> None:
+    assert len(problems(path, "jobs:\n  a:\n    x: 1\n    y: 2\n    batch_size: 0\n")) == 3
+
+
+def test_a_file_that_is_not_there_names_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="Set ETL_JOBS to your jobs file"):
+        jobs.read(tmp_path / "nowhere.yaml")

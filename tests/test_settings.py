@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+
+from etl import settings
+from etl.errors import ConfigurationError
+from etl.settings import Settings
+
+
+def read(*, dotenv: Path | None = None, **environ: str) -> Settings:
+    return settings.read(environ, dotenv=dotenv)
+
+
+def problems(**environ: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        read(**environ)
+    return str(caught.value).splitlines()
+
+
+def token(found: Settings) -> str | None:
+    return found.highlevel_token.get_secret_value() if found.highlevel_token else None
+
+
+def test_nothing_has_to_be_set() -> None:
+    found = read()
+    assert (found.database_url, str(found.etl_home), str(found.highlevel_base_url), found.highlevel_api_version) == (
+        None,
+        ".etl",
+        "https://services.leadconnectorhq.com/",
+        "2021-07-28",
+    )
+
+
+@pytest.mark.parametrize("pasted", ["pit-1", " pit-1\n", "Bearer pit-1", "  Bearer  pit-1 \r\n"])
+def test_a_token_is_taken_as_people_paste_it(pasted: str) -> None:
+    assert token(read(HIGHLEVEL_TOKEN=pasted)) == "pit-1"
+
+
+@pytest.mark.parametrize("pasted", ["pit 1", "pit\n1", "pït", "pit\x001"])
+def test_a_token_with_something_else_in_it_is_refused(pasted: str) -> None:
+    (problem,) = problems(HIGHLEVEL_TOKEN=pasted)
+    assert problem.startswith("HIGHLEVEL_TOKEN: has spaces or other characters")
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    assert token(read(HIGHLEVEL_TOKEN="  ")) is None
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("pit-1\n")
+    assert token(read(HIGHLEVEL_TOKEN_FILE=str(tmp_path / "token"))) == "pit-1"
+
+
+def test_a_file_that_cannot_be_read_is_named() -> None:
+    assert problems(HIGHLEVEL_TOKEN_FILE="/nowhere/token") == [
+        "HIGHLEVEL_TOKEN_FILE: /nowhere/token cannot be read: No such file or directory"
+    ]
+
+
+def test_a_dotenv_file_fills_what_the_environment_does_not_say(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("HIGHLEVEL_TOKEN=pit-file\nHIGHLEVEL_LOCATION_ID=LOC1\n")
+    found = read(dotenv=tmp_path / ".env", HIGHLEVEL_TOKEN="pit-environment")
+    assert (token(found), found.highlevel_location_id) == ("pit-environment", "LOC1")
+
+
+def test_everything_that_is_wrong_is_listed_at_once() -> None:
+    found = problems(HIGHLEVEL_BASE_URL="nowhere", LOG_LEVEL="loud", HIGHLEVEL_LOCATION_ID="a b")
+    assert [problem.split(":")[0] for problem in found] == ["HIGHLEVEL_LOCATION_ID", "HIGHLEVEL_BASE_URL", "LOG_LEVEL"]
+
+
+def test_no_secret_is_in_an_error_or_a_repr() -> None:
+    found = read(HIGHLEVEL_TOKEN="marked-secret", DATABASE_URL="postgresql://u:marked-secret@h/d")
+    assert "marked-secret" not in repr(found)
+    assert not any("marked-secret" in problem for problem in problems(HIGHLEVEL_TOKEN="marked-secret here"))
