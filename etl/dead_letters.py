@@ -92,9 +92,9 @@ def purge(connection: Connection, choice: Choice, *, older_than_days: float | No
     return connection.execute(PURGE, choice.parameters() | {"days": older_than_days}).rowcount
 
 
-CAUSES = text("SELECT cause, count(*) FROM etl.dead_letters GROUP BY cause ORDER BY count(*) DESC, cause")
+CAUSES = text("SELECT cause, count(*) AS letters FROM etl.dead_letters GROUP BY cause ORDER BY count(*) DESC, cause")
 
 
 def causes(connection: Connection) -> dict[str, int]:
     """How many letters there are, by cause."""
-    return {cause: count for cause, count in connection.execute(CAUSES)}
+    return {row.cause: row.letters for row in connection.execute(CAUSES)}

@@ -63,7 +63,7 @@ def _embedded() -> Iterator[URL]:
 
 @contextmanager
 def _container() -> Iterator[URL]:
-    from testcontainers.postgres import PostgresContainer  # noqa: PLC0415 - only with an engine
+    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - only with an engine
 
     command = "postgres " + " ".join(f"-c {setting}=off" for setting in FAST)
     image = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:17")

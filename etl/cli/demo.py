@@ -116,9 +116,7 @@ def _queue(engine: Engine, sandbox: "SandboxProcess") -> None:
 def _run(ours: Settings, engine: Engine) -> int:
     _step(4, "The job fetches, transforms and loads them")
     job = jobs.Job(name="messages")
-    report = run_once(
-        ours, engine, job, Plan(job=job.name, concurrency=job.concurrency, batch_size=job.batch_size)
-    )
+    report = run_once(ours, engine, job, Plan(job=job.name, concurrency=job.concurrency, batch_size=job.batch_size))
     print_report(job, report)
     return exit_code(report)
 
@@ -142,5 +140,5 @@ def _say_what_next(home: object) -> None:
 For real:     export HIGHLEVEL_TOKEN=…       a private integration token, scope conversations/message.readonly
               etl db upgrade                 (set DATABASE_URL first to use a Postgres of your own)
               etl enqueue MESSAGE_ID …       or INSERT INTO etl.message_queue (message_id) VALUES ('…')
-              etl run"""
+              etl run"""  # noqa: S608 - words for a person
     )

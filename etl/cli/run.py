@@ -164,7 +164,7 @@ def print_report(job: Job, report: Report) -> None:
         f"({report.outcome})"
     )
     if tally.drift:
-        seen = ", ".join(f"{entry} ×{count}" for entry, count in tally.drift.most_common(10))
+        seen = ", ".join(f"{entry} x{count}" for entry, count in tally.drift.most_common(10))
         click.echo(f"Schema drift, kept but unknown to this version: {seen}")
     if tally.dead:
         click.echo("Dead letters: etl dead list")

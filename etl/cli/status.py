@@ -58,7 +58,7 @@ def _print_locations(places: list[locations.Overview]) -> None:
             (
                 place.location_id or "(default)",
                 f"paused: {place.pause_cause} ({place.pause_detail})" if place.paused_at else place.blocked or "served",
-                f"{place.max_requests} in {place.interval_ms / 1000:g} s" if place.max_requests and place.interval_ms else "",
+                _limit(place),
                 place.used,
                 place.daily_remaining,
                 when(place.heard_at),
@@ -88,6 +88,12 @@ def _print_runs(last: list[runs.Run]) -> None:
         ],
         title="last runs",
     )
+
+
+def _limit(place: locations.Overview) -> str:
+    if place.max_requests is None or place.interval_ms is None:
+        return ""
+    return f"{place.max_requests} in {place.interval_ms / 1000:g} s"
 
 
 def _age(since: datetime | None) -> str:

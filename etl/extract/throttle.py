@@ -345,7 +345,7 @@ BLOCK = text("""
 
 
 def block(connection: Connection, location_id: str, *, seconds: float | None, jitter: float) -> None:
-    """After a 429: nothing for ``seconds`` (None: one interval) and a little more, so that workers do not return as one."""
+    """After a 429: nothing for ``seconds`` (None: one interval), and a little more so that not all return at once."""
     connection.execute(BLOCK, {"location_id": location_id, "seconds": seconds, "jitter": jitter})
 
 

@@ -1,8 +1,8 @@
 """The command line as a user meets it: real processes, their output and exit codes."""
 
 import json
-import subprocess
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from etl.sandbox.server import RunningSandbox
 
 
-def outcome(done: "subprocess.CompletedProcess[str]") -> tuple[int, str]:
+def outcome(done: CompletedProcess[str]) -> tuple[int, str]:
     """Exit code and everything that was printed; a traceback is never right."""
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout + done.stderr
@@ -135,7 +135,7 @@ def test_check_agrees_and_disagrees(job: Any, etl: Any) -> None:
     assert outcome(etl("db", "check"))[0] == 1
 
 
-def test_the_url_is_one_that_psql_takes(etl: Any, database_url: str) -> None:
+def test_the_url_is_one_that_psql_takes(etl: Any) -> None:
     code, printed = outcome(etl("db", "url"))
     assert (code, printed.startswith("postgresql://")) == (0, True)
 

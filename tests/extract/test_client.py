@@ -49,8 +49,8 @@ def test_a_flat_answer_is_taken_as_it_is(client: Client, sandbox: RunningSandbox
 
 
 def test_the_body_is_kept_byte_for_byte(client: Client, sandbox: RunningSandbox, message_id: str, token: str) -> None:
-    sandbox.faults(bodies={message_id: '{"id": "%s",   "b":1}' % message_id})
-    assert client.get_message(message_id, token=token).body == b'{"id": "%s",   "b":1}' % message_id.encode()
+    sandbox.faults(bodies={message_id: f'{{"id": "{message_id}",   "b":1}}'})
+    assert client.get_message(message_id, token=token).body == f'{{"id": "{message_id}",   "b":1}}'.encode()
 
 
 def test_the_limits_of_every_answer_are_heard(

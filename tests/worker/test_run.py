@@ -159,7 +159,7 @@ def test_a_refused_token_pauses_its_location_and_keeps_every_item(
     job: Any, sandbox: RunningSandbox, fault: dict[str, Any]
 ) -> None:
     fault = {"kind": "403", "text": "The token does not have access to this location."} | fault
-    sandbox.faults(ids={message_id: fault for message_id in job.ids[:40]})
+    sandbox.faults(ids=dict.fromkeys(job.ids[:40], fault))
     job.enqueue(*job.ids[:40])
     report = job.run()
     assert report.outcome == "paused"
@@ -181,7 +181,7 @@ def test_another_token_lifts_the_pause(job: Any) -> None:
     assert job.run().tally.loaded == 40
 
 
-def test_an_item_of_a_location_without_token_waits(job: Any, sandbox: RunningSandbox) -> None:
+def test_an_item_of_a_location_without_token_waits(job: Any) -> None:
     job.enqueue("MSG1", location_id="never-connected")
     job.enqueue(job.ids[0])
     report = job.run()
