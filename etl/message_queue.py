@@ -35,6 +35,8 @@ class Item:
     attempt: int
     """Attempts spent, this one included; 1 at first."""
     lease_id: int
+    claimed_at: datetime
+    """By Postgres's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +114,10 @@ def enqueue_named(connection: Connection, named: Sequence[Named]) -> int:
 
 
 # A loose index scan: one probe for each location, however many items it has. The cursor makes it a round robin.
-LOCATIONS = text("""
+LOCATIONS = """
     WITH RECURSIVE next (location_id, n) AS (
         (SELECT location_id, 1 FROM etl.message_queue
-         WHERE kind = :kind AND lease_id IS NULL AND location_id > :after
+         WHERE kind = :kind AND lease_id IS NULL AND location_id {beyond} :after
          ORDER BY location_id LIMIT 1)
         UNION ALL
         (SELECT found.location_id, next.n + 1
@@ -125,8 +127,10 @@ LOCATIONS = text("""
              ORDER BY location_id LIMIT 1) AS found
          WHERE next.n < :most)
     )
-    SELECT location_id FROM next LIMIT :most
-""")
+    SELECT location_id FROM next
+"""
+FIRST_LOCATIONS = text(LOCATIONS.format(beyond=">="))
+NEXT_LOCATIONS = text(LOCATIONS.format(beyond=">"))
 
 
 def waiting_locations(connection: Connection, *, kind: str, after: str | None, most: int) -> list[str]:
@@ -134,22 +138,10 @@ def waiting_locations(connection: Connection, *, kind: str, after: str | None, m
 
     Costs one index probe a location, whatever the number of items. Their items may not be due yet.
     """
-    found: list[str] = []
-    if after is None:
-        # "Greater than" cannot reach the empty location id, which sorts before all others.
-        after = ""
-        if connection.execute(EMPTY_LOCATION_WAITS, {"kind": kind}).scalar_one():
-            found.append(after)
-    parameters = {"kind": kind, "after": after, "most": most - len(found)}
-    return found + list(connection.execute(LOCATIONS, parameters).scalars())
+    statement = FIRST_LOCATIONS if after is None else NEXT_LOCATIONS
+    return list(connection.execute(statement, {"kind": kind, "after": after or "", "most": most}).scalars())
 
 
-EMPTY_LOCATION_WAITS = text("""
-    SELECT EXISTS (SELECT FROM etl.message_queue WHERE kind = :kind AND lease_id IS NULL AND location_id = '')
-""")
-
-# An array rather than a join: the planner cannot know how large the lots are, takes them for a tenth of the queue, and
-# would read all of it to find a hundred items.
 CLAIM = text("""
     WITH lease AS MATERIALIZED (SELECT nextval('etl.lease_id_seq') AS lease_id),
     due AS (
@@ -168,7 +160,7 @@ CLAIM = text("""
         attempt = q.attempt + 1, again = false
     FROM lease
     WHERE q.kind = :kind AND q.message_id = ANY (ARRAY (SELECT message_id FROM due))
-    RETURNING q.message_id, q.location_id, q.attempt, q.lease_id
+    RETURNING q.message_id, q.location_id, q.attempt, q.lease_id, clock_timestamp() AS claimed_at
 """)
 
 
@@ -181,7 +173,7 @@ def claim(connection: Connection, *, kind: str, lots: Mapping[str, int], lease_s
         CLAIM,
         {"kind": kind, "locations": list(lots), "lots": list(lots.values()), "lease_seconds": lease_seconds},
     )
-    return [Item(kind, row.message_id, row.location_id, row.attempt, row.lease_id) for row in rows]
+    return [Item(kind, *row) for row in rows]
 
 
 RENEW = text("""

@@ -70,7 +70,8 @@ class Answer:
 
 
 LOCK = text("""
-    SELECT location_id FROM etl.rate_limits WHERE location_id = ANY(CAST(:locations AS text[]))
+    SELECT location_id, daily_since < (now() AT TIME ZONE 'utc')::date AS day_is_over
+    FROM etl.rate_limits WHERE location_id = ANY(CAST(:locations AS text[]))
     ORDER BY location_id FOR UPDATE SKIP LOCKED
 """)
 
@@ -81,12 +82,6 @@ ADD = text("""
 NEW_DAY = text("""
     UPDATE etl.rate_limits SET daily_remaining = daily_limit, daily_since = (now() AT TIME ZONE 'utc')::date
     WHERE location_id = ANY(CAST(:locations AS text[])) AND daily_since < (now() AT TIME ZONE 'utc')::date
-""")
-
-FORGET = text("""
-    DELETE FROM etl.rate_usage AS used USING etl.rate_limits AS r
-    WHERE r.location_id = ANY(CAST(:locations AS text[])) AND used.location_id = r.location_id
-      AND used.expires_at < clock_timestamp() - make_interval(secs => r.interval_ms / 1000.0)
 """)
 
 # A separate statement from LOCK, so that it sees what other workers committed before the lock was ours.
@@ -139,15 +134,29 @@ def allowances(connection: Connection, locations: Sequence[str]) -> dict[str, Al
     if len(mine) < len(locations):
         connection.execute(ADD, {"locations": sorted(set(locations) - set(mine))})
         mine = _lock(connection, locations)
-    parameters: dict[str, object] = {"locations": mine}
-    connection.execute(NEW_DAY, parameters)
-    connection.execute(FORGET, parameters)
+    parameters: dict[str, object] = {"locations": list(mine)}
+    if any(mine.values()):
+        connection.execute(NEW_DAY, parameters)
     rows = connection.execute(ALLOWED, parameters | {"unheard": UNHEARD_LIMIT})
     return {row.location_id: Allowance(max(row.allowed, 0), row.wait, row.cause) for row in rows}
 
 
-def _lock(connection: Connection, locations: Sequence[str]) -> list[str]:
-    return list(connection.execute(LOCK, {"locations": list(locations)}).scalars())
+def _lock(connection: Connection, locations: Sequence[str]) -> dict[str, bool]:
+    """Those of the locations that nobody else has locked, and whether their day is over."""
+    rows = connection.execute(LOCK, {"locations": list(locations)})
+    return {row.location_id: row.day_is_over for row in rows}
+
+
+FORGET = text("""
+    DELETE FROM etl.rate_usage AS used USING etl.rate_limits AS r
+    WHERE used.location_id = r.location_id
+      AND used.expires_at < clock_timestamp() - make_interval(secs => r.interval_ms / 1000.0)
+""")
+
+
+def forget(connection: Connection) -> None:
+    """Delete what has not counted for an interval; answers younger than that may still be compared with it."""
+    connection.execute(FORGET)
 
 
 SPEND = text("""
@@ -193,134 +202,108 @@ def renew(connection: Connection, lease_ids: Iterable[int], *, seconds: float) -
     connection.execute(RENEW, {"leases": list(lease_ids), "seconds": seconds})
 
 
+# Settling statements wait for each other here, in order, and only here.
 LOCK_IN_ORDER = text("""
     SELECT FROM etl.rate_limits WHERE location_id = ANY(CAST(:locations AS text[])) ORDER BY location_id FOR UPDATE
 """)
 
-RETURN = text("""
+# One statement, so that all its parts see the usage as it was before: what was answered still counts as under way,
+# which makes it ours. What the API counted beyond that was sent by others with the same token, and counts for one
+# interval from when we heard of it. A spent budget blocks until the next full hour, when it may be given again.
+SETTLE = text("""
     WITH over AS (
         SELECT * FROM unnest(
-            CAST(:locations AS text[]), CAST(:leases AS bigint[]), CAST(:requests AS int[]), CAST(:unsent AS int[])
+            CAST(:over_locations AS text[]), CAST(:over_leases AS bigint[]), CAST(:over_requests AS int[]),
+            CAST(:over_unsent AS int[])
         ) AS over (location_id, lease_id, requests, unsent)
-    ), still AS (
+    ), still_under_way AS (
         UPDATE etl.rate_usage AS used SET requests = used.requests - over.requests FROM over
         WHERE used.lease_id = over.lease_id AND used.location_id = over.location_id
           AND used.requests > over.requests
-    ), done AS (
+    ), all_answered AS (
         DELETE FROM etl.rate_usage AS used USING over
         WHERE used.lease_id = over.lease_id AND used.location_id = over.location_id
           AND used.requests <= over.requests
-    )
-    UPDATE etl.rate_limits AS r SET daily_remaining = r.daily_remaining + given_back.requests
-    FROM (SELECT location_id, sum(unsent) AS requests FROM over GROUP BY location_id) AS given_back
-    WHERE r.location_id = given_back.location_id AND given_back.requests > 0
-""")
-
-ANSWERED = text("""
-    INSERT INTO etl.rate_usage (location_id, requests, expires_at)
-    SELECT r.location_id, answered.requests,
-           clock_timestamp() + make_interval(secs => r.interval_ms / 1000.0 + :guard - answered.age)
-    FROM unnest(CAST(:locations AS text[]), CAST(:requests AS int[]), CAST(:ages AS float8[]))
-         AS answered (location_id, requests, age)
-    JOIN etl.rate_limits AS r USING (location_id)
-""")
-
-
-def settle(connection: Connection, answers: Sequence[Answer], unsent: Iterable[tuple[str, int]] = ()) -> None:
-    """Report requests that are over, and grants ``(location_id, lease_id)`` that were never sent.
-
-    An answered request counts for one interval from its answer on; an unsent one no longer counts.
-    """
-    given_back = Counter(unsent)
-    over = given_back + Counter((answer.location_id, answer.lease_id) for answer in answers)
-    if not over:
-        return
-    # Every other statement may wait for these rows' locks, so they are taken first, and in order.
-    connection.execute(LOCK_IN_ORDER, {"locations": [location_id for location_id, _ in over]})
-    connection.execute(
-        RETURN,
-        {
-            "locations": [location_id for location_id, _ in over],
-            "leases": [lease_id for _, lease_id in over],
-            "requests": list(over.values()),
-            "unsent": [given_back[key] for key in over],
-        },
-    )
-    _count_answers(connection, answers)
-    _hear(connection, answers)
-
-
-def _count_answers(connection: Connection, answers: Sequence[Answer]) -> None:
-    grains: dict[tuple[str, int], list[float]] = {}
-    for answer in answers:
-        grains.setdefault((answer.location_id, int(answer.age / GRAIN)), []).append(answer.age)
-    if grains:
-        connection.execute(
-            ANSWERED,
-            {
-                "locations": [location_id for location_id, _ in grains],
-                "requests": [len(ages) for ages in grains.values()],
-                "ages": [min(ages) for ages in grains.values()],
-                "guard": GUARD,
-            },
-        )
-
-
-# What the API counted beyond what all our workers can have sent was sent by others with the same token: it counts for
-# one interval from when we heard of it. A spent budget blocks until the next full hour, when it may be given again.
-HEAR = text("""
-    WITH said AS (
+    ), said AS (
         SELECT * FROM unnest(
             CAST(:locations AS text[]), CAST(:max_requests AS int[]), CAST(:interval_ms AS int[]),
             CAST(:remaining AS int[]), CAST(:daily_limit AS bigint[]), CAST(:daily_remaining AS bigint[]),
             CAST(:ages AS float8[])
         ) AS said (location_id, max_requests, interval_ms, remaining, daily_limit, daily_remaining, age)
     ), known AS (
-        SELECT said.*, coalesce(used.requests, 0) AS ours, coalesce(used.under_way, 0) AS under_way
-        FROM said CROSS JOIN LATERAL (
+        SELECT location_id, said.max_requests, said.interval_ms, said.remaining, said.daily_limit, said.age,
+               coalesce(used.requests, 0) AS ours, ended.unsent, said.location_id IS NOT NULL AS heard,
+               said.daily_remaining - greatest(coalesce(used.under_way, 0) - ended.requests, 0) AS daily_remaining,
+               said.daily_remaining <= 0 AS spent
+        FROM (SELECT location_id, sum(requests) AS requests, sum(unsent) AS unsent FROM over GROUP BY location_id)
+             AS ended
+        LEFT JOIN said USING (location_id)
+        CROSS JOIN LATERAL (
             SELECT sum(requests) AS requests, sum(requests) FILTER (WHERE lease_id IS NOT NULL) AS under_way
-            FROM etl.rate_usage
-            WHERE location_id = said.location_id AND expires_at > clock_timestamp() - make_interval(secs => said.age)
+            FROM etl.rate_usage AS u
+            WHERE u.location_id = ended.location_id
+              AND u.expires_at > clock_timestamp() - make_interval(secs => coalesce(said.age, 0))
         ) AS used
-    ), heard AS (
+    ), limits AS (
         UPDATE etl.rate_limits AS r
         SET max_requests = coalesce(known.max_requests, r.max_requests),
             interval_ms = coalesce(known.interval_ms, r.interval_ms),
             daily_limit = coalesce(known.daily_limit, r.daily_limit),
-            daily_remaining = coalesce(known.daily_remaining - known.under_way, r.daily_remaining),
+            daily_remaining = coalesce(known.daily_remaining, r.daily_remaining + known.unsent),
             daily_since = CASE WHEN known.daily_remaining IS NULL THEN r.daily_since
                                ELSE (now() AT TIME ZONE 'utc')::date END,
             blocked_until = CASE
-                WHEN known.daily_remaining <= 0 THEN date_trunc('hour', now()) + make_interval(hours => 1, secs => 5)
-                WHEN known.daily_remaining > 0 AND r.blocked_cause = 'daily_budget' THEN NULL
+                WHEN known.spent THEN date_trunc('hour', now()) + make_interval(hours => 1, secs => 5)
+                WHEN NOT known.spent AND r.blocked_cause = 'daily_budget' THEN NULL
                 ELSE r.blocked_until END,
             blocked_cause = CASE
-                WHEN known.daily_remaining <= 0 THEN 'daily_budget'
-                WHEN known.daily_remaining > 0 AND r.blocked_cause = 'daily_budget' THEN NULL
+                WHEN known.spent THEN 'daily_budget'
+                WHEN NOT known.spent AND r.blocked_cause = 'daily_budget' THEN NULL
                 ELSE r.blocked_cause END,
-            heard_at = clock_timestamp()
+            heard_at = CASE WHEN known.heard THEN clock_timestamp() ELSE r.heard_at END
         FROM known WHERE r.location_id = known.location_id
         RETURNING r.location_id, r.max_requests, r.interval_ms
+    ), counting AS (
+        SELECT location_id, requests, age FROM unnest(
+            CAST(:grain_locations AS text[]), CAST(:grain_requests AS int[]), CAST(:grain_ages AS float8[])
+        ) AS answered (location_id, requests, age)
+        UNION ALL
+        SELECT location_id, limits.max_requests - known.remaining - known.ours, known.age
+        FROM limits JOIN known USING (location_id)
+        WHERE limits.max_requests - known.remaining - known.ours > 0
     )
     INSERT INTO etl.rate_usage (location_id, requests, expires_at)
-    SELECT heard.location_id, heard.max_requests - known.remaining - known.ours,
-           clock_timestamp() + make_interval(secs => heard.interval_ms / 1000.0 + :guard - known.age)
-    FROM heard JOIN known USING (location_id)
-    WHERE heard.max_requests - known.remaining - known.ours > 0
+    SELECT location_id, counting.requests,
+           clock_timestamp() + make_interval(secs => limits.interval_ms / 1000.0 + :guard - counting.age)
+    FROM counting JOIN limits USING (location_id)
 """)
 
 
-def _hear(connection: Connection, answers: Sequence[Answer]) -> None:
-    """Believe what the youngest answer of each location says about its limits."""
+def settle(connection: Connection, answers: Sequence[Answer], unsent: Iterable[tuple[str, int]] = ()) -> None:
+    """Report requests that are over, and grants ``(location_id, lease_id)`` that were never sent.
+
+    An answered request counts for one interval from its answer on; an unsent one no longer counts. What the youngest
+    answer of each location says about its limits is believed.
+    """
+    given_back = Counter(unsent)
+    over = given_back + Counter((answer.location_id, answer.lease_id) for answer in answers)
+    if not over:
+        return
+    locations = [location_id for location_id, _ in over]
+    connection.execute(LOCK_IN_ORDER, {"locations": locations})
     youngest: dict[str, Answer] = {}
+    grains: dict[tuple[str, int], list[float]] = {}
     for answer in sorted(answers, key=lambda answer: answer.age, reverse=True):
         youngest[answer.location_id] = answer
-    if not youngest:
-        return
+        grains.setdefault((answer.location_id, int(answer.age / GRAIN)), []).append(answer.age)
     headers = [answer.headers for answer in youngest.values()]
     connection.execute(
-        HEAR,
+        SETTLE,
         {
+            "over_locations": locations,
+            "over_leases": [lease_id for _, lease_id in over],
+            "over_requests": list(over.values()),
+            "over_unsent": [given_back[key] for key in over],
             "locations": list(youngest),
             "max_requests": [said.max_requests for said in headers],
             "interval_ms": [said.interval_ms for said in headers],
@@ -328,6 +311,9 @@ def _hear(connection: Connection, answers: Sequence[Answer]) -> None:
             "daily_limit": [said.daily_limit for said in headers],
             "daily_remaining": [said.daily_remaining for said in headers],
             "ages": [answer.age for answer in youngest.values()],
+            "grain_locations": [location_id for location_id, _ in grains],
+            "grain_requests": [len(ages) for ages in grains.values()],
+            "grain_ages": [min(ages) for ages in grains.values()],
             "guard": GUARD,
         },
     )

@@ -7,7 +7,7 @@ half the processor time of a statement a row.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,23 +45,38 @@ def upsert(connection: Connection, records: Sequence[Record]) -> Loaded:
     order of key, so that two loaders can wait for each other but not deadlock.
     """
     ordered = sorted(records, key=_key)
-    stale = _keys(connection, STALE, [record.message for record in ordered])
+    inserted, changed = _upsert_messages(connection, ordered)
+    known = [record for record in ordered if _key(record) not in inserted]
+    untouched = [record.message for record in known if _key(record) not in changed]
+    stale = _keys(connection, STALE, untouched)
     fresh = [record for record in ordered if _key(record) not in stale]
-    changed = _keys(connection, UPSERT_MESSAGES, [record.message for record in fresh])
     changed |= _keys(connection, UPSERT_ATTACHMENTS, [row for record in fresh for row in record.attachments])
     changed |= _keys(connection, UPSERT_META, [record.meta for record in fresh if record.meta is not None])
-    children = [
-        {
-            "location_id": record.message["location_id"],
-            "message_id": record.message["message_id"],
-            "attachments": len(record.attachments),
-            "meta": record.meta is not None,
-        }
-        for record in fresh
-    ]
-    changed |= _keys(connection, DELETE_ATTACHMENTS, children)
-    changed |= _keys(connection, DELETE_META, children)
-    return Loaded(len(changed), len(records) - len(changed))
+    # What was inserted just now has no rows that it could have lost.
+    changed |= _keys(connection, DELETE_LOST, [_kept(record) for record in known if _key(record) not in stale])
+    written = len(inserted | changed)
+    return Loaded(written, len(records) - written)
+
+
+def _upsert_messages(connection: Connection, records: Sequence[Record]) -> tuple[set[Key], set[Key]]:
+    """The keys that were inserted, and those of rows that changed."""
+    inserted: set[Key] = set()
+    changed: set[Key] = set()
+    if records:
+        for row in connection.execute(UPSERT_MESSAGES, _document([record.message for record in records])):
+            (inserted if row.inserted else changed).add((row.location_id, row.message_id))
+    return inserted, changed
+
+
+def _kept(record: Record) -> dict[str, Any]:
+    """What a message still has beside its own row."""
+    location_id, message_id = _key(record)
+    return {
+        "location_id": location_id,
+        "message_id": message_id,
+        "attachments": len(record.attachments),
+        "meta": record.meta is not None,
+    }
 
 
 MARK_DELETED = text("""
@@ -103,7 +118,7 @@ def _upsert(model: type[Base], *, unless: str = "false", set_also: str = "", or_
         WHERE (({", ".join(f"old.{name}" for name in compared)})
                IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in compared)}) OR {or_if})
           AND NOT ({unless})
-        RETURNING location_id, message_id
+        RETURNING location_id, message_id, xmax = 0 AS inserted
     """)  # noqa: S608 - names of our own tables and columns
 
 
@@ -124,31 +139,33 @@ STALE = text(f"""
     WHERE {OLDER.format(new="new")}
 """)  # noqa: S608 - no value is put into the text
 
-CHILDREN = """
-    jsonb_to_recordset(CAST(:rows AS jsonb))
-    AS kept (location_id text, message_id text, attachments int, meta bool)"""
+DELETE_LOST = text("""
+    WITH kept AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+        AS kept (location_id text, message_id text, attachments int, meta bool)
+    ), attachments AS (
+        DELETE FROM highlevel.attachments AS old USING kept
+        WHERE old.location_id = kept.location_id AND old.message_id = kept.message_id
+          AND old.position >= kept.attachments
+        RETURNING old.location_id, old.message_id
+    ), meta AS (
+        DELETE FROM highlevel.meta AS old USING kept
+        WHERE old.location_id = kept.location_id AND old.message_id = kept.message_id AND NOT kept.meta
+        RETURNING old.location_id, old.message_id
+    )
+    SELECT location_id, message_id FROM attachments UNION SELECT location_id, message_id FROM meta
+""")
 
-DELETE_ATTACHMENTS = text(f"""
-    DELETE FROM highlevel.attachments AS old USING {CHILDREN}
-    WHERE old.location_id = kept.location_id AND old.message_id = kept.message_id
-      AND old.position >= kept.attachments
-    RETURNING old.location_id, old.message_id
-""")  # noqa: S608 - no value is put into the text
 
-DELETE_META = text(f"""
-    DELETE FROM highlevel.meta AS old USING {CHILDREN}
-    WHERE old.location_id = kept.location_id AND old.message_id = kept.message_id AND NOT kept.meta
-    RETURNING old.location_id, old.message_id
-""")  # noqa: S608 - no value is put into the text
-
-
-def _keys(connection: Connection, statement: TextClause, rows: Iterable[dict[str, Any]]) -> set[Key]:
-    """Run a statement over rows and return the keys it names."""
-    rows = list(rows)
+def _keys(connection: Connection, statement: TextClause, rows: Sequence[dict[str, Any]]) -> set[Key]:
+    """Run a statement over rows, if there are any, and return the keys it names."""
     if not rows:
         return set()
-    document = json.dumps(rows, default=datetime.isoformat, ensure_ascii=False)
-    return {(row.location_id, row.message_id) for row in connection.execute(statement, {"rows": document})}
+    return {(row.location_id, row.message_id) for row in connection.execute(statement, _document(rows))}
+
+
+def _document(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    return {"rows": json.dumps(rows, default=datetime.isoformat, ensure_ascii=False)}
 
 
 def _key(record: Record) -> Key:

@@ -36,12 +36,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self._outcomes) + len(self._unsent)
 
-    def add(self, outcome: Outcome) -> None:
-        """Take what came of an item."""
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Take what came of items."""
         if not self._outcomes:
             self._oldest = time.monotonic()
-        self._outcomes.append(outcome)
-        self._bytes += len(outcome.body)
+        self._outcomes.extend(outcomes)
+        self._bytes += sum(len(outcome.body) for outcome in outcomes)
 
     def give_back(self, unsent: Sequence[Claimed]) -> None:
         """Take items that were claimed and not begun."""

@@ -1,6 +1,5 @@
 """Runs a transaction until it commits, across deadlocks, restarts and lost connections."""
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,7 +15,7 @@ log = structlog.get_logger("etl.worker")
 
 PATIENCE = 30.0
 """Seconds that a run without --follow waits for Postgres to come back."""
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE = 2.0
 
 T = TypeVar("T")
 
@@ -27,8 +26,8 @@ class Transactor:
     Work must bear being repeated after a commit whose confirmation was lost: settling a lease twice does nothing.
     """
 
-    def __init__(self, engine: Engine, *, patience: float | None, stopping: threading.Event) -> None:
-        """Wait up to ``patience`` seconds (None: for ever), and not at all once ``stopping`` is set."""
+    def __init__(self, engine: Engine, *, patience: float | None, stopping: Callable[[], bool]) -> None:
+        """Wait up to ``patience`` seconds (None: for ever), and hardly once ``stopping`` says so."""
         self._engine = engine
         self._patience = patience
         self._stopping = stopping
@@ -49,7 +48,7 @@ class Transactor:
                     return work(connection)
             except DBAPIError as error:
                 self._examine(error, waited=time.monotonic() - began)
-            self._stopping.wait(pause)
+            time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _examine(self, error: DBAPIError, *, waited: float) -> None:
@@ -61,6 +60,6 @@ class Transactor:
         if fate is Fate.SETUP:
             raise ConfigurationError(f"Postgres refuses: {reason}. Try: etl db check") from error
         impatient = self._patience is not None and waited >= self._patience
-        if impatient or (self._stopping.is_set() and waited >= LONGEST_PAUSE):
+        if impatient or (self._stopping() and waited >= LONGEST_PAUSE):
             raise DatabaseUnavailableError(f"Postgres cannot be reached: {reason}") from error
         log.warning("database_unavailable", error=type(error.orig).__name__, waited_seconds=round(waited, 1))

@@ -180,5 +180,5 @@ def test_our_own_count_of_the_day_starts_anew_at_midnight(connection: Connection
 
 def test_old_usage_is_forgotten(connection: Connection) -> None:
     hear(connection, HUNDRED)
-    allowed(connection)
+    throttle.forget(connection)
     assert connection.execute(text("SELECT count(*) FROM etl.rate_usage")).scalar_one() == 0
