@@ -24,6 +24,12 @@ class DatabaseUnavailableError(EtlError):
     exit_code = 3
 
 
+class ApiUnavailableError(EtlError):
+    """HighLevel does not answer properly for now."""
+
+    exit_code = 3
+
+
 class ItemError(Exception):
     """One item could not be loaded this time."""
 
@@ -69,8 +75,17 @@ class RateLimitedError(ItemError):
         self.retry_after = retry_after
 
 
+class PutOffError(ItemError):
+    """Not now, and not the item's fault: its location's token is being replaced. Costs no attempt."""
+
+
 class LocationError(ItemError):
-    """The fault is the location's, not the item's: pause the location and keep its items."""
+    """The fault is the location's, not the item's: pause the location and keep its items.
+
+    ``fingerprint`` tells which token was refused, so that another one lifts the pause; None when nobody said.
+    """
+
+    fingerprint: str | None = None
 
 
 class TokenError(LocationError):

@@ -38,6 +38,9 @@ NAMING_CONVENTION = {
 KINDS = ("message", "email", "transcription", "recording")
 """What an item can name; each kind has its endpoint."""
 
+TOKEN_SOURCES = ("private", "app", "company")
+"""Where a stored token is from; each is renewed in its own way."""
+
 HOT_TABLE = {
     "fillfactor": 70,
     "autovacuum_vacuum_scale_factor": 0.01,
@@ -337,24 +340,90 @@ class Run(Base):
 
 
 class Location(Base):
-    """A location we have dealt with, and whether it is paused."""
+    """A location we have dealt with: its tokens, encrypted, and whether it is paused."""
 
     __tablename__ = "locations"
     __table_args__ = (
+        CheckConstraint(_in("token_source", TOKEN_SOURCES), name="token_source_is_known"),
+        CheckConstraint(text("(token_source IS NULL) = (access_token IS NULL)"), name="token_is_whole"),
+        Index(None, "company_id", postgresql_where=text("company_id IS NOT NULL")),
         {
             "schema": "etl",
-            "comment": "Locations (sub-accounts) this warehouse loads, and whether one is paused.",
+            "comment": "Locations (sub-accounts) this warehouse loads, their encrypted tokens, and whether one is "
+            "paused. See etl locations list.",
         },
     )
 
     location_id: Mapped[str] = mapped_column(
         primary_key=True, comment="The location; empty: that of HIGHLEVEL_TOKEN when its id is not set."
     )
+    name: Mapped[str | None] = mapped_column(comment="Its name, as HighLevel lists it; null where it was never told.")
+    company_id: Mapped[str | None] = mapped_column(comment="Company (agency) it belongs to. API: companyId.")
+    app_id: Mapped[str | None] = mapped_column(comment="Marketplace app that was installed in it. API: appId.")
+    # app
+    token_source: Mapped[str | None] = mapped_column(
+        comment="Where its token is from: private (pasted, never renewed), app (its own OAuth grant), company "
+        "(exchanged for the company's token); null while none is stored."
+    )
+    access_token: Mapped[str | None] = mapped_column(
+        comment="The token to send, encrypted with ETL_SECRET_KEY (Fernet)."
+    )
+    refresh_token: Mapped[str | None] = mapped_column(
+        comment="What the next token is got with, encrypted likewise. It works once; null where there is none."
+    )
+    # 3a7bd3e2360a
+    token_fingerprint: Mapped[str | None] = mapped_column(
+        comment="Tells the token from another one without giving it away: the beginning of its SHA-256."
+    )
+    token_issued_at: Mapped[timestamp | None] = mapped_column(comment="When the token was stored.")
+    token_expires_at: Mapped[timestamp | None] = mapped_column(comment="When it expires; null: not known to expire.")
+    token_refused_at: Mapped[timestamp | None] = mapped_column(
+        comment="When a token was last renewed because the API refused it before its time. A second refusal soon after "
+        "pauses the location."
+    )
     paused_at: Mapped[timestamp | None] = mapped_column(comment="When it was paused; null while it is served.")
     pause_cause: Mapped[str | None] = mapped_column(comment="Short code of the cause, e.g. token_refused.")
     pause_detail: Mapped[str | None] = mapped_column(comment="The API's reason, for the one who mends it.")
     paused_token: Mapped[str | None] = mapped_column(
-        comment="Fingerprint of the token that was refused: another token lifts the pause."
+        comment="Fingerprint of the token that was refused: another token lifts the pause. Null: paused by hand, only "
+        "etl locations resume lifts it."
+    )
+    retired_at: Mapped[timestamp | None] = mapped_column(
+        comment="When the app was uninstalled from it; null while it is installed. Its items wait."
+    )
+    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
+    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
+
+
+class Company(Base):
+    """A company (agency) whose token can be exchanged for those of its locations."""
+
+    __tablename__ = "companies"
+    __table_args__ = (
+        CheckConstraint(text("(access_token IS NULL) = (token_expires_at IS NULL)"), name="token_is_whole"),
+        {
+            "schema": "etl",
+            "comment": "Companies (agencies) that installed the app: their encrypted tokens are exchanged for those of "
+            "their locations.",
+        },
+    )
+
+    company_id: Mapped[str] = mapped_column(primary_key=True, comment="The company. API: companyId.")
+    name: Mapped[str | None] = mapped_column(comment="Its name; null where it was never told.")
+    app_id: Mapped[str | None] = mapped_column(comment="Marketplace app that was installed. API: appId.")
+    access_token: Mapped[str | None] = mapped_column(
+        comment="The company's token, encrypted with ETL_SECRET_KEY (Fernet); null while it is not connected."
+    )
+    refresh_token: Mapped[str | None] = mapped_column(
+        comment="What the next token is got with, encrypted likewise. It works once."
+    )
+    token_fingerprint: Mapped[str | None] = mapped_column(
+        comment="Tells the token from another one without giving it away: the beginning of its SHA-256."
+    )
+    token_issued_at: Mapped[timestamp | None] = mapped_column(comment="When the token was stored.")
+    token_expires_at: Mapped[timestamp | None] = mapped_column(comment="When the token expires.")
+    retired_at: Mapped[timestamp | None] = mapped_column(
+        comment="When the app was uninstalled from it; null while it is installed."
     )
     created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
     updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
@@ -419,3 +488,49 @@ class RateUsage(Base):
     lease_id: Mapped[int | None] = mapped_column(
         BigInteger, comment="The claim they were granted with, until answered; null once the time is known."
     )
+
+
+EVENT_OUTCOMES = ("queued", "no_id", "bad_id", "ignored", "install", "uninstall")
+"""What becomes of an event; see ``etl.receive.webhook.Outcome``, which a test compares with this."""
+
+
+class WebhookEvent(Base):
+    """One event that HighLevel, or a workflow, posted; kept so that it can be replayed."""
+
+    __tablename__ = "webhook_events"
+    __table_args__ = (
+        CheckConstraint(_in("outcome", EVENT_OUTCOMES), name="outcome_is_known"),
+        Index(None, "received_at"),
+        # What reconciliation looks for: few among many.
+        Index("webhook_events_unnamed_idx", "received_at", postgresql_where=text("outcome IN ('no_id', 'bad_id')")),
+        {
+            "schema": "etl",
+            "comment": "Events as they were posted, for WEBHOOK_KEEP_DAYS; each is answered only when it is here. "
+            "See etl events list|show|replay|purge.",
+        },
+    )
+
+    # 7f2c5b1e-0000-4000-8000-000000000001
+    webhook_id: Mapped[str] = mapped_column(
+        primary_key=True,
+        comment="The event; a redelivery repeats it. API: webhookId, else sha256: and the hash of the body. "
+        "Posts of a workflow: workflow: and a number of our own.",
+    )
+    received_at: Mapped[timestamp_now] = mapped_column(comment="When it was stored, just before it was answered.")
+    # OutboundMessage
+    type: Mapped[str] = mapped_column(
+        comment="HighLevel's name of the event; workflow: the workflow action; empty: none. API: type."
+    )
+    location_id: Mapped[str] = mapped_column(comment="Location it is about; empty: none was named. API: locationId.")
+    conversation_id: Mapped[str | None] = mapped_column(comment="Conversation it is about. API: conversationId.")
+    message_id: Mapped[str | None] = mapped_column(comment="Message it names. API: messageId; of an email threadId.")
+    email_id: Mapped[str | None] = mapped_column(comment="Email it names. API: emailMessageId.")
+    # queued
+    outcome: Mapped[str] = mapped_column(
+        comment="queued: its ids were queued. no_id: a message without id, for etl reconcile to find. bad_id: its id "
+        "cannot be asked for. ignored: of no interest. install, uninstall: a location was added or retired."
+    )
+    body: Mapped[bytes] = mapped_column(
+        comment="The event as received, byte for byte. Readable with convert_from(body, 'UTF8')."
+    )
+    replayed_at: Mapped[timestamp | None] = mapped_column(comment="When it was last replayed; null: never.")

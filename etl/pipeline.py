@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from etl.errors import ItemError, TransformError
+from etl.errors import ItemError, LocationError, TransformError
 from etl.extract.client import KEPT_BODY, Answer, Client
 from etl.extract.throttle import RateHeaders
 from etl.message_queue import Item
@@ -54,9 +54,18 @@ class DatabaseClock:
 class Pipeline:
     """Extract and transform, for threads to share."""
 
-    def __init__(self, *, client: Client, token_of: Callable[[str], str], clock: DatabaseClock) -> None:
+    def __init__(
+        self,
+        *,
+        client: Client,
+        token_of: Callable[[str], str],
+        clock: DatabaseClock,
+        refused: Callable[[str, str, LocationError], ItemError] = lambda _location_id, _token, error: error,
+    ) -> None:
+        """Fetch with ``token_of`` a location; ``refused`` says what it means when the API refuses that."""
         self._client = client
         self._token_of = token_of
+        self._refused = refused
         self._clock = clock
 
     def process(self, claimed: Claimed) -> Outcome:
@@ -70,6 +79,7 @@ class Pipeline:
         answer: Answer | None = None
         record: Record | None = None
         error: ItemError | None = None
+        token = ""
         try:
             token = self._token_of(claimed.served_by)
             answer = self._client.get_message(claimed.item.message_id, token=token, heard=hear)
@@ -78,6 +88,8 @@ class Pipeline:
         except TransformError as refused:
             refused.payload = answer.body[:KEPT_BODY] if answer else None
             error = refused
+        except LocationError as failed:
+            error = self._refused(claimed.served_by, token, failed)
         except ItemError as failed:
             error = failed
         return Outcome(

@@ -1,6 +1,7 @@
 """The settings: declared once, read once, frozen. Only the command line reads them; everything else gets arguments."""
 
 import os
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,22 +10,52 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from etl.bearer import clean
 from etl.errors import ConfigurationError
 from etl.ids import ID_RULE, is_fetchable
+
+SHORTEST_SECRET = 16
 
 
 def _token(value: SecretStr) -> SecretStr:
     """A token as people paste it: with a newline, spaces around, or the word Bearer in front."""
-    token = value.get_secret_value().strip().removeprefix("Bearer ").strip()
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError("has spaces or other characters that no token has; paste it again")
-    return SecretStr(token)
+    return SecretStr(clean(value.get_secret_value()))
+
+
+def _fernet_keys(value: SecretStr) -> SecretStr:
+    """Keys separated by commas: each 32 bytes in URL-safe base64, as Fernet wants them."""
+    for key in value.get_secret_value().split(","):
+        try:
+            good = len(urlsafe_b64decode(key.strip())) == 32
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError("holds something that is no Fernet key; make one with: etl connect --new-key")
+    return value
 
 
 def _location(value: str) -> str:
     if value and not is_fetchable(value):
         raise ValueError(f"is not a location id ({ID_RULE})")
     return value
+
+
+def _workflow_secret(value: SecretStr) -> SecretStr:
+    """Long enough not to be guessed, and fit for a header."""
+    secret = value.get_secret_value().strip()
+    if len(secret) < SHORTEST_SECRET or not secret.isascii() or not secret.isprintable():
+        raise ValueError(f"must have at least {SHORTEST_SECRET} letters, digits or signs; try: openssl rand -hex 32")
+    return SecretStr(secret)
+
+
+def _locations(value: object) -> object:
+    """Ids separated by commas or spaces."""
+    if not isinstance(value, str):
+        return value
+    ids = value.replace(",", " ").split()
+    for each in ids:
+        _location(each)
+    return tuple(ids)
 
 
 Token = Annotated[SecretStr, AfterValidator(_token)]
@@ -49,6 +80,37 @@ class Settings(BaseSettings):
     highlevel_api_version: Annotated[str, Stripped] = Field(
         "2021-07-28", pattern=r"^[A-Za-z0-9_.-]+$", description="The Version header."
     )
+    highlevel_client_id: Annotated[str, Stripped] | None = Field(
+        None, pattern=r"^[!-~]+$", description="OAuth app, for many locations."
+    )
+    highlevel_client_secret: Token | None = Field(None, description="That app's secret.")
+    etl_secret_key: Annotated[SecretStr, AfterValidator(_fernet_keys)] | None = Field(
+        None, description="Fernet keys that encrypt stored tokens, separated by commas, the newest first."
+    )
+    webhook_ed25519_public_key: str | None = Field(
+        None, description="Keys of X-GHL-Signature: PEM text or paths; unset: HighLevel's."
+    )
+    webhook_rsa_public_key: str | None = Field(
+        None, description="Keys of X-WH-Signature: PEM text or paths; unset: HighLevel's; none: not accepted."
+    )
+    webhook_workflow_secret: Annotated[SecretStr, AfterValidator(_workflow_secret)] | None = Field(
+        None, description="Shared secret of the workflow endpoint; unset: off."
+    )
+    webhook_app_id: Annotated[str, Stripped] | None = Field(
+        None, description="Our app, whose events alone are taken; unset: HIGHLEVEL_CLIENT_ID up to its dash."
+    )
+    webhook_locations: Annotated[tuple[str, ...], BeforeValidator(_locations)] = Field(
+        (), description="Locations whose events alone are taken, separated by commas; unset: all."
+    )
+    webhook_max_age: float | None = Field(
+        # Off, because genuine retries come late: up to 70 minutes after the event under the policy of 6 attempts, later
+        # under that of 12, and a manual resend after days (HighLevel webhook guide). Replays are caught by webhookId.
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds after which an event is refused; unset: never.",
+    )
+    webhook_keep_days: float = Field(30, gt=0, le=3650, description="How long events are kept.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lambda v: str(v).lower())] = (
         "info"
     )
@@ -65,6 +127,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take exactly what :func:`read` passes."""
         return (init_settings,)
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The Fernet keys, the newest first."""
+        keys = self.etl_secret_key.get_secret_value() if self.etl_secret_key else ""
+        return tuple(key.strip() for key in keys.split(",") if key.strip())
 
     @property
     def embedded_directory(self) -> Path:

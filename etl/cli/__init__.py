@@ -14,8 +14,13 @@ COMMANDS = {
     "db": "Migrate and inspect the warehouse's schema.",
     "enqueue": "Queue messages to be fetched.",
     "run": "Fetch what is due, load it, and exit.",
+    "serve": "Receive webhooks.",
+    "events": "List, show, replay or purge the webhooks received.",
+    "connect": "Connect locations: OAuth, or a token of their own.",
+    "locations": "List, pause, resume or remove locations.",
     "status": "Show the queue, dead letters, locations and last runs.",
     "dead": "List, show, retry or purge dead letters.",
+    "doctor": "Check everything a run needs, and say how to fix what is wrong.",
     "sandbox": "Serve a HighLevel look-alike for demos and tests.",
 }
 

@@ -5,11 +5,15 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
-from etl import __version__, schema
+from etl import __version__, location_tokens, schema
 from etl.database import open_engine, reading_errors, require_utf8
 from etl.errors import ConfigurationError
 from etl.extract.client import Client
-from etl.extract.tokens import StaticToken
+from etl.extract.oauth import OAuth
+from etl.extract.renewal import Renewal
+from etl.extract.renewal_threads import WORKERS, Renewals
+from etl.extract.tokens import LocationTokens, StaticToken
+from etl.extract.vault import Vault
 from etl.jobs import Job
 from etl.logging_setup import configure
 from etl.pipeline import DatabaseClock, Pipeline
@@ -18,6 +22,17 @@ from etl.settings import Settings, read
 from etl.worker.claims import Claims
 from etl.worker.loop import Loop, Plan
 from etl.worker.settlement import Settlement
+
+USER_AGENT = f"highlevel-etl/{__version__}"
+
+NO_TOKENS = (
+    "There is no token: HIGHLEVEL_TOKEN is not set and no location is connected. Make a private integration token in "
+    "HighLevel (Settings > Private Integrations, scope conversations/message.readonly) and export it or put it into "
+    ".env; or connect locations with: etl connect"
+)
+
+POOL = 4 + 2 * WORKERS
+"""Connections a command may open: the loop's, the leases', the listener's, and two for each token being renewed."""
 
 
 def settings() -> Settings:
@@ -43,7 +58,7 @@ def warehouse(found: Settings, *, migrated: bool = True) -> Iterator[Engine]:
     Raises:
         EtlError: it is not.
     """
-    engine = open_engine(database_url(found))
+    engine = open_engine(database_url(found), pool_size=POOL)
     try:
         with reading_errors():
             with engine.connect() as connection:
@@ -61,27 +76,62 @@ def build_loop(
     """A run of ``job``, ready to start.
 
     Raises:
-        ConfigurationError: there is no token.
+        ConfigurationError: there is no token, neither in the environment nor stored.
     """
-    if found.highlevel_token is None:
-        raise ConfigurationError(
-            "HIGHLEVEL_TOKEN is not set. Make a private integration token in HighLevel (Settings > Private "
-            "Integrations, scope conversations/message.readonly) and export it, or put it into .env"
-        )
-    token = StaticToken(found.highlevel_token.get_secret_value(), found.highlevel_location_id)
+    tokens = location_tokens_of(found, engine)
     clock = DatabaseClock()
     client = Client(
         base_url=str(found.highlevel_base_url),
         api_version=found.highlevel_api_version,
         pool_size=job.concurrency,
-        user_agent=f"highlevel-etl/{__version__}",
+        user_agent=USER_AGENT,
     )
+    pipeline = Pipeline(client=client, token_of=tokens.token_of, clock=clock, refused=tokens.refused)
     return Loop(
         engine=engine,
-        claims=Claims(kind=job.kind, tokens=token),
-        process=Pipeline(client=client, token_of=token.token_of, clock=clock).process,
-        settlement=Settlement(max_attempts=job.max_attempts, fingerprint=token.fingerprint),
+        claims=Claims(kind=job.kind, tokens=tokens),
+        process=pipeline.process,
+        settlement=Settlement(max_attempts=job.max_attempts, fingerprint=tokens.fingerprint),
         clock=clock,
         plan=plan,
         progress=progress,
+    )
+
+
+def location_tokens_of(found: Settings, engine: Engine) -> LocationTokens:
+    """The environment's token and the stored ones, with what renews them.
+
+    Raises:
+        ConfigurationError: there is neither.
+    """
+    static = static_token(found)
+    if static is None:
+        with reading_errors(), engine.connect() as connection:
+            if not location_tokens.any_connected(connection):
+                raise ConfigurationError(NO_TOKENS)
+    renewal = Renewal(engine=engine, vault=Vault(found.secret_keys), oauth=oauth_app(found))
+    return LocationTokens(
+        static=static,
+        default_location=found.highlevel_location_id,
+        vault=Vault(found.secret_keys),
+        renewals=Renewals(renewal.renew),
+    )
+
+
+def static_token(found: Settings) -> StaticToken | None:
+    """The environment's token, if there is one."""
+    if found.highlevel_token is None:
+        return None
+    return StaticToken(found.highlevel_token.get_secret_value(), found.highlevel_location_id)
+
+
+def oauth_app(found: Settings) -> OAuth | None:
+    """The OAuth app, if it is set up."""
+    if found.highlevel_client_id is None or found.highlevel_client_secret is None:
+        return None
+    return OAuth(
+        base_url=str(found.highlevel_base_url),
+        client_id=found.highlevel_client_id,
+        client_secret=found.highlevel_client_secret.get_secret_value(),
+        user_agent=USER_AGENT,
     )

@@ -1,7 +1,12 @@
 """``etl demo``: the whole story on this machine, with data of its own that no real warehouse sees."""
 
-from collections.abc import Iterator
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import click
@@ -9,9 +14,10 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from etl import jobs, message_queue, schema
-from etl.cli.composition import settings, warehouse
+from etl.cli.composition import database_url, settings, warehouse
 from etl.cli.run import exit_code, print_report, run_once
 from etl.cli.tables import print_table
+from etl.errors import ConfigurationError
 from etl.settings import Settings
 from etl.worker.loop import Plan
 
@@ -63,7 +69,8 @@ QUESTIONS = {
 def demo(context: click.Context, messages: int) -> None:
     """See the whole story on this machine, without an account.
 
-    Starts an embedded Postgres and a HighLevel look-alike, queues messages, runs the job and shows the tables.
+    Starts an embedded Postgres, a HighLevel look-alike and the receiver, sends signed webhooks, runs the job and shows
+    the tables.
     """
     found = settings()
     home = found.etl_home / "demo"
@@ -85,7 +92,7 @@ def demo(context: click.Context, messages: int) -> None:
             click.echo(f"runs in {ours.embedded_directory}, at revision {schema.HEAD}")
             _step(2, "A HighLevel look-alike")
             click.echo(f"serves {messages} messages on {sandbox.url}")
-            _queue(engine, sandbox)
+            _deliver(ours, engine, sandbox, messages)
             code = _run(ours, engine)
             _show(engine)
     _say_what_next(home)
@@ -101,16 +108,45 @@ def _sandbox(messages: int) -> Iterator["SandboxProcess"]:
         yield sandbox
 
 
-def _queue(engine: Engine, sandbox: "SandboxProcess") -> None:
-    _step(3, "Messages are named in the queue")
-    with engine.begin() as connection:
-        added = message_queue.enqueue(
-            connection,
-            list(sandbox.dataset.ids()),
-            kind="message",
-            location_id=sandbox.location_ids[0],
-        )
-    click.echo(f"{added} rows in etl.message_queue")
+def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages: int) -> None:
+    """Have the sandbox announce its messages to a receiver, as HighLevel would: some twice, some forged."""
+    from etl.sandbox.deliveries import Traffic
+    from etl.sandbox.keys import SandboxKeys
+    from etl.sandbox.send import send
+
+    keys = SandboxKeys.load_or_create(ours.etl_home / "sandbox-keys", rsa_bits=2048)
+    genuine = Traffic(count=messages, duplicates=0.05, reorder=5)
+    forged = Traffic(count=max(messages // 50, 1), bad_signatures=1.0)
+    with _receiver(ours, keys.environment()) as url:
+        _step(3, "Signed webhooks name the messages")
+        click.echo(f"etl serve receives on {url}")
+        target = f"{url}/webhooks/highlevel"
+        reports = {
+            "genuine, some twice": send(target, dataset=sandbox.dataset, keys=keys, traffic=genuine),
+            "forged": send(target, dataset=sandbox.dataset, keys=keys, traffic=forged),
+        }
+    for kind, report in reports.items():
+        answers = ", ".join(f"{count} answered {status}" for status, count in sorted(report.statuses.items()))
+        click.echo(f"{report.sent} sent, {kind}: {answers}")
+    with engine.connect() as connection:
+        waiting = ", ".join(f"{each.items} of kind {each.kind}" for each in message_queue.depth(connection))
+    click.echo(f"etl.message_queue holds {waiting or 'nothing new: duplicates of an earlier demo queue nothing'}")
+
+
+@contextmanager
+def _receiver(ours: Settings, keys: Mapping[str, str]) -> Iterator[str]:
+    """A receiver in a process of its own, on any free port; its URL."""
+    environment = os.environ | keys | {"ETL_HOME": str(ours.etl_home), "DATABASE_URL": database_url(ours)}
+    environment["LOG_LEVEL"] = "error"  # a line for each webhook would hide the story
+    command = [sys.executable, "-m", "etl", "serve", "--port", "0"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            greeting = re.search(r"http://\S+", process.stdout.readline()) if process.stdout else None
+            if greeting is None:
+                raise ConfigurationError("The receiver did not start; what it says is above.")
+            yield greeting.group()
+        finally:
+            process.terminate()
 
 
 def _run(ours: Settings, engine: Engine) -> int:
@@ -126,8 +162,8 @@ def _show(engine: Engine) -> None:
     with engine.connect() as connection:
         for title, query in (ROWS | QUESTIONS).items():
             result = connection.execute(text(query))
-            print_table(list(result.keys()), [tuple(row) for row in result], title=title, always=True)
-            click.echo()
+            told = f"{title}\n{dedent(query).strip()}" if title in QUESTIONS else title
+            print_table(list(result.keys()), [tuple(row) for row in result], title=told, always=True)
 
 
 def _step(number: int, title: str) -> None:

@@ -16,9 +16,7 @@ SHOWN = 20
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID…")
-@click.option(
-    "--kind", type=click.Choice(KINDS), default="message", show_default=True, help="What they name."
-)
+@click.option("--kind", type=click.Choice(KINDS), default="message", show_default=True, help="What they name.")
 @click.option(
     "--location", "location_id", default="", help="Location they belong to; default: that of HIGHLEVEL_TOKEN."
 )

@@ -19,8 +19,16 @@ from etl.runs import Tally
 from etl.settings import Settings
 from etl.worker.loop import Loop, Plan, Report
 
+HELD = {
+    "paused": "Paused; why, and how to mend it, says etl locations list",
+    "not_connected": "Served by no token; connect them with etl connect, or set HIGHLEVEL_LOCATION_ID to the location "
+    "of HIGHLEVEL_TOKEN",
+    "no_token": "No valid token can be had for now; the log says why, and so does etl doctor",
+}
+"""Why items of a location wait, in words."""
+
 WORK_LEFT = {
-    "paused": "Items of these locations wait, because their token is refused or missing",
+    "paused": "Items of some locations wait for somebody to act",
     "budget": "The daily budget of these locations is spent; their items wait",
     "rate_limited": "The API asked these locations to wait longer than a run does",
     "api_unreachable": "The API does not answer properly; every item was kept",
@@ -151,6 +159,12 @@ def _summarize(found: Settings, job: Job, report: Report, *, as_json: bool) -> N
     print_report(job, report)
     if report.outcome in WORK_LEFT:
         default = found.highlevel_location_id or "(default location)"
+        for cause, text in HELD.items():
+            if cause in report.held:
+                where = ", ".join(sorted(name or default for name in report.held[cause])[:10])
+                click.echo(f"{text}: {where}", err=True)
+        if report.outcome == "paused":
+            return
         names = sorted({name or default for names in report.held.values() for name in names})
         click.echo(f"{WORK_LEFT[report.outcome]}: {report.detail or ', '.join(names[:10]) or '-'}", err=True)
 

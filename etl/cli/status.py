@@ -8,6 +8,7 @@ import click
 
 from etl import dead_letters, locations, message_queue, runs
 from etl.cli.composition import settings, warehouse
+from etl.cli.cures import cure_of, shown, state_of
 from etl.cli.tables import print_table, when
 
 
@@ -56,8 +57,8 @@ def _print_locations(places: list[locations.Overview]) -> None:
         ("location", "state", "limit", "used", "left today", "heard"),
         [
             (
-                place.location_id or "(default)",
-                f"paused: {place.pause_cause} ({place.pause_detail})" if place.paused_at else place.blocked or "served",
+                shown(place.location_id),
+                state_of(place),
                 _limit(place),
                 place.used,
                 place.daily_remaining,
@@ -67,6 +68,10 @@ def _print_locations(places: list[locations.Overview]) -> None:
         ],
         title="locations",
     )
+    for place in places:
+        mend = cure_of(place)
+        if mend is not None:
+            click.echo(f"{shown(place.location_id)}: {mend}")
 
 
 def _print_runs(last: list[runs.Run]) -> None:

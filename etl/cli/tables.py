@@ -22,14 +22,18 @@ def print_table(
         for row in cells:
             click.echo("\t".join(row))
         return
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*header, title=title, title_justify="left", header_style="bold")
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    table = Table(*header, box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for row in cells:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
+    if title:
+        console.print(Text(title, style="bold"))
+    console.print(table)
 
 
 def when(moment: datetime | None) -> str:

@@ -115,7 +115,8 @@ class Client:
         except UnicodeError as error:
             raise TokenError("token_refused", "the token has characters that no HTTP header can carry") from error
         if response.status_code != 200:
-            _raise_for_status(response, body, token=token)
+            # A server that repeats the token in its answer must carry it neither into a log nor into a dead letter.
+            _raise_for_status(response, body.replace(token.encode(), b"[token]"))
         if not whole:
             raise RefusedError("too_large", f"the answer is larger than {MAX_BODY} bytes", payload=body[:KEPT_BODY])
         if "json" not in response.headers.get("Content-Type", "json"):
@@ -187,7 +188,7 @@ LOCATION_WORDS = ("scope", "user type", "authclass", "access to this location", 
 MISCONFIGURED_WORDS = ("version header", "api version", "cannot get")
 
 
-def _raise_for_status(response: requests.Response, body: bytes, *, token: str) -> NoReturn:
+def _raise_for_status(response: requests.Response, body: bytes) -> NoReturn:
     """Raise the one error that says what happens next.
 
     A 401 covers at least five faults, so its text decides, and a text nobody has seen never buries an item:
@@ -203,8 +204,7 @@ def _raise_for_status(response: requests.Response, body: bytes, *, token: str) -
         raise ApiMisconfiguredError(
             "redirected", f"the API redirects to {host or 'another path'}; check HIGHLEVEL_BASE_URL"
         )
-    # A server that repeats the token in its answer must not carry it into a log.
-    raise _client_error(status, _message_of(body).replace(token, "[token]"), body[:KEPT_BODY])
+    raise _client_error(status, _message_of(body), body[:KEPT_BODY])
 
 
 def _client_error(status: int, said: str, payload: bytes) -> ItemError:

@@ -4,13 +4,12 @@ Locations are visited in rounds, a page at a time, and each gets an equal share 
 million items holds up nobody, and one without allowance, or paused, is passed over with its items untouched.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from math import ceil
 from typing import Protocol
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from etl import locations, message_queue
 from etl.extract import throttle
@@ -24,8 +23,14 @@ PAGE = 64
 class Tokens(Protocol):
     """Says who serves a location."""
 
+    def look(self, connection: Connection, names: Sequence[str]) -> None:
+        """Learn about these locations, about which the other methods are asked next."""
+
     def serves(self, location_id: str) -> str | None:
         """The location whose token and allowance an item of ``location_id`` uses; None when nobody serves it."""
+
+    def waits(self, location_id: str) -> str | None:
+        """Why that location's token cannot be used right now: renewing, no_token; None when it can."""
 
     def fingerprint(self, location_id: str) -> str:
         """Tells that location's token from another one."""
@@ -36,12 +41,11 @@ class Taken:
     """The result of one look at the queue."""
 
     claimed: list[Claimed] = field(default_factory=list)
-    now: datetime | None = None
     idle: bool = False
     """A whole round over all locations found nothing to take."""
     held: dict[str, set[str]] = field(default_factory=dict)
-    """When idle: locations with due items that were not taken, by cause: paused, not_connected, rate, rate_limited,
-    daily_budget."""
+    """When idle: locations with due items that were not taken, by cause: paused, not_connected, renewing, no_token,
+    rate, rate_limited, daily_budget."""
     wait: float | None = None
     """When idle: seconds until an allowance may come back; None when unknown."""
 
@@ -75,7 +79,7 @@ class Claims:
         if len(items) < want:
             self._note_rates(connection, short, served, allowed)
         self._found = self._found or bool(claimed)
-        taken = Taken(claimed, now=connection.execute(text("SELECT clock_timestamp()")).scalar_one())
+        taken = Taken(claimed)
         self._turn(page, lots, taken, full=len(items) >= want)
         return taken
 
@@ -91,22 +95,31 @@ class Claims:
     def _served(self, connection: Connection, page: list[str]) -> dict[str, str]:
         """Who serves each location of the page that can be served; notes the others."""
         served: dict[str, str] = {}
+        self._tokens.look(connection, page)
         paused = locations.paused(connection, [*page, *filter(None, map(self._tokens.serves, page)), ""])
         stopped: dict[str, list[str]] = {}
         for name in page:
             by = self._tokens.serves(name)
-            if by is None:
-                stopped.setdefault("not_connected", []).append(name)
-            elif by not in paused:
-                served[name] = by
-            elif paused[by] != self._tokens.fingerprint(by):
-                locations.resume(connection, by)
-                served[name] = by
+            cause = self._stops(connection, by, paused)
+            if by is None or cause is not None:
+                stopped.setdefault(cause or "not_connected", []).append(name)
             else:
-                stopped.setdefault("paused", []).append(name)
+                served[name] = by
         for cause, names in stopped.items():
             self._note(cause, message_queue.due_locations(connection, names, kind=self._kind))
         return served
+
+    def _stops(self, connection: Connection, by: str | None, paused: dict[str, str | None]) -> str | None:
+        """Why nothing can be fetched with that location's token; None when it can. Another token lifts a pause."""
+        if by is None:
+            return "not_connected"
+        if by in paused:
+            # A pause by hand names no token.
+            if paused[by] is None or paused[by] == self._tokens.fingerprint(by):
+                return "paused"
+            locations.lift(connection, location_id=by)
+            del paused[by]
+        return self._tokens.waits(by)
 
     def _note_rates(
         self,
@@ -124,7 +137,7 @@ class Claims:
 
     def _turn(self, page: list[str], lots: dict[str, int], taken: Taken, *, full: bool) -> None:
         """Move on: behind the last location that got a lot when the lots ran out, else behind the page."""
-        if full and lots:
+        if full and lots and (len(page) >= PAGE or next(reversed(lots)) != page[-1]):
             self._after = next(reversed(lots))
         elif len(page) >= PAGE:
             self._after = page[-1]

@@ -1,7 +1,5 @@
 """The loop of a run. It alone claims and settles, one transaction at a time; fetching goes on meanwhile."""
 
-import queue
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,12 +7,13 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine
 
 from etl import message_queue, runs
-from etl.errors import ApiMisconfiguredError, LocationError, RateLimitedError
+from etl.errors import ApiMisconfiguredError, LocationError, PutOffError, RateLimitedError
+from etl.extract import throttle
 from etl.pipeline import DatabaseClock, Outcome
 from etl.runs import Tally
 from etl.worker.batch import Batch
 from etl.worker.claims import Claims, Taken
-from etl.worker.fetchers import Fetchers, Process
+from etl.worker.fetchers import Fetchers, Inbox, Process
 from etl.worker.leases import Leases
 from etl.worker.listener import Listener
 from etl.worker.outage import Outage
@@ -30,7 +29,7 @@ LINGER_SECONDS = 0.2
 FOLLOW_LINGER_SECONDS = 0.02
 """The same while following, when somebody waits for the row."""
 LAPSE_CHECK_SECONDS = 5.0
-"""How often the items of vanished workers are looked for."""
+"""How often the items of vanished workers, and usage that no longer counts, are looked for."""
 LONGEST_WAIT = 60.0
 """Seconds a run without --follow waits for a blocked location before it leaves the rest to the next run."""
 
@@ -86,9 +85,11 @@ class Loop:
         self._clock = clock
         self._plan = plan
         self._progress = progress
-        self._stopping = threading.Event()
-        self._transact = Transactor(engine, patience=None if plan.follow else PATIENCE, stopping=self._stopping)
-        self._inbox: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+        self._stop_asked = False
+        self._transact = Transactor(
+            engine, patience=None if plan.follow else PATIENCE, stopping=lambda: self._stop_asked
+        )
+        self._inbox = Inbox(batch_size=plan.batch_size)
         self._fetchers = Fetchers(process, concurrency=plan.concurrency, inbox=self._inbox)
         self._batch = Batch(
             settlement,
@@ -106,11 +107,13 @@ class Loop:
         self._started = time.monotonic()
         self._next_claim = 0.0
         self._next_lapse_check = 0.0
+        # Enough that the fetchers never wait while a batch is settled, little enough to give back soon.
+        self._low_water = plan.batch_size + plan.concurrency
 
     def stop(self) -> None:
         """Finish what is in hand, give the rest back, and end; safe to call from a signal handler."""
-        self._stopping.set()
-        self._inbox.put(None)
+        self._stop_asked = True
+        self._inbox.wake()
 
     def run(self) -> Report:
         """Run to the end.
@@ -135,7 +138,7 @@ class Loop:
 
     def _wake(self) -> None:
         self._next_claim = 0.0
-        self._inbox.put(None)
+        self._inbox.wake()
 
     def _drain(self) -> _End:
         try:
@@ -151,7 +154,7 @@ class Loop:
     def _claim(self) -> Taken | None:
         """Claim more when the fetchers will soon have nothing to begin; None when it was not the time."""
         now = time.monotonic()
-        if self._stopping.is_set():
+        if self._stop_asked:
             raise _End("stopped")
         if self._plan.max_seconds is not None and now - self._started >= self._plan.max_seconds:
             raise _End("max_seconds")
@@ -161,11 +164,10 @@ class Loop:
         if want == 0 or (self._in_hand and now < self._next_claim):
             return None
         taken = self._transact(lambda connection: self._take(connection, want))
-        if taken.now is not None:
-            self._clock.set(taken.now)
         self._in_hand += len(taken.claimed)
         self._claimed += len(taken.claimed)
         if taken.claimed:
+            self._clock.set(taken.claimed[0].item.claimed_at)
             self._leases.hold(taken.claimed)
             self._fetchers.submit(taken.claimed)
         if taken.idle:
@@ -176,7 +178,7 @@ class Loop:
         """How many items to claim now."""
         if self._outage.lasts:
             want = 0 if self._in_hand else 1
-        elif self._fetchers.waiting < max(self._plan.concurrency, self._plan.batch_size // 2):
+        elif self._fetchers.waiting < self._low_water:
             want = self._plan.batch_size
         else:
             want = 0
@@ -191,13 +193,16 @@ class Loop:
         if time.monotonic() >= self._next_lapse_check:
             self._next_lapse_check = time.monotonic() + LAPSE_CHECK_SECONDS
             message_queue.release_lapsed(connection)
+            throttle.forget(connection)
         return self._claims.take(connection, want)
 
     def _rest(self, taken: Taken) -> None:
         """Nothing can be claimed and nothing is in hand: wait, or end."""
         self._held = taken.held
         if not self._plan.follow:
-            soon = "rate" in taken.held or ("rate_limited" in taken.held and (taken.wait or 0.0) <= LONGEST_WAIT)
+            soon = not taken.held.keys().isdisjoint(("rate", "renewing")) or (
+                "rate_limited" in taken.held and (taken.wait or 0.0) <= LONGEST_WAIT
+            )
             if not soon:
                 raise _End(_left(taken.held))
         self._sleep(_pause(taken))
@@ -206,35 +211,28 @@ class Loop:
         """Wait until woken, but not beyond the end of the run."""
         if self._plan.max_seconds is not None:
             seconds = min(seconds, self._started + self._plan.max_seconds - time.monotonic())
-        try:
-            self._inbox.get(timeout=max(seconds, 0.001))
-        except queue.Empty:
-            return
+        self._inbox.take(timeout=seconds)
 
     def _collect(self) -> None:
         """Take outcomes as they come; settle the batch when it is due."""
         timeout = min(self._batch.patience(), max(self._next_claim - time.monotonic(), SHORT_POLL_SECONDS))
         if self._outage.suspected:
             timeout = SHORT_POLL_SECONDS
-        try:
-            outcome = self._inbox.get(timeout=max(timeout, 0.001))
-            while True:
-                if outcome is not None:
-                    self._take_in(outcome)
-                outcome = self._inbox.get_nowait()
-        except queue.Empty:
-            pass
+        outcomes = self._inbox.take(timeout=timeout)
+        self._batch.add(outcomes)
+        for outcome in outcomes:
+            self._heed(outcome)
         due = self._batch.patience() == 0.0 and not self._outage.suspected
         if due or len(self._batch) == self._in_hand:
             self._settle()
 
-    def _take_in(self, outcome: Outcome) -> None:
-        self._batch.add(outcome)
+    def _heed(self, outcome: Outcome) -> None:
+        """Let one outcome change what happens to the items that were not begun."""
         if self._outage.saw(outcome.error, now=time.monotonic()):
             self._batch.give_back(self._fetchers.take_back())
             if not self._plan.follow:
                 raise _End("api_unreachable", str(outcome.error))
-        if isinstance(outcome.error, (LocationError, RateLimitedError)):
+        if isinstance(outcome.error, (LocationError, PutOffError, RateLimitedError)):
             by = outcome.claimed.served_by
             self._batch.give_back(self._fetchers.take_back(lambda claimed: claimed.served_by == by))
         if isinstance(outcome.error, ApiMisconfiguredError):
@@ -253,15 +251,17 @@ class Loop:
         """Give back what was not begun, wait for what was, and settle it."""
         self._batch.give_back(self._fetchers.take_back())
         while len(self._batch) < self._in_hand:
-            outcome = self._inbox.get()
-            if outcome is not None:
-                self._batch.add(outcome)
+            outcomes = self._inbox.take(timeout=SHORT_POLL_SECONDS)
+            self._batch.add(outcomes)
+            for outcome in outcomes:
                 self._outage.saw(outcome.error, now=time.monotonic())
         self._settle()
 
 
 def _pause(taken: Taken) -> float:
     """How long to leave the queue alone after a look found nothing."""
+    if "renewing" in taken.held:
+        return SHORT_POLL_SECONDS
     if "rate" in taken.held:
         return min(taken.wait, POLL_SECONDS) if taken.wait is not None else SHORT_POLL_SECONDS
     return POLL_SECONDS
@@ -272,6 +272,7 @@ def _left(held: dict[str, set[str]]) -> str:
     for cause, outcome in (
         ("not_connected", "paused"),
         ("paused", "paused"),
+        ("no_token", "paused"),
         ("daily_budget", "budget"),
         ("rate_limited", "rate_limited"),
     ):

@@ -91,7 +91,7 @@ class Settlement:
                     by,
                     cause=outcome.error.cause,
                     detail=outcome.error.detail,
-                    token=self.fingerprint(by),
+                    token=outcome.error.fingerprint or self.fingerprint(by),
                 )
 
 
@@ -114,8 +114,7 @@ def _load(connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> 
     loaded = messages.upsert(connection, records)
     tally.loaded = len(records)
     tally.unchanged = loaded.unchanged
-    for record in records:
-        tally.drift.update(record.drift)
+    tally.drift.update(entry for record in records for entry in record.drift)
 
 
 def _without_deleted(
@@ -127,12 +126,12 @@ def _without_deleted(
         for outcome in outcomes
         if isinstance(outcome.error, NotFoundError)
     }
-    deleted: list[Item] = []
-    for letter in letters:
-        if letter.item in missing and messages.mark_deleted(
-            connection, letter.item.message_id, location_id=missing[letter.item]
-        ):
-            deleted.append(letter.item)
+    deleted = [
+        letter.item
+        for letter in letters
+        if letter.item in missing
+        and messages.mark_deleted(connection, letter.item.message_id, location_id=missing[letter.item])
+    ]
     held = message_queue.complete(connection, deleted)
     tally.deleted = len(held)
     tally.loaded += len(held)

@@ -1,5 +1,7 @@
 """Tokens of many locations: what a location or a company was connected with, encrypted."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -9,11 +11,11 @@ branch_labels = None
 depends_on = None
 
 TABLE_COMMENT = "Locations (sub-accounts) this warehouse loads, their encrypted tokens, and whether one is paused. See etl locations list."
-PAUSED_TOKEN_COMMENT = "Fingerprint of the token that was refused: another token lifts the pause. Null: paused by hand, only etl locations resume lifts it."
+PAUSE_COMMENT = "Fingerprint of the token that was refused: another token lifts the pause. Null: paused by hand, only etl locations resume lifts it."
 OLD_TABLE_COMMENT = "Locations (sub-accounts) this warehouse loads, and whether one is paused."
-OLD_PAUSED_TOKEN_COMMENT = "Fingerprint of the token that was refused: another token lifts the pause."
+OLD_PAUSE_COMMENT = "Fingerprint of the token that was refused: another token lifts the pause."
 
-COLUMNS = [
+COLUMNS: list[tuple[str, sa.types.TypeEngine[Any], str]] = [
     ("name", sa.Text(), "Its name, as HighLevel lists it; null where it was never told."),
     ("company_id", sa.Text(), "Company (agency) it belongs to. API: companyId."),
     ("app_id", sa.Text(), "Marketplace app that was installed in it. API: appId."),
@@ -55,8 +57,8 @@ def upgrade() -> None:
     op.alter_column(
         "locations",
         "paused_token",
-        comment=PAUSED_TOKEN_COMMENT,
-        existing_comment=OLD_PAUSED_TOKEN_COMMENT,
+        comment=PAUSE_COMMENT,
+        existing_comment=OLD_PAUSE_COMMENT,
         existing_type=sa.Text(),
         existing_nullable=True,
         schema="etl",
@@ -86,8 +88,8 @@ def downgrade() -> None:
     op.alter_column(
         "locations",
         "paused_token",
-        comment=OLD_PAUSED_TOKEN_COMMENT,
-        existing_comment=PAUSED_TOKEN_COMMENT,
+        comment=OLD_PAUSE_COMMENT,
+        existing_comment=PAUSE_COMMENT,
         existing_type=sa.Text(),
         existing_nullable=True,
         schema="etl",

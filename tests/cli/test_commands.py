@@ -190,3 +190,12 @@ def test_the_embedded_postgres_starts_stays_and_stops(etl: Any, tmp_path: Path) 
     assert outcome(etl("run", DATABASE_URL=url))[0] == 0
     assert outcome(etl("db", "stop", **home)) == (0, "stopped\n")
     assert outcome(etl("db", "stop", **home)) == (0, "it was not running\n")
+
+
+def test_the_demo_tells_the_whole_story_twice(etl: Any) -> None:
+    home = {"DATABASE_URL": "", "HIGHLEVEL_TOKEN": "", "HIGHLEVEL_LOCATION_ID": "", "HIGHLEVEL_BASE_URL": ""}
+    told = [outcome(etl("demo", "--messages", "50", **home)) for _ in range(2)]
+    etl("db", "stop", DATABASE_URL="", ETL_HOME=".etl/demo")
+    assert [code for code, _ in told] == [0, 0]
+    assert "50 loaded (0 unchanged" in told[0][1]
+    assert "duplicates of an earlier demo queue nothing" in told[1][1]

@@ -1,0 +1,123 @@
+"""What the doctor makes of what it found; pure but for decrypting. Holds no token in its texts."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+
+from etl.cli.cures import cure_of, shown, state_of
+from etl.errors import ItemError, LocationError
+from etl.extract.tokens import StaticToken
+from etl.extract.vault import UnreadableError, Vault
+from etl.location_tokens import Owner
+from etl.locations import Overview
+
+RENEWABLE = ("app", "company")
+"""Where a token is from that expires and is renewed."""
+
+SHOWN = 10
+"""Locations named one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check and its verdict."""
+
+    name: str
+    _: KW_ONLY
+    ok: bool
+    says: str
+    fix: str | None = None
+    """What to do when it failed; None when ``says`` tells it."""
+
+
+def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, given: bool) -> Check:
+    """Whether the keys decrypt every stored token."""
+    if not stored:
+        return Check("keys", ok=True, says="no token is stored" + ("" if given else ", so no ETL_SECRET_KEY is needed"))
+    unreadable = [shown(id_) for _, id_, sealed in stored if not all(_opens(vault, each) for each in sealed)]
+    if unreadable:
+        return Check(
+            "keys",
+            ok=False,
+            says=f"{len(unreadable)} of {len(stored)} stored tokens cannot be read: {_some(unreadable)}",
+            fix="Put the key they were stored with back into ETL_SECRET_KEY (separated by a comma), or connect anew",
+        )
+    old = sum(not all(map(vault.is_current, sealed)) for _, _, sealed in stored)
+    more = f"; {old} need an older key: etl locations rekey before dropping it" if old else ""
+    return Check("keys", ok=True, says=f"ETL_SECRET_KEY decrypts all of {len(stored)} stored tokens{more}")
+
+
+def of_app(places: Sequence[Overview], *, given: bool) -> Check:
+    """Whether tokens that expire can be renewed."""
+    renewed = sum(place.connected and place.token_source in (None, *RENEWABLE) for place in places)
+    if given or not renewed:
+        return Check(
+            "app", ok=True, says=f"{renewed} locations need the OAuth app" + (", which is set" if given else "")
+        )
+    return Check(
+        "app",
+        ok=False,
+        says=f"the tokens of {renewed} locations cannot be renewed",
+        fix="Set HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET",
+    )
+
+
+def of_pauses(places: Sequence[Overview]) -> Check:
+    """Whether every location is served."""
+    paused = [place for place in places if place.paused_at]
+    if not paused:
+        return Check("locations", ok=True, says="none is paused")
+    return Check(
+        "locations",
+        ok=False,
+        says=f"{len(paused)} paused. "
+        + ". ".join(f"{shown(place.location_id)} {state_of(place)}" for place in paused[:SHOWN]),
+        fix=". ".join(f"{shown(place.location_id)}: {cure_of(place)}" for place in paused[:SHOWN]),
+    )
+
+
+def of_unserved(
+    waiting: set[str], places: Sequence[Overview], static: StaticToken | None, default_location: str
+) -> Check:
+    """Whether somebody serves every location that has items."""
+    known = {place.location_id: place for place in places if place.connected}
+    unserved = []
+    for location_id in sorted(waiting):
+        place = known.get(location_id or default_location)
+        by_environment = static is not None and (
+            location_id in ("", static.location_id) or (not static.location_id and place is None)
+        )
+        if not by_environment and (place is None or place.retired_at is not None):
+            unserved.append(shown(location_id))
+    return Check(
+        "queue",
+        ok=not unserved,
+        says=f"no token serves {_some(unserved)}, whose items wait" if unserved else "somebody serves every item",
+        fix="Connect them with: etl connect; or set HIGHLEVEL_LOCATION_ID to the location of HIGHLEVEL_TOKEN",
+    )
+
+
+def of_probe(location_id: str, problem: ItemError | None, *, may_expire: bool) -> Check:
+    """What one request with a location's token showed."""
+    name = f"token of {shown(location_id)}"
+    if problem is None:
+        return Check(name, ok=True, says="accepted")
+    if isinstance(problem, LocationError) and may_expire:
+        return Check(
+            name, ok=False, says=problem.detail, fix="A run renews it once; if that does not help: etl connect"
+        )
+    if isinstance(problem, LocationError):
+        fix = "Make a token with the scope conversations/message.readonly in HighLevel, and set it again"
+        return Check(name, ok=False, says=problem.detail, fix=fix)
+    return Check(name, ok=False, says=problem.detail, fix="Check HIGHLEVEL_BASE_URL and the way there; then try again")
+
+
+def _opens(vault: Vault, sealed: str) -> bool:
+    try:
+        vault.open(sealed)
+    except UnreadableError:
+        return False
+    return True
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

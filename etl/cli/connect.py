@@ -1,0 +1,199 @@
+"""``etl connect``: from a browser, a pasted code or a pasted token to stored tokens. Prints no secret."""
+
+import secrets
+import sys
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import click
+from sqlalchemy import Engine
+
+from etl import __version__
+from etl.cli.code_receiver import CodeReceiver, code_in, is_local
+from etl.cli.composition import oauth_app, settings, warehouse
+from etl.errors import ApiUnavailableError, ConfigurationError, EtlError, LocationError
+from etl.extract import connecting, probe, vault
+from etl.extract.client import Client
+from etl.extract.oauth import ClientRefusedError, OAuth, OAuthError, OAuthUnavailableError
+from etl.extract.renewal import Renewal
+from etl.ids import is_fetchable, problem_of
+from etl.settings import Settings
+
+MARKETPLACE = "https://marketplace.gohighlevel.com/v2/oauth/chooselocation"
+"""White labels: https://marketplace.leadconnectorhq.com/… (HighLevel docs, OAuth "Authorization")."""
+API_HOST = "services.leadconnectorhq.com"
+SCOPES = "conversations/message.readonly"
+COMPANY_SCOPES = f"{SCOPES} oauth.readonly oauth.write"
+ASK = "-"
+"""What --token is when it was given without a value."""
+
+
+@click.command()
+@click.option(
+    "--token", is_flag=False, flag_value=ASK, help="Store a private integration token; asked for if left out."
+)
+@click.option("--location", "location_id", help="The location of --token.")
+@click.option("--company", is_flag=True, help="Ask for what a company (agency) needs to connect all its locations.")
+@click.option("--paste", is_flag=True, help="Paste the code instead of receiving it on this machine.")
+@click.option("--redirect-uri", default="http://localhost:8765/callback", show_default=True, help="As set in the app.")
+@click.option("--authorize-url", help="The app's installation URL, e.g. of a white label.")
+@click.option(
+    "--wait", default=300.0, show_default=True, type=click.FloatRange(1), help="Seconds to wait for the code."
+)
+@click.option("--new-key", is_flag=True, help="Print a new key for ETL_SECRET_KEY and exit.")
+def connect(
+    token: str | None,
+    location_id: str | None,
+    redirect_uri: str,
+    authorize_url: str | None,
+    wait: float,
+    *,
+    company: bool,
+    paste: bool,
+    new_key: bool,
+) -> None:
+    """Connect locations: store their tokens, encrypted, and keep them fresh.
+
+    \b
+    With an OAuth app:          etl connect            (or, for a whole agency, etl connect --company)
+    With a token of a location: etl connect --location ve9EPM428h8vShlRW1KT --token
+    From a script:              etl connect --location … --token < token.txt
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    if new_key:
+        click.echo(vault.new_key())
+        return
+    found = settings()
+    if token is not None or location_id is not None:
+        _connect_private(found, token, location_id)
+        return
+    _require(
+        found, HIGHLEVEL_CLIENT_ID=found.highlevel_client_id, HIGHLEVEL_CLIENT_SECRET=found.highlevel_client_secret
+    )
+    app = oauth_app(found)
+    assert app is not None and found.highlevel_client_id is not None  # noqa: S101, PT018 - just checked
+    with warehouse(found) as engine:
+        state = secrets.token_urlsafe(16)
+        url = _authorize_url(found, authorize_url, redirect_uri, state=state, company=company)
+        code = _code(url, redirect_uri, state=state, paste=paste, wait=wait)
+        try:
+            _keep(engine, found, app, code, redirect_uri)
+        except OAuthError as error:
+            raise _complaint(error) from None
+
+
+def _connect_private(found: Settings, token: str | None, location_id: str | None) -> None:
+    if token is None or location_id is None:
+        raise ConfigurationError("--token and --location go together")
+    if not is_fetchable(location_id):
+        raise ConfigurationError(f"--location {problem_of(location_id)}")
+    _require(found)
+    pasted = _ask("Token", "--token") if token == ASK else token
+    value = connecting.read_private(pasted, location_id)
+    client = Client(
+        base_url=str(found.highlevel_base_url),
+        api_version=found.highlevel_api_version,
+        pool_size=1,
+        user_agent=f"highlevel-etl/{__version__}",
+    )
+    with warehouse(found) as engine:
+        problem = probe.refusal(client, value)
+        if isinstance(problem, LocationError):
+            raise ConfigurationError(f"HighLevel refuses this token: {problem.detail}. Nothing was stored.")
+        connecting.keep_private(engine, vault.Vault(found.secret_keys), location_id, value)
+    click.echo(f"{location_id} is connected" + (f"; not checked: {problem.detail}" if problem else ""))
+
+
+def _keep(engine: Engine, found: Settings, app: OAuth, code: str, redirect_uri: str) -> None:
+    keys = vault.Vault(found.secret_keys)
+    connected = connecting.keep(engine, keys, app.exchange(code, redirect_uri=redirect_uri), app_id=app.app_id)
+    click.echo(f"{connected.owner} {connected.id} is connected; its token is renewed by itself")
+    if connected.owner == "company":
+        count = list_company(engine, keys, app, connected.id)
+        click.echo(f"{count} of its locations have the app; their tokens are fetched with their first items")
+
+
+def list_company(engine: Engine, keys: vault.Vault, app: OAuth, company_id: str) -> int:
+    """Add the locations of a connected company; returns how many there are.
+
+    Raises:
+        EtlError: HighLevel does not list them.
+    """
+    try:
+        token = Renewal(engine=engine, vault=keys, oauth=app).company_token(company_id)
+        if token is None:
+            raise ConfigurationError(f"Company {company_id} is not connected. Run: etl connect --company")
+        return connecting.add_locations(engine, app, company_id=company_id, company_token=token)
+    except OAuthUnavailableError as error:
+        raise ApiUnavailableError(f"HighLevel cannot list the locations of {company_id} now: {error}") from None
+    except OAuthError as error:
+        raise ConfigurationError(
+            f"HighLevel does not list the locations of {company_id}: {error}. "
+            "Give the app the scopes oauth.readonly and oauth.write, then: etl locations sync"
+        ) from None
+
+
+def _require(found: Settings, **needed: object) -> None:
+    """Complain about everything that is missing at once."""
+    missing = [
+        f"{name} is not set; it is in the app's settings, HighLevel Marketplace" for name in needed if not needed[name]
+    ]
+    if not found.secret_keys:
+        missing.append(
+            "ETL_SECRET_KEY is not set, and tokens are only stored encrypted. Make one with: etl connect --new-key"
+        )
+    if missing:
+        raise ConfigurationError(*missing)
+
+
+def _authorize_url(found: Settings, given: str | None, redirect_uri: str, *, state: str, company: bool) -> str:
+    base = given or MARKETPLACE
+    if given is None and found.highlevel_base_url.host != API_HOST:
+        base = str(found.highlevel_base_url).rstrip("/") + urlsplit(MARKETPLACE).path
+    parts = urlsplit(base)
+    query = {
+        "response_type": "code",
+        "client_id": found.highlevel_client_id or "",
+        "scope": COMPANY_SCOPES if company else SCOPES,
+    }
+    query |= dict(parse_qsl(parts.query)) | {"redirect_uri": redirect_uri, "state": state}
+    return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+def _code(url: str, redirect_uri: str, *, state: str, paste: bool, wait: float) -> str:
+    receiver = CodeReceiver(redirect_uri, state=state) if is_local(redirect_uri) and not paste else None
+    click.echo(f"Open this in a browser, and choose what to connect:\n\n{url}\n")
+    sys.stdout.flush()
+    if receiver is not None:
+        code = receiver.wait(wait)
+        if code is None:
+            raise ConfigurationError(
+                f"No code came to {redirect_uri} within {wait:g} s. If the browser is on another machine: --paste"
+            )
+        return code
+    pasted = _ask("The address you were sent to, or its code", "--paste").strip()
+    if "=" not in pasted:
+        return pasted
+    try:
+        return code_in(pasted if "?" in pasted else f"?{pasted}", state=state, needs_state=False)
+    except ValueError as error:
+        raise ConfigurationError(f"That cannot be used: {error}") from None
+
+
+def _ask(what: str, option: str) -> str:
+    """A secret, typed unseen or from standard input."""
+    if sys.stdin.isatty():
+        return str(click.prompt(what, hide_input=True))
+    try:
+        given = sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"Standard input is not UTF-8 text, for {option}") from None
+    if not given.strip():
+        raise ConfigurationError(f"Nothing came from standard input, for {option}")
+    return given
+
+
+def _complaint(error: OAuthError) -> EtlError:
+    if isinstance(error, OAuthUnavailableError):
+        return ApiUnavailableError(f"HighLevel does not answer properly: {error}")
+    if isinstance(error, ClientRefusedError):
+        return ConfigurationError(f"Check HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET: {error}")
+    return ConfigurationError(f"HighLevel refuses: {error}. A code works once and not for long; start again.")

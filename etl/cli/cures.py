@@ -1,0 +1,50 @@
+"""What to do about a location that is not served, in words; pure."""
+
+from etl.locations import BY_HAND, Overview
+
+RESUME = "then: etl locations resume {id}"
+
+ANY = "any source"
+CHECK_APP = "Check that the app is installed and has the scope conversations/message.readonly; " + RESUME
+
+CURES: dict[tuple[str, str | None], str] = {
+    (BY_HAND, ANY): "etl locations resume {id}",
+    ("token_refused", None): "Put a valid token into HIGHLEVEL_TOKEN; the pause lifts by itself",
+    ("token_refused", "private"): "Make a new token in HighLevel and store it: etl connect --location {id} --token",
+    ("token_refused", "app"): CHECK_APP,
+    ("token_refused", "company"): CHECK_APP,
+    ("not_authorized", ANY): "Give the token the scope conversations/message.readonly, or the location a token of its "
+    "own; " + RESUME,
+    ("renewal_refused", ANY): "Connect it again: etl connect",
+    ("location_inactive", ANY): "Reactivate the location in HighLevel; " + RESUME,
+}
+"""By the cause of a pause and where the location's token is from; None: the environment."""
+
+
+def cure(cause: str | None, *, location_id: str, source: str | None) -> str:
+    """How to mend a paused location."""
+    known = CURES.get((cause or "", source)) or CURES.get((cause or "", ANY))
+    return (known or "Mend the cause; " + RESUME).format(id=shown(location_id))
+
+
+def cure_of(place: Overview) -> str | None:
+    """How to have a location served again; None when it is served."""
+    if place.paused_at is not None:
+        return cure(place.pause_cause, location_id=place.location_id, source=place.token_source)
+    if place.retired_at is not None:
+        return f"Install the app again, or: etl locations resume {shown(place.location_id)}"
+    return None
+
+
+def state_of(place: Overview) -> str:
+    """How it stands with a location, in a few words."""
+    if place.paused_at is not None:
+        return f"paused: {place.pause_cause} ({place.pause_detail})"
+    if place.retired_at is not None:
+        return "retired: the app was uninstalled"
+    return place.blocked or "served"
+
+
+def shown(location_id: str) -> str:
+    """A location id as it is shown, and typed."""
+    return location_id or "(default)"

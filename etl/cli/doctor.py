@@ -1,0 +1,143 @@
+"""``etl doctor``: checks everything a run needs and says how to fix what is wrong. Changes nothing."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from sqlalchemy import Connection, Engine
+
+from etl import jobs, location_tokens, locations, message_queue, schema
+from etl.cli.checks import RENEWABLE, Check, of_app, of_keys, of_pauses, of_probe, of_unserved
+from etl.cli.composition import USER_AGENT, database_url, static_token
+from etl.cli.composition import settings as read_settings
+from etl.database import open_engine, reading_errors, require_utf8
+from etl.errors import EtlError
+from etl.extract import probe
+from etl.extract.client import Client
+from etl.extract.vault import UnreadableError, Vault
+from etl.settings import Settings
+
+PROBED = 20
+"""Locations whose tokens are tried, unless told to try all."""
+
+
+@click.command()
+@click.option("--offline", is_flag=True, help="Ask HighLevel nothing.")
+@click.option("--all", "every", is_flag=True, help=f"Try every location's token, not only {PROBED}.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a check.")
+def doctor(*, offline: bool, every: bool, as_json: bool) -> None:
+    """Check settings, jobs, database, keys and tokens, and say how to fix what is wrong.
+
+    Spends at most one request of each location's allowance. Exit code 1 when a check fails.
+    """
+    failed = False
+    for check in _checks(offline=offline, most=None if every else PROBED):
+        failed = failed or not check.ok
+        if as_json:
+            click.echo(json.dumps(dataclasses.asdict(check)))
+            continue
+        click.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.says}")
+        if check.fix and not check.ok:
+            click.echo(f"      {check.fix}")
+    sys.exit(1 if failed else 0)
+
+
+def _checks(*, offline: bool, most: int | None) -> Iterator[Check]:
+    """Every check, as soon as it is done; what depends on a failed one is left out."""
+    try:
+        found = read_settings()
+    except EtlError as error:
+        yield Check(
+            "settings", ok=False, says="; ".join(str(error).splitlines()), fix="See the README's table of settings"
+        )
+        return
+    yield Check("settings", ok=True, says="understood")
+    yield _check("jobs", lambda: f"jobs: {', '.join(jobs.read(found.etl_jobs))}")
+    engines: list[Engine] = []
+
+    def connect() -> str:
+        engine = open_engine(database_url(found))
+        with reading_errors(), engine.connect() as connection:
+            require_utf8(connection)
+            schema.require_head(connection)
+        engines.append(engine)
+        return f"reachable, UTF8, at revision {schema.HEAD}"
+
+    yield _check("database", connect)
+    for engine in engines:
+        with _connection(engine) as connection:
+            yield from of_locations(connection, found, offline=offline, most=most)
+
+
+def of_locations(connection: Connection, found: Settings, *, offline: bool, most: int | None) -> Iterator[Check]:
+    """The checks of keys, tokens and locations; of ``most`` locations (None: all) the token is tried."""
+    places = locations.overview(connection)
+    vault = Vault(found.secret_keys)
+    yield of_keys(location_tokens.everything_sealed(connection), vault, given=bool(found.secret_keys))
+    yield of_app(places, given=bool(found.highlevel_client_id and found.highlevel_client_secret))
+    static = static_token(found)
+    yield Check(
+        "tokens",
+        ok=static is not None or any(place.connected for place in places),
+        says=f"HIGHLEVEL_TOKEN is {'set' if static else 'not set'}, "
+        f"{sum(place.connected for place in places)} locations are connected",
+        fix="Set HIGHLEVEL_TOKEN to a private integration token, or connect locations with: etl connect",
+    )
+    yield of_pauses(places)
+    waiting = {each.location_id for each in message_queue.depth(connection) if each.items}
+    yield of_unserved(waiting, places, static, found.highlevel_location_id)
+    if offline:
+        return
+    tokens = _tokens(connection, found, places, vault)
+    client = Client(
+        base_url=str(found.highlevel_base_url),
+        api_version=found.highlevel_api_version,
+        pool_size=1,
+        user_agent=USER_AGENT,
+    )
+    for location_id, token in list(tokens.items())[:most]:
+        yield of_probe(location_id, probe.refusal(client, token), may_expire=location_id in _renewable(places))
+    if most is not None and len(tokens) > most:
+        yield Check("token", ok=True, says=f"{len(tokens) - most} more were not tried; --all tries them")
+
+
+def _tokens(connection: Connection, found: Settings, places: list[locations.Overview], vault: Vault) -> dict[str, str]:
+    """The token of each location that a run would use now, the environment's first."""
+    static = static_token(found)
+    tokens: dict[str, str] = {} if static is None else {static.location_id: static.token}
+    names = [place.location_id for place in places if not place.paused_at and not place.retired_at]
+    standings = location_tokens.connected(connection, names)
+    for name, (_, sealed) in location_tokens.sealed(connection, names).items():
+        standing = standings.get(name)
+        expired = standing is not None and (standing.seconds_left or 1.0) <= 0 and standing.source != "private"
+        if name in tokens or expired:
+            continue
+        try:
+            tokens[name] = vault.open(sealed)
+        except UnreadableError:
+            continue
+    paused = {place.location_id for place in places if place.paused_at}
+    return {name: token for name, token in tokens.items() if name not in paused}
+
+
+def _renewable(places: list[locations.Overview]) -> set[str]:
+    return {place.location_id for place in places if place.token_source in RENEWABLE}
+
+
+def _check(name: str, work: Callable[[], str]) -> Check:
+    try:
+        return Check(name, ok=True, says=work())
+    except EtlError as error:
+        return Check(name, ok=False, says="; ".join(str(error).splitlines()))
+
+
+@contextmanager
+def _connection(engine: Engine) -> Iterator[Connection]:
+    try:
+        with reading_errors(), engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()

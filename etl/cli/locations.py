@@ -1,0 +1,173 @@
+"""``etl locations``: who is connected, paused or retired, and how to change that. Prints no token."""
+
+import dataclasses
+import json
+import sys
+
+import click
+
+from etl import location_tokens, message_queue
+from etl import locations as known
+from etl.cli.composition import oauth_app, settings, warehouse
+from etl.cli.cures import cure_of, shown, state_of
+from etl.cli.tables import print_table, when
+from etl.errors import ConfigurationError
+from etl.extract import connecting
+from etl.extract.vault import UnreadableError, Vault
+from etl.ids import is_fetchable, problem_of
+
+IDS = click.argument("ids", nargs=-1, required=True, metavar="ID…")
+
+
+@click.group()
+def locations() -> None:
+    """List, pause, resume or remove locations; keep their list and their encryption up to date."""
+
+
+@locations.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_(*, as_json: bool) -> None:
+    """List the locations, what serves each, and what to do about those that are not served."""
+    found = settings()
+    with warehouse(found) as engine, engine.connect() as connection:
+        places = known.overview(connection)
+        companies = known.companies(connection)
+        waiting: dict[str, int] = {}
+        for each in message_queue.depth(connection):
+            waiting[each.location_id] = waiting.get(each.location_id, 0) + each.items
+    if as_json:
+        for place in places:
+            row = dataclasses.asdict(place) | {"items": waiting.get(place.location_id, 0), "cure": cure_of(place)}
+            click.echo(json.dumps(row, default=str))
+        return
+    if not places:
+        click.echo("no locations yet; connect some with: etl connect")
+        return
+    print_table(
+        ("location", "name", "token", "expires", "items", "state"),
+        [
+            (
+                shown(place.location_id),
+                place.name,
+                _token(place),
+                when(place.token_expires_at),
+                waiting.get(place.location_id, 0),
+                state_of(place),
+            )
+            for place in places
+        ],
+    )
+    _print_companies(companies)
+    for place in places:
+        mend = cure_of(place)
+        if mend is not None:
+            click.echo(f"{shown(place.location_id)}: {mend}")
+
+
+@locations.command()
+@IDS
+@click.option("--reason", default="paused by hand", show_default=True, help="Shown by etl status.")
+def pause(ids: tuple[str, ...], reason: str) -> None:
+    """Stop fetching for locations until they are resumed; their items wait."""
+    _check(ids)
+    with warehouse(settings()) as engine, engine.begin() as connection:
+        for location_id in map(_typed, ids):
+            known.pause(connection, location_id, cause=known.BY_HAND, detail=reason, token=None)
+    click.echo(f"{len(ids)} paused")
+
+
+@locations.command()
+@click.argument("ids", nargs=-1, metavar="[ID]…")
+@click.option("--all", "every", is_flag=True, help="All that are paused or retired.")
+def resume(ids: tuple[str, ...], *, every: bool) -> None:
+    """Serve paused or retired locations again, after their cause was mended."""
+    if bool(ids) == every:
+        raise ConfigurationError("Say which: ids or --all")
+    _check(ids)
+    with warehouse(settings()) as engine, engine.begin() as connection:
+        if every:
+            ids = tuple(place.location_id for place in known.overview(connection) if cure_of(place))
+        resumed = [shown(name) for name in map(_typed, ids) if known.resume(connection, name)]
+    idle = sorted(set(map(shown, map(_typed, ids))) - set(resumed))
+    click.echo(f"{len(resumed)} resumed" + (f"; not paused: {', '.join(idle)}" if idle else ""))
+
+
+@locations.command()
+@IDS
+@click.option("--company", is_flag=True, help="The ids are companies: remove them with the locations they serve.")
+@click.confirmation_option(prompt="Delete their tokens for good?")
+def remove(ids: tuple[str, ...], *, company: bool) -> None:
+    """Forget locations and delete their tokens; messages and waiting items stay."""
+    _check(ids)
+    forget = known.remove_company if company else known.remove
+    unknown = []
+    with warehouse(settings()) as engine:
+        for name in map(_typed, ids):
+            with engine.begin() as connection:
+                location_tokens.lock_tokens(connection, "company" if company else "location", name)
+                if not forget(connection, name):
+                    unknown.append(shown(name))
+    click.echo(f"{len(ids) - len(unknown)} removed" + (f"; not known: {', '.join(unknown)}" if unknown else ""))
+    sys.exit(1 if unknown else 0)
+
+
+@locations.command()
+def sync() -> None:
+    """Ask the connected companies for their locations, and add the new ones."""
+    from etl.cli.connect import list_company
+
+    found = settings()
+    app = oauth_app(found)
+    if app is None:
+        raise ConfigurationError("HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET are not set")
+    with warehouse(found) as engine:
+        with engine.connect() as connection:
+            companies = [each for each in known.companies(connection) if each.connected and not each.retired_at]
+        for company in companies:
+            count = list_company(engine, Vault(found.secret_keys), app, company.company_id)
+            click.echo(f"company {company.company_id}: {count} locations")
+    if not companies:
+        click.echo("no company is connected; connect one with: etl connect --company")
+
+
+@locations.command()
+def rekey() -> None:
+    """Encrypt every stored token with the newest key of ETL_SECRET_KEY, so that older ones can be dropped."""
+    found = settings()
+    if not found.secret_keys:
+        raise ConfigurationError("ETL_SECRET_KEY is not set")
+    with warehouse(found) as engine:
+        try:
+            count = connecting.rekey(engine, Vault(found.secret_keys))
+        except UnreadableError as error:
+            raise ConfigurationError(f"A stored token cannot be read: {error}. See: etl doctor") from None
+    click.echo(f"{count} encrypted anew" if count else "everything is encrypted with the newest key")
+
+
+def _check(ids: tuple[str, ...]) -> None:
+    problems = [f"{problem_of(each)}" for each in ids if _typed(each) and not is_fetchable(each)]
+    if problems:
+        raise ConfigurationError(*problems)
+
+
+def _typed(location_id: str) -> str:
+    """The id behind what :func:`shown` shows."""
+    return "" if location_id == shown("") else location_id
+
+
+def _token(place: known.Overview) -> str:
+    if place.token_source is not None:
+        return place.token_source
+    return "company" if place.connected else ""
+
+
+def _print_companies(companies: list[known.Company]) -> None:
+    if companies:
+        print_table(
+            ("company", "name", "connected", "expires", "locations"),
+            [
+                (each.company_id, each.name, each.connected, when(each.token_expires_at), each.locations)
+                for each in companies
+            ],
+            title="companies",
+        )

@@ -1,0 +1,98 @@
+"""``etl serve``: builds the receiver from the settings and runs it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+from sqlalchemy import Engine
+
+from etl import schema
+from etl.cli.composition import database_url, settings
+from etl.database import open_engine, parse_url, reading_errors, require_utf8
+from etl.errors import DatabaseUnavailableError
+from etl.settings import Settings
+
+if TYPE_CHECKING:
+    from etl.receive.webhook import Policy
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: reachable from other machines.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
+def serve(host: str, port: int) -> None:
+    """Receive webhooks: verify, store, and only then answer.
+
+    HighLevel posts to /webhooks/highlevel, a workflow's webhook action to /webhooks/workflow (set
+    WEBHOOK_WORKFLOW_SECRET). Put a proxy with TLS in front; see docs/operations.md.
+
+    \b
+    Example: etl serve --port 8080
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    from etl.receive import public_keys, server
+    from etl.receive.app import build_app
+    from etl.receive.inbox import Inbox
+    from etl.receive.metrics import Metrics
+    from etl.receive.storing import Storage
+
+    found = settings()
+    keys = public_keys.read(found.webhook_ed25519_public_key, found.webhook_rsa_public_key)
+    secret = found.webhook_workflow_secret
+    metrics = Metrics()
+    try:
+        listener = server.listen(host, port)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise click.UsageError(f"cannot listen on {host}:{port}: {reason}. Try another --port.") from error
+    with listener, _engine(found) as engine:
+        storage = Storage(engine, metrics=metrics, keep_days=found.webhook_keep_days)
+        with Inbox(storage, metrics) as inbox:
+            app = build_app(
+                inbox=inbox,
+                keys=keys,
+                policy=_policy(found),
+                workflow_secret=secret.get_secret_value() if secret else None,
+                metrics=metrics,
+            )
+            server.serve(app, listener, on_ready=lambda: click.echo(_greeting(server.url_of(listener), found)))
+
+
+def _policy(found: Settings) -> "Policy":
+    from etl.receive.webhook import Policy
+
+    client_id = found.highlevel_client_id or ""
+    return Policy(
+        # A client id is the app's id, a dash and more (HighLevel docs, "OAuth 2.0").
+        app_id=found.webhook_app_id or client_id.partition("-")[0] or None,
+        locations=frozenset(found.webhook_locations),
+        max_age=found.webhook_max_age,
+    )
+
+
+def _greeting(url: str, found: Settings) -> str:
+    routes = ["/webhooks/highlevel", *(["/webhooks/workflow"] if found.webhook_workflow_secret else [])]
+    return f"Receiving on {url} at {' and '.join(routes)} (Ctrl-C stops it)"
+
+
+@contextmanager
+def _engine(found: Settings) -> Iterator[Engine]:
+    """An engine for the inbox's one connection. The receiver also starts while Postgres is away, and answers 429.
+
+    Raises:
+        ConfigurationError: Postgres is there, but not as it should be.
+    """
+    url = parse_url(database_url(found))
+    # A server that vanished without a word is noticed in seconds: until then nothing can be stored.
+    url = url.update_query_dict({"tcp_user_timeout": "3000"})
+    engine = open_engine(url.render_as_string(hide_password=False), pool_size=1)
+    try:
+        with reading_errors(), engine.connect() as connection:
+            require_utf8(connection)
+            schema.require_head(connection)
+    except DatabaseUnavailableError as error:
+        click.echo(f"{error}. Events are refused until it can.", err=True)
+    try:
+        yield engine
+    finally:
+        engine.dispose()

@@ -1,0 +1,129 @@
+"""Stores what somebody connected: a private token, a location's grant, or a company's with its locations.
+
+Everything is committed before it is used: a refresh token that is lost locks its customer out.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from etl import location_tokens, locations
+from etl.bearer import claims, clean, fingerprint
+from etl.errors import ConfigurationError
+from etl.extract.oauth import Grant, GrantRefusedError, OAuth
+from etl.extract.renewal import seal
+from etl.extract.vault import Vault
+from etl.location_tokens import Owner, Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Who is connected now."""
+
+    owner: Owner
+    id: str
+
+
+def read_private(pasted: str, location_id: str) -> str:
+    """The token in what was pasted, if it can be that location's.
+
+    Raises:
+        ConfigurationError: it cannot, with the reason. The text never repeats it.
+    """
+    try:
+        token = clean(pasted)
+    except ValueError as error:
+        raise ConfigurationError(f"The token {error}. Nothing was stored.") from None
+    said = claims(token)
+    if said.get("authClass") == "Company":
+        raise ConfigurationError(
+            "This is the token of a company (agency), which may not read messages. Nothing was stored. "
+            "Connect the company instead: etl connect --company"
+        )
+    owner = said.get("authClassId", location_id)
+    if owner != location_id:
+        raise ConfigurationError(f"This is the token of location {owner}, not of {location_id}. Nothing was stored.")
+    left = _seconds_left(said)
+    if left is not None and left <= 0:
+        raise ConfigurationError("This token has expired. Nothing was stored. Make a new one in HighLevel.")
+    return token
+
+
+def keep_private(engine: Engine, vault: Vault, location_id: str, token: str) -> None:
+    """Store a private integration token, which is never renewed, and serve the location again if it was refused."""
+    sealed = Sealed("private", vault.seal(token), fingerprint(token), seconds=_seconds_left(claims(token)))
+    with engine.begin() as connection:
+        location_tokens.lock_tokens(connection, "location", location_id)
+        locations.install(connection, location_id=location_id)
+        location_tokens.store(connection, location_id, sealed)
+
+
+def keep(engine: Engine, vault: Vault, grant: Grant, *, app_id: str) -> Connected:
+    """Store what an authorization code gave, and serve again what was refused.
+
+    Raises:
+        GrantRefusedError: the answer does not say whose the tokens are.
+    """
+    owner: Owner = "company" if grant.user_type == "Company" else "location"
+    id_ = grant.company_id if owner == "company" else grant.location_id
+    if id_ is None:
+        raise GrantRefusedError(f"the token endpoint did not say which {owner} it connected")
+    with engine.begin() as connection:
+        location_tokens.lock_tokens(connection, owner, id_)
+        if owner == "company":
+            locations.install(connection, company_id=id_, app_id=app_id)
+            location_tokens.store_company(connection, id_, seal(vault, grant, source="company"))
+        else:
+            locations.install(connection, location_id=id_, company_id=grant.company_id, app_id=app_id)
+            location_tokens.store(connection, id_, seal(vault, grant, source="app"))
+    return Connected(owner, id_)
+
+
+def add_locations(engine: Engine, oauth: OAuth, *, company_id: str, company_token: str) -> int:
+    """Add the locations of a company in which the app is installed; returns how many there are.
+
+    Their tokens are fetched when their first items are.
+
+    Raises:
+        OAuthError: the list cannot be had.
+    """
+    installed = oauth.installed_locations(company_token=company_token, company_id=company_id)
+    with engine.begin() as connection:
+        for each in sorted(installed, key=lambda each: each.location_id):
+            locations.install(
+                connection, location_id=each.location_id, company_id=company_id, app_id=oauth.app_id, name=each.name
+            )
+    return len(installed)
+
+
+def rekey(engine: Engine, vault: Vault) -> int:
+    """Encrypt every stored token with the newest key; returns how many owners had an older one.
+
+    Raises:
+        UnreadableError: some token fits no key; those before it are done.
+    """
+    with engine.connect() as connection:
+        stored = location_tokens.everything_sealed(connection)
+    old = [(owner, id_) for owner, id_, sealed in stored if not all(map(vault.is_current, sealed))]
+    for owner, id_ in old:
+        with engine.begin() as connection:
+            location_tokens.lock_tokens(connection, owner, id_)
+            held = location_tokens.held(connection, owner, id_)
+            if held is not None and held.access_token is not None:
+                refresh = held.refresh_token
+                location_tokens.reseal(
+                    connection,
+                    owner,
+                    id_,
+                    access_token=vault.seal(vault.open(held.access_token)),
+                    refresh_token=None if refresh is None else vault.seal(vault.open(refresh)),
+                )
+    return len(old)
+
+
+def _seconds_left(said: dict[str, Any]) -> float | None:
+    """Until a token expires, as far as it says so itself."""
+    expires = said.get("exp")
+    return float(expires) - time.time() if isinstance(expires, (int, float)) else None

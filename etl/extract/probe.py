@@ -1,0 +1,21 @@
+"""Asks with one request whether the API accepts a token. Spends one request of the location's allowance, no more."""
+
+from etl.errors import ApiMisconfiguredError, ItemError, LocationError, UnreachableError
+from etl.extract.client import Client
+
+PROBE_ID = "etl-probe-no-such-message"
+"""A message that does not exist: whoever may ask for it is told that, whoever may not is told why."""
+
+
+def refusal(client: Client, token: str) -> ItemError | None:
+    """Why a token is refused, or why that cannot be told now; None when it is accepted.
+
+    It does not show whose token it is: only a message of the location would.
+    """
+    try:
+        client.get_message(PROBE_ID, token=token)
+    except (LocationError, ApiMisconfiguredError, UnreachableError) as error:
+        return error
+    except ItemError:
+        return None
+    return None

@@ -1,0 +1,68 @@
+"""Renews tokens in threads of its own, so that a slow token endpoint holds up no other location."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import structlog
+
+from etl.extract.renewal import RenewalFailedError
+from etl.extract.tokens import NO_TOKEN, RENEWING, Refusal
+
+log = structlog.get_logger("etl.extract.renewal")
+
+WORKERS = 4
+"""Tokens renewed at once; each may hold two database connections."""
+PAUSES = (1.0, 3.0, 10.0, 30.0, 60.0)
+"""Seconds between attempts; the first are short, for the grace of 30 seconds."""
+PATIENCE = 3
+"""Failures in a row after which nobody should wait for this location."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    running: bool = False
+    failures: int = 0
+    not_before: float = 0.0
+
+
+class Renewals:
+    """Threads start with the first renewal; the process does not end before those under way are done."""
+
+    def __init__(self, renew: Callable[[str, Refusal | None], None], *, pauses: Sequence[float] = PAUSES) -> None:
+        """Call ``renew`` as :meth:`etl.extract.renewal.Renewal.renew` is, with ``pauses`` after its failures."""
+        self._renew = renew
+        self._pauses = pauses
+        self._lock = threading.Lock()
+        self._progress: dict[str, _Progress] = {}
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="renew")
+
+    def ask(self, location_id: str, refusal: Refusal | None = None) -> str:
+        """See that the location gets its next token; RENEWING, or NO_TOKEN when that has failed for some time."""
+        with self._lock:
+            progress = self._progress.setdefault(location_id, _Progress())
+            if not progress.running and time.monotonic() >= progress.not_before:
+                progress.running = True
+                self._pool.submit(self._work, location_id, refusal)
+            return RENEWING if progress.failures < PATIENCE else NO_TOKEN
+
+    def _work(self, location_id: str, refusal: Refusal | None) -> None:
+        try:
+            self._renew(location_id, refusal)
+        except RenewalFailedError as error:
+            self._failed(location_id, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the location must not count as renewing for ever
+            self._failed(location_id, type(error).__name__)
+        else:
+            with self._lock:
+                self._progress.pop(location_id, None)
+
+    def _failed(self, location_id: str, reason: str) -> None:
+        with self._lock:
+            progress = self._progress[location_id]
+            progress.running = False
+            progress.not_before = time.monotonic() + self._pauses[min(progress.failures, len(self._pauses) - 1)]
+            progress.failures += 1
+        log.warning("token_not_renewed", location=location_id, reason=reason, failures=progress.failures)

@@ -1,0 +1,89 @@
+"""Encrypts tokens before they are stored, and decrypts them. Performs no I/O; the only place that has the keys.
+
+Fernet (https://github.com/fyrd/spec: AES-128-CBC with HMAC-SHA256). With several keys the first encrypts and all of
+them decrypt, so that a key can be replaced without a pause: put the new one in front, ``etl locations rekey``, drop
+the old one.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from etl.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
+
+
+class UnreadableError(Exception):
+    """None of the keys decrypts a stored token."""
+
+
+class Vault:
+    """Keys that encrypt and decrypt. Its repr says nothing of them."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        """Take Fernet keys, the newest first; without any, nothing can be stored or read.
+
+        Raises:
+            ConfigurationError: one of them is no Fernet key.
+        """
+        self._keys = tuple(keys)
+        self._fernets: MultiFernet | None = None
+
+    def __repr__(self) -> str:
+        return f"Vault({len(self._keys)} keys)"
+
+    def seal(self, token: str) -> str:
+        """Encrypt with the newest key.
+
+        Raises:
+            ConfigurationError: there is no key; tokens are never stored in the clear.
+        """
+        if not self._keys:
+            raise ConfigurationError(
+                "ETL_SECRET_KEY is not set, and tokens are only stored encrypted. Make one with: etl connect --new-key"
+            )
+        return self._open_fernets().encrypt(token.encode()).decode("ascii")
+
+    def open(self, sealed: str) -> str:
+        """Decrypt.
+
+        Raises:
+            UnreadableError: no key fits.
+        """
+        if not self._keys:
+            raise UnreadableError("ETL_SECRET_KEY is not set, so stored tokens cannot be read")
+        # Imported when there is something to decrypt: a run on the environment's token alone starts faster without.
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415
+
+        try:
+            return self._open_fernets().decrypt(sealed.encode()).decode()
+        except (InvalidToken, ValueError):
+            raise UnreadableError("no key in ETL_SECRET_KEY decrypts it") from None
+
+    def is_current(self, sealed: str) -> bool:
+        """Whether the newest key alone decrypts it."""
+        try:
+            Vault(self._keys[:1]).open(sealed)
+        except UnreadableError:
+            return False
+        return True
+
+    def _open_fernets(self) -> "MultiFernet":
+        from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415 - as above
+
+        if self._fernets is None:
+            try:
+                self._fernets = MultiFernet([Fernet(key) for key in self._keys])
+            except ValueError:
+                raise ConfigurationError(
+                    "ETL_SECRET_KEY holds something that is no Fernet key. Make one with: etl connect --new-key"
+                ) from None
+        return self._fernets
+
+
+def new_key() -> str:
+    """A fresh key for ETL_SECRET_KEY."""
+    from cryptography.fernet import Fernet  # noqa: PLC0415 - as above
+
+    return Fernet.generate_key().decode("ascii")

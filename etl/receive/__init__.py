@@ -1,0 +1,1 @@
+"""The webhook receiver: verify, parse, store, and only then answer."""

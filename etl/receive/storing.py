@@ -1,0 +1,144 @@
+"""The receiver's one connection to Postgres: stores batches, looks whether Postgres is well, deletes old events.
+
+Each call is one transaction, or a few short ones, and none waits long for a lock or a slow disk.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from etl import schema
+from etl.database import Fate, fate_of
+from etl.receive import events
+from etl.receive.events import Choice
+from etl.receive.metrics import Metrics
+from etl.receive.webhook import Event
+
+log = structlog.get_logger("etl.receive")
+
+PURGE_SECONDS = 3600.0
+"""How often events that are too old are looked for."""
+PURGE_EVENTS = 500
+"""How many are deleted in one transaction, between two batches."""
+
+# Set for the transaction rather than the session, which a pooler may share. Where somebody switched synchronous_commit
+# off, a crash of Postgres would lose events that were acknowledged.
+LIMITS = text("""
+    SELECT set_config('statement_timeout', '1000', true), set_config('lock_timeout', '300', true),
+           CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END
+""")
+
+BLAMES_A_ROW = ("55P03", "40P01")
+"""Lock not available and deadlock: about some rows, not about Postgres."""
+
+
+class NotStoredError(Exception):
+    """An event is not stored, and its sender must come again; ``reason`` is a short code for the log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+Result = str | NotStoredError
+"""What became of an event, as :func:`etl.receive.events.store` says, or why it is not stored."""
+
+
+class Storage:
+    """Not for threads to share."""
+
+    def __init__(
+        self, engine: Engine, *, metrics: Metrics, keep_days: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._keep_seconds = keep_days * 86_400
+        self._clock = clock
+        self._connection: Connection | None = None
+        self._next_purge = 0.0
+
+    def store(self, batch: Sequence[Event], *, until: float) -> list[Result]:
+        """Store events and commit; returns what became of each, in order.
+
+        An event at fault (a row that somebody has locked, data that Postgres refuses) fails alone: its batch is
+        halved until it is found, but not beyond ``until`` on the clock.
+
+        Raises:
+            DBAPIError: Postgres is at fault. Some events may be stored all the same.
+        """
+        try:
+            return list(self._store(batch))
+        except Exception as error:
+            self._metrics.failures.inc()
+            if not _blames_a_row(error):
+                raise
+            reason = describe(error)
+        if len(batch) == 1:
+            log.error("event_not_stored", webhook_id=batch[0].webhook_id, type=batch[0].type, error=reason)
+            return [NotStoredError("event")]
+        if self._clock() >= until:
+            return [NotStoredError("slow")] * len(batch)
+        middle = len(batch) // 2
+        return self.store(batch[:middle], until=until) + self.store(batch[middle:], until=until)
+
+    def _store(self, batch: Sequence[Event]) -> list[str]:
+        connection = self._open()
+        with connection.begin():
+            connection.execute(LIMITS)
+            return events.store(connection, batch)
+
+    def check(self) -> bool:
+        """Whether the schema is the one this version writes; connects first where there is no connection.
+
+        Raises:
+            DBAPIError: Postgres does not answer.
+        """
+        connection = self._open()
+        with connection.begin():
+            connection.execute(LIMITS)
+            return schema.revision(connection) == schema.HEAD
+
+    def purge(self) -> None:
+        """Delete some events that are too old, when it is time.
+
+        Raises:
+            DBAPIError: Postgres does not answer.
+        """
+        if self._clock() < self._next_purge:
+            return
+        connection = self._open()
+        with connection.begin():
+            connection.execute(LIMITS)
+            purged = events.purge(connection, Choice(), older_than=self._keep_seconds, most=PURGE_EVENTS)
+        self._metrics.purged.inc(purged)
+        if purged < PURGE_EVENTS:
+            self._next_purge = self._clock() + PURGE_SECONDS
+
+    def close(self) -> None:
+        """Give up the connection; the next call opens another."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.invalidate()
+            connection.close()
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+
+def _blames_a_row(error: Exception) -> bool:
+    """Whether other events could be stored."""
+    if not isinstance(error, DBAPIError):
+        return True
+    return getattr(error.orig, "sqlstate", None) in BLAMES_A_ROW or fate_of(error) is Fate.DATA
+
+
+def describe(error: Exception) -> str:
+    """An error without the values in it."""
+    if isinstance(error, DBAPIError):
+        return f"{type(error.orig).__name__} {getattr(error.orig, 'sqlstate', None) or ''}".strip()
+    return type(error).__name__

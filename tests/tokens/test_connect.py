@@ -1,0 +1,106 @@
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from etl.extract.connecting import rekey
+from etl.extract.vault import Vault, new_key
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Connecting:
+    """``etl connect`` as a process, with an OAuth app, a key, and no token in the environment."""
+
+    def __init__(self, etl: Any, office: Any) -> None:
+        self.etl, self.office = etl, office
+        etl.environment |= {
+            "HIGHLEVEL_TOKEN": "",
+            "HIGHLEVEL_LOCATION_ID": "",
+            "HIGHLEVEL_BASE_URL": office.sandbox.url,
+            "HIGHLEVEL_CLIENT_ID": office.sandbox.client_id,
+            "HIGHLEVEL_CLIENT_SECRET": office.sandbox.client_secret,
+            "ETL_SECRET_KEY": office.key,
+        }
+
+    def browse(self, query: str) -> tuple[int, str, int]:
+        """Start it, do what a browser would, and return the exit code, all output, and what the browser was told."""
+        redirect = f"http://localhost:{free_port()}/callback"
+        with self.etl.start("connect", "--redirect-uri", redirect, "--wait", "20") as process:
+            out = ""
+            while "chooselocation" not in out:
+                out += process.stdout.readline()
+            url = re.findall(r"http\S+", out)[0]
+            told = requests.get(f"{url}&{query}", timeout=10).status_code
+            rest, err = process.communicate(timeout=60)
+        return process.returncode, out + rest + err, told
+
+
+@pytest.fixture
+def connecting(etl: Any, office: Any) -> Connecting:
+    return Connecting(etl, office)
+
+
+def test_a_location_is_connected_through_the_browser(connecting: Any) -> None:
+    office = connecting.office
+    code, _, told = connecting.browse(f"sandbox_location_id={office.second}")
+    assert (0, 200, 200) == (code, told, office.status(office.second))
+
+
+def test_a_company_is_connected_with_all_its_locations(connecting: Any) -> None:
+    code, out, _ = connecting.browse("sandbox_user_type=Company")
+    assert (0, True) == (code, "3 of its locations have the app" in out)
+
+
+def test_the_address_that_holds_the_code_may_be_pasted(connecting: Any) -> None:
+    office = connecting.office
+    connecting.etl("connect", "--paste", stdin=f"https://example.com/back?code={office.code(office.third)}&x=1")
+    assert 200 == office.status(office.third)
+
+
+def test_an_unknown_code_is_a_clear_sentence(connecting: Any) -> None:
+    done = connecting.etl("connect", "--paste", stdin="nonsense")
+    assert (2, True) == (done.returncode, "Authorization code not found" in done.stderr)
+
+
+def test_a_pasted_token_is_stored(connecting: Any) -> None:
+    office = connecting.office
+    token = office.sandbox.token(office.first)
+    connecting.etl("connect", "--location", office.first, "--token", stdin=f"  Bearer {token}\n\n")
+    assert token == office.token(office.first)
+
+
+def test_a_pasted_token_that_the_api_refuses_is_not_stored(connecting: Any) -> None:
+    office = connecting.office
+    done = connecting.etl("connect", "--location", office.first, "--token", stdin="pit-unknown")
+    stored = office.value("SELECT count(*) FROM etl.locations")
+    assert (2, True, 0) == (done.returncode, "HighLevel refuses this token" in done.stderr, stored)
+
+
+def test_a_location_nobody_serves_is_named_with_the_cure(connecting: Any) -> None:
+    office = connecting.office
+    office.connect(office.first)
+    office.enqueue(office.second)
+    done = connecting.etl("run")
+    assert (3, True) == (done.returncode, office.second in done.stderr and "etl connect" in done.stderr)
+
+
+def test_a_run_with_the_environments_token_never_imports_cryptography(connecting: Any, tmp_path: Path) -> None:
+    office = connecting.office
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['cryptography'] = None\n")
+    office.enqueue(office.first, named="")
+    done = connecting.etl("run", HIGHLEVEL_TOKEN=office.sandbox.token(office.first), PYTHONPATH=str(tmp_path))
+    assert (0, 5) == (done.returncode, office.value("SELECT count(*) FROM highlevel.messages"))
+
+
+def test_an_old_key_is_dropped_after_rekeying(office: Any) -> None:
+    grant = office.connect(office.first)
+    key = new_key()
+    rekey(office.engine, Vault([key, office.key]))
+    assert grant.access_token == Vault([key]).open(office.value("SELECT access_token FROM etl.locations"))

@@ -1,0 +1,111 @@
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+
+from etl.cli import cli
+from etl.errors import ConfigurationError
+
+
+@pytest.fixture
+def command(
+    office: Any, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Result]]:
+    """Calls a command in this process, set up for the office, without a token in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "DATABASE_URL": database_url,
+        "HIGHLEVEL_TOKEN": "",
+        "HIGHLEVEL_LOCATION_ID": "",
+        "HIGHLEVEL_BASE_URL": office.sandbox.url,
+        "HIGHLEVEL_CLIENT_ID": office.sandbox.client_id,
+        "HIGHLEVEL_CLIENT_SECRET": office.sandbox.client_secret,
+        "ETL_SECRET_KEY": office.key,
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield lambda *arguments, **environment: CliRunner().invoke(cli, arguments, env=environment)
+    structlog.reset_defaults()
+
+
+def pause(office: Any, cause: str) -> None:
+    office.execute("UPDATE etl.locations SET paused_at = now(), pause_cause = :cause, pause_detail = 'no'", cause=cause)
+
+
+def test_resuming_ends_a_pause(command: Any, office: Any) -> None:
+    office.connect(office.first)
+    pause(office, "by_hand")
+    command("locations", "resume", office.first)
+    assert None is office.place(office.first).paused_at
+
+
+def test_resuming_all_ends_every_pause(command: Any, office: Any) -> None:
+    office.connect_company()
+    pause(office, "by_hand")
+    assert "3 resumed\n" == command("locations", "resume", "--all").output
+
+
+def test_pausing_by_hand_gives_the_reason(command: Any, office: Any) -> None:
+    command("locations", "pause", "--reason", "stocktaking", office.first)
+    place = office.place(office.first)
+    assert ("by_hand", "stocktaking") == (place.pause_cause, place.pause_detail)
+
+
+def test_the_default_location_is_named_as_it_is_shown(command: Any, office: Any) -> None:
+    command("locations", "pause", "(default)")
+    assert "by_hand" == office.place("").pause_cause
+
+
+def test_what_is_no_location_id_is_refused(command: Any) -> None:
+    assert isinstance(command("locations", "pause", "no/id").exception, ConfigurationError)
+
+
+def test_removing_a_location_deletes_its_tokens(command: Any, office: Any) -> None:
+    office.connect(office.first)
+    command("locations", "remove", "--yes", office.first)
+    assert 0 == office.value("SELECT count(*) FROM etl.locations")
+
+
+def test_removing_a_company_deletes_the_locations_it_serves(command: Any, office: Any) -> None:
+    company_id = office.connect_company().company_id
+    office.connect_private(office.first)
+    command("locations", "remove", "--yes", "--company", company_id)
+    assert office.first == office.value("SELECT string_agg(location_id, ' ') FROM etl.locations")
+
+
+def test_removing_an_unknown_location_exits_1(command: Any) -> None:
+    assert 1 == command("locations", "remove", "--yes", "nowhere").exit_code
+
+
+def test_syncing_adds_the_locations_that_joined_later(command: Any, office: Any) -> None:
+    office.connect_company()
+    office.execute("DELETE FROM etl.locations")
+    command("locations", "sync")
+    assert 3 == office.value("SELECT count(*) FROM etl.locations")
+
+
+def test_the_list_says_what_to_do_about_a_paused_location(command: Any, office: Any) -> None:
+    office.connect_private(office.first)
+    pause(office, "token_refused")
+    (row,) = map(json.loads, command("locations", "list", "--json").output.splitlines())
+    cure = f"Make a new token in HighLevel and store it: etl connect --location {office.first} --token"
+    assert ("token_refused", cure) == (row["pause_cause"], row["cure"])
+
+
+def test_status_says_what_to_do_about_a_paused_location(command: Any, office: Any) -> None:
+    office.connect(office.first)
+    pause(office, "by_hand")
+    assert f"{office.first}: etl locations resume {office.first}" in command("status").output
+
+
+def test_everything_that_is_missing_is_told_at_once(command: Any) -> None:
+    missing = ("HIGHLEVEL_CLIENT_ID", "HIGHLEVEL_CLIENT_SECRET", "ETL_SECRET_KEY")
+    error = command("connect", **dict.fromkeys(missing, "")).exception
+    assert list(missing) == [problem.split()[0] for problem in str(error).splitlines()]
+
+
+def test_without_any_token_a_run_says_how_to_get_one(command: Any) -> None:
+    assert "HIGHLEVEL_TOKEN is not set and no location is connected" in str(command("run").exception)

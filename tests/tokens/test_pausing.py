@@ -1,0 +1,174 @@
+from typing import Any
+
+import pytest
+
+from etl import locations
+from etl.extract.renewal import Renewal
+from etl.extract.tokens import StaticToken
+from etl.sandbox.config import SandboxConfig
+from etl.sandbox.server import RunningSandbox
+
+
+def waiting(office: Any) -> list[tuple[str, int]]:
+    """Where items wait, and the attempts spent on them."""
+    with office.engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT location_id, max(attempt) FROM etl.message_queue GROUP BY location_id ORDER BY location_id"
+        )
+        return [tuple(row) for row in rows]
+
+
+def loaded(office: Any) -> int:
+    return int(office.value("SELECT count(*) FROM highlevel.messages"))
+
+
+def test_many_connected_locations_are_loaded_in_one_run(office: Any) -> None:
+    office.connect(office.first)
+    office.connect_private(office.second)
+    office.connect_company()
+    for name in office.sandbox.location_ids:
+        office.enqueue(name)
+    assert ("drained", 15) == (office.run().outcome, loaded(office))
+
+
+def test_expired_tokens_are_renewed_within_the_run(office: Any) -> None:
+    office.connect(office.first)
+    office.expire()
+    office.enqueue(office.first)
+    assert ("drained", 5) == (office.run().outcome, loaded(office))
+
+
+def test_a_token_refused_before_its_time_is_renewed_and_costs_no_attempt(office: Any) -> None:
+    grant = office.connect(office.first)
+    office.sandbox.revoke(token=grant.access_token)
+    office.enqueue(office.first, 50)
+    report = office.run()
+    assert ("drained", 50, 0) == (report.outcome, loaded(office), report.tally.retried)
+
+
+def test_tokens_that_live_for_seconds_are_no_trouble(engine: Any, key: str, office: Any) -> None:
+    config = SandboxConfig(limit=None, daily=None, messages=600, token_lifetime=1, faults={"latency": 0.1})
+    with RunningSandbox(config) as brief:
+        hasty = type(office)(engine, brief, key)
+        hasty.connect(hasty.first)
+        hasty.enqueue(hasty.first, 60)
+        report = hasty.run()
+    assert ("drained", 60, None) == (report.outcome, loaded(hasty), hasty.place(hasty.first).paused_at)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("The token is not authorized for this scope.", "not_authorized"),
+        ("Token's user type mismatch!", "not_authorized"),
+        ("This authClass type is not allowed to access this scope.", "not_authorized"),
+        ("The token does not have access to this location.", "not_authorized"),
+        ("Invalid Private Integration token", "token_refused"),
+    ],
+)
+def test_a_refused_location_is_paused_with_the_reason(office: Any, text: str, cause: str) -> None:
+    office.connect_private(office.first)
+    office.sandbox.faults(ids={name: {"kind": "401", "text": text} for name in office.sandbox.dataset.ids()})
+    office.enqueue(office.first)
+    office.run()
+    place = office.place(office.first)
+    assert (cause, f"the API answered 401: {text}") == (place.pause_cause, place.pause_detail)
+
+
+def test_its_items_wait_untouched_and_others_go_on(office: Any) -> None:
+    office.connect_private(office.first)
+    office.connect_private(office.second)
+    office.enqueue(office.first)
+    office.enqueue(office.second)
+    office.sandbox.revoke(location_id=office.first)
+    report = office.run()
+    assert ("paused", {"paused": {office.first}}, [(office.first, 0)], 5) == (
+        report.outcome,
+        report.held,
+        waiting(office),
+        loaded(office),
+    )
+
+
+def test_a_renewed_token_that_is_refused_too_pauses_the_location(office: Any) -> None:
+    office.connect(office.first)
+    office.sandbox.faults(ids={name: {"kind": "401", "text": "Invalid JWT"} for name in office.sandbox.dataset.ids()})
+    office.enqueue(office.first)
+    report = office.run()
+    assert ("paused", "token_refused", [(office.first, 0)]) == (
+        report.outcome,
+        office.place(office.first).pause_cause,
+        waiting(office),
+    )
+
+
+def test_a_new_token_lifts_the_pause(office: Any) -> None:
+    office.connect_private(office.first)
+    office.enqueue(office.first)
+    office.sandbox.revoke(location_id=office.first)
+    office.run()
+    office.connect(office.first)
+    assert ("drained", 5) == (office.run().outcome, loaded(office))
+
+
+def test_resuming_serves_the_location_again(office: Any) -> None:
+    office.connect_private(office.first)
+    office.enqueue(office.first)
+    office.sandbox.faults(ids=dict.fromkeys(office.sandbox.dataset.ids(), "403"))
+    office.run()
+    office.sandbox.faults()
+    with office.engine.begin() as connection:
+        locations.resume(connection, office.first)
+    assert ("drained", 5) == (office.run().outcome, loaded(office))
+
+
+def test_a_pause_by_hand_outlives_a_new_token(office: Any) -> None:
+    office.connect(office.first)
+    office.enqueue(office.first)
+    with office.engine.begin() as connection:
+        locations.pause(connection, office.first, cause=locations.BY_HAND, detail="stocktaking", token=None)
+    office.connect(office.first)
+    assert ("paused", [(office.first, 0)]) == (office.run().outcome, waiting(office))
+
+
+def test_items_of_a_location_nobody_serves_wait_untouched(office: Any) -> None:
+    office.connect(office.first)
+    office.enqueue(office.first)
+    office.enqueue(office.second)
+    report = office.run()
+    assert ("paused", {"not_connected": {office.second}}, [(office.second, 0)], 5) == (
+        report.outcome,
+        report.held,
+        waiting(office),
+        loaded(office),
+    )
+
+
+def test_a_token_endpoint_that_is_away_ends_the_run_with_its_items_untouched(office: Any) -> None:
+    office.connect(office.first)
+    office.expire()
+    office.enqueue(office.first)
+    away = Renewal(engine=office.engine, vault=office.vault, oauth=office.app(url="http://127.0.0.1:1"))
+    report = office.run(office.tokens(renewal=away, pauses=(0.05,)))
+    assert ("paused", {"no_token": {office.first}}, [(office.first, 0)]) == (
+        report.outcome,
+        report.held,
+        waiting(office),
+    )
+
+
+def test_a_stored_token_that_no_key_opens_holds_up_its_location_only(office: Any) -> None:
+    office.connect_private(office.first)
+    office.connect_private(office.second)
+    office.execute("UPDATE etl.locations SET access_token = 'garbage' WHERE location_id = :id", id=office.first)
+    office.enqueue(office.first)
+    office.enqueue(office.second)
+    assert ({"no_token": {office.first}}, 5) == (office.run().held, loaded(office))
+
+
+def test_the_environments_token_and_connected_locations_share_a_run(office: Any) -> None:
+    office.connect(office.second)
+    office.enqueue(office.first, named="")
+    office.enqueue(office.second)
+    static = StaticToken(office.sandbox.token(office.first), office.first)
+    assert ("drained", 10) == (office.run(office.tokens(static=static)).outcome, loaded(office))

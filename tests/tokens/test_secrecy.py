@@ -1,0 +1,144 @@
+from typing import Any
+
+import pytest
+
+from etl.extract.renewal import Renewal
+from etl.extract.vault import Vault
+from etl.sandbox.config import SandboxConfig
+from etl.sandbox.server import RunningSandbox
+
+# Prints every exception whole, and everything any library logs.
+SITECUSTOMIZE = """
+import logging
+logging.basicConfig(level=logging.DEBUG)
+import click, sys, traceback
+echo = click.echo
+def echo_with_traceback(*arguments, **named):
+    if sys.exc_info()[0] is not None:
+        traceback.print_exc()
+    echo(*arguments, **named)
+click.echo = echo_with_traceback
+"""
+
+
+def dump(office: Any) -> str:
+    """Every row of every table, as text."""
+    with office.engine.connect() as connection:
+        tables = connection.exec_driver_sql(
+            "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('etl', 'highlevel')"
+        ).scalars()
+        return "\n".join(
+            str(row)
+            for table in tables
+            for row in connection.exec_driver_sql(
+                f"SELECT t::text, CASE WHEN to_jsonb(t) ? 'payload' "  # noqa: S608 - our own tables' names
+                f"THEN encode(decode(substr(to_jsonb(t) ->> 'payload', 3), 'hex'), 'escape') END FROM {table} AS t"
+            )
+        )
+
+
+class Secrets:
+    """Every secret of a whole story, to be searched for."""
+
+    def __init__(self) -> None:
+        self.known: set[str] = set()
+
+    def add(self, *secrets: str | None) -> None:
+        self.known |= {secret for secret in secrets if secret}
+
+    def found_in(self, text: str) -> list[str]:
+        return sorted(secret[:12] for secret in self.known if secret in text)
+
+
+@pytest.fixture
+def story(etl: Any, engine: Any, key: str, office: Any, tmp_path: Any) -> tuple[str, str, Secrets]:
+    """All output of a story in which everything goes wrong that can, all tables, and the secrets that were in it."""
+    secrets = Secrets()
+    with RunningSandbox(SandboxConfig(limit=None, daily=None, messages=60)) as sandbox:
+        place = type(office)(engine, sandbox, key)
+        (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE)
+        static = sandbox.token(place.first)
+        etl.environment |= {
+            "HIGHLEVEL_TOKEN": static,
+            "HIGHLEVEL_LOCATION_ID": place.first,
+            "HIGHLEVEL_BASE_URL": sandbox.url,
+            "HIGHLEVEL_CLIENT_ID": sandbox.client_id,
+            "HIGHLEVEL_CLIENT_SECRET": sandbox.client_secret,
+            "ETL_SECRET_KEY": key,
+            "LOG_LEVEL": "debug",
+            "PYTHONPATH": str(tmp_path),
+        }
+        secrets.add(static, key, sandbox.client_secret, sandbox.token(place.third))
+        out = "".join(_tell(etl, place, secrets))
+    return out, dump(place), secrets
+
+
+def _tell(etl: Any, place: Any, secrets: Secrets) -> Any:
+    sandbox = place.sandbox
+
+    def run(*arguments: str, **given: Any) -> str:
+        done = etl(*arguments, **given)
+        return f"{arguments[:2]}: {done.returncode}\n{done.stdout}{done.stderr}"
+
+    code = place.code(place.second)
+    secrets.add(code)
+    yield run("connect", "--paste", stdin=code)
+    yield run("connect", "--paste", stdin=code)
+    yield run("connect", "--location", place.third, "--token", stdin=sandbox.token(place.third))
+    yield run("connect", "--location", place.third, "--token", sandbox.token(place.third) + "-wrong")
+    _learn(place, secrets)
+    place.enqueue(place.second, 8)
+    place.expire()
+    secrets.add("wrong-secret-of-mine")
+    yield run("run", HIGHLEVEL_CLIENT_SECRET="wrong-secret-of-mine")
+    place.enqueue(place.first, 8)
+    place.enqueue(place.third, 8)
+    # The server repeats the token in whatever it answers.
+    texts = [f"Invalid JWT {sandbox.token(place.first)}", f"no scope {place.token(place.second)}", "Bad Request"]
+    kinds = [("401", 401), ("403", 403), ("status", 422)]
+    ids = {}
+    for (kind, status), text, name in zip(kinds, texts, sandbox.location_ids, strict=True):
+        for message_id in sandbox.dataset.ids(name)[:8]:
+            ids[message_id] = {"kind": kind, "text": f"{text} {sandbox.token(name)}", "status": status}
+    sandbox.faults(ids=ids)
+    place.expire()
+    yield run("run", "--json")
+    _learn(place, secrets)
+    for command in (("status", "--json"), ("locations", "list", "--json"), ("doctor", "--json")):
+        yield run(*command)
+    yield run("dead", "show", sandbox.dataset.ids(place.third)[0])
+
+
+def _learn(place: Any, secrets: Secrets) -> None:
+    """Note the tokens that are stored now."""
+    with place.engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT access_token, refresh_token FROM etl.locations").all()
+    secrets.add(*(place.vault.open(sealed) for row in rows for sealed in row if sealed))
+
+
+def test_no_secret_is_in_any_output_or_table(story: tuple[str, str, Secrets]) -> None:
+    out, tables, secrets = story
+    shown = ("Traceback", "urllib3.connectionpool", "Authorization code not found", "token_not_renewed", "[token]")
+    assert [] == [word for word in shown if word not in out]
+    assert [] == [word for word in ("token_refused", "not_authorized", "http_422") if word not in tables]
+    assert ([], []) == (secrets.found_in(out), secrets.found_in(tables))
+
+
+def test_no_repr_shows_a_secret(office: Any) -> None:
+    office.connect(office.first)
+    tokens = office.tokens()
+    with office.engine.connect() as connection:
+        tokens.look(connection, [office.first])
+    shown = " ".join(
+        repr(each)
+        for each in (
+            tokens,
+            vars(tokens),
+            office.oauth,
+            office.vault,
+            Renewal(engine=office.engine, vault=office.vault, oauth=office.oauth),
+            Vault([office.key]),
+        )
+    )
+    secrets = (office.token(office.first), office.key, office.sandbox.client_secret)
+    assert [] == [secret for secret in secrets if secret in shown]
