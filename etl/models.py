@@ -1,7 +1,7 @@
-"""The tables, and nothing else: no query, no connection, no environment.
+r"""The tables, and nothing else: no query, no connection, no environment.
 
 ``highlevel`` is for analysts, ``etl`` for operation. Every table and column carries a comment, which Alembic turns into
-``COMMENT ON``, so that ``\\d+`` in psql explains the warehouse.
+``COMMENT ON``, so that ``\d+`` in psql explains the warehouse.
 """
 
 from datetime import date, datetime

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from etl.errors import ItemError, LocationError, TransformError
 from etl.extract.client import KEPT_BODY, Answer, Client
-from etl.extract.throttle import RateHeaders
+from etl.extract.throttle import NOTHING_SAID, RateHeaders
 from etl.message_queue import Item
 from etl.transform.message import Record, to_record
 
@@ -30,7 +30,7 @@ class Outcome:
     record: Record | None = None
     error: ItemError | None = None
     body: bytes = b""
-    headers: RateHeaders = RateHeaders()
+    headers: RateHeaders = NOTHING_SAID
 
 
 class DatabaseClock:
@@ -70,7 +70,7 @@ class Pipeline:
 
     def process(self, claimed: Claimed) -> Outcome:
         """Fetch one item and make it a record. Every failure of the item is in the outcome."""
-        headers = RateHeaders()
+        headers = NOTHING_SAID
 
         def hear(said: RateHeaders) -> None:
             nonlocal headers

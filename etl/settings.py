@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' signature
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the environment is an argument
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - read together with NAME_FILE
@@ -141,7 +141,7 @@ class Settings(BaseSettings):
 
 
 def read(environ: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(".env")) -> Settings:
-    """Read the environment, then a ``.env`` file for what it does not say. ``NAME_FILE`` names a file with NAME's value.
+    """Read the environment, then a ``.env`` file for what it does not say; ``NAME_FILE`` names a file with the value.
 
     Raises:
         ConfigurationError: with everything that is wrong, and no secret in it.

@@ -7,8 +7,8 @@ from etl.errors import ConfigurationError
 from etl.settings import Settings
 
 
-def read(*, dotenv: Path | None = None, **environ: str) -> Settings:
-    return settings.read(environ, dotenv=dotenv)
+def read(**environ: str) -> Settings:
+    return settings.read(environ, dotenv=None)
 
 
 def problems(**environ: str) -> list[str]:
@@ -59,7 +59,7 @@ def test_a_file_that_cannot_be_read_is_named() -> None:
 
 def test_a_dotenv_file_fills_what_the_environment_does_not_say(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("HIGHLEVEL_TOKEN=pit-file\nHIGHLEVEL_LOCATION_ID=LOC1\n")
-    found = read(dotenv=tmp_path / ".env", HIGHLEVEL_TOKEN="pit-environment")
+    found = settings.read({"HIGHLEVEL_TOKEN": "pit-environment"}, dotenv=tmp_path / ".env")
     assert (token(found), found.highlevel_location_id) == ("pit-environment", "LOC1")
 
 

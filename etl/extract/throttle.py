@@ -58,6 +58,9 @@ class RateHeaders:
         )
 
 
+NOTHING_SAID = RateHeaders()
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One request that is over: answered, or failed after it was sent."""
@@ -66,7 +69,7 @@ class Answer:
     lease_id: int
     age: float
     """Seconds since the answer came."""
-    headers: RateHeaders = RateHeaders()
+    headers: RateHeaders = NOTHING_SAID
 
 
 LOCK = text("""

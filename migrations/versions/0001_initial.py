@@ -107,14 +107,10 @@ FOR EACH STATEMENT EXECUTE FUNCTION etl.notify_enqueued()
 
 def upgrade() -> None:
     op.execute("CREATE SCHEMA IF NOT EXISTS highlevel")
-    op.execute(
-        "COMMENT ON SCHEMA highlevel IS 'HighLevel conversations, for analysts. Written by highlevel-etl.'"
-    )
+    op.execute("COMMENT ON SCHEMA highlevel IS 'HighLevel conversations, for analysts. Written by highlevel-etl.'")
     op.execute("COMMENT ON SCHEMA etl IS 'How highlevel-etl works: queue, dead letters, runs, limits.'")
     op.execute("CREATE SEQUENCE etl.lease_id_seq")
-    op.execute(
-        "COMMENT ON SEQUENCE etl.lease_id_seq IS 'Numbers of claims; never reused, so a late worker shows.'"
-    )
+    op.execute("COMMENT ON SEQUENCE etl.lease_id_seq IS 'Numbers of claims; never reused, so a late worker shows.'")
     op.create_table(
         "dead_letters",
         sa.Column("kind", sa.Text(), nullable=False, comment="As in etl.message_queue."),
@@ -170,12 +166,8 @@ def upgrade() -> None:
             nullable=True,
             comment="When it was paused; null while it is served.",
         ),
-        sa.Column(
-            "pause_cause", sa.Text(), nullable=True, comment="Short code of the cause, e.g. token_refused."
-        ),
-        sa.Column(
-            "pause_detail", sa.Text(), nullable=True, comment="The API's reason, for the one who mends it."
-        ),
+        sa.Column("pause_cause", sa.Text(), nullable=True, comment="Short code of the cause, e.g. token_refused."),
+        sa.Column("pause_detail", sa.Text(), nullable=True, comment="The API's reason, for the one who mends it."),
         sa.Column(
             "paused_token",
             sa.Text(),
@@ -209,9 +201,7 @@ def upgrade() -> None:
             nullable=False,
             comment="What to fetch: message, email, transcription, recording.",
         ),
-        sa.Column(
-            "message_id", sa.Text(), nullable=False, comment="Its id in HighLevel (of an email: the email's)."
-        ),
+        sa.Column("message_id", sa.Text(), nullable=False, comment="Its id in HighLevel (of an email: the email's)."),
         sa.Column(
             "location_id",
             sa.Text(),
@@ -259,9 +249,7 @@ def upgrade() -> None:
             nullable=False,
             comment="Queued again while in hand: it will be fetched once more.",
         ),
-        sa.Column(
-            "cause", sa.Text(), nullable=True, comment="Why the last attempt failed or waits; null at first."
-        ),
+        sa.Column("cause", sa.Text(), nullable=True, comment="Why the last attempt failed or waits; null at first."),
         sa.Column(
             "enqueued_at",
             sa.DateTime(timezone=True),
@@ -358,22 +346,16 @@ def upgrade() -> None:
             nullable=True,
             comment="rate_limited or daily_budget; null while not blocked.",
         ),
-        sa.Column(
-            "heard_at", sa.DateTime(timezone=True), nullable=True, comment="When the headers were last heard."
-        ),
+        sa.Column("heard_at", sa.DateTime(timezone=True), nullable=True, comment="When the headers were last heard."),
         sa.PrimaryKeyConstraint("location_id", name=op.f("rate_limits_pkey")),
         schema="etl",
         comment="The API's limits for each location; the row's lock makes workers take turns granting.",
     )
     op.create_table(
         "rate_usage",
-        sa.Column(
-            "usage_id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="The entry."
-        ),
+        sa.Column("usage_id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="The entry."),
         sa.Column("location_id", sa.Text(), nullable=False, comment="As in etl.rate_limits."),
-        sa.Column(
-            "requests", sa.Integer(), nullable=False, comment="How many requests this entry stands for."
-        ),
+        sa.Column("requests", sa.Integer(), nullable=False, comment="How many requests this entry stands for."),
         sa.Column(
             "expires_at",
             sa.DateTime(timezone=True),
@@ -534,9 +516,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "message_types",
-        sa.Column(
-            "message_type", sa.Text(), nullable=False, comment="As in highlevel.messages.message_type."
-        ),
+        sa.Column("message_type", sa.Text(), nullable=False, comment="As in highlevel.messages.message_type."),
         sa.Column(
             "type_code",
             sa.Integer(),
@@ -659,9 +639,7 @@ def upgrade() -> None:
             nullable=True,
             comment="Chat widget it came through. API: chatWidgetId.",
         ),
-        sa.Column(
-            "alt_id", sa.Text(), nullable=True, comment="The carrier's own id of the message. API: altId."
-        ),
+        sa.Column("alt_id", sa.Text(), nullable=True, comment="The carrier's own id of the message. API: altId."),
         sa.Column(
             "date_added",
             sa.DateTime(timezone=True),
@@ -765,16 +743,11 @@ def upgrade() -> None:
     op.bulk_insert(
         sa.table(
             "message_types",
-            *(
-                sa.column(name)
-                for name in ("message_type", "type_code", "channel", "is_campaign", "is_activity")
-            ),
+            *(sa.column(name) for name in ("message_type", "type_code", "channel", "is_campaign", "is_activity")),
             schema="highlevel",
         ),
         [
-            dict(
-                zip(("message_type", "type_code", "channel", "is_campaign", "is_activity"), row, strict=True)
-            )
+            dict(zip(("message_type", "type_code", "channel", "is_campaign", "is_activity"), row, strict=True))
             for row in MESSAGE_TYPES
         ],
     )

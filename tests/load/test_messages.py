@@ -39,7 +39,12 @@ def test_a_new_message_is_written(warehouse: Warehouse) -> None:
 
 
 def test_loading_the_same_payload_again_writes_nothing(warehouse: Warehouse) -> None:
-    fields = {"body": "hi", "attachments": ["https://a.example/1"], "meta": {"call": {"duration": 3}}, "odd": [1, 2]}
+    fields: dict[str, Any] = {
+        "body": "hi",
+        "attachments": ["https://a.example/1"],
+        "meta": {"call": {"duration": 3}},
+        "odd": [1, 2],
+    }
     warehouse.load(**fields)
     before = warehouse.rows("SELECT xmin, ctid, * FROM highlevel.messages")
     assert warehouse.load(fetched_at=NOON + timedelta(hours=1), **fields) == Loaded(written=0, unchanged=1)

@@ -1,5 +1,6 @@
 import time
 from collections.abc import Callable
+from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -246,13 +247,16 @@ def test_a_run_ends_after_its_seconds_and_gives_the_rest_back(job: Any, sandbox:
 
 
 def test_a_follower_loads_what_is_queued_while_it_waits(job: Any) -> None:
+    def loaded(count: int) -> bool:
+        return bool(job.value("SELECT count(*) FROM highlevel.messages") == count)
+
     loop = job.loop(follow=True)
     thread = Thread(target=loop.run)
     thread.start()
     try:
         for count in (1, 2, 3):
             job.enqueue(job.ids[count])
-            await_(lambda count=count: job.value("SELECT count(*) FROM highlevel.messages") == count)
+            await_(partial(loaded, count))
     finally:
         loop.stop()
         thread.join()
