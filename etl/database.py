@@ -58,6 +58,9 @@ def open_engine(url: str, *, pool_size: int = 4) -> Engine:
             "application_name": "highlevel-etl",
             # Without it, a SQL_ASCII server answers bytes and SQLAlchemy fails before require_utf8 can say why.
             "client_encoding": "utf8",
+            # A lock that somebody keeps is waited for again and again, so that a stop is noticed in between; and dates
+            # are told apart whatever the database's own style.
+            "options": "-c lock_timeout=10s -c datestyle=ISO",
             # A peer that vanished without a word is noticed within a minute rather than in two hours.
             "keepalives_idle": 20,
             "keepalives_interval": 10,
@@ -94,11 +97,11 @@ def fate_of(error: DBAPIError) -> Fate:
     if sqlstate is None:
         # No code: libpq lost the server, or psycopg could not adapt a value.
         return Fate.DATA if type(error).__name__ in ("DataError", "ProgrammingError") else Fate.AGAIN
-    if sqlstate[:2] in ("08", "40", "53", "55", "57", "25", "58"):
-        return Fate.AGAIN
+    if sqlstate[:2] in ("22", "23", "54", "P0"):
+        return Fate.DATA
     if sqlstate[:2] in ("28", "3D", "42", "3F", "0A"):
         return Fate.SETUP
-    return Fate.DATA
+    return Fate.AGAIN
 
 
 def require_utf8(connection: Connection) -> None:

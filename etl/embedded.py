@@ -18,6 +18,11 @@ def start(directory: Path) -> str:
         ConfigurationError: the ``embedded`` extra is not installed.
         DatabaseUnavailableError: the server does not start.
     """
+    if any(character.isspace() for character in str(directory.resolve())):
+        raise ConfigurationError(
+            f"The embedded Postgres cannot live in {directory.resolve()}, because of the space in that path. "
+            "Set ETL_HOME to a directory without one, or DATABASE_URL to use your own server."
+        )
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         server = _server(directory)

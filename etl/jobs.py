@@ -93,7 +93,10 @@ def _job(name: str, entry: _Entry, path: Path, problems: list[str]) -> Job | Non
         if key == "name":
             problems.append(f"{path}:{each.line}: job {name!r}: unknown key 'name'")
         else:
-            values[key] = yaml.SafeLoader("").construct_document(each.value)
+            try:
+                values[key] = yaml.SafeLoader("").construct_document(each.value)
+            except (yaml.YAMLError, ValueError, TypeError):
+                problems.append(f"{path}:{each.line}: job {name!r}: {key}: is not a value")
     try:
         return Job(name=name, **values)
     except ValidationError as error:

@@ -35,6 +35,8 @@ class Item:
     attempt: int
     """Attempts spent, this one included; 1 at first."""
     lease_id: int
+    cause: str | None
+    """Why the attempt before this one failed or waited; None at first."""
     claimed_at: datetime
     """By Postgres's clock."""
 
@@ -160,7 +162,7 @@ CLAIM = text("""
         attempt = q.attempt + 1, again = false
     FROM lease
     WHERE q.kind = :kind AND q.message_id = ANY (ARRAY (SELECT message_id FROM due))
-    RETURNING q.message_id, q.location_id, q.attempt, q.lease_id, clock_timestamp() AS claimed_at
+    RETURNING q.message_id, q.location_id, q.attempt, q.lease_id, q.cause, clock_timestamp() AS claimed_at
 """)
 
 
@@ -222,9 +224,23 @@ HELD = """
 START_AGAIN = """
     back AS (
         UPDATE etl.message_queue AS q
-        SET lease_id = NULL, leased_until = NULL, again = false, attempt = 0, scheduled_at = now(), cause = NULL
+        SET lease_id = NULL, leased_until = NULL, again = false, attempt = 0, cause = NULL
         FROM held WHERE q.kind = :kind AND q.message_id = held.message_id AND held.again
     )"""
+
+LOCK = text(f"""
+    WITH {HELD.format(arrays="CAST(:ids AS text[]), CAST(:leases AS bigint[])", columns="id, lease")}
+    SELECT message_id FROM held
+""")  # noqa: S608 - no value is put into the text
+
+
+def lock(connection: Connection, items: Sequence[Item]) -> set[str]:
+    """Lock items to settle them; returns the ids whose lease stands. The others are somebody else's by now.
+
+    A transaction that settles in several statements calls this first: its locks are then all taken in one order.
+    """
+    return _settle(connection, LOCK, items)
+
 
 COMPLETE = text(f"""
     WITH {HELD.format(arrays="CAST(:ids AS text[]), CAST(:leases AS bigint[])", columns="id, lease")},
@@ -303,8 +319,9 @@ PUT_BACK = text(f"""
     returned AS (
         UPDATE etl.message_queue AS q
         SET lease_id = NULL, leased_until = NULL, again = false, cause = held.cause,
-            attempt = CASE WHEN held.spent THEN q.attempt ELSE greatest(q.attempt - 1, 0) END,
-            scheduled_at = clock_timestamp() + make_interval(secs => held.delay)
+            attempt = CASE WHEN q.again THEN 0 WHEN held.spent THEN q.attempt ELSE greatest(q.attempt - 1, 0) END,
+            scheduled_at = CASE WHEN q.again THEN q.scheduled_at
+                                ELSE clock_timestamp() + make_interval(secs => held.delay) END
         FROM held WHERE q.kind = :kind AND q.message_id = held.message_id
     )
     SELECT message_id FROM held
@@ -314,7 +331,7 @@ PUT_BACK = text(f"""
 def put_back(connection: Connection, returned: Sequence[PutBack]) -> set[str]:
     """Retry (attempt spent) or snooze (not spent) items; returns the ids whose lease stood.
 
-    It also answers a call to fetch again that came meanwhile: they will be fetched again in any case.
+    An item queued again meanwhile is due when that asked for, with its attempts back: somebody has news of it.
     """
     return _settle(
         connection,

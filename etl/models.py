@@ -230,6 +230,8 @@ class QueueItem(Base):
         CheckConstraint(_in("kind", KINDS), name="kind_is_known"),
         id_check("message_id"),
         CheckConstraint(text("(lease_id IS NULL) = (leased_until IS NULL)"), name="lease_is_whole"),
+        CheckConstraint(text("isfinite(scheduled_at)"), name="scheduled_at_is_finite"),
+        CheckConstraint(text("attempt BETWEEN 0 AND 1000000"), name="attempt_is_sane"),
         # Claims walk this from location to location; a claimed item leaves the index.
         Index(
             "message_queue_waiting_idx",
@@ -325,8 +327,8 @@ class Run(Base):
     finished_at: Mapped[timestamp | None] = mapped_column(comment="When it ended; null while it runs or if killed.")
     # drained
     outcome: Mapped[str | None] = mapped_column(
-        comment="drained, limit, max_seconds, stopped (signal), or why work was left: paused, budget, api_unreachable, "
-        "database_unreachable, error."
+        comment="drained, limit, max_seconds, stopped (signal), or why work was left: paused, budget, rate_limited, "
+        "api_unreachable, misconfigured. Null while it runs, and if it was killed or lost Postgres."
     )
     loaded: Mapped[int] = mapped_column(server_default="0", comment="Items fetched and settled in the tables.")
     unchanged: Mapped[int] = mapped_column(server_default="0", comment="Of those, how many changed nothing.")

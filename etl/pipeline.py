@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from etl.errors import ItemError, LocationError, TransformError
+from etl.errors import ItemError, LocationError, RetriableError, TransformError
 from etl.extract.client import KEPT_BODY, Answer, Client
 from etl.extract.throttle import NOTHING_SAID, RateHeaders
 from etl.message_queue import Item
@@ -92,6 +92,8 @@ class Pipeline:
             error = self._refused(claimed.served_by, token, failed)
         except ItemError as failed:
             error = failed
+        except Exception as unexpected:  # noqa: BLE001 - a thread that dies would hold its item for ever
+            error = RetriableError("internal", f"{type(unexpected).__name__} while the item was processed")
         return Outcome(
             claimed,
             time.monotonic(),

@@ -128,22 +128,40 @@ READER_SETTINGS = {
 """An analyst's query ends by itself before it can hold back vacuum or a migration for long."""
 
 
+ROLE = text("""
+    SELECT r.rolsuper OR r.rolname = current_user
+           OR EXISTS (SELECT FROM pg_class AS c WHERE c.relowner = r.oid
+                      AND c.relnamespace IN (to_regnamespace('etl'), to_regnamespace('highlevel'))) AS writes
+    FROM pg_roles AS r WHERE r.rolname = :role
+""")
+
+
 def grant_reader(connection: Connection, role: str) -> bool:
     """Let a role read ``highlevel``, now and after later migrations; True when the role had to be created.
 
     Raises:
-        ConfigurationError: this role may not create or grant.
+        ConfigurationError: this role may not create or grant, or the other one has to write.
     """
-    name = connection.dialect.identifier_preparer.quote_identifier(role)
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    name = quote(role)
+    database = quote(connection.execute(text("SELECT current_database()")).scalar_one())
     try:
-        exists = connection.execute(text("SELECT FROM pg_roles WHERE rolname = :role"), {"role": role}).first()
-        if exists is None:
+        found = connection.execute(ROLE, {"role": role}).one_or_none()
+        if found is not None and found.writes:
+            raise ConfigurationError(
+                f"{role} is a superuser, owns tables here, or is the role in DATABASE_URL: as a reader it could no "
+                "longer write. Name another role."
+            )
+        if found is None:
             connection.execute(text(f"CREATE ROLE {name} LOGIN".replace(":", r"\:")))
         for statement in (
             f"GRANT USAGE ON SCHEMA highlevel TO {name}",
             f"GRANT SELECT ON ALL TABLES IN SCHEMA highlevel TO {name}",
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA highlevel GRANT SELECT ON TABLES TO {name}",
-            *(f"ALTER ROLE {name} SET {key} = '{value}'" for key, value in READER_SETTINGS.items()),
+            *(
+                f"ALTER ROLE {name} IN DATABASE {database} SET {key} = '{value}'"
+                for key, value in READER_SETTINGS.items()
+            ),
         ):
             connection.execute(text(statement.replace(":", r"\:")))
     except ProgrammingError as error:
@@ -152,4 +170,4 @@ def grant_reader(connection: Connection, role: str) -> bool:
                 "The role in DATABASE_URL may not do this: use the owner of the tables, with CREATEROLE."
             ) from error
         raise
-    return exists is None
+    return found is None

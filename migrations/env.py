@@ -16,7 +16,9 @@ def run(connection: Connection) -> None:
     try:
         # A migration that cannot get its lock soon gives up rather than queue every reader behind it.
         connection.execute(text("SET lock_timeout = '5s'"))
-        connection.execute(text("CREATE SCHEMA IF NOT EXISTS etl"))
+        # IF NOT EXISTS would ask for the right to create even when there is nothing to do.
+        if connection.execute(text("SELECT to_regnamespace('etl')")).scalar_one() is None:
+            connection.execute(text("CREATE SCHEMA etl"))
         connection.commit()
         context.configure(
             connection=connection,

@@ -61,6 +61,8 @@ def test_keys_are_read(path: Path) -> None:
             "jobs:\n  a:\n    schedule: often",
             "3: job 'a': schedule: expected five fields, e.g. \"* * * * *\" for every minute, not 'often'",
         ),
+        ("jobs:\n  a:\n    concurrency: !foo 3", "3: job 'a': concurrency: is not a value"),
+        ("jobs:\n  a:\n    schedule: 2024-13-45", "3: job 'a': schedule: is not a value"),
         ("jobs: {a: [", "1: expected the node content, but found '<stream end>'"),
     ],
 )

@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
@@ -204,6 +204,58 @@ def test_an_item_queued_again_while_in_hand_and_completed_is_due_at_once(connect
     enqueue(connection, "MSG1")
     message_queue.complete(connection, [item])
     assert state(connection) == [WAITING]
+
+
+def test_an_item_in_hand_that_is_wanted_later_waits_until_then(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    item = claim_one(connection)
+    connection.execute(text("SELECT etl.enqueue('MSG1', scheduled_at => now() + interval '1 hour')"))
+    message_queue.complete(connection, [item])
+    assert state(connection) == [("MSG1", 0, False, False)]
+
+
+def test_news_of_an_item_in_hand_that_fails_makes_it_due_with_its_attempts_back(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    item = claim_one(connection)
+    enqueue(connection, "MSG1")
+    message_queue.put_back(connection, [PutBack(item, 3600.0, "http_500")])
+    assert state(connection) == [WAITING]
+
+
+@pytest.mark.parametrize("column", ["scheduled_at = '-infinity'", "attempt = 2147483647", "attempt = -1"])
+def test_a_row_that_would_stop_every_run_is_refused_by_the_table(connection: Connection, column: str) -> None:
+    enqueue(connection, "MSG1")
+    with pytest.raises(IntegrityError):
+        connection.execute(text("UPDATE etl.message_queue SET " + column))
+
+
+def test_settling_and_enqueuing_the_same_items_never_deadlocks(engine: Engine) -> None:
+    ids = [f"MSG{number:03d}" for number in range(100)]
+    with engine.begin() as connection:
+        enqueue(connection, *ids)
+    failures: list[BaseException] = []
+    stop = Event()
+
+    def enqueue_again() -> None:
+        while not stop.is_set():
+            try:
+                with engine.begin() as connection:
+                    enqueue(connection, *ids)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the test shows it
+                failures.append(error)
+
+    thread = Thread(target=enqueue_again)
+    thread.start()
+    for _ in range(30):
+        with engine.begin() as connection:
+            items = claim(connection, lot=100)
+        with engine.begin() as connection:
+            message_queue.lock(connection, items)
+            message_queue.complete(connection, items[50:])
+            message_queue.put_back(connection, [PutBack(item, 0.0) for item in items[:50]])
+    stop.set()
+    thread.join()
+    assert failures == []
 
 
 def test_being_fetched_again_happens_once(connection: Connection) -> None:

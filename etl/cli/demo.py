@@ -130,7 +130,7 @@ def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages
         click.echo(f"{report.sent} sent, {kind}: {answers}")
     with engine.connect() as connection:
         waiting = ", ".join(f"{each.items} of kind {each.kind}" for each in message_queue.depth(connection))
-    click.echo(f"etl.message_queue holds {waiting or 'nothing new: duplicates of an earlier demo queue nothing'}")
+    click.echo(f"etl.message_queue holds {waiting or 'nothing'}; a webhook seen before queues nothing")
 
 
 @contextmanager

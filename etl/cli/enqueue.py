@@ -29,6 +29,8 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
     Example: psql -Atc 'SELECT …' | etl enqueue -
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     found = settings()
+    if "-" in ids and len(ids) > 1:
+        raise ConfigurationError('"-" reads ids from standard input and goes alone. Nothing was queued.')
     wanted = _read_ids() if ids == ("-",) else list(ids)
     problems = [problem for problem in map(problem_of, wanted) if problem is not None]
     if location_id and not is_fetchable(location_id):

@@ -3,8 +3,9 @@
 import json
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -62,20 +63,33 @@ def run(
         if dry_run:
             _show_due(engine, chosen, as_json=as_json)
             return
-        codes = []
-        for each in chosen:
-            plan = Plan(
-                job=each.name,
-                concurrency=each.concurrency,
-                batch_size=each.batch_size,
-                follow=follow,
-                limit=limit,
-                max_seconds=max_seconds,
-            )
-            report = run_once(found, engine, each, plan)
+        reports = list(_run_all(found, engine, chosen, limit=limit, max_seconds=max_seconds, follow=follow))
+        for each, report in reports:
             _summarize(found, each, report, as_json=as_json)
-            codes.append(exit_code(report))
-    sys.exit(max(codes))
+    sys.exit(max(exit_code(report) for _, report in reports))
+
+
+def _run_all(
+    found: Settings, engine: Engine, chosen: list[Job], *, limit: int | None, max_seconds: float | None, follow: bool
+) -> Iterator[tuple[Job, Report]]:
+    """Run the jobs one after another; the limit, the seconds and a signal are for all of them together."""
+    began = time.monotonic()
+    for job in chosen:
+        spent = time.monotonic() - began
+        plan = Plan(
+            job=job.name,
+            concurrency=job.concurrency,
+            batch_size=job.batch_size,
+            follow=follow,
+            limit=limit,
+            max_seconds=None if max_seconds is None else max(max_seconds - spent, 0.0),
+        )
+        report = run_once(found, engine, job, plan)
+        yield job, report
+        if report.outcome in ("stopped", "limit", "max_seconds"):
+            return
+        if limit is not None:
+            limit -= report.tally.loaded + report.tally.dead
 
 
 def run_once(found: Settings, engine: Engine, job: Job, plan: Plan) -> Report:
@@ -111,8 +125,9 @@ def _signals(loop: Loop) -> Iterator[None]:
 
     def stop(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
-        click.echo("Finishing what is in hand …", err=True)
         loop.stop()
+        with suppress(OSError, RuntimeError):  # nobody may be reading any more
+            click.echo("Finishing what is in hand …", err=True)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

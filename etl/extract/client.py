@@ -98,6 +98,8 @@ class Client:
         return Answer(payload, body)
 
     def _get(self, path: str, *, token: str, heard: Callable[[RateHeaders], None]) -> bytes:
+        if not token.isascii() or not token.isprintable():
+            raise TokenError("token_refused", "the token has characters that no HTTP header can carry")
         started = time.monotonic()
         try:
             with self._session.get(
@@ -109,18 +111,16 @@ class Client:
             ) as response:
                 heard(RateHeaders.from_headers(response.headers))
                 body, whole = _read(response, deadline=started + TOTAL_TIMEOUT)
-        except requests.RequestException as error:
-            # The text of these errors holds the URL at most; the class alone says enough.
+        except (requests.RequestException, ValueError) as error:
+            # Their texts hold the URL at most; the class alone says enough. requests lets a bare ValueError through
+            # when a redirect that it does not even follow names an impossible host.
             raise UnreachableError("no_answer", f"no complete answer ({type(error).__name__})") from error
-        except UnicodeError as error:
-            raise TokenError("token_refused", "the token has characters that no HTTP header can carry") from error
+        # A server that repeats the token in its answer must carry it neither into a log nor into a dead letter.
+        body = body.replace(token.encode(), b"[token]")
         if response.status_code != 200:
-            # A server that repeats the token in its answer must carry it neither into a log nor into a dead letter.
-            _raise_for_status(response, body.replace(token.encode(), b"[token]"))
+            _raise_for_status(response, body)
         if not whole:
             raise RefusedError("too_large", f"the answer is larger than {MAX_BODY} bytes", payload=body[:KEPT_BODY])
-        if "json" not in response.headers.get("Content-Type", "json"):
-            raise _not_json(body)
         return body
 
 
@@ -183,9 +183,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-NOT_FOUND_WORDS = ("no message found", "not found")
 LOCATION_WORDS = ("scope", "user type", "authclass", "access to this location", "location is not active")
-MISCONFIGURED_WORDS = ("version header", "api version", "cannot get")
+MISCONFIGURED_WORDS = ("version header", "api version")
 
 
 def _raise_for_status(response: requests.Response, body: bytes) -> NoReturn:
@@ -207,33 +206,46 @@ def _raise_for_status(response: requests.Response, body: bytes) -> NoReturn:
     raise _client_error(status, _message_of(body), body[:KEPT_BODY])
 
 
-def _client_error(status: int, said: str, payload: bytes) -> ItemError:
-    words = said.lower()
-    if any(known in words for known in MISCONFIGURED_WORDS):
+def _client_error(status: int, said: str | None, payload: bytes) -> ItemError:
+    """A 4xx, by its text.
+
+    Only what is surely about this id buries it or marks it deleted. Everything else may be true of every request: it is
+    retried, and eight in a row stop the run.
+    """
+    words = (said or "").lower()
+    if any(known in words for known in MISCONFIGURED_WORDS) or (status == 404 and words.startswith("cannot get /")):
         return ApiMisconfiguredError("misconfigured", f"the API answered {status}: {said}")
-    if any(known in words for known in NOT_FOUND_WORDS) or status in (404, 410):
+    unknown = status in (404, 410) or "message not found" in words
+    if "no message found" in words or (unknown and said is not None and status != 401):
         return NotFoundError("not_found", f"the API does not know this id (status {status})", payload=payload)
     if status in (401, 403) and any(known in words for known in LOCATION_WORDS):
         return LocationError("not_authorized", f"the API answered {status}: {said}")
     if status == 401:
-        return TokenError("token_refused", f"the API answered 401: {said}")
-    return RefusedError(f"http_{status}", f"the API answered {status}", payload=payload)
+        return TokenError("token_refused", f"the API answered 401: {said or 'no reason given'}")
+    if status in (400, 422) and said is not None:
+        return RefusedError(f"http_{status}", f"the API answered {status}", payload=payload)
+    return UnreachableError(f"http_{status}", f"the API answered {status}", payload=payload)
 
 
-def _message_of(body: bytes) -> str:
-    """What an error answer says: ``message`` as text or list, or nested in ``error``; cut to one short line."""
+def _message_of(body: bytes) -> str | None:
+    """What an error answer says: ``message`` as text or list, or nested in ``error``; cut to one short line.
+
+    None when it is not the API's JSON, but some proxy's page.
+    """
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        return "no reason given"
-    error = answer.get("error") if isinstance(answer, dict) else None
-    said = answer.get("message") if isinstance(answer, dict) else None
+        return None
+    if not isinstance(answer, dict):
+        return None
+    error, said = answer.get("error"), answer.get("message")
     if said is None and isinstance(error, dict):
         said = error.get("message")
-    said = said or error
+    said = said or error or "no reason given"
     if isinstance(said, list):
         said = "; ".join(str(each) for each in said)
-    return " ".join(str(said or "no reason given").split())[:200]
+    line = " ".join(str(said).split())[:200]
+    return "".join(character for character in line if character.isprintable())
 
 
 def _retry_after(value: str | None) -> float | None:

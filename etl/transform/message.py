@@ -41,6 +41,9 @@ KNOWN_FIELDS = frozenset((*TEXT_FIELDS, *DATE_FIELDS, "id", "locationId", "type"
 ENVELOPE_FIELDS = frozenset(("traceId",))
 """Of the answer rather than of the message, and new in every answer; beside the fields when the answer is flat."""
 
+BUILT_IN_TYPES = mimetypes.MimeTypes()
+"""Python's own table, without the machine's mime.types: the same file has the same type on every machine."""
+
 KNOWN_VALUES = {"direction": DIRECTIONS, "status": STATUSES, "source": SOURCES}
 
 
@@ -167,7 +170,7 @@ def _file_name(url: str) -> str | None:
 
 
 def _media_type(file_name: str | None) -> str | None:
-    return mimetypes.guess_type(f"/{file_name}", strict=False)[0] if file_name else None
+    return BUILT_IN_TYPES.guess_type(f"/{file_name}")[0] if file_name else None
 
 
 def _meta(value: Any, key: Row) -> Row | None:

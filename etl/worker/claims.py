@@ -85,11 +85,10 @@ class Claims:
 
     def _page(self, connection: Connection) -> list[str]:
         page = message_queue.waiting_locations(connection, kind=self._kind, after=self._after, most=PAGE)
-        if page or self._after is None:
+        if page or self._after is None or not self._found:
             return page
         # The last page ended exactly at the last location: what follows is the first one.
-        if self._found:
-            self._begin_round()
+        self._begin_round()
         return message_queue.waiting_locations(connection, kind=self._kind, after=None, most=PAGE)
 
     def _served(self, connection: Connection, page: list[str]) -> dict[str, str]:

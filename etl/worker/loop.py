@@ -130,7 +130,7 @@ class Loop:
                     end = self._drain()
             else:
                 end = self._drain()
-            self._wind_down()
+            self._wind_down(end)
         self._transact(
             lambda connection: runs.finish(connection, self._run_id, outcome=end.outcome, drift=self._tally.drift)
         )
@@ -158,8 +158,10 @@ class Loop:
             raise _End("stopped")
         if self._plan.max_seconds is not None and now - self._started >= self._plan.max_seconds:
             raise _End("max_seconds")
-        if self._outage.lasts and not self._in_hand:
+        if self._outage.lasts and not self._in_hand and self._outage.wait(now=now) > 0.0:
+            # New items do not make the API come back: whatever wakes us, the probe waits for its time.
             self._sleep(self._outage.wait(now=now))
+            return None
         want = self._room()
         if want == 0 or (self._in_hand and now < self._next_claim):
             return None
@@ -203,6 +205,8 @@ class Loop:
             soon = not taken.held.keys().isdisjoint(("rate", "renewing")) or (
                 "rate_limited" in taken.held and (taken.wait or 0.0) <= LONGEST_WAIT
             )
+            if not soon and self._outage.total:
+                raise _End("api_unreachable", "not one request was answered properly")
             if not soon:
                 raise _End(_left(taken.held))
         self._sleep(_pause(taken))
@@ -224,7 +228,7 @@ class Loop:
             self._heed(outcome)
         due = self._batch.patience() == 0.0 and not self._outage.suspected
         if due or len(self._batch) == self._in_hand:
-            self._settle()
+            self._settle(outage=self._outage.lasts)
 
     def _heed(self, outcome: Outcome) -> None:
         """Let one outcome change what happens to the items that were not begun."""
@@ -238,24 +242,21 @@ class Loop:
         if isinstance(outcome.error, ApiMisconfiguredError):
             raise _End("misconfigured", outcome.error.detail)
 
-    def _settle(self) -> None:
+    def _settle(self, *, outage: bool) -> None:
         if not len(self._batch):
             return
-        tally, settled = self._batch.settle(self._run_id, outage=self._outage.lasts)
+        tally, settled = self._batch.settle(self._run_id, outage=outage)
         self._in_hand -= len(settled)
         self._leases.drop(settled)
         self._tally.add(tally)
         self._progress(self._tally)
 
-    def _wind_down(self) -> None:
-        """Give back what was not begun, wait for what was, and settle it."""
+    def _wind_down(self, end: _End) -> None:
+        """Give back what was not begun, wait for what was, and settle it as the end of this run asks."""
         self._batch.give_back(self._fetchers.take_back())
         while len(self._batch) < self._in_hand:
-            outcomes = self._inbox.take(timeout=SHORT_POLL_SECONDS)
-            self._batch.add(outcomes)
-            for outcome in outcomes:
-                self._outage.saw(outcome.error, now=time.monotonic())
-        self._settle()
+            self._batch.add(self._inbox.take(timeout=SHORT_POLL_SECONDS))
+        self._settle(outage=end.outcome == "api_unreachable" or self._outage.lasts)
 
 
 def _pause(taken: Taken) -> float:

@@ -19,6 +19,7 @@ class Outage:
 
     def __init__(self) -> None:
         self._in_a_row = 0
+        self._proper = 0
         self._probe_at = 0.0
         self._pause = 0.0
 
@@ -26,6 +27,11 @@ class Outage:
     def lasts(self) -> bool:
         """Whether the API counts as away."""
         return self._in_a_row >= OUTAGE_AFTER
+
+    @property
+    def total(self) -> bool:
+        """Whether there were answers, and not one of them proper."""
+        return self._in_a_row > 0 and self._proper == 0
 
     @property
     def suspected(self) -> bool:
@@ -36,6 +42,7 @@ class Outage:
         """Take one outcome into account; True when it began an outage."""
         if not is_improper(error):
             self._in_a_row, self._pause, self._probe_at = 0, 0.0, 0.0
+            self._proper += 1
             return False
         self._in_a_row += 1
         # What was still under way when it began says nothing new; a failed probe does.
@@ -50,5 +57,7 @@ class Outage:
 
 
 def is_improper(error: ItemError | None) -> bool:
-    """Whether an answer may be an outage: none at all, a 5xx, or a page where JSON belongs."""
-    return isinstance(error, UnreachableError) or (isinstance(error, RefusedError) and error.cause == "not_json")
+    """Whether an answer may be an outage: none, a 5xx, a page where JSON belongs, a refusal of the request."""
+    return isinstance(error, UnreachableError) or (
+        isinstance(error, RefusedError) and error.cause in ("not_json", "http_400", "http_422")
+    )

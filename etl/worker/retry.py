@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from etl.errors import ItemError, NotFoundError, RetriableError
 
-BASE = 15.0
+BASE = 60.0
 """Seconds: bound of the first delay, doubled by each attempt."""
-CAP = 3600.0
+CAP = 7200.0
 FLOOR = 1.0
 
 NOT_FOUND_DELAYS = (2.0, 8.0, 30.0)
@@ -15,7 +15,12 @@ these are used up."""
 
 
 def next_delay(
-    error: ItemError, *, attempt: int, max_attempts: int, uniform: Callable[[float, float], float]
+    error: ItemError,
+    *,
+    attempt: int,
+    max_attempts: int,
+    uniform: Callable[[float, float], float],
+    previous_cause: str | None = None,
 ) -> float | None:
     """Seconds until the next attempt; None means give up.
 
@@ -26,11 +31,14 @@ def next_delay(
         attempt: Attempts spent, this one included.
         max_attempts: Attempts the job allows.
         uniform: ``random.uniform``, or a fake.
+        previous_cause: Why the attempt before this one failed.
     """
     if attempt >= max_attempts:
         return None
     if isinstance(error, NotFoundError):
-        return NOT_FOUND_DELAYS[attempt - 1] if attempt <= len(NOT_FOUND_DELAYS) else None
+        # Attempts that failed for another reason say nothing about how long the API has had the id.
+        asked = attempt if previous_cause == error.cause else 1
+        return NOT_FOUND_DELAYS[asked - 1] if asked <= len(NOT_FOUND_DELAYS) else None
     if isinstance(error, RetriableError):
         return max(FLOOR, uniform(0.0, min(CAP, BASE * 2 ** (attempt - 1))))
     return None

@@ -32,7 +32,13 @@ def verdict(error: ItemError, item: Item, *, max_attempts: int, outage: bool, un
     own_fault = isinstance(error, (RetriableError, NotFoundError, RefusedError))
     if not own_fault or (outage and is_improper(error)):
         return PutBack(item, 0.0, error.cause, spent=False)
-    delay = next_delay(error, attempt=item.attempt, max_attempts=max_attempts, uniform=uniform)
+    delay = next_delay(
+        error,
+        attempt=item.attempt,
+        max_attempts=max_attempts,
+        uniform=uniform,
+        previous_cause=item.cause,
+    )
     if delay is None:
         return Letter(item, error.cause, error.detail, error.payload)
     return PutBack(item, delay, error.cause)
@@ -54,6 +60,9 @@ class Settlement:
         Items whose lease was lost are somebody else's: they are neither written nor counted. ``outage`` says that the
         API is away.
         """
+        held = message_queue.lock(connection, [each.claimed.item for each in outcomes] + [each.item for each in unsent])
+        outcomes = [each for each in outcomes if each.claimed.item.message_id in held]
+        unsent = [each for each in unsent if each.item.message_id in held]
         tally = Tally()
         _report_requests(connection, outcomes, unsent)
         _load(connection, outcomes, tally)
@@ -99,7 +108,11 @@ def _report_requests(connection: Connection, outcomes: Sequence[Outcome], unsent
     now = time.monotonic()
     answers = [
         throttle.Answer(
-            outcome.claimed.served_by, outcome.claimed.item.lease_id, now - outcome.answered_at, outcome.headers
+            outcome.claimed.served_by,
+            outcome.claimed.item.lease_id,
+            now - outcome.answered_at,
+            outcome.headers,
+            proper=outcome.error is None,
         )
         for outcome in outcomes
     ]
@@ -109,8 +122,8 @@ def _report_requests(connection: Connection, outcomes: Sequence[Outcome], unsent
 def _load(connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> None:
     fetched = {outcome.claimed.item.message_id: outcome.record for outcome in outcomes if outcome.record is not None}
     items = [outcome.claimed.item for outcome in outcomes if outcome.record is not None]
-    held = message_queue.complete(connection, items)
-    records = [fetched[message_id] for message_id in sorted(held)]
+    completed = message_queue.complete(connection, items)
+    records = [fetched[message_id] for message_id in sorted(completed)]
     loaded = messages.upsert(connection, records)
     tally.loaded = len(records)
     tally.unchanged = loaded.unchanged

@@ -77,7 +77,8 @@ CREATE FUNCTION etl.enqueue(
         location_id = CASE WHEN q.lease_id IS NULL AND excluded.location_id <> ''
                            THEN excluded.location_id ELSE q.location_id END,
         priority = greatest(q.priority, excluded.priority),
-        scheduled_at = least(q.scheduled_at, excluded.scheduled_at),
+        scheduled_at = CASE WHEN q.lease_id IS NULL OR q.again THEN least(q.scheduled_at, excluded.scheduled_at)
+                            ELSE excluded.scheduled_at END,
         attempt = CASE WHEN q.lease_id IS NULL THEN 0 ELSE q.attempt END,
         again = q.lease_id IS NOT NULL,
         enqueued_at = now()
@@ -265,6 +266,8 @@ def upgrade() -> None:
             "message_id ~ '^[A-Za-z0-9._~:@=+-]{1,128}$' AND message_id !~ '^[.]+$'",
             name=op.f("message_queue_message_id_is_valid_check"),
         ),
+        sa.CheckConstraint("isfinite(scheduled_at)", name=op.f("message_queue_scheduled_at_is_finite_check")),
+        sa.CheckConstraint("attempt BETWEEN 0 AND 1000000", name=op.f("message_queue_attempt_is_sane_check")),
         sa.CheckConstraint(
             "(lease_id IS NULL) = (leased_until IS NULL)", name=op.f("message_queue_lease_is_whole_check")
         ),
@@ -426,7 +429,7 @@ def upgrade() -> None:
             "outcome",
             sa.Text(),
             nullable=True,
-            comment="drained, limit, max_seconds, stopped (signal), or why work was left: paused, budget, api_unreachable, database_unreachable, error.",
+            comment="drained, limit, max_seconds, stopped (signal), or why work was left: paused, budget, rate_limited, api_unreachable, misconfigured. Null while it runs, and if it was killed or lost Postgres.",
         ),
         sa.Column(
             "loaded",

@@ -1,6 +1,8 @@
 """The command line as a user meets it: real processes, their output and exit codes."""
 
 import json
+import signal
+import time
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -172,6 +174,39 @@ def test_a_broken_jobs_file_names_file_and_line(etl: Any) -> None:
     assert (code, "jobs.yaml:3: job 'a': unknown key 'speed'" in printed) == (2, True)
 
 
+def test_a_signal_stops_all_jobs_and_not_only_the_first(job: Any, etl: Any, sandbox: RunningSandbox) -> None:
+    sandbox.faults(latency=0.3)
+    (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n  b:\n")
+    job.enqueue(*job.ids[:200])
+    with etl.start("run") as process:
+        while sandbox.stats()["requests"] < 8:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert job.rows("SELECT job, outcome FROM etl.runs") == [("a", "stopped")]
+
+
+def test_an_orderly_stop_needs_no_terminal(job: Any, etl: Any, sandbox: RunningSandbox) -> None:
+    sandbox.faults(latency=0.3)
+    job.enqueue(*job.ids[:100])
+    process = etl.start("run")
+    process.stderr.close()
+    while sandbox.stats()["requests"] < 8:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=20)
+    process.stdin.close()
+    process.stdout.close()
+    assert job.value("SELECT count(lease_id) FROM etl.message_queue") == 0
+
+
+def test_a_home_with_a_space_in_it_names_the_cure(etl: Any, tmp_path: Path) -> None:
+    code, printed = outcome(etl("db", "upgrade", DATABASE_URL="", ETL_HOME=str(tmp_path / "My Project")))
+    assert (code, "Set ETL_HOME to a directory without one" in printed) == (2, True)
+
+
 def test_an_unknown_job_names_the_known_ones(etl: Any) -> None:
     assert outcome(etl("run", "calls")) == (2, "Error: No job 'calls' in jobs.yaml; there are: messages\n")
 
@@ -198,4 +233,4 @@ def test_the_demo_tells_the_whole_story_twice(etl: Any) -> None:
     etl("db", "stop", DATABASE_URL="", ETL_HOME=".etl/demo")
     assert [code for code, _ in told] == [0, 0]
     assert "50 loaded (0 unchanged" in told[0][1]
-    assert "duplicates of an earlier demo queue nothing" in told[1][1]
+    assert "messages: 0 loaded" in told[1][1]

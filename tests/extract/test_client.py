@@ -159,6 +159,7 @@ def test_a_body_of_many_megabytes_is_refused_and_only_its_beginning_kept(
         (401, "Invalid Private Integration token", TokenError),
         (401, "Invalid token: access token is invalid", TokenError),
         (401, "Something nobody has seen yet", TokenError),
+        (401, "Token not found or expired", TokenError),
         (401, "The token is not authorized for this scope.", LocationError),
         (401, "Token's user type mismatch!", LocationError),
         (401, "This authClass type is not allowed to access this scope. Please reach out", LocationError),
@@ -170,7 +171,11 @@ def test_a_body_of_many_megabytes_is_refused_and_only_its_beginning_kept(
         (404, "Not Found", NotFoundError),
         (400, "Message not found", NotFoundError),
         (403, "The token does not have access to this location.", LocationError),
-        (403, "No conversation provider found for this message", RefusedError),
+        (403, "No conversation provider found for this message", UnreachableError),
+        (403, "Account suspended", UnreachableError),
+        (402, "Payment required", UnreachableError),
+        (400, "Location not found", RefusedError),
+        (400, "We cannot get that for you", RefusedError),
         (400, "Bad Request", RefusedError),
         (422, ["id must be a string"], RefusedError),
     ],
@@ -184,6 +189,31 @@ def test_refusals_are_told_apart_by_their_text(answering: Answering, status: int
 )
 def test_the_reason_is_read_wherever_it_stands(answering: Answering, body: str) -> None:
     assert answering(401, body).detail == "the API answered 401: Invalid JWT"
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410, 422])
+def test_a_gateways_page_is_about_no_id(answering: Answering, status: int) -> None:
+    assert isinstance(answering(status, "<html>no</html>"), UnreachableError)
+
+
+@pytest.mark.parametrize("said", ["bad \u0000 word", "bad \ud800 word"])
+def test_a_reason_holds_only_what_can_be_stored_and_shown(answering: Answering, said: str) -> None:
+    assert answering(401, json.dumps({"message": said})).detail == "the API answered 401: bad  word"
+
+
+@pytest.mark.parametrize("location", ["http://[x", "/x\xff", "//", "http://127.0.0.2:9/"])
+def test_a_redirect_to_nowhere_is_an_item_error(answering: Answering, location: str) -> None:
+    error = answering(302, "", headers={"Location": location})
+    assert isinstance(error, (ApiMisconfiguredError, UnreachableError))
+
+
+@pytest.mark.parametrize("media_type", ["application/JSON", "text/plain", ""])
+def test_json_is_json_whatever_it_is_called(answering: Answering, media_type: str) -> None:
+    assert answering(200, '{"id": "another"}', headers={"Content-Type": media_type}).cause == "wrong_id"
+
+
+def test_a_page_that_repeats_the_token_is_kept_without_it(answering: Answering) -> None:
+    assert answering(200, "<p>token</p>").payload == b"<p>[token]</p>"
 
 
 def test_an_error_never_repeats_the_token(client: Client, sandbox: RunningSandbox, message_id: str, token: str) -> None:

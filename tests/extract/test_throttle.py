@@ -182,3 +182,48 @@ def test_old_usage_is_forgotten(connection: Connection) -> None:
     hear(connection, HUNDRED)
     throttle.forget(connection)
     assert connection.execute(text("SELECT count(*) FROM etl.rate_usage")).scalar_one() == 0
+
+
+def test_a_gateways_answer_says_nothing_about_limits(connection: Connection) -> None:
+    allowed(connection)
+    spend(connection, 1)
+    throttle.settle(connection, [Answer("LOC1", 1, 3600.0, proper=False)])
+    assert allowed(connection) == UNHEARD_LIMIT
+
+
+def test_the_youngest_answer_that_says_something_is_believed(connection: Connection) -> None:
+    allowed(connection)
+    spend(connection, 2)
+    said = RateHeaders(max_requests=25, interval_ms=10_000)
+    throttle.settle(connection, [Answer("LOC1", 1, 3601.0, said), Answer("LOC1", 1, 3600.0)])
+    assert allowed(connection) == 25
+
+
+def test_a_server_without_headers_gets_the_documented_limit(connection: Connection) -> None:
+    hear(connection, RateHeaders())
+    assert allowed(connection) == 100
+
+
+def test_a_later_429_never_shortens_a_block(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    throttle.block(connection, "LOC1", seconds=60, jitter=0)
+    throttle.block(connection, "LOC1", seconds=None, jitter=0)
+    assert blocked(connection)["seconds"] == pytest.approx(60, abs=1)
+
+
+def budget(remaining: int) -> RateHeaders:
+    return RateHeaders(max_requests=100, interval_ms=10_000, daily_limit=10_000, daily_remaining=remaining)
+
+
+def test_an_answer_that_overtook_another_does_not_give_the_budget_back(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    spend(connection, 2)
+    throttle.settle(connection, [Answer("LOC1", 1, 0.2, budget(4)), Answer("LOC1", 1, 0.1, budget(5))])
+    assert allowed(connection) == 4
+
+
+def test_an_answer_from_before_the_budget_was_given_again_is_not_believed(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    spend(connection, 2)
+    throttle.settle(connection, [Answer("LOC1", 1, 0.2, budget(0)), Answer("LOC1", 1, 0.1, budget(9_999))])
+    assert allowed(connection) == 98

@@ -29,8 +29,15 @@ def test_the_last_attempt_is_the_last() -> None:
 
 
 def test_an_unknown_id_is_asked_for_a_few_times_soon() -> None:
-    delays = [next_delay(MISSING, attempt=n, max_attempts=8, uniform=longest) for n in range(1, 5)]
+    delays = [
+        next_delay(MISSING, attempt=n, max_attempts=8, uniform=longest, previous_cause="not_found") for n in range(1, 5)
+    ]
     assert delays == [*NOT_FOUND_DELAYS, None]
+
+
+def test_attempts_that_failed_otherwise_do_not_make_an_unknown_id_final() -> None:
+    delay = next_delay(MISSING, attempt=6, max_attempts=8, uniform=longest, previous_cause="http_503")
+    assert delay == NOT_FOUND_DELAYS[0]
 
 
 @pytest.mark.parametrize("error", [RefusedError("wrong_id", "…"), TransformError("id", "…")])

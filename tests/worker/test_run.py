@@ -222,6 +222,63 @@ def test_a_follower_goes_on_when_an_outage_is_over(job: Any, sandbox: RunningSan
     assert job.value("SELECT count(*) FROM etl.dead_letters") == 0
 
 
+def test_a_run_with_few_items_says_that_nothing_was_answered(job: Any, sandbox: RunningSandbox) -> None:
+    sandbox.faults(shares={"5xx": 1.0})
+    job.enqueue(*job.ids[:3])
+    assert job.run().outcome == "api_unreachable"
+
+
+def test_new_items_do_not_hurry_the_probe_of_an_api_that_is_away(job: Any, sandbox: RunningSandbox) -> None:
+    sandbox.faults(shares={"5xx": 1.0})
+    job.enqueue(*job.ids[:10])
+    loop = job.loop(follow=True)
+    thread = Thread(target=loop.run)
+    thread.start()
+    try:
+        await_(lambda: sandbox.stats()["requests"] >= 10)
+        time.sleep(0.5)
+        for message_id in job.ids[10:30]:
+            job.enqueue(message_id)
+        time.sleep(0.5)
+    finally:
+        loop.stop()
+        thread.join()
+    assert sandbox.stats()["requests"] == 10
+
+
+@pytest.mark.parametrize("locations", [63, 64, 65])
+def test_a_run_ends_however_many_locations_wait(job: Any, locations: int) -> None:
+    for number in range(locations):
+        job.enqueue(f"MSG{number}", location_id=f"LOC{number:03d}")
+    assert job.run(max_seconds=20.0).outcome == "paused"
+
+
+def test_a_late_worker_does_not_mark_a_message_deleted(job: Any, sandbox: RunningSandbox) -> None:
+    job.enqueue(job.ids[0])
+    job.run()
+    sandbox.faults(not_found={job.ids[0]: 1}, ids={job.ids[0]: {"kind": "slow", "seconds": 1.0, "times": 1}})
+    job.enqueue(job.ids[0])
+    thread = Thread(target=job.run, kwargs={"max_attempts": 1})
+    thread.start()
+    await_(lambda: sandbox.stats()["requests"] > 1)
+    job.execute("UPDATE etl.message_queue SET lease_id = NULL, leased_until = NULL")
+    thread.join()
+    assert job.value("SELECT deleted_at FROM highlevel.messages") is None
+
+
+@pytest.mark.parametrize("sqlstate", ["26000", "XX000"])
+def test_an_error_of_postgres_that_is_not_about_the_data_buries_nothing(job: Any, sqlstate: str) -> None:
+    job.execute("CREATE SEQUENCE tries")
+    job.execute(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF nextval('tries') < 3 THEN RAISE EXCEPTION 'x' USING ERRCODE = '{sqlstate}'; END IF; RETURN NEW; END $$"
+    )
+    job.execute("CREATE TRIGGER fail BEFORE INSERT ON highlevel.messages FOR EACH ROW EXECUTE FUNCTION fail()")
+    job.enqueue(*job.ids[:20])
+    report = job.run()
+    assert (report.tally.loaded, report.tally.dead) == (20, 0)
+
+
 def test_a_redirect_stops_the_run_and_keeps_every_item(job: Any, sandbox: RunningSandbox) -> None:
     sandbox.faults(shares={"redirect": 1.0})
     job.enqueue(*job.ids[:40])
