@@ -175,7 +175,7 @@ def claim(connection: Connection, *, kind: str, lots: Mapping[str, int], lease_s
         CLAIM,
         {"kind": kind, "locations": list(lots), "lots": list(lots.values()), "lease_seconds": lease_seconds},
     )
-    return [Item(kind, *row) for row in rows]
+    return [Item(kind, *row) for row in rows.all()]
 
 
 RENEW = text("""
@@ -355,7 +355,7 @@ def _settle(
         "leases": [item.lease_id for item in items],
         **arrays,
     }
-    return set(connection.execute(statement, parameters).scalars())
+    return set(connection.execute(statement, parameters).scalars().all())
 
 
 DEPTH = text("""

@@ -5,13 +5,15 @@ Sends each request once. It never retries, sleeps or follows a redirect: the que
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from urllib3.connectionpool import ConnectionPool
 
 from etl.errors import (
     ApiMisconfiguredError,
@@ -55,28 +57,24 @@ class Client:
 
     def __init__(self, *, base_url: str, api_version: str, pool_size: int, user_agent: str) -> None:
         self._base_url = base_url.rstrip("/")
-        self._session = requests.Session()
+        # Proxies and certificate bundles are read from the environment once, not for each request; and neither
+        # ~/.netrc nor a cookie is ever sent.
+        settings = requests.Session().merge_environment_settings(self._base_url, {}, None, None, None)
+        self._proxies = settings["proxies"]
+        self._verify = True if settings["verify"] is None else settings["verify"]
         # The default pool of 10 connections throttles more threads than that.
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool_size, max_retries=0)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
-        # Proxies and certificate bundles are read from the environment once, not for each request; and ~/.netrc
-        # never replaces the Authorization header.
-        settings = self._session.merge_environment_settings(self._base_url, {}, None, None, None)
-        self._session.proxies, self._session.verify = settings["proxies"], settings["verify"]
-        self._session.trust_env = False
-        self._session.headers = requests.structures.CaseInsensitiveDict(
-            {
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip, deflate",
-                "User-Agent": user_agent,
-                "Version": api_version,
-            }
-        )
+        self._adapter = _OneHost(pool_connections=1, pool_maxsize=pool_size, max_retries=0)
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "Connection": "keep-alive",
+            "User-Agent": user_agent,
+            "Version": api_version,
+        }
 
     def close(self) -> None:
         """Close the pooled connections."""
-        self._session.close()
+        self._adapter.close()
 
     def get_message(
         self, message_id: str, *, token: str, heard: Callable[[RateHeaders], None] = lambda _: None
@@ -102,12 +100,12 @@ class Client:
             raise TokenError("token_refused", "the token has characters that no HTTP header can carry")
         started = time.monotonic()
         try:
-            with self._session.get(
-                self._base_url + path,
-                headers={"Authorization": f"Bearer {token}"},
-                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-                allow_redirects=False,
+            with self._adapter.send(
+                self._prepare(self._base_url + path, token),
                 stream=True,
+                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                verify=self._verify,
+                proxies=self._proxies,
             ) as response:
                 heard(RateHeaders.from_headers(response.headers))
                 body, whole = _read(response, deadline=started + TOTAL_TIMEOUT)
@@ -122,6 +120,37 @@ class Client:
         if not whole:
             raise RefusedError("too_large", f"the answer is larger than {MAX_BODY} bytes", payload=body[:KEPT_BODY])
         return body
+
+
+    def _prepare(self, url: str, token: str) -> requests.PreparedRequest:
+        request = requests.PreparedRequest()
+        request.method = "GET"
+        request.url = url
+        request.headers = CaseInsensitiveDict(self._headers | {"Authorization": f"Bearer {token}"})
+        request.body = None
+        return request
+
+
+class _OneHost(HTTPAdapter):
+    """requests' own transport without the layers of a session, which cost more than the request itself.
+
+    Sending through a session merges settings, prepares cookies and looks up the pool anew for every request. There is
+    one host here, nothing to merge, and no cookie to keep.
+    """
+
+    _pool: ConnectionPool | None = None
+
+    def get_connection_with_tls_context(
+        self,
+        request: requests.PreparedRequest,
+        verify: bool | str | None,  # noqa: FBT001 - requests' signature
+        proxies: Mapping[str, str] | None = None,
+        cert: tuple[str, str] | str | None = None,
+    ) -> ConnectionPool:
+        """The host's pool, looked up once."""
+        if self._pool is None:
+            self._pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        return self._pool
 
 
 def _read(response: requests.Response, *, deadline: float) -> tuple[bytes, bool]:
@@ -199,11 +228,18 @@ def _raise_for_status(response: requests.Response, body: bytes) -> NoReturn:
     if status >= 500 or status in (408, 425):
         raise UnreachableError(f"http_{status}", f"the API answered {status}", payload=body[:KEPT_BODY])
     if 300 <= status < 400:
-        host = urlsplit(response.headers.get("Location", "")).hostname
+        host = _host_of(response.headers.get("Location", ""))
         raise ApiMisconfiguredError(
             "redirected", f"the API redirects to {host or 'another path'}; check HIGHLEVEL_BASE_URL"
         )
     raise _client_error(status, _message_of(body), body[:KEPT_BODY])
+
+
+def _host_of(location: str) -> str | None:
+    try:
+        return urlsplit(location).hostname
+    except ValueError:
+        return None
 
 
 def _client_error(status: int, said: str | None, payload: bytes) -> ItemError:

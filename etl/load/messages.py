@@ -63,8 +63,9 @@ def _upsert_messages(connection: Connection, records: Sequence[Record]) -> tuple
     inserted: set[Key] = set()
     changed: set[Key] = set()
     if records:
-        for row in connection.execute(UPSERT_MESSAGES, _document([record.message for record in records])):
-            (inserted if row.inserted else changed).add((row.location_id, row.message_id))
+        rows = connection.execute(UPSERT_MESSAGES, _document([record.message for record in records])).all()
+        for location_id, message_id, is_new in rows:
+            (inserted if is_new else changed).add((location_id, message_id))
     return inserted, changed
 
 
@@ -161,7 +162,7 @@ def _keys(connection: Connection, statement: TextClause, rows: Sequence[dict[str
     """Run a statement over rows, if there are any, and return the keys it names."""
     if not rows:
         return set()
-    return {(row.location_id, row.message_id) for row in connection.execute(statement, _document(rows))}
+    return {(row[0], row[1]) for row in connection.execute(statement, _document(rows)).all()}
 
 
 def _document(rows: Sequence[dict[str, Any]]) -> dict[str, str]:

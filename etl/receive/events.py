@@ -157,7 +157,7 @@ def outcomes(connection: Connection) -> dict[str, int]:
 REPLAY_PAGE = text(f"""
     SELECT webhook_id, received_at, type, outcome, body FROM etl.webhook_events
     WHERE {CHOSEN} AND outcome NOT IN ('install', 'uninstall') AND received_at <= :until
-      AND (received_at, webhook_id) > (coalesce(:after_at, '-infinity'), :after_id)
+      AND (received_at, webhook_id) > (coalesce(CAST(:after_at AS timestamptz), '-infinity'), :after_id)
     ORDER BY received_at, webhook_id LIMIT :most FOR UPDATE
 """)  # noqa: S608 - no value is put into the text
 

@@ -1,0 +1,52 @@
+"""``python -m bench``: measures everything, side by side, and says which targets were met.
+
+These machines are noisy: read the ratios, which come from rounds taken in turns, not the absolute figures.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from bench import claim, limits, peak_memory, side_by_side, startup
+from bench.report import Target, print_targets
+from bench.side_by_side import Conditions
+from bench.stage import Stage, stage
+
+
+def main() -> None:
+    """Measure what was asked for, on one scratch Postgres; exit 1 if a target was missed."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, side by side.")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller numbers: a look, no proof")
+    parser.add_argument("--only", choices=list(measurements(quick=True)), action="append", help="just this; repeatable")
+    arguments = parser.parse_args()
+    targets: list[Target] = []
+    with stage() as on:
+        for name, measure in measurements(quick=arguments.quick).items():
+            if arguments.only is None or name in arguments.only:
+                targets += measure(on)
+    print("\nAll targets")
+    print_targets(targets)
+    sys.exit(0 if all(target.met for target in targets) else 1)
+
+
+def measurements(*, quick: bool) -> dict[str, Callable[[Stage], list[Target]]]:
+    """What can be measured, by name."""
+    rounds, messages = (3, 1000) if quick else (5, 5000)
+    plain = Conditions(messages=messages, rounds=rounds, concurrency=8, latency=0.0)
+    slow = Conditions(messages=messages, rounds=3, concurrency=32, latency=0.1)
+    few, many = (10_000, 100_000) if quick else (10_000, 1_000_000)
+    loads = (1000, 5000) if quick else (5000, 100_000)
+    seconds = 25.0 if quick else 60.0
+    return {
+        "speed": lambda on: side_by_side.measure(on, plain),
+        "latency": lambda on: side_by_side.measure(on, slow),
+        "claim": lambda on: claim.measure(on, few=few, many=many, rounds=15),
+        "memory": lambda on: peak_memory.measure(on, few=loads[0], many=loads[1]),
+        "startup": lambda on: startup.measure(on, rounds=rounds),
+        "sliding": lambda on: limits.measure(on, seconds=seconds, window="sliding"),
+        "fixed": lambda on: limits.measure(on, seconds=seconds, window="fixed"),
+    }
+
+
+if __name__ == "__main__":
+    main()

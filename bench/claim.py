@@ -1,0 +1,134 @@
+"""How long one claim takes, with few items and locations waiting and with very many. Talks to Postgres only.
+
+A claim is all that a worker does in that transaction: look which locations have work, whether they are paused, what
+they may send, take the items and count their requests.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+
+from sqlalchemy import Connection, Engine, make_url, text
+
+from bench.report import Target, print_table, print_targets, ratio
+from bench.stage import Stage
+from etl import schema
+from etl.database import open_engine
+from etl.extract.tokens import StaticToken
+from etl.worker.claims import Claims, Tokens
+
+LOT = 100
+"""Items a claim asks for: the default ``batch_size``."""
+MOST_MILLISECONDS = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is in a queue."""
+
+    items: int
+    locations: int
+
+    def __str__(self) -> str:
+        return f"{self.items:,} items, {self.locations:,} location{'s' if self.locations > 1 else ''}"
+
+
+class EveryLocation:
+    """Tokens for whatever location there is: no request is sent here."""
+
+    def look(self, connection: Connection, names: Sequence[str]) -> None:
+        """There is nothing to learn."""
+
+    def serves(self, location_id: str) -> str | None:
+        """Each location serves itself."""
+        return location_id
+
+    def waits(self, location_id: str) -> str | None:  # noqa: ARG002 - the protocol's signature
+        """No token is ever waited for."""
+        return None
+
+    def fingerprint(self, location_id: str) -> str:
+        """Any."""
+        return location_id
+
+
+def measure(on: Stage, *, few: int, many: int, rounds: int) -> list[Target]:
+    """Claim from a short and a long queue in turns, for one location and for many; print and return the targets."""
+    one = _compare(on, Waiting(few, 1), Waiting(many, 1), tokens=StaticToken("none"), rounds=rounds)
+    each = _compare(on, Waiting(few, few // 100), Waiting(many, many // 100), tokens=EveryLocation(), rounds=rounds)
+    rows = [
+        [str(waiting), median(of), min(of), max(of)] for compared in (one, each) for waiting, of in compared.items()
+    ]
+    print_table(f"A claim of {LOT}, {rounds} in turns, milliseconds", ["waiting", "median", "least", "most"], rows)
+    targets = []
+    for compared, what in ((one, "one location"), (each, "a hundred items a location")):
+        short, long = compared.values()
+        claim = f"a claim with {many:,} items ÷ with {few:,}, {what}"
+        targets.append(Target(claim=claim, figure=ratio(long, short), at_most=1.5))
+    claim = f"milliseconds a claim with {Waiting(many, many // 100)}"
+    targets.append(Target(claim=claim, figure=median(list(each.values())[1]), at_most=MOST_MILLISECONDS))
+    print_targets(targets)
+    return targets
+
+
+def _compare(on: Stage, short: Waiting, long: Waiting, *, tokens: Tokens, rounds: int) -> dict[Waiting, list[float]]:
+    milliseconds: dict[Waiting, list[float]] = {short: [], long: []}
+    with _queue(on, short) as few, _queue(on, long) as many:
+        sides = [
+            (short, few, Claims(kind="message", tokens=tokens)),
+            (long, many, Claims(kind="message", tokens=tokens)),
+        ]
+        for turn in range(-3, rounds):
+            for waiting, engine, claims in sides:
+                taken = _claim(engine, claims)
+                if turn >= 0:
+                    milliseconds[waiting].append(taken)
+    return milliseconds
+
+
+def _claim(engine: Engine, claims: Claims) -> float:
+    began = time.perf_counter()
+    with engine.begin() as connection:
+        taken = claims.take(connection, LOT)
+    milliseconds = (time.perf_counter() - began) * 1000
+    if len(taken.claimed) != LOT:
+        raise RuntimeError(f"{len(taken.claimed)} items were claimed, not {LOT}")
+    return milliseconds
+
+
+FILL = text("""
+    INSERT INTO etl.message_queue (message_id, location_id, scheduled_at)
+    SELECT md5(n::text), CASE WHEN :locations = 1 THEN '' ELSE 'location' || lpad((n % :locations)::text, 6, '0') END,
+           now() - make_interval(secs => (n::bigint * 7919 % 100000) / 10.0)
+    FROM generate_series(1, :items) AS n
+""")
+
+HEARD = text("""
+    INSERT INTO etl.rate_limits (location_id, max_requests, heard_at)
+    SELECT DISTINCT location_id, 1000000, now() FROM etl.message_queue
+""")
+
+
+@contextmanager
+def _queue(on: Stage, waiting: Waiting) -> Iterator[Engine]:
+    """A database of its own with such a queue, as autovacuum would leave it."""
+    name = f"claim_{waiting.items}_{waiting.locations}"
+    with on.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine = open_engine(make_url(on.database_url).set(database=name).render_as_string(hide_password=False))
+    try:
+        with engine.connect() as connection:
+            schema.upgrade(connection)
+        with engine.begin() as connection:
+            connection.execute(FILL, {"items": waiting.items, "locations": waiting.locations})
+            connection.execute(HEARD)
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE etl.message_queue, etl.rate_limits"))
+            connection.execute(text("CHECKPOINT"))
+        yield engine
+    finally:
+        engine.dispose()
+        with on.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -1,0 +1,39 @@
+"""Fetches with the product's own client and throws every answer away: nothing that stores anything can be faster."""
+
+import queue
+import threading
+
+from bench.contenders.assignment import Assignment
+from etl.extract.client import Client
+
+
+def main() -> None:
+    assignment = Assignment.read()
+    with assignment.timed():
+        client = Client(
+            base_url=assignment.base_url,
+            api_version=assignment.api_version,
+            pool_size=assignment.concurrency,
+            user_agent="bare-loop",
+        )
+        waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+        for message_id in assignment.ids:
+            waiting.put(message_id)
+
+        def fetch() -> None:
+            while True:
+                try:
+                    message_id = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                client.get_message(message_id, token=assignment.token)
+
+        threads = [threading.Thread(target=fetch) for _ in range(assignment.concurrency)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+if __name__ == "__main__":
+    main()

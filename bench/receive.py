@@ -1,0 +1,229 @@
+"""The receiver under 64 connections, beside one that commits each request and one that does nothing, taken in turns.
+
+Then how long a message takes from the POST to its row, with ``etl run --follow`` and a sandbox without latency.
+"""
+
+import gc
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median, quantiles
+from urllib.parse import urlsplit
+
+from sqlalchemy import text
+
+from bench import receive_load
+from bench.receive_load import Load
+from bench.report import Target, print_table, print_targets, ratio
+from bench.stage import Stage, unlimited_sandbox
+from etl.sandbox.dataset import encode
+from etl.sandbox.keys import SandboxKeys
+from etl.sandbox.server import SandboxProcess
+
+HOST, PATH = "127.0.0.1", "/webhooks/highlevel"
+OURS, EACH, EMPTY = "etl serve", "a commit each", "empty Starlette"
+STOP_SECONDS = 20.0
+ROW_SECONDS = 5.0
+"""Longest wait for one message's row."""
+PAUSE_SECONDS = 0.05
+"""Between two messages of which each must find the worker asleep."""
+MOST_MILLISECONDS = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """How much is measured."""
+
+    rounds: int
+    events: int
+    """Posted to each receiver in a round; the empty one gets the same."""
+    connections: int
+    messages: int
+    """Of which the time until their row is there is taken, one after another."""
+
+
+def measure(on: Stage, conditions: Conditions) -> list[Target]:
+    """Measure both, print the tables, and return the targets."""
+    on.clear()
+    keys = SandboxKeys.load_or_create(on.directory / "keys", rsa_bits=2048)
+    targets = _measure_load(on, conditions, keys) + _measure_arrival(on, conditions, keys)
+    on.clear()
+    print_targets(targets)
+    return targets
+
+
+def _measure_load(on: Stage, conditions: Conditions, keys: SandboxKeys) -> list[Target]:
+    loads: dict[str, list[Load]] = {OURS: [], EACH: [], EMPTY: []}
+    with (
+        unlimited_sandbox(conditions.events) as sandbox,
+        _serve(on, keys) as ours,
+        _contender(on, keys, "each") as each,
+        _contender(on, keys, "empty") as empty,
+    ):
+        ports = {OURS: ours, EACH: each, EMPTY: empty}
+        for turn in range(-1, conditions.rounds):
+            for name, port in ports.items():
+                # No webhook_id comes twice: a duplicate would cost less than an event.
+                _clear(on)
+                requests = _requests(sandbox, keys, port, count=conditions.events)
+                load = _load(requests, port, conditions.connections)
+                if name != EMPTY and on.count("etl.webhook_events") != load.acknowledged:
+                    raise RuntimeError(f"{name} acknowledged {load.acknowledged} events, and stored another number")
+                if load.refused:
+                    raise RuntimeError(f"{name} refused {load.refused} events")
+                if turn >= 0:
+                    loads[name].append(load)
+    _print_loads(loads, conditions)
+    rates = {name: [load.rate for load in of] for name, of in loads.items()}
+    return [
+        Target(claim="events a second ÷ with a commit each", figure=ratio(rates[OURS], rates[EACH]), at_least=2.0),
+        Target(claim="events a second ÷ empty Starlette's", figure=ratio(rates[OURS], rates[EMPTY]), at_least=1 / 3),
+    ]
+
+
+def _requests(sandbox: SandboxProcess, keys: SandboxKeys, port: int, *, count: int) -> list[bytes]:
+    """Signed beforehand, so that the load costs no more than writing them."""
+    prepared = []
+    for message_id in list(sandbox.dataset.ids())[:count]:
+        body = encode(sandbox.dataset.event(message_id))
+        prepared.append(receive_load.request(HOST, port, PATH, body, keys.sign(body)))
+    return prepared
+
+
+def _load(requests: list[bytes], port: int, connections: int) -> Load:
+    gc.collect()
+    gc.disable()
+    try:
+        return receive_load.run(HOST, port, requests, connections=connections)
+    finally:
+        gc.enable()
+
+
+def _print_loads(loads: Mapping[str, list[Load]], conditions: Conditions) -> None:
+    rates = {name: [load.rate for load in of] for name, of in loads.items()}
+    print_table(
+        f"Webhooks over {conditions.connections} connections, {conditions.events:,} events, "
+        f"{conditions.rounds} rounds in turns",
+        ["", "events/s", "least", "most", "p50 ms", "p99 ms", "÷ a commit each", "÷ empty"],
+        [
+            [
+                name,
+                median(rates[name]),
+                min(rates[name]),
+                max(rates[name]),
+                median(load.within(0.5) for load in of),
+                median(load.within(0.99) for load in of),
+                ratio(rates[name], rates[EACH]),
+                ratio(rates[name], rates[EMPTY]),
+            ]
+            for name, of in loads.items()
+        ],
+    )
+
+
+def _measure_arrival(on: Stage, conditions: Conditions, keys: SandboxKeys) -> list[Target]:
+    _clear(on)
+    with unlimited_sandbox(conditions.messages * 3) as sandbox, _serve(on, keys) as port, _follow(on, sandbox):
+        # An email event queues two kinds, of which this job takes one; and the first messages warm everything up.
+        ids = [each for each in sandbox.dataset.ids() if "messageId" in sandbox.dataset.event(each)]
+        taken = [_arrival(on, sandbox, keys, port, message_id) for message_id in ids[: conditions.messages + 5]][5:]
+    milliseconds = [1000 * seconds for seconds in taken]
+    cuts = quantiles(milliseconds, n=100)
+    print_table(
+        f"From the POST to the row in highlevel.messages, {len(milliseconds)} one after another, milliseconds",
+        ["", "p50", "p90", "p99", "least", "most"],
+        [["etl serve + etl run --follow", cuts[49], cuts[89], cuts[98], min(milliseconds), max(milliseconds)]],
+    )
+    claim = "milliseconds from the POST to the row, p50"
+    return [Target(claim=claim, figure=cuts[49], at_most=MOST_MILLISECONDS)]
+
+
+ARRIVED = text("SELECT EXISTS (SELECT FROM highlevel.messages WHERE message_id = :message_id)")
+
+
+def _arrival(on: Stage, sandbox: SandboxProcess, keys: SandboxKeys, port: int, message_id: str) -> float:
+    """Seconds from the first byte of the POST until another connection sees the row."""
+    time.sleep(PAUSE_SECONDS)
+    body = encode(sandbox.dataset.event(message_id))
+    posted = receive_load.request(HOST, port, PATH, body, keys.sign(body))
+    watching = on.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    with socket.create_connection((HOST, port)) as connection, watching as database:
+        began = time.perf_counter()
+        connection.sendall(posted)
+        answer = connection.recv(65536)
+        if b" 200 " not in answer[:16]:
+            raise RuntimeError(f"the receiver answered {answer[:16]!r}")
+        while not database.execute(ARRIVED, {"message_id": message_id}).scalar_one():
+            if time.perf_counter() - began > ROW_SECONDS:
+                raise RuntimeError(f"{message_id} was not loaded within {ROW_SECONDS:g} s")
+            time.sleep(0.001)
+        return time.perf_counter() - began
+
+
+def _clear(on: Stage) -> None:
+    on.clear()
+    with on.engine.begin() as connection:
+        connection.execute(text("TRUNCATE etl.webhook_events"))
+
+
+@contextmanager
+def _serve(on: Stage, keys: SandboxKeys) -> Iterator[int]:
+    """``etl serve``, with its log written as it is in production; its port."""
+    command = ["-m", "etl", "serve", "--port", "0"]
+    with _process(on, command, on.environment(LOG_LEVEL="info", **keys.environment())) as receiver:
+        yield urlsplit(_greeting(receiver).split()[2]).port or 0
+
+
+@contextmanager
+def _contender(on: Stage, keys: SandboxKeys, name: str) -> Iterator[int]:
+    with socket.create_server((HOST, 0)) as probe:
+        port: int = probe.getsockname()[1]
+    command = ["-m", "bench.receive_contenders", name, str(port)]
+    with _process(on, command, on.environment(LOG_LEVEL="info", **keys.environment())) as receiver:
+        _greeting(receiver)
+        yield port
+
+
+@contextmanager
+def _follow(on: Stage, sandbox: SandboxProcess) -> Iterator[None]:
+    location_id = sandbox.location_ids[0]
+    environment = on.environment(
+        HIGHLEVEL_BASE_URL=sandbox.url,
+        HIGHLEVEL_TOKEN=sandbox.token(location_id),
+        HIGHLEVEL_LOCATION_ID=location_id,
+    )
+    with _process(on, ["-m", "etl", "run", "messages", "--follow"], environment):
+        time.sleep(2.0)
+        yield
+
+
+@contextmanager
+def _process(on: Stage, arguments: list[str], environment: dict[str, str]) -> "Iterator[subprocess.Popen[str]]":
+    """Runs it, its log going to a file, and ends it with SIGTERM."""
+    with (
+        (on.directory / "receive.log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, *arguments],
+            env=environment,
+            cwd=on.directory,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+
+
+def _greeting(process: "subprocess.Popen[str]") -> str:
+    line = process.stdout.readline() if process.stdout else ""
+    if not line:
+        raise RuntimeError("a receiver did not start")
+    return line

@@ -1,0 +1,152 @@
+"""What every measurement stands on: one scratch Postgres for all contenders, and a sandbox in a process of its own."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sqlalchemy import Engine, text
+
+from bench import process
+from bench.contenders.assignment import Assignment
+from bench.process import Finished
+from etl import embedded, message_queue, schema
+from etl.database import open_engine
+from etl.sandbox.config import SandboxConfig
+from etl.sandbox.server import SandboxProcess
+
+ROOT = Path(__file__).parent.parent
+API_VERSION = "2021-07-28"
+OURS = ("HIGHLEVEL_", "ETL_", "DATABASE_URL", "LOG_", "DLT_", "PG")
+"""Variables of whoever runs the benchmark that must not reach what is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A migrated Postgres and a directory, both gone afterwards."""
+
+    directory: Path
+    database_url: str
+    engine: Engine
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """The environment of a process that is measured."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        own = {
+            "DATABASE_URL": self.database_url,
+            "ETL_HOME": str(self.directory),
+            "PYTHONPATH": str(ROOT),
+            "LOG_LEVEL": "warning",
+        }
+        return inherited | own | variables
+
+    def jobs_file(self, concurrency: int) -> Path:
+        """A jobs file that keeps so many requests in flight; everything else as shipped."""
+        path = self.directory / f"jobs-{concurrency}.yaml"
+        path.write_text(f"jobs:\n  messages:\n    kind: message\n    concurrency: {concurrency}\n")
+        return path
+
+    def clear(self) -> None:
+        """Empty every table a contender may have written, and begin anew with the write-ahead log."""
+        with self.engine.begin() as connection:
+            tables = list(connection.execute(WRITTEN).scalars())
+            connection.execute(text(f"TRUNCATE {', '.join(tables)}"))
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("CHECKPOINT"))
+
+    def count(self, table: str) -> int:
+        """Rows of a table."""
+        with self.engine.connect() as connection:
+            found: int = connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()  # noqa: S608 - our own
+        return found
+
+
+# The limits stay: a location whose headers were never heard is served carefully at first, which is not what is measured.
+WRITTEN = text("""
+    SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+    WHERE schemaname = 'highlevel' AND tablename <> 'message_types'
+       OR schemaname = 'etl' AND tablename IN ('message_queue', 'dead_letters', 'runs', 'rate_usage')
+       OR schemaname = 'plain' OR schemaname LIKE 'by\\_dlt%' AND tablename NOT LIKE '\\_dlt\\_%'
+""")
+
+
+@contextmanager
+def stage() -> Iterator[Stage]:
+    """A scratch Postgres at head; stopped and removed at the end."""
+    with TemporaryDirectory(prefix="etl-bench-") as name:
+        directory = Path(name)
+        url = embedded.start(directory / "postgres")
+        engine = open_engine(url)
+        try:
+            with engine.connect() as connection:
+                schema.upgrade(connection)
+            yield Stage(directory, url, engine)
+        finally:
+            engine.dispose()
+            embedded.stop(directory / "postgres")
+
+
+@contextmanager
+def unlimited_sandbox(messages: int, *, latency: float = 0.0) -> Iterator[SandboxProcess]:
+    """One location without a rate limit; ``latency`` in seconds."""
+    config = SandboxConfig(locations=1, messages=messages, limit=None, daily=None, faults={"latency": latency})
+    with SandboxProcess(config) as sandbox:
+        yield sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One contender's round."""
+
+    seconds: float
+    """Of the work itself, as the contender says."""
+    process: Finished
+
+
+def run_job(on: Stage, sandbox: SandboxProcess, *, ids: list[str], concurrency: int) -> Measured:
+    """Queue the ids and let ``etl run`` load them.
+
+    Raises:
+        RuntimeError: not every message was loaded.
+    """
+    with on.engine.begin() as connection:
+        message_queue.enqueue(connection, ids, kind="message")
+    location_id = sandbox.location_ids[0]
+    finished = process.run(
+        [sys.executable, "-m", "etl", "run", "messages", "--json"],
+        environment=on.environment(
+            ETL_JOBS=str(on.jobs_file(concurrency)),
+            HIGHLEVEL_BASE_URL=sandbox.url,
+            HIGHLEVEL_TOKEN=sandbox.token(location_id),
+            HIGHLEVEL_LOCATION_ID=location_id,
+        ),
+        directory=on.directory,
+    )
+    report = json.loads(finished.output.splitlines()[-1])
+    if (report["loaded"], report["outcome"]) != (len(ids), "drained"):
+        raise RuntimeError(f"the job did not load everything: {report}")
+    return Measured(report["seconds"], finished)
+
+
+def run_contender(on: Stage, sandbox: SandboxProcess, name: str, *, ids: list[str], concurrency: int) -> Measured:
+    """Run a module of :mod:`bench.contenders`."""
+    assignment = Assignment(
+        base_url=sandbox.url,
+        api_version=API_VERSION,
+        token=sandbox.token(sandbox.location_ids[0]),
+        database_url=on.database_url,
+        concurrency=concurrency,
+        directory=str(on.directory / name),
+        ids=ids,
+    )
+    finished = process.run(
+        [sys.executable, "-m", f"bench.contenders.{name}"],
+        environment=on.environment(),
+        directory=on.directory,
+        stdin=assignment.to_json(),
+    )
+    return Measured(json.loads(finished.output.splitlines()[-1])["seconds"], finished)

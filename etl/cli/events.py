@@ -1,0 +1,191 @@
+"""``etl events``: the webhooks that were received, and reading them again."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
+from sqlalchemy import Engine, func, select
+
+from etl.cli.composition import settings, warehouse
+from etl.cli.tables import print_table, when
+from etl.errors import ConfigurationError
+from etl.models import EVENT_OUTCOMES
+from etl.receive import events as webhook_events
+from etl.receive.events import Choice, Kept, Page
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+PURGE_EVENTS = 5000
+"""Events deleted in one transaction."""
+SINCE = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
+
+
+def _filtering(command: Command) -> Command:
+    """The options that narrow a choice."""
+    for option in (
+        click.option("--outcome", type=click.Choice(EVENT_OUTCOMES), help="Only those of which this became."),
+        click.option("--type", "event_type", help="Only of this type, e.g. InboundMessage."),
+        click.option("--location", help="Only about this location."),
+        click.option("--since", type=click.DateTime(SINCE), help="Only those received then or later, in local time."),
+    ):
+        command = option(command)
+    return command
+
+
+def _choosing(command: Command) -> Command:
+    """The options of a command that acts on several events."""
+    chosen = click.option("--all", "every", is_flag=True, help="All of them.")(_filtering(command))
+    return click.argument("ids", nargs=-1, metavar="[ID]…")(chosen)
+
+
+def _choice(ids: tuple[str, ...], *, every: bool = False, **filters: Any) -> Choice:
+    if ids and every:
+        raise ConfigurationError("Either ids or --all, not both")
+    since = filters["since"]
+    return Choice(
+        webhook_ids=ids or None,
+        outcome=filters["outcome"],
+        type=filters["event_type"],
+        location_id=filters["location"],
+        since=since.astimezone() if since else None,
+    )
+
+
+def _require_some(choice: Choice, *, every: bool) -> None:
+    if choice == Choice() and not every:
+        raise ConfigurationError("Say which: ids, --outcome, --type, --location, --since or --all")
+
+
+@click.group()
+def events() -> None:
+    """List, show, replay or purge the webhooks received."""
+
+
+@events.command("list")
+@_filtering
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="The newest so many.")
+@click.option("--counts", is_flag=True, help="Only count all that are kept, by outcome. Reads the whole table.")
+@click.option("--json", "as_json", is_flag=True, help="JSON: one object a line, or with --counts one in all.")
+def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
+    """List events, the newest first.
+
+    \b
+    Example: etl events list --outcome no_id --since 2026-08-01
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    choice = _choice((), **filters)
+    if counts and choice != Choice():
+        raise ConfigurationError("--counts counts all events: leave the other options out")
+    with warehouse(settings()) as engine, engine.connect() as connection:
+        if counts:
+            _print_counts(webhook_events.outcomes(connection), as_json=as_json)
+            return
+        found = webhook_events.find(connection, choice, most=limit)
+    if as_json:
+        for event in found:
+            click.echo(json.dumps(dataclasses.asdict(event), default=str))
+    elif found:
+        _print_events(found)
+    else:
+        click.echo("no events")
+
+
+def _print_counts(counts: dict[str, int], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(counts))
+    else:
+        click.echo(", ".join(f"{outcome}: {count}" for outcome, count in counts.items()) or "no events")
+
+
+def _print_events(found: list[Kept]) -> None:
+    print_table(
+        ("id", "received", "type", "location", "message", "email", "outcome", "replayed"),
+        [
+            (
+                event.webhook_id,
+                when(event.received_at),
+                event.type,
+                event.location_id,
+                event.message_id,
+                event.email_id,
+                event.outcome,
+                when(event.replayed_at),
+            )
+            for event in found
+        ],
+    )
+
+
+@events.command()
+@click.argument("webhook_id", metavar="ID")
+def show(webhook_id: str) -> None:
+    """Show an event and what was posted. Prints customers' words."""
+    with warehouse(settings()) as engine, engine.connect() as connection:
+        found = webhook_events.find(connection, Choice([webhook_id]))
+        body = webhook_events.body(connection, webhook_id)
+    if not found or body is None:
+        raise ConfigurationError(f"No event {webhook_id} is kept")
+    for name, value in dataclasses.asdict(found[0]).items():
+        click.echo(f"{name}: {'' if value is None else value}")
+    click.echo("body:")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(body + b"\n")
+
+
+@events.command()
+@_choosing
+def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
+    """Read events again and queue what they name, e.g. after an upgrade.
+
+    Installations and removals of the app are left alone: an old one would undo what has changed since.
+
+    \b
+    Example: etl events replay --since "2026-08-01 12:00" --type InboundMessage
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    choice = _choice(ids, every=every, **filters)
+    _require_some(choice, every=every)
+    with warehouse(settings()) as engine:
+        replayed = sum(page.replayed for page in _pages(engine, choice))
+    click.echo(f"{replayed} replayed")
+
+
+def _pages(engine: Engine, choice: Choice) -> Iterator[Page]:
+    """Replay page by page, each in a transaction; events that arrive meanwhile are not among them."""
+    with engine.connect() as connection:
+        until = connection.execute(select(func.now())).scalar_one()
+    page: Page | None = None
+    while True:
+        with engine.begin() as connection:
+            page = webhook_events.replay(connection, choice, until=until, after=page)
+        if page is None:
+            return
+        yield page
+
+
+@events.command()
+@_choosing
+@click.option("--older-than", "days", type=click.FloatRange(0), metavar="DAYS", help="Only those received before.")
+@click.confirmation_option(prompt="Delete them for good?")
+def purge(ids: tuple[str, ...], *, every: bool, days: float | None, **filters: Any) -> None:
+    """Delete events for good. A redelivery of one of them would be queued again.
+
+    \b
+    Example: etl events purge --older-than 7 --yes
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    choice = _choice(ids, every=every, **filters)
+    _require_some(choice, every=every or days is not None)
+    seconds = None if days is None else days * 86_400
+    with warehouse(settings()) as engine:
+        deleted = sum(_deletions(engine, choice, seconds))
+    click.echo(f"{deleted} deleted")
+
+
+def _deletions(engine: Engine, choice: Choice, older_than: float | None) -> Iterator[int]:
+    while True:
+        with engine.begin() as connection:
+            deleted = webhook_events.purge(connection, choice, older_than=older_than, most=PURGE_EVENTS)
+        yield deleted
+        if deleted < PURGE_EVENTS:
+            return
