@@ -22,7 +22,7 @@ demo: $(VENV)/installed ## See the whole story on this machine
 	$(BIN)/etl demo
 
 test: $(VENV)/installed ## Prove it, on a real Postgres
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(VENV)/installed ## Style, types, and which module may import which
 	$(BIN)/ruff format --check .

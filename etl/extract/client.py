@@ -121,7 +121,6 @@ class Client:
             raise RefusedError("too_large", f"the answer is larger than {MAX_BODY} bytes", payload=body[:KEPT_BODY])
         return body
 
-
     def _prepare(self, url: str, token: str) -> requests.PreparedRequest:
         request = requests.PreparedRequest()
         request.method = "GET"

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import structlog
 from sqlalchemy import Connection, Engine
 
 from etl import message_queue, runs
-from etl.errors import ApiMisconfiguredError, LocationError, PutOffError, RateLimitedError
+from etl.errors import ApiMisconfiguredError, ItemError, LocationError, PutOffError, RateLimitedError
 from etl.extract import throttle
 from etl.pipeline import DatabaseClock, Outcome
 from etl.runs import Tally
@@ -19,6 +20,8 @@ from etl.worker.listener import Listener
 from etl.worker.outage import Outage
 from etl.worker.settlement import Settlement
 from etl.worker.transactor import PATIENCE, Transactor
+
+log = structlog.get_logger("etl.worker")
 
 POLL_SECONDS = 2.0
 """How often an idle loop looks by itself: scheduled items come due without a notification."""
@@ -232,6 +235,8 @@ class Loop:
 
     def _heed(self, outcome: Outcome) -> None:
         """Let one outcome change what happens to the items that were not begun."""
+        if outcome.error is not None:
+            _log_failure(outcome, outcome.error)
         if self._outage.saw(outcome.error, now=time.monotonic()):
             self._batch.give_back(self._fetchers.take_back())
             if not self._plan.follow:
@@ -257,6 +262,21 @@ class Loop:
         while len(self._batch) < self._in_hand:
             self._batch.add(self._inbox.take(timeout=SHORT_POLL_SECONDS))
         self._settle(outage=end.outcome == "api_unreachable" or self._outage.lasts)
+
+
+def _log_failure(outcome: Outcome, error: ItemError) -> None:
+    """One line an item that failed; what is merely put off is for those who look closely."""
+    write = log.debug if isinstance(error, (PutOffError, RateLimitedError)) else log.warning
+    item = outcome.claimed.item
+    write(
+        "item_failed",
+        kind=item.kind,
+        message_id=item.message_id,
+        location_id=outcome.claimed.served_by,
+        attempt=item.attempt,
+        cause=error.cause,
+        detail=error.detail,
+    )
 
 
 def _pause(taken: Taken) -> float:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from etl.errors import TransformError
 from etl.load import messages
-from etl.transform.message import KNOWN_FIELDS, Record, to_record
+from etl.transform.message import DATE_FIELDS, KNOWN_FIELDS, TEXT_FIELDS, Record, to_record
 
 FETCHED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -28,13 +28,39 @@ metas = st.dictionaries(st.sampled_from(["call", "callDuration", "callStatus", "
 attachments = st.lists(
     values | st.dictionaries(st.sampled_from(["url", "name", "type", "id"]), scalars) | st.text(min_size=1), max_size=3
 )
-payloads = st.dictionaries(st.sampled_from(sorted(KNOWN_FIELDS)) | st.text(), values, max_size=8).flatmap(
-    lambda fields: st.fixed_dictionaries(
+texts = st.text(st.characters(), max_size=40)
+dates = st.datetimes().map(datetime.isoformat) | st.integers(0, 2_000_000_000_000)
+urls = st.text(min_size=1, max_size=40) | st.sampled_from(["https://a.example/x.pdf", "http://[x", "%00"])
+files = st.lists(urls | st.fixed_dictionaries({"url": urls}, optional={"name": texts, "type": texts, "id": values}))
+understood = {
+    **dict.fromkeys(sorted(TEXT_FIELDS), texts | st.none()),
+    **dict.fromkeys(sorted(DATE_FIELDS), dates | st.none()),
+    "type": st.integers(-5, 120) | st.none(),
+    "messageType": st.sampled_from(["SMS", "TYPE_CALL", "Custom", "TYPE_NEW"]) | texts | st.none(),
+    "attachments": files | st.none(),
+    "meta": st.fixed_dictionaries(
         {},
-        optional={"meta": metas | values, "attachments": attachments | values},
-    ).map(lambda more: fields | more)
+        optional={
+            "call": st.fixed_dictionaries(
+                {}, optional={"duration": st.integers(0, 9999), "status": texts, "x": values}
+            ),
+            "callDuration": st.integers(0, 9999) | st.integers(0, 9999).map(str),
+            "callStatus": texts,
+            "email": values,
+        },
+    ),
+    "unknown": values,
+}
+good = st.fixed_dictionaries({"id": st.just("MSG1"), "locationId": st.just("LOC1")}, optional=understood)
+# A good payload with some field replaced by anything at all: near the edge of what is understood, on either side.
+mutated = st.builds(
+    lambda payload, name, value: payload | {name: value},
+    good,
+    st.sampled_from(sorted(KNOWN_FIELDS)) | st.text(),
+    values | metas | attachments,
 )
-keyed = payloads.map(lambda payload: payload | {"id": "MSG1", "locationId": "LOC1"})
+payloads = mutated | st.dictionaries(st.sampled_from(sorted(KNOWN_FIELDS)) | st.text(), values, max_size=8)
+keyed = (good | mutated).map(lambda payload: payload | {"id": "MSG1", "locationId": "LOC1"})
 
 
 def attempt(payload: dict[str, Any]) -> Record | None:
@@ -48,6 +74,12 @@ def attempt(payload: dict[str, Any]) -> Record | None:
 @settings(max_examples=300, deadline=None)
 def test_any_object_is_a_record_or_a_transform_error(payload: dict[str, Any]) -> None:
     attempt(json.loads(json.dumps(payload)))
+
+
+@given(good)
+@settings(max_examples=100, deadline=None)
+def test_every_understood_payload_is_a_record(payload: dict[str, Any]) -> None:
+    assert attempt(payload) is not None
 
 
 @given(st.lists(keyed, min_size=1, max_size=5))
