@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import claim, limits, peak_memory, side_by_side, startup
+from bench import claim, limits, peak_memory, receive, side_by_side, startup
 from bench.report import Target, print_targets
 from bench.side_by_side import Conditions
 from bench.stage import Stage, stage
@@ -37,6 +37,7 @@ def measurements(*, quick: bool) -> dict[str, Callable[[Stage], list[Target]]]:
     few, many = (10_000, 100_000) if quick else (10_000, 1_000_000)
     loads = (1000, 5000) if quick else (5000, 100_000)
     seconds = 25.0 if quick else 60.0
+    received = receive.Conditions(rounds=3, events=2000 if quick else 10_000, connections=64, messages=300)
     return {
         "speed": lambda on: side_by_side.measure(on, plain),
         "latency": lambda on: side_by_side.measure(on, slow),
@@ -45,6 +46,7 @@ def measurements(*, quick: bool) -> dict[str, Callable[[Stage], list[Target]]]:
         "startup": lambda on: startup.measure(on, rounds=rounds),
         "sliding": lambda on: limits.measure(on, seconds=seconds, window="sliding"),
         "fixed": lambda on: limits.measure(on, seconds=seconds, window="fixed"),
+        "receive": lambda on: receive.measure(on, received),
     }
 
 

@@ -65,7 +65,7 @@ class Stage:
         return found
 
 
-# The limits stay: a location whose headers were never heard is served carefully at first, which is not what is measured.
+# The limits stay: a location whose headers were never heard is served carefully at first, which is not measured here.
 WRITTEN = text("""
     SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
     WHERE schemaname = 'highlevel' AND tablename <> 'message_types'

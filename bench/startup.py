@@ -17,17 +17,17 @@ def measure(on: Stage, *, rounds: int) -> list[Target]:
         f'python -c "{IMPORTS}"': [sys.executable, "-c", IMPORTS],
         "etl run, nothing to do": [sys.executable, "-m", "etl", "run", "messages"],
     }
-    environment = on.environment(HIGHLEVEL_TOKEN="none", HIGHLEVEL_BASE_URL="http://127.0.0.1:9")
+    environment = on.environment(HIGHLEVEL_TOKEN="none", HIGHLEVEL_BASE_URL="http://127.0.0.1:9")  # noqa: S106
     embedded = {name: value for name, value in environment.items() if name != "DATABASE_URL"}
     seconds: dict[str, list[float]] = {name: [] for name in (*commands, "the same, on the embedded Postgres")}
     for turn in range(-1, rounds):
-        for name in seconds:
+        for name, measured in seconds.items():
             command = commands.get(name, [sys.executable, "-m", "etl", "run", "messages"])
             finished = process.run(
                 command, environment=environment if name in commands else embedded, directory=on.directory
             )
             if turn >= 0:
-                seconds[name].append(finished.seconds)
+                measured.append(finished.seconds)
     imports, run = (seconds[name] for name in commands)
     print_table(
         f"Start-up, {rounds} rounds in turns",

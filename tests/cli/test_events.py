@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -68,7 +69,7 @@ def aged(engine: Engine, webhook_id: str, *, days: int) -> None:
         )
 
 
-def test_an_event_that_serve_stored_is_listed(etl: Any, tmp_path: Any) -> None:
+def test_an_event_that_serve_stored_is_listed(etl: Any, tmp_path: Path) -> None:
     keys = SandboxKeys.load_or_create(tmp_path / "keys", rsa_bits=2048)
     with etl.start("serve", "--port", "0", **keys.environment()) as receiver:
         try:
@@ -194,12 +195,12 @@ def test_replaying_goes_through_more_than_a_page(etl: Any, keep: Keep) -> None:
     assert outcome(etl("events", "replay", "--type", "InboundMessage")) == (0, "2001 replayed\n")
 
 
-def test_replaying_leaves_installations_alone(etl: Any, engine: Engine, value: Any) -> None:
+def test_replaying_leaves_installations_alone(etl: Any, keep: Keep, engine: Engine, value: Any) -> None:
+    keep(posted(1, type="INSTALL", appId="app1"))
     with engine.begin() as connection:
-        events.store(connection, [webhook.parse(posted(1, type="UNINSTALL", appId="app1"))])
-        connection.execute(text("UPDATE etl.locations SET retired_at = NULL"))
+        connection.execute(text("UPDATE etl.locations SET retired_at = now()"))
     assert outcome(etl("events", "replay", "--all")) == (0, "0 replayed\n")
-    assert value("SELECT count(*) FROM etl.locations WHERE retired_at IS NOT NULL") == 0
+    assert value("SELECT count(*) FROM etl.locations WHERE retired_at IS NOT NULL") == 1
 
 
 @pytest.mark.parametrize("command", [("replay",), ("purge", "--yes")], ids=["replay", "purge"])

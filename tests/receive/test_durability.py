@@ -15,7 +15,7 @@ from etl.sandbox.keys import SandboxKeys
 from etl.sandbox.send import NO_ANSWER, Report, send
 from etl.sandbox.server import RunningSandbox
 
-KILLS = 6
+KILLS = 4
 HANG = 5.0
 """Seconds within which every answer comes, on a machine with much else to do."""
 
