@@ -69,7 +69,7 @@ class Stage:
 WRITTEN = text("""
     SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
     WHERE schemaname = 'highlevel' AND tablename <> 'message_types'
-       OR schemaname = 'etl' AND tablename IN ('message_queue', 'dead_letters', 'runs', 'rate_usage')
+       OR schemaname = 'etl' AND tablename IN ('message_queue', 'dead_letters', 'runs', 'rate_usage', 'webhook_events')
        OR schemaname = 'plain' OR schemaname LIKE 'by\\_dlt%' AND tablename NOT LIKE '\\_dlt\\_%'
 """)
 

@@ -43,6 +43,15 @@ ENVELOPE_FIELDS = frozenset(("traceId",))
 
 BUILT_IN_TYPES = mimetypes.MimeTypes()
 """Python's own table, without the machine's mime.types: the same file has the same type on every machine."""
+for _ending, _type in {
+    ".amr": "audio/amr",
+    ".heic": "image/heic",
+    ".m4a": "audio/mp4",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".webp": "image/webp",
+}.items():
+    BUILT_IN_TYPES.add_type(_type, _ending)
 
 KNOWN_VALUES = {"direction": DIRECTIONS, "status": STATUSES, "source": SOURCES}
 

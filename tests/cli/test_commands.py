@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from etl.cli import COMMANDS
 from etl.sandbox.server import RunningSandbox
 
 
@@ -21,10 +22,10 @@ def outcome(done: CompletedProcess[str]) -> tuple[int, str]:
 def test_help_lists_every_command(etl: Any) -> None:
     code, printed = outcome(etl("--help"))
     assert code == 0
-    assert all(f"\n  {name} " in printed for name in ("demo", "db", "enqueue", "run", "status", "dead", "sandbox"))
+    assert all(f"\n  {name} " in printed for name in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["demo", "db", "enqueue", "run", "status", "dead", "sandbox"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(etl: Any, command: str) -> None:
     code, printed = outcome(etl(command, "--help"))
     assert (code, "Usage: etl" in printed or "Usage: python -m etl" in printed) == (0, True)
