@@ -1,0 +1,63 @@
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Engine, text
+
+from etl.worker.claims import Claims
+
+FILL = text("""
+    INSERT INTO etl.message_queue (message_id, location_id)
+    SELECT 'busy' || n, 'LOC-BUSY' FROM generate_series(1, 20000) AS n
+    UNION ALL
+    SELECT 'quiet' || place || '-' || n, 'LOC' || lpad(place::text, 3, '0')
+    FROM generate_series(1, 100) AS place, generate_series(1, 10) AS n
+""")
+
+HEARD = text("""
+    INSERT INTO etl.rate_limits (location_id, heard_at) SELECT DISTINCT location_id, now() FROM etl.message_queue
+""")
+
+
+class EveryLocation:
+    """Each location serves itself; no request is sent here."""
+
+    def look(self, connection: Connection, names: Sequence[str]) -> None:
+        pass
+
+    def serves(self, location_id: str) -> str | None:
+        return location_id
+
+    def waits(self, location_id: str) -> str | None:  # noqa: ARG002 - the protocol's signature
+        return None
+
+    def fingerprint(self, location_id: str) -> str:
+        return location_id
+
+
+def claim_until_quiet(engine: Engine, *, most: int) -> tuple[int, int]:
+    """Claim again and again; how many items of the quiet and of the busy locations that took."""
+    claims = Claims(kind="message", tokens=EveryLocation())
+    quiet = busy = 0
+    for _ in range(most):
+        with engine.begin() as connection:
+            for claimed in claims.take(connection, 100).claimed:
+                if claimed.item.location_id == "LOC-BUSY":
+                    busy += 1
+                else:
+                    quiet += 1
+    return quiet, busy
+
+
+def test_a_location_with_very_many_items_holds_up_nobody(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(FILL)
+        connection.execute(HEARD)
+    quiet, _ = claim_until_quiet(engine, most=25)
+    assert quiet == 1000
+
+
+def test_the_busy_location_gets_no_more_than_its_allowance(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(FILL)
+        connection.execute(HEARD)
+    _, busy = claim_until_quiet(engine, most=25)
+    assert busy == 100
