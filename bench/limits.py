@@ -62,7 +62,8 @@ def _run_workers(on: Stage, sandbox: SandboxProcess, seconds: float) -> None:
 def _print(stats: dict[str, Any], window: Window) -> list[float]:
     """Print what each location was asked; returns the share of its allowance that was used."""
     lasted = stats["last_request"] - stats["first_request"]
-    allowance = LIMIT * lasted / INTERVAL
+    # The most that windows of this length admit in that time, when each begins as the one before is over.
+    allowance = LIMIT * (int(lasted // INTERVAL) + 1)
     shares = {name: count / allowance for name, count in stats["locations"].items()}
     print_table(
         f"{WORKERS} workers, {LOCATIONS} locations, {lasted:.0f} s, {window} window of {LIMIT} in {INTERVAL:g} s: "
