@@ -4,6 +4,7 @@ These machines are noisy: read the ratios, which come from rounds taken in turns
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 
@@ -20,6 +21,8 @@ def main() -> None:
     parser.add_argument("--only", choices=list(measurements(quick=True)), action="append", help="just this; repeatable")
     arguments = parser.parse_args()
     targets: list[Target] = []
+    # Otherwise the scratch Postgres would outlive a benchmark that is told to stop.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with stage() as on:
         for name, measure in measurements(quick=arguments.quick).items():
             if arguments.only is None or name in arguments.only:

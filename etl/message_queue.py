@@ -90,13 +90,25 @@ class Named:
     location_id: str
 
 
-# Locked in order of kind and id, as by every other statement. Of two locations the one that is known wins.
+# Nearly all that events name is new, and inserting it plainly takes Postgres less than half the time that a call of
+# etl.enqueue for each item does. What is here already goes through etl.enqueue, which alone knows what to do then.
+# Of two locations the one that is known wins.
 ENQUEUE_NAMED = text("""
-    SELECT count(*) FILTER (WHERE etl.enqueue(message_id, location_id, kind))
-    FROM (SELECT kind, message_id, max(location_id) AS location_id
-          FROM unnest(CAST(:kinds AS text[]), CAST(:message_ids AS text[]), CAST(:location_ids AS text[]))
-               AS given (kind, message_id, location_id)
-          GROUP BY kind, message_id ORDER BY kind, message_id) AS named
+    WITH named AS (
+        SELECT kind, message_id, max(location_id) AS location_id
+        FROM unnest(CAST(:kinds AS text[]), CAST(:message_ids AS text[]), CAST(:location_ids AS text[]))
+             AS given (kind, message_id, location_id)
+        GROUP BY kind, message_id ORDER BY kind, message_id
+    ), new AS (
+        INSERT INTO etl.message_queue (kind, message_id, location_id)
+        SELECT kind, message_id, location_id FROM named
+        ON CONFLICT (kind, message_id) DO NOTHING
+        RETURNING kind, message_id
+    ), known AS (
+        SELECT * FROM named WHERE (kind, message_id) NOT IN (SELECT kind, message_id FROM new)
+        ORDER BY kind, message_id
+    )
+    SELECT (SELECT count(*) FROM new) + count(*) FILTER (WHERE etl.enqueue(message_id, location_id, kind)) FROM known
 """)
 
 

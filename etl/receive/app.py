@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import cache
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -145,7 +146,12 @@ class Receiver:
         body = bytearray()
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                async for chunk in request.stream():
+                more = True
+                while more:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientDisconnect
+                    chunk, more = message.get("body", b""), message.get("more_body", False)
                     body += chunk
                     self._arriving += len(chunk)
                     if len(body) > MOST_BODY_BYTES:
@@ -168,7 +174,9 @@ def _verdict(error: WebhookRefusedError | NotStoredError | ClientDisconnect) -> 
     return 400, "disconnected"
 
 
+@cache
 def _response(status: int) -> Response:
+    """One of the few answers; the same object each time, for none of them is ever changed."""
     headers = {}
     if status == 429:
         headers["Retry-After"] = str(RETRY_AFTER)

@@ -27,7 +27,7 @@ log = structlog.get_logger("etl.receive")
 
 ANSWER_SECONDS = 1.5
 """How long a sender waits for the commit; HighLevel's own patience is not documented, so this is short."""
-LINGER_SECONDS = 0.002
+LINGER_SECONDS = 0.005
 """How long the first event of a batch waits for company."""
 MOST_EVENTS = 5000
 """Events that may wait; more are refused at once."""
@@ -173,7 +173,8 @@ class Inbox:
         self._storage.purge()
         self._next_check = now + CHECK_SECONDS
         if not self._up:
-            log.info("store_available", away_seconds=round(now - self._down_since, 1))
+            if self._looked.is_set():
+                log.info("store_available", away_seconds=round(now - self._down_since, 1))
             self._up = True
         self._metrics.ready.set(self._at_head)
 

@@ -24,12 +24,15 @@ PURGE_SECONDS = 3600.0
 PURGE_EVENTS = 500
 """How many are deleted in one transaction, between two batches."""
 
-# Set for the transaction rather than the session, which a pooler may share. Where somebody switched synchronous_commit
-# off, a crash of Postgres would lose events that were acknowledged.
+# Where somebody switched synchronous_commit off, a crash of Postgres would lose events that were acknowledged.
 LIMITS = text("""
-    SELECT set_config('statement_timeout', '1000', true), set_config('lock_timeout', '300', true),
-           CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END
+    SELECT set_config('statement_timeout', '1000', false), set_config('lock_timeout', '300', false),
+           CASE WHEN current_setting('synchronous_commit') = 'off'
+                THEN set_config('synchronous_commit', 'on', false) END
 """)
+
+# Whoever holds a lock that a whole batch has waited for may hold it for long, and stands in the way of each half again.
+SHORTER_LOCK_TIMEOUT = text("SET LOCAL lock_timeout = 30")
 
 BLAMES_A_ROW = ("55P03", "40P01")
 """Lock not available and deadlock: about some rows, not about Postgres."""
@@ -69,8 +72,11 @@ class Storage:
         Raises:
             DBAPIError: Postgres is at fault. Some events may be stored all the same.
         """
+        return self._store(batch, until=until, part=False)
+
+    def _store(self, batch: Sequence[Event], *, until: float, part: bool) -> list[Result]:
         try:
-            return list(self._store(batch))
+            return list(self._commit(batch, part=part))
         except Exception as error:
             self._metrics.failures.inc()
             if not _blames_a_row(error):
@@ -82,12 +88,14 @@ class Storage:
         if self._clock() >= until:
             return [NotStoredError("slow")] * len(batch)
         middle = len(batch) // 2
-        return self.store(batch[:middle], until=until) + self.store(batch[middle:], until=until)
+        first, second = batch[:middle], batch[middle:]
+        return self._store(first, until=until, part=True) + self._store(second, until=until, part=True)
 
-    def _store(self, batch: Sequence[Event]) -> list[str]:
+    def _commit(self, batch: Sequence[Event], *, part: bool) -> list[str]:
         connection = self._open()
         with connection.begin():
-            connection.execute(LIMITS)
+            if part:
+                connection.execute(SHORTER_LOCK_TIMEOUT)
             return events.store(connection, batch)
 
     def check(self) -> bool:
@@ -98,7 +106,6 @@ class Storage:
         """
         connection = self._open()
         with connection.begin():
-            connection.execute(LIMITS)
             return schema.revision(connection) == schema.HEAD
 
     def purge(self) -> None:
@@ -111,7 +118,6 @@ class Storage:
             return
         connection = self._open()
         with connection.begin():
-            connection.execute(LIMITS)
             purged = events.purge(connection, Choice(), older_than=self._keep_seconds, most=PURGE_EVENTS)
         self._metrics.purged.inc(purged)
         if purged < PURGE_EVENTS:
@@ -127,6 +133,8 @@ class Storage:
     def _open(self) -> Connection:
         if self._connection is None:
             self._connection = self._engine.connect()
+            with self._connection.begin():
+                self._connection.execute(LIMITS)
         return self._connection
 
 

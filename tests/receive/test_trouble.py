@@ -1,0 +1,134 @@
+"""What the receiver does when Postgres, its neighbours or its clients misbehave."""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, get_args
+
+import pytest
+from sqlalchemy import Engine, text
+
+from etl import message_queue
+from etl.database import open_engine
+from etl.message_queue import Named
+from etl.models import EVENT_OUTCOMES
+from etl.receive import webhook
+from etl.receive.connections import MOST_CONNECTIONS
+
+PATIENCE = 2.0
+"""Seconds within which a sender is answered, come what may."""
+
+
+def test_an_event_about_an_item_that_somebody_has_locked_fails_alone(
+    receiver: Any, warehouse: Any, unique: str
+) -> None:
+    warehouse.execute("SELECT etl.enqueue(:id, 'locked')", id=f"{unique}-0")
+    with warehouse.engine.connect() as connection, connection.begin(), ThreadPoolExecutor(24) as pool:
+        connection.execute(
+            text("SELECT FROM etl.message_queue WHERE message_id = :id FOR UPDATE"), {"id": f"{unique}-0"}
+        )
+        answers = list(
+            pool.map(lambda n: receiver.say(messageId=f"{unique}-{n}", webhookId=f"{unique}-{n}"), range(24))
+        )
+    assert [429, *[200] * 23] == answers
+
+
+@contextlib.contextmanager
+def frozen(server_url: str) -> Iterator[None]:
+    """Backends that neither answer nor hang up, as behind a network that swallows everything."""
+    engine = open_engine(server_url, pool_size=1)
+    with engine.connect() as connection:
+        pids = list(connection.execute(text(OTHER_BACKENDS)).scalars())
+    engine.dispose()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+OTHER_BACKENDS = """
+    SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+
+
+def test_while_postgres_hangs_senders_are_asked_to_come_again_and_then_it_goes_on(own_server: Any, launch: Any) -> None:
+    with launch(own_server.url) as receiver:
+        with frozen(own_server.url):
+            began = time.monotonic()
+            statuses = [receiver.say(webhookId="hung"), receiver.say(webhookId="hung too")]
+            took = time.monotonic() - began
+            ready = receiver.get("/readyz").text
+        await_(lambda: bool(receiver.say(webhookId="hung") == 200))
+    assert ([429, 429], True, "database_slow\n") == (statuses, took < PATIENCE, ready)
+
+
+def test_clients_that_hold_every_connection_keep_nobody_out(receiver: Any, unique: str) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(MOST_CONNECTIONS + 20):
+            stack.enter_context(socket.create_connection(("127.0.0.1", receiver.port), timeout=20))
+        assert 200 == receiver.say(webhookId=unique)
+
+
+def test_events_too_old_are_deleted(launch: Any, database_url: str, engine: Engine) -> None:
+    with launch(database_url) as receiver:
+        assert [200, 200] == [receiver.say(webhookId="old"), receiver.say(webhookId="new")]
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE etl.webhook_events SET received_at = now() - '3 days 1 minute'::interval"
+                " WHERE webhook_id = 'old'"
+            )
+        )
+    with launch(database_url, WEBHOOK_KEEP_DAYS="3") as receiver:
+        await_(lambda: "etl_webhook_purged_events_total 1.0" in receiver.get("/metrics").text)
+    with engine.connect() as connection:
+        assert ["new"] == list(connection.execute(text("SELECT webhook_id FROM etl.webhook_events")).scalars())
+
+
+def test_every_outcome_may_be_stored() -> None:
+    assert get_args(webhook.Outcome) == EVENT_OUTCOMES
+
+
+IN_HAND = "UPDATE etl.message_queue SET lease_id = 1, leased_until = now() + interval '1 hour', attempt = 2"
+TRIED = "UPDATE etl.message_queue SET scheduled_at = now() + interval '1 hour', attempt = 3, cause = 'not_found'"
+STATE = """
+    SELECT location_id, priority, scheduled_at <= now() AS due, attempt, lease_id, again, cause FROM etl.message_queue
+"""
+
+
+@pytest.mark.parametrize("before", [TRIED, IN_HAND, "DELETE FROM etl.message_queue"], ids=["waiting", "in hand", "new"])
+def test_what_an_event_names_is_queued_as_etl_enqueue_would(engine: Engine, before: str) -> None:
+    found = []
+    for queue in ("SELECT etl.enqueue('m', 'loc2')", None):
+        with engine.begin() as connection:
+            connection.execute(text("TRUNCATE etl.message_queue"))
+            connection.execute(text("SELECT etl.enqueue('m', 'loc1')"))
+            connection.execute(text(before))
+            if queue is None:
+                message_queue.enqueue_named(connection, [Named("message", "m", "loc2")])
+            else:
+                connection.execute(text(queue))
+            found.append(connection.execute(text(STATE)).one())
+    assert found[0] == found[1]
+
+
+def test_queueing_tells_how_much_is_new(engine: Engine) -> None:
+    named = [Named("message", "known", "loc"), Named("email", "known", "loc"), Named("message", "new", "loc")]
+    with engine.begin() as connection:
+        message_queue.enqueue_named(connection, named[:1])
+        assert 2 == message_queue.enqueue_named(connection, named)
+
+
+def await_(condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
+    """Wait for what another process does; fails when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
