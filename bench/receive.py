@@ -1,4 +1,4 @@
-"""The receiver under 64 connections, beside one that commits each request and one that does nothing, taken in turns.
+"""The receiver under 64 connections, beside one that commits each request and two that do nothing, taken in turns.
 
 Then how long a message takes from the POST to its row, with ``etl run --follow`` and a sandbox without latency.
 """
@@ -25,7 +25,8 @@ from etl.sandbox.keys import SandboxKeys
 from etl.sandbox.server import SandboxProcess
 
 HOST, PATH = "127.0.0.1", "/webhooks/highlevel"
-OURS, EACH, EMPTY = "etl serve", "a commit each", "empty Starlette"
+OURS, EACH, EMPTY, SILENT = "etl serve", "a commit each", "empty Starlette", "empty, no log"
+STORE_NOTHING = (EMPTY, SILENT)
 STOP_SECONDS = 20.0
 ROW_SECONDS = 5.0
 """Longest wait for one message's row."""
@@ -40,7 +41,7 @@ class Conditions:
 
     rounds: int
     events: int
-    """Posted to each receiver in a round; the empty one gets the same."""
+    """Posted to each receiver in a round; the empty ones get the same."""
     connections: int
     messages: int
     """Of which the time until their row is there is taken, one after another."""
@@ -57,21 +58,22 @@ def measure(on: Stage, conditions: Conditions) -> list[Target]:
 
 
 def _measure_load(on: Stage, conditions: Conditions, keys: SandboxKeys) -> list[Target]:
-    loads: dict[str, list[Load]] = {OURS: [], EACH: [], EMPTY: []}
+    loads: dict[str, list[Load]] = {OURS: [], EACH: [], EMPTY: [], SILENT: []}
     with (
         unlimited_sandbox(conditions.events) as sandbox,
         _serve(on, keys) as ours,
         _contender(on, keys, "each") as each,
         _contender(on, keys, "empty") as empty,
+        _contender(on, keys, "silent") as silent,
     ):
-        ports = {OURS: ours, EACH: each, EMPTY: empty}
+        ports = {OURS: ours, EACH: each, EMPTY: empty, SILENT: silent}
         for turn in range(-1, conditions.rounds):
             for name, port in ports.items():
                 # No webhook_id comes twice: a duplicate would cost less than an event.
                 _clear(on)
                 requests = _requests(sandbox, keys, port, count=conditions.events)
                 load = _load(requests, port, conditions.connections)
-                if name != EMPTY and on.count("etl.webhook_events") != load.acknowledged:
+                if name not in STORE_NOTHING and on.count("etl.webhook_events") != load.acknowledged:
                     raise RuntimeError(f"{name} acknowledged {load.acknowledged} events, and stored another number")
                 if load.refused:
                     raise RuntimeError(f"{name} refused {load.refused} events")
@@ -108,7 +110,7 @@ def _print_loads(loads: Mapping[str, list[Load]], conditions: Conditions) -> Non
     print_table(
         f"Webhooks over {conditions.connections} connections, {conditions.events:,} events, "
         f"{conditions.rounds} rounds in turns",
-        ["", "events/s", "least", "most", "p50 ms", "p99 ms", "÷ a commit each", "÷ empty"],
+        ["", "events/s", "least", "most", "p50 ms", "p99 ms", "÷ a commit each", "÷ empty", "÷ silent"],
         [
             [
                 name,
@@ -119,6 +121,7 @@ def _print_loads(loads: Mapping[str, list[Load]], conditions: Conditions) -> Non
                 median(load.within(0.99) for load in of),
                 ratio(rates[name], rates[EACH]),
                 ratio(rates[name], rates[EMPTY]),
+                ratio(rates[name], rates[SILENT]),
             ]
             for name, of in loads.items()
         ],

@@ -1,11 +1,16 @@
-"""Receivers to measure ours beside, each a process: ``each`` commits every request by itself, ``empty`` does nothing.
+"""Receivers to measure ours beside, each a process.
 
-``python -m bench.receive_contenders each|empty PORT``
+``each`` commits every request by itself; ``empty`` does nothing but log each request, as uvicorn does by default and
+ours must; ``silent`` does not even that.
+
+``python -m bench.receive_contenders each|empty|silent PORT``
 """
 
 import asyncio
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import uvicorn
 from starlette.applications import Starlette
@@ -13,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from etl.database import open_engine
+from etl.database import open_async_engine, open_engine
 from etl.logging_setup import configure
 from etl.receive import events, public_keys, server
 from etl.receive.app import build_app
@@ -32,7 +37,7 @@ class CommitEach(Inbox):
 
     def __init__(self, url: str, metrics: Metrics) -> None:
         self._each = open_engine(url, pool_size=THREADS)
-        super().__init__(Storage(self._each, metrics=metrics, keep_days=30), metrics)
+        super().__init__(Storage(open_async_engine(url), metrics=metrics, keep_days=30), metrics)
         self._threads = ThreadPoolExecutor(THREADS)
 
     async def put(self, event: Event) -> str:
@@ -65,14 +70,17 @@ async def _nothing(_request: Request) -> Response:
     return Response()
 
 
-def empty(port: int) -> None:
+def empty(port: int, *, log: bool = True) -> None:
     """Starlette on uvicorn as they are, with a route that answers at once."""
     app = Starlette(routes=[Route("/webhooks/highlevel", _nothing, methods=["POST"])])
     print("ready", flush=True)
+    # uvicorn logs requests to standard output, of which nobody reads more than the line above.
+    sys.stdout = sys.stderr
     with server.listen("127.0.0.1", port) as listener:
-        configuration = uvicorn.Config(app, http="httptools", lifespan="off", access_log=False, log_level="error")
+        configuration = uvicorn.Config(app, http="httptools", lifespan="off", access_log=log)
         uvicorn.Server(configuration).run(sockets=[listener])
 
 
 if __name__ == "__main__":
-    {"each": each, "empty": empty}[sys.argv[1]](int(sys.argv[2]))
+    contenders: dict[str, Callable[[int], None]] = {"each": each, "empty": empty, "silent": partial(empty, log=False)}
+    contenders[sys.argv[1]](int(sys.argv[2]))

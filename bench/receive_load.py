@@ -3,13 +3,16 @@
 A client library would take several times the processor time of the server that is measured, on the same machine.
 """
 
-import asyncio
+import select
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 ANSWERED = b"\r\n\r\n"
 """Every answer measured here has an empty body."""
+PATIENCE = 30.0
+"""Seconds without any answer after which the receiver is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,57 +44,46 @@ def request(host: str, port: int, path: str, body: bytes, headers: dict[str, str
 
 
 def run(host: str, port: int, requests: Sequence[bytes], *, connections: int) -> Load:
-    """Send every request once."""
-    return asyncio.run(_run(host, port, requests, connections))
+    """Send every request once.
 
-
-async def _run(host: str, port: int, requests: Sequence[bytes], connections: int) -> Load:
-    loop = asyncio.get_running_loop()
+    Raises:
+        RuntimeError: the receiver closed a connection, or fell silent.
+    """
     waiting = iter(requests)
-    clients = []
-    for _ in range(connections):
-        _, client = await loop.create_connection(lambda: _Client(waiting), host, port)
-        clients.append(client)
+    poll = select.epoll()
+    clients = {
+        client.fileno(): client for client in (socket.create_connection((host, port)) for _ in range(connections))
+    }
+    sent: dict[int, float] = {}
+    received = dict.fromkeys(clients, b"")
+    statuses: list[bytes] = []
+    latencies: list[float] = []
     began = time.perf_counter()
-    for client in clients:
-        client.send()
-    await asyncio.gather(*(client.done for client in clients))
+    for number, client in clients.items():
+        poll.register(number, select.EPOLLIN)
+        if (following := next(waiting, None)) is not None:
+            sent[number] = time.perf_counter()
+            client.sendall(following)
+    while sent:
+        ready = poll.poll(PATIENCE)
+        if not ready:
+            raise RuntimeError("the receiver fell silent")
+        for number, _ in ready:
+            chunk = clients[number].recv(65536)
+            if not chunk:
+                raise RuntimeError("the receiver closed a connection before its answer")
+            received[number] += chunk
+            if not received[number].endswith(ANSWERED):
+                continue
+            latencies.append(time.perf_counter() - sent.pop(number))
+            statuses.append(received[number][9:12])
+            received[number] = b""
+            if (following := next(waiting, None)) is not None:
+                sent[number] = time.perf_counter()
+                clients[number].sendall(following)
     seconds = time.perf_counter() - began
-    statuses = [status for client in clients for status in client.statuses]
-    latencies = sorted(latency for client in clients for latency in client.latencies)
+    for client in clients.values():
+        client.close()
+    poll.close()
     acknowledged = statuses.count(b"200")
-    return Load(acknowledged, len(statuses) - acknowledged, seconds, latencies)
-
-
-class _Client(asyncio.Protocol):
-    def __init__(self, waiting: "object") -> None:
-        self._waiting = waiting
-        self._received = b""
-        self._sent = 0.0
-        self.done = asyncio.get_running_loop().create_future()
-        self.statuses: list[bytes] = []
-        self.latencies: list[float] = []
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.done.done():
-            self.done.set_exception(exc or ConnectionError("closed before the answer"))
-
-    def send(self) -> None:
-        following = next(self._waiting, None)  # type: ignore[call-overload]
-        if following is None:
-            self.done.set_result(None)
-            self._transport.close()
-            return
-        self._sent = time.perf_counter()
-        self._transport.write(following)  # type: ignore[attr-defined]
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        if self._received.endswith(ANSWERED):
-            self.latencies.append(time.perf_counter() - self._sent)
-            self.statuses.append(self._received[9:12])
-            self._received = b""
-            self.send()
+    return Load(acknowledged, len(statuses) - acknowledged, seconds, sorted(latencies))

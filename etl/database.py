@@ -4,11 +4,15 @@ import enum
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from etl.errors import ConfigurationError, DatabaseUnavailableError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 CONNECT_TIMEOUT = 5
 """Seconds to wait for one connection."""
@@ -48,8 +52,23 @@ def open_engine(url: str, *, pool_size: int = 4) -> Engine:
     Raises:
         ConfigurationError: the URL cannot be read.
     """
+    return _open(parse_url(url), pool_size=pool_size)
+
+
+def open_async_engine(url: str, *, pool_size: int = 1) -> "AsyncEngine":
+    """The same for an event loop.
+
+    Raises:
+        ConfigurationError: the URL cannot be read.
+    """
+    from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 - only the receiver needs it
+
+    return AsyncEngine(_open(parse_url(url).set(drivername="postgresql+psycopg_async"), pool_size=pool_size))
+
+
+def _open(url: URL, *, pool_size: int) -> Engine:
     return create_engine(
-        parse_url(url),
+        url,
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=True,

@@ -1,5 +1,6 @@
 """How log lines look; set up once by the command line, never on import."""
 
+import json
 import logging
 import sys
 
@@ -9,8 +10,12 @@ import structlog
 def configure(level: str, style: str) -> None:
     """Log to standard error: readable on a terminal, one JSON object a line elsewhere, or as ``style`` says."""
     readable = style == "console" or (style == "auto" and sys.stderr.isatty())
+    encode = json.JSONEncoder(default=repr).encode
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if readable else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if readable
+        # json.dumps would make an encoder for each line, which costs more than encoding it.
+        else structlog.processors.JSONRenderer(lambda event, **_: encode(event))
     )
     structlog.configure(
         processors=[

@@ -18,6 +18,7 @@ item that was completed and queued again starts anew.)
 ``again`` marks an item that was queued once more while in hand. It is never deleted or buried then, but waits anew.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,8 +97,7 @@ class Named:
 ENQUEUE_NAMED = text("""
     WITH named AS (
         SELECT kind, message_id, max(location_id) AS location_id
-        FROM unnest(CAST(:kinds AS text[]), CAST(:message_ids AS text[]), CAST(:location_ids AS text[]))
-             AS given (kind, message_id, location_id)
+        FROM jsonb_to_recordset(CAST(:named AS jsonb)) AS given (kind text, message_id text, location_id text)
         GROUP BY kind, message_id ORDER BY kind, message_id
     ), new AS (
         INSERT INTO etl.message_queue (kind, message_id, location_id)
@@ -116,14 +116,10 @@ def enqueue_named(connection: Connection, named: Sequence[Named]) -> int:
     """Queue items of several kinds and locations at once; returns how many were not queued already."""
     if not named:
         return 0
-    added: int = connection.execute(
-        ENQUEUE_NAMED,
-        {
-            "kinds": [each.kind for each in named],
-            "message_ids": [each.message_id for each in named],
-            "location_ids": [each.location_id for each in named],
-        },
-    ).scalar_one()
+    document = json.dumps(
+        [{"kind": each.kind, "message_id": each.message_id, "location_id": each.location_id} for each in named]
+    )
+    added: int = connection.execute(ENQUEUE_NAMED, {"named": document}).scalar_one()
     return added
 
 

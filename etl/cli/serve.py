@@ -1,16 +1,13 @@
 """``etl serve``: builds the receiver from the settings and runs it."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
-from sqlalchemy import Engine
 
 from etl import schema
 from etl.cli.composition import database_url, settings
-from etl.database import open_engine, parse_url, reading_errors, require_utf8
+from etl.database import open_async_engine, open_engine, parse_url, reading_errors, require_utf8
 from etl.errors import DatabaseUnavailableError
 from etl.settings import Settings
 
@@ -45,17 +42,17 @@ def serve(host: str, port: int) -> None:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise click.UsageError(f"cannot listen on {host}:{port}: {reason}. Try another --port.") from error
-    with listener, _engine(found) as engine:
-        storage = Storage(engine, metrics=metrics, keep_days=found.webhook_keep_days)
-        with Inbox(storage, metrics) as inbox:
-            app = build_app(
-                inbox=inbox,
-                keys=keys,
-                policy=_policy(found),
-                workflow_secret=secret.get_secret_value() if secret else None,
-                metrics=metrics,
-            )
-            server.serve(app, listener, on_ready=lambda: click.echo(_greeting(server.url_of(listener), found)))
+    with listener:
+        url = _database_url(found)
+        storage = Storage(open_async_engine(url), metrics=metrics, keep_days=found.webhook_keep_days)
+        app = build_app(
+            inbox=Inbox(storage, metrics),
+            keys=keys,
+            policy=_policy(found),
+            workflow_secret=secret.get_secret_value() if secret else None,
+            metrics=metrics,
+        )
+        server.serve(app, listener, on_ready=lambda: click.echo(_greeting(server.url_of(listener), found)))
 
 
 def _policy(found: Settings) -> "Policy":
@@ -75,24 +72,22 @@ def _greeting(url: str, found: Settings) -> str:
     return f"Receiving on {url} at {' and '.join(routes)} (Ctrl-C stops it)"
 
 
-@contextmanager
-def _engine(found: Settings) -> Iterator[Engine]:
-    """An engine for the inbox's one connection. The receiver also starts while Postgres is away, and answers 429.
+def _database_url(found: Settings) -> str:
+    """Where to store. The receiver also starts while Postgres is away, and answers 429.
 
     Raises:
         ConfigurationError: Postgres is there, but not as it should be.
     """
-    url = parse_url(database_url(found))
     # A server that vanished without a word is noticed in seconds: until then nothing can be stored.
-    url = url.update_query_dict({"tcp_user_timeout": "3000"})
-    engine = open_engine(url.render_as_string(hide_password=False), pool_size=1)
+    parsed = parse_url(database_url(found)).update_query_dict({"tcp_user_timeout": "3000"})
+    url = parsed.render_as_string(hide_password=False)
+    engine = open_engine(url, pool_size=1)
     try:
         with reading_errors(), engine.connect() as connection:
             require_utf8(connection)
             schema.require_head(connection)
     except DatabaseUnavailableError as error:
         click.echo(f"{error}. Events are refused until it can.", err=True)
-    try:
-        yield engine
     finally:
         engine.dispose()
+    return url

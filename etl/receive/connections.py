@@ -4,6 +4,7 @@ httptools gathers a header that has no end until memory is full, and waits for e
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -25,6 +26,7 @@ RETRY_AFTER = 5
 
 HEADERS_TOO_LARGE = b"431 Request Header Fields Too Large"
 TOO_MANY = b"429 Too Many Requests"
+TOO_SLOW = b"408 Request Timeout"
 
 
 class _TooLargeError(Exception):
@@ -34,60 +36,62 @@ class _TooLargeError(Exception):
 class Connection(HttpToolsProtocol):
     """One client."""
 
-    timer: asyncio.TimerHandle | None = None
+    # A moment to compare with, because starting and cancelling a timer for each request costs more than parsing it.
+    due: float | None = None
     in_headers = True
     begun_in_chunk = False
-    header_bytes = 0
+    ended_in_chunk = False
     pending_bytes = 0
     too_large = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as the base class
         """Take a client, unless there are too many: then an idle one makes room, or the new one is refused."""
         super().connection_made(transport)
-        self._expect_request()
+        self.due = self.loop.time() + REQUEST_SECONDS
         if len(self.connections) > MOST_CONNECTIONS and not self._make_room():
             log.warning("connection_refused", connections=len(self.connections))
             self._refuse(TOO_MANY)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
-        self._request_arrived()
-        super().connection_lost(exc)
-
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and count what it gathers of a header that is not complete."""
-        self.begun_in_chunk = False
+        self.begun_in_chunk = self.ended_in_chunk = False
         super().data_received(data)
-        if self.in_headers and not self.begun_in_chunk:
+        # Behind the end of another request, what there is of a header is the smaller part of a read.
+        if self.in_headers and not (self.begun_in_chunk and self.ended_in_chunk):
             self.pending_bytes += len(data)
             if self.pending_bytes > MOST_HEADER_BYTES:
                 self._refuse(HEADERS_TOO_LARGE)
+
+    def close_if_overdue(self, now: float) -> None:
+        """Part with a client that takes too long to send what it has begun."""
+        if self.due is None or now < self.due:
+            return
+        self.due = None
+        if self.in_headers:
+            self.transport.close()
+        else:
+            self._refuse(TOO_SLOW)
 
     def on_message_begin(self) -> None:
         """The first byte of a request is here."""
         super().on_message_begin()
         self.in_headers, self.begun_in_chunk = True, True
-        self.header_bytes = self.pending_bytes = 0
-        self._expect_request()
-
-    def on_url(self, url: bytes) -> None:
-        """A part of the request line is here."""
-        self._count_header(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header is complete."""
-        self._count_header(len(name) + len(value))
-        super().on_header(name, value)
+        self.pending_bytes = 0
+        self.due = self.loop.time() + REQUEST_SECONDS
 
     def on_headers_complete(self) -> None:
         """The body follows."""
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > MOST_HEADER_BYTES or len(self.headers) > MOST_HEADERS:
+            self.too_large = True
+            raise _TooLargeError
         self.in_headers = False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The request is here."""
-        self._request_arrived()
+        self.due = None
+        self.ended_in_chunk = True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -96,21 +100,6 @@ class Connection(HttpToolsProtocol):
             self._refuse(HEADERS_TOO_LARGE)
         else:
             super().send_400_response(msg)
-
-    def _count_header(self, size: int) -> None:
-        self.header_bytes += size
-        if self.header_bytes > MOST_HEADER_BYTES or len(self.headers) >= MOST_HEADERS:
-            self.too_large = True
-            raise _TooLargeError
-
-    def _expect_request(self) -> None:
-        self._request_arrived()
-        self.timer = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
-
-    def _request_arrived(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
 
     def _make_room(self) -> bool:
         """Close a connection that is between two requests; False when there is none."""
@@ -130,3 +119,9 @@ class Connection(HttpToolsProtocol):
             lines.append(b"retry-after: %d" % RETRY_AFTER)
         self.transport.write(b"\r\n".join([*lines, b"", b""]))
         self.transport.close()
+
+
+def close_overdue(connections: Iterable[Any], now: float) -> None:
+    """Part with the clients that are too slow; to be called every second or so, with the event loop's time."""
+    for connection in list(connections):
+        connection.close_if_overdue(now)

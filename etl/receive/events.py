@@ -1,5 +1,6 @@
 """Every statement on ``etl.webhook_events``, and what an event sets going. Nothing here commits."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,13 +15,15 @@ from etl.receive.webhook import Event
 DUPLICATE = "duplicate"
 
 # Inserted in order of id, so that two receivers given the same redeliveries wait for each other but cannot deadlock.
+# One document and all bodies end to end: quoting each value for an array would cost more than the insert.
 KEEP = text("""
     INSERT INTO etl.webhook_events
         (webhook_id, type, location_id, conversation_id, message_id, email_id, outcome, body)
-    SELECT * FROM unnest(
-        CAST(:webhook_ids AS text[]), CAST(:types AS text[]), CAST(:location_ids AS text[]),
-        CAST(:conversation_ids AS text[]), CAST(:message_ids AS text[]), CAST(:email_ids AS text[]),
-        CAST(:outcomes AS text[]), CAST(:bodies AS bytea[])) AS arrived (webhook_id)
+    SELECT webhook_id, type, location_id, conversation_id, message_id, email_id, outcome,
+           substring(CAST(:bodies AS bytea) FROM first FOR bytes)
+    FROM jsonb_to_recordset(CAST(:events AS jsonb)) AS arrived (
+        webhook_id text, type text, location_id text, conversation_id text, message_id text, email_id text,
+        outcome text, first int, bytes int)
     ORDER BY webhook_id
     ON CONFLICT (webhook_id) DO NOTHING
     RETURNING webhook_id
@@ -44,20 +47,25 @@ def store(connection: Connection, events: Sequence[Event]) -> list[str]:
 
 def _keep(connection: Connection, events: Sequence[Event]) -> set[str]:
     """Insert events; returns the ids of those that were not here."""
-    rows = connection.execute(
-        KEEP,
-        {
-            "webhook_ids": [event.webhook_id for event in events],
-            "types": [event.type for event in events],
-            "location_ids": [event.location_id for event in events],
-            "conversation_ids": [event.conversation_id for event in events],
-            "message_ids": [event.message_id for event in events],
-            "email_ids": [event.email_id for event in events],
-            "outcomes": [event.outcome for event in events],
-            "bodies": [event.body for event in events],
-        },
-    )
-    return set(rows.scalars())
+    rows = []
+    first = 1
+    for event in events:
+        rows.append(
+            {
+                "webhook_id": event.webhook_id,
+                "type": event.type,
+                "location_id": event.location_id,
+                "conversation_id": event.conversation_id,
+                "message_id": event.message_id,
+                "email_id": event.email_id,
+                "outcome": event.outcome,
+                "first": first,
+                "bytes": len(event.body),
+            }
+        )
+        first += len(event.body)
+    bodies = b"".join(event.body for event in events)
+    return set(connection.execute(KEEP, {"events": json.dumps(rows), "bodies": bodies}).scalars())
 
 
 def act(connection: Connection, events: Sequence[Event]) -> None:

@@ -5,17 +5,17 @@ Guarantee: an event is reported stored only when its transaction is committed; o
 
 Weakness: a refused event may be stored all the same, when the commit took longer than its sender was made to wait. The
 redelivery is then a duplicate, so nothing is lost and nothing is queued twice.
+
+One task of the event loop does it, not a thread: a thread would wait for the interpreter lock after every answer of
+Postgres, and take it from the loop after every question.
 """
 
 import asyncio
-import queue
-import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import structlog
 
@@ -27,8 +27,8 @@ log = structlog.get_logger("etl.receive")
 
 ANSWER_SECONDS = 1.5
 """How long a sender waits for the commit; HighLevel's own patience is not documented, so this is short."""
-LINGER_SECONDS = 0.005
-"""How long the first event of a batch waits for company."""
+LINGER_SECONDS = 0.002
+"""How long the first event of a batch waits for company, unless it has waited for the batch before."""
 MOST_EVENTS = 5000
 """Events that may wait; more are refused at once."""
 MOST_BYTES = 64 * 1024 * 1024
@@ -37,36 +37,42 @@ BATCH_EVENTS = 250
 """Events a transaction."""
 BATCH_BYTES = 8 * 1024 * 1024
 """Bytes of body a transaction, but for its last event."""
+TOLD_AT_ONCE = 8
+"""Senders told of a commit before the loop looks what has come: told all at once they would all post at once again,
+and nothing could be stored before the last of them is received."""
 CHECK_SECONDS = 1.0
 """How often Postgres is looked at while no events come."""
 RECOVERY_SECONDS = 0.25
 """How often it is looked at while it is away."""
+STOP_SECONDS = 5.0
+"""How long stopping waits for Postgres."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class _Waiting:
     event: Event
     deadline: float
-    future: asyncio.Future[Result]
+    answer: asyncio.Future[Result]
 
 
 class Inbox:
-    """One thread that stores what the event loop hands it. A context manager: leaving it stores what still waits."""
+    """What has been received and is not stored yet. Works while the application does: see :meth:`lifespan`."""
 
     def __init__(self, storage: Storage, metrics: Metrics) -> None:
         self._storage = storage
         self._metrics = metrics
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._events = 0
+        self._arrived = asyncio.Event()
+        self._waiting: deque[_Waiting] = deque()
+        self._unanswered: deque[_Waiting] = deque()
         self._bytes = 0
+        self._expiring = False
         self._up = False
         self._at_head = False
         self._busy_since: float | None = None
         self._down_since = time.monotonic()
         self._next_check = 0.0
-        self._looked = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="inbox", daemon=True)
+        self._looked = asyncio.Event()
+        self._stopping = False
 
     @property
     def trouble(self) -> str | None:
@@ -92,85 +98,85 @@ class Inbox:
         trouble = self.trouble
         if trouble is not None:
             raise NotStoredError(trouble)
-        if self._events >= MOST_EVENTS or self._bytes + len(event.body) > MOST_BYTES:
+        if len(self._unanswered) >= MOST_EVENTS or self._bytes + len(event.body) > MOST_BYTES:
             raise NotStoredError("full")
-        waiting = _Waiting(event, time.monotonic() + ANSWER_SECONDS, asyncio.get_running_loop().create_future())
-        self._events += 1
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(event, time.monotonic() + ANSWER_SECONDS, loop.create_future())
+        self._waiting.append(waiting)
+        self._unanswered.append(waiting)
         self._bytes += len(event.body)
-        self._metrics.waiting.set(self._events)
-        self._queue.put(waiting)
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                result = await waiting.future
-        except TimeoutError:
-            raise NotStoredError("slow") from None
+        self._metrics.waiting.set(len(self._unanswered))
+        self._arrived.set()
+        if not self._expiring:
+            self._expiring = True
+            loop.call_later(ANSWER_SECONDS, self._expire)
+        result = await waiting.answer
         if isinstance(result, NotStoredError):
             raise result
         return result
 
-    def _deliver(self, results: Sequence[tuple[_Waiting, Result]]) -> None:
-        """In the event loop: tell the senders."""
-        for waiting, result in results:
-            self._events -= 1
-            self._bytes -= len(waiting.event.body)
-            if not waiting.future.done():
-                waiting.future.set_result(result)
-        self._metrics.waiting.set(self._events)
+    @asynccontextmanager
+    async def lifespan(self, _app: object) -> AsyncIterator[None]:
+        """Stores what is put while the application serves; what still waits at its end is stored first."""
+        task = asyncio.create_task(self._work())
+        # The first senders should find it open; but not at any price, for a receiver without Postgres answers 429.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._looked.wait(), ANSWER_SECONDS)
+        yield
+        self._stopping = True
+        self._arrived.set()
+        await asyncio.wait([task], timeout=STOP_SECONDS)
+        task.cancel()
 
-    def _work(self) -> None:
-        while not (self._stopping.is_set() and self._queue.empty()):
-            batch = self._gather() if self._up else []
+    async def _work(self) -> None:
+        while not (self._stopping and not self._waiting):
+            batch = await self._gather() if self._up else []
             self._busy_since = time.monotonic()
             try:
-                self._store(batch)
-                self._look()
-            except Exception as error:  # noqa: BLE001 - whatever it is, senders must be told and the thread must live
-                self._fail(error, batch)
+                await self._store(batch)
+                await self._look()
+            except Exception as error:  # noqa: BLE001 - whatever it is, senders must be told and the task must live
+                await self._fail(error, batch)
             finally:
                 self._busy_since = None
                 self._looked.set()
-            if not self._up:
-                self._stopping.wait(RECOVERY_SECONDS)
-        self._storage.close()
+            if not self._up and not self._stopping:
+                await asyncio.sleep(RECOVERY_SECONDS)
+        await self._storage.close()
 
-    def _gather(self) -> list[_Waiting]:
+    async def _gather(self) -> list[_Waiting]:
         """Wait for an event, and a moment for those that come with it."""
-        try:
-            waiting = self._queue.get(timeout=CHECK_SECONDS)
-            time.sleep(LINGER_SECONDS)
-        except queue.Empty:
-            return []
+        if not self._waiting:
+            self._arrived.clear()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), CHECK_SECONDS)
+            except TimeoutError:
+                return []
+            await asyncio.sleep(LINGER_SECONDS)
         batch: list[_Waiting] = []
         size = 0
-        with suppress(queue.Empty):
-            while True:
-                if waiting is not None:
-                    batch.append(waiting)
-                    size += len(waiting.event.body)
-                if len(batch) >= BATCH_EVENTS or size >= BATCH_BYTES:
-                    break
-                waiting = self._queue.get_nowait()
+        while self._waiting and len(batch) < BATCH_EVENTS and size < BATCH_BYTES:
+            waiting = self._waiting.popleft()
+            # Who was told to come again is not stored now: what waits must not outgrow what can be stored.
+            if not waiting.answer.done():
+                batch.append(waiting)
+                size += len(waiting.event.body)
         return batch
 
-    def _store(self, batch: list[_Waiting]) -> None:
-        now = time.monotonic()
-        # Who was told to come again is not stored now: what waits must not outgrow what can be stored.
-        late = [waiting for waiting in batch if waiting.deadline <= now]
-        self._send(late, [NotStoredError("slow")] * len(late))
-        batch[:] = [waiting for waiting in batch if waiting.deadline > now]
+    async def _store(self, batch: list[_Waiting]) -> None:
         if batch:
-            results = self._storage.store([each.event for each in batch], until=batch[0].deadline)
+            results = await self._storage.store([each.event for each in batch], until=batch[0].deadline)
             self._metrics.batch.observe(len(batch))
-            self._send(batch, results)
+            self._tell(list(zip(batch, results, strict=True)))
             batch.clear()
 
-    def _look(self) -> None:
+    async def _look(self) -> None:
         """Look whether Postgres is well, and delete old events, when it is time."""
         now = time.monotonic()
         if self._up and now < self._next_check:
             return
-        self._at_head = self._storage.check()
-        self._storage.purge()
+        self._at_head = await self._storage.check()
+        await self._storage.purge()
         self._next_check = now + CHECK_SECONDS
         if not self._up:
             if self._looked.is_set():
@@ -178,37 +184,41 @@ class Inbox:
             self._up = True
         self._metrics.ready.set(self._at_head)
 
-    def _fail(self, error: Exception, batch: list[_Waiting]) -> None:
+    async def _fail(self, error: Exception, batch: list[_Waiting]) -> None:
         """Postgres is away: refuse what waits, and what comes, until it is back."""
         if self._up or not self._looked.is_set():
             log.error("store_unavailable", error=describe(error))
             self._down_since = time.monotonic()
         self._up = False
         self._metrics.ready.set(0)
-        self._storage.close()
-        with suppress(queue.Empty):
-            while True:
-                waiting = self._queue.get_nowait()
-                if waiting is not None:
-                    batch.append(waiting)
-        self._send(batch, [NotStoredError("database_unavailable")] * len(batch))
+        batch += self._waiting
+        self._waiting.clear()
+        self._tell([(waiting, NotStoredError("database_unavailable")) for waiting in batch])
+        with suppress(Exception):  # it is given up, whatever it says to that
+            await self._storage.close()
 
-    def _send(self, batch: Sequence[_Waiting], results: Sequence[Result]) -> None:
-        if not batch:
-            return
-        pairs = list(zip(batch, results, strict=True))
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            batch[0].future.get_loop().call_soon_threadsafe(self._deliver, pairs)
+    def _tell(self, results: Sequence[tuple[_Waiting, Result]]) -> None:
+        for waiting, result in results[:TOLD_AT_ONCE]:
+            if not waiting.answer.done():
+                waiting.answer.set_result(result)
+        self._forget_answered()
+        if more := results[TOLD_AT_ONCE:]:
+            asyncio.get_running_loop().call_soon(self._tell, more)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        # The first senders should find it open; but not at any price, for a receiver without Postgres answers 429.
-        self._looked.wait(ANSWER_SECONDS)
-        return self
+    def _expire(self) -> None:
+        """Refuse those who have waited too long. One timer for all of them, since they came in this order."""
+        now = time.monotonic()
+        for waiting in self._unanswered:
+            if waiting.deadline > now:
+                break
+            if not waiting.answer.done():
+                waiting.answer.set_result(NotStoredError("slow"))
+        self._forget_answered()
+        self._expiring = bool(self._unanswered)
+        if self._expiring:
+            asyncio.get_running_loop().call_later(self._unanswered[0].deadline - now, self._expire)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopping.set()
-        self._queue.put(None)
-        self._thread.join(timeout=5 * ANSWER_SECONDS)
+    def _forget_answered(self) -> None:
+        while self._unanswered and self._unanswered[0].answer.done():
+            self._bytes -= len(self._unanswered.popleft().event.body)
+        self._metrics.waiting.set(len(self._unanswered))

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from nacl.signing import VerifyKey
 
 from etl.errors import ConfigurationError
 from etl.receive.webhook import Keys
@@ -44,7 +45,8 @@ def read(ed25519: str | None, rsa: str | None) -> Keys:
     if (rsa or "").strip().lower() != NONE:
         old = _read(RSA, rsa or str(PUBLISHED / "x-wh-signature.rsa.pem"), problems)
     keys = Keys(
-        [key for key in new if isinstance(key, Ed25519PublicKey)], [key for key in old if isinstance(key, RSAPublicKey)]
+        [VerifyKey(key.public_bytes_raw()) for key in new if isinstance(key, Ed25519PublicKey)],
+        [key for key in old if isinstance(key, RSAPublicKey)],
     )
     if len(keys.ed25519) < len(new):
         problems.append(f"{ED25519}: not every key is an Ed25519 key")

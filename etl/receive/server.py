@@ -1,5 +1,7 @@
 """Runs the receiver on a socket until it is told to stop; then what has begun is answered first."""
 
+import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -7,7 +9,7 @@ from collections.abc import Callable
 import uvicorn
 from starlette.types import ASGIApp
 
-from etl.receive.connections import KEEP_ALIVE_SECONDS, Connection
+from etl.receive.connections import KEEP_ALIVE_SECONDS, Connection, close_overdue
 
 GRACE_SECONDS = 5
 """How long requests that have begun may take when the receiver stops."""
@@ -44,15 +46,29 @@ def serve(app: ASGIApp, listener: socket.socket, *, on_ready: Callable[[], None]
         listener: from :func:`listen`; closed at the end.
         on_ready: called once, when connections are queued and signals are heeded.
     """
-    server = uvicorn.Server(configuration(app))
+    server = _Server(configuration(app))
 
     # In place before anybody is told that it is ready, and still there when uvicorn, at its end, raises the signal
     # again: being stopped is the normal end here.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: setattr(server, "should_exit", True))
     on_ready()
+    # What was imported stays; without this the collector would walk over all of it again and again, and each time the
+    # senders would wait.
+    gc.collect()
+    gc.freeze()
     with listener:
         server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Looks for slow clients now and then."""
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second."""
+        if counter % 10 == 0:
+            close_overdue(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
 
 def configuration(app: ASGIApp) -> uvicorn.Config:
@@ -61,7 +77,7 @@ def configuration(app: ASGIApp) -> uvicorn.Config:
         app,
         http=Connection,
         ws="none",
-        lifespan="off",
+        lifespan="on",
         access_log=False,
         log_config=None,
         log_level="error",

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 
 import structlog
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from etl import schema
 from etl.database import Fate, fate_of
@@ -51,19 +52,19 @@ Result = str | NotStoredError
 
 
 class Storage:
-    """Not for threads to share."""
+    """For one task at a time."""
 
     def __init__(
-        self, engine: Engine, *, metrics: Metrics, keep_days: float, clock: Callable[[], float] = time.monotonic
+        self, engine: AsyncEngine, *, metrics: Metrics, keep_days: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._engine = engine
         self._metrics = metrics
         self._keep_seconds = keep_days * 86_400
         self._clock = clock
-        self._connection: Connection | None = None
+        self._connection: AsyncConnection | None = None
         self._next_purge = 0.0
 
-    def store(self, batch: Sequence[Event], *, until: float) -> list[Result]:
+    async def store(self, batch: Sequence[Event], *, until: float) -> list[Result]:
         """Store events and commit; returns what became of each, in order.
 
         An event at fault (a row that somebody has locked, data that Postgres refuses) fails alone: its batch is
@@ -72,11 +73,11 @@ class Storage:
         Raises:
             DBAPIError: Postgres is at fault. Some events may be stored all the same.
         """
-        return self._store(batch, until=until, part=False)
+        return await self._store(batch, until=until, part=False)
 
-    def _store(self, batch: Sequence[Event], *, until: float, part: bool) -> list[Result]:
+    async def _store(self, batch: Sequence[Event], *, until: float, part: bool) -> list[Result]:
         try:
-            return list(self._commit(batch, part=part))
+            return list(await self._commit(batch, part=part))
         except Exception as error:
             self._metrics.failures.inc()
             if not _blames_a_row(error):
@@ -89,26 +90,27 @@ class Storage:
             return [NotStoredError("slow")] * len(batch)
         middle = len(batch) // 2
         first, second = batch[:middle], batch[middle:]
-        return self._store(first, until=until, part=True) + self._store(second, until=until, part=True)
+        told = await self._store(first, until=until, part=True)
+        return told + await self._store(second, until=until, part=True)
 
-    def _commit(self, batch: Sequence[Event], *, part: bool) -> list[str]:
-        connection = self._open()
-        with connection.begin():
+    async def _commit(self, batch: Sequence[Event], *, part: bool) -> list[str]:
+        connection = await self._open()
+        async with connection.begin():
             if part:
-                connection.execute(SHORTER_LOCK_TIMEOUT)
-            return events.store(connection, batch)
+                await connection.execute(SHORTER_LOCK_TIMEOUT)
+            return await connection.run_sync(events.store, batch)
 
-    def check(self) -> bool:
+    async def check(self) -> bool:
         """Whether the schema is the one this version writes; connects first where there is no connection.
 
         Raises:
             DBAPIError: Postgres does not answer.
         """
-        connection = self._open()
-        with connection.begin():
-            return schema.revision(connection) == schema.HEAD
+        connection = await self._open()
+        async with connection.begin():
+            return await connection.run_sync(schema.revision) == schema.HEAD
 
-    def purge(self) -> None:
+    async def purge(self) -> None:
         """Delete some events that are too old, when it is time.
 
         Raises:
@@ -116,25 +118,25 @@ class Storage:
         """
         if self._clock() < self._next_purge:
             return
-        connection = self._open()
-        with connection.begin():
-            purged = events.purge(connection, Choice(), older_than=self._keep_seconds, most=PURGE_EVENTS)
+        connection = await self._open()
+        async with connection.begin():
+            purged = await connection.run_sync(events.purge, Choice(), older_than=self._keep_seconds, most=PURGE_EVENTS)
         self._metrics.purged.inc(purged)
         if purged < PURGE_EVENTS:
             self._next_purge = self._clock() + PURGE_SECONDS
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give up the connection; the next call opens another."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            connection.invalidate()
-            connection.close()
+            await connection.invalidate()
+            await connection.close()
 
-    def _open(self) -> Connection:
+    async def _open(self) -> AsyncConnection:
         if self._connection is None:
-            self._connection = self._engine.connect()
-            with self._connection.begin():
-                self._connection.execute(LIMITS)
+            self._connection = await self._engine.connect()
+            async with self._connection.begin():
+                await self._connection.execute(LIMITS)
         return self._connection
 
 

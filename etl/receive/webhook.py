@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
 
 from etl.ids import is_fetchable
 
@@ -52,7 +53,7 @@ class WebhookRefusedError(Exception):
 class Keys:
     """The public keys that may have signed; several of each while HighLevel changes them."""
 
-    ed25519: Sequence[Ed25519PublicKey]
+    ed25519: Sequence[VerifyKey]
     rsa: Sequence[RSAPublicKey]
 
 
@@ -134,10 +135,10 @@ def verify(body: bytes, signature: Signature, keys: Keys) -> None:
         raise WebhookRefusedError(401, "signature_wrong")
 
 
-def _signed(key: Ed25519PublicKey, signature: bytes, body: bytes) -> bool:
+def _signed(key: VerifyKey, signature: bytes, body: bytes) -> bool:
     try:
-        key.verify(signature, body)
-    except InvalidSignature:
+        key.verify(body, signature)
+    except BadSignatureError:
         return False
     return True
 

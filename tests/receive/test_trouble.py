@@ -60,6 +60,7 @@ OTHER_BACKENDS = """
 
 def test_while_postgres_hangs_senders_are_asked_to_come_again_and_then_it_goes_on(own_server: Any, launch: Any) -> None:
     with launch(own_server.url) as receiver:
+        assert 200 == receiver.say(webhookId="before")
         with frozen(own_server.url):
             began = time.monotonic()
             statuses = [receiver.say(webhookId="hung"), receiver.say(webhookId="hung too")]
@@ -67,6 +68,14 @@ def test_while_postgres_hangs_senders_are_asked_to_come_again_and_then_it_goes_o
             ready = receiver.get("/readyz").text
         await_(lambda: bool(receiver.say(webhookId="hung") == 200))
     assert ([429, 429], True, "database_slow\n") == (statuses, took < PATIENCE, ready)
+
+
+def test_it_stops_while_postgres_hangs(own_server: Any, launch: Any) -> None:
+    with launch(own_server.url) as receiver:
+        assert 200 == receiver.say(webhookId="before")
+        with frozen(own_server.url):
+            assert 429 == receiver.say(webhookId="hung")
+            assert 0 == receiver.stop()
 
 
 def test_clients_that_hold_every_connection_keep_nobody_out(receiver: Any, unique: str) -> None:

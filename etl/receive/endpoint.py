@@ -1,0 +1,145 @@
+"""What happens to one post: receive it, make an event of it, have it stored, answer, and note that in the log.
+
+Plain ASGI below Starlette's routing: its request and response objects would cost as much as all the rest.
+
+Every answer is one of a few with an empty body. It is 429 whenever an event could not be stored: HighLevel retries that
+status under every policy seen, while 5xx and timeouts were lost for good until 2026 (docs issue 257, webhook guide).
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
+
+from etl.receive.connections import RETRY_AFTER
+from etl.receive.inbox import Inbox
+from etl.receive.metrics import Metrics
+from etl.receive.storing import NotStoredError
+from etl.receive.webhook import Event, WebhookRefusedError
+
+log = structlog.get_logger("etl.receive")
+
+MOST_BODY_BYTES = 1024 * 1024
+"""Bytes of one body."""
+MOST_ARRIVING_BYTES = 64 * 1024 * 1024
+"""Bytes of all bodies that are being received."""
+
+Headers = Mapping[str, Sequence[str]]
+"""All values of each header that was sent, by its name in lower case."""
+Read = Callable[[], Awaitable[bytes]]
+"""Receives the body, which is worth the wait only when the headers are in order."""
+Take = Callable[[Headers, Read], Awaitable[Event]]
+"""Makes an event of a request, or raises WebhookRefusedError."""
+
+
+class Counter:
+    """Takes posts in at all endpoints."""
+
+    def __init__(self, inbox: Inbox, metrics: Metrics) -> None:
+        self._inbox = inbox
+        self._metrics = metrics
+        self._arriving = 0
+
+    async def serve(self, headers: Headers, receive: Receive, take: Take) -> int:
+        """Take one post in; returns the status to answer with."""
+        began = time.perf_counter()
+        event: Event | None = None
+        status, reason = 200, ""
+        outcome = "refused"
+        try:
+            event = await take(headers, lambda: self._body(headers, receive))
+            outcome = await self._inbox.put(event)
+            self._metrics.stored.labels(outcome).inc()
+        except (WebhookRefusedError, NotStoredError, ClientDisconnect) as error:
+            status, reason = _verdict(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, HighLevel must come again
+            # No traceback: its last line could repeat what a customer wrote.
+            log.error("receiver_failed", error=type(error).__name__)  # noqa: TRY400
+            status, reason = 429, "internal"
+        seconds = time.perf_counter() - began
+        self._metrics.seconds.observe(seconds)
+        if reason:
+            self._metrics.refused.labels(status, reason).inc()
+        _note(event, status, outcome, reason, seconds)
+        return status
+
+    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+        """The body, byte for byte.
+
+        Raises:
+            WebhookRefusedError: not said to be JSON, or too large.
+            NotStoredError: too much is arriving at once.
+            ClientDisconnect: its sender is gone, or was too slow for :mod:`etl.receive.connections`.
+        """
+        media_type = headers.get("content-type", ["application/json"])[0].partition(";")[0].strip().lower()
+        if media_type != "application/json" and not media_type.endswith("+json"):
+            raise WebhookRefusedError(400, "content_type")
+        # Digits only, or the HTTP parser would have refused it.
+        if int(headers.get("content-length", ["0"])[0]) > MOST_BODY_BYTES:
+            raise WebhookRefusedError(413, "too_large")
+        body = bytearray()
+        more = True
+        try:
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                chunk, more = message.get("body", b""), message.get("more_body", False)
+                body += chunk
+                self._arriving += len(chunk)
+                if len(body) > MOST_BODY_BYTES:
+                    raise WebhookRefusedError(413, "too_large")
+                if self._arriving > MOST_ARRIVING_BYTES:
+                    raise NotStoredError("arriving_full")
+        finally:
+            self._arriving -= len(body)
+        return bytes(body)
+
+
+class Endpoint:
+    """A route to the counter."""
+
+    def __init__(self, counter: Counter, take: Take) -> None:
+        self._counter = counter
+        self._take = take
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI says."""
+        headers: dict[str, list[str]] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+        status = await self._counter.serve(headers, receive, self._take)
+        await send(_start(status))
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _verdict(error: WebhookRefusedError | NotStoredError | ClientDisconnect) -> tuple[int, str]:
+    """Status and reason of a refusal."""
+    if isinstance(error, WebhookRefusedError):
+        return error.status, error.reason
+    if isinstance(error, NotStoredError):
+        return 429, error.reason
+    return 400, "disconnected"
+
+
+def _start(status: int) -> Message:
+    headers = [(b"content-length", b"0")]
+    if status == 429:
+        headers.append((b"retry-after", b"%d" % RETRY_AFTER))
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+def _note(event: Event | None, status: int, outcome: str, reason: str, seconds: float) -> None:
+    """One line a request, with nothing in it that a customer wrote and nothing of an event that was not verified."""
+    fields: dict[str, object] = {"status": status, "ms": round(seconds * 1000, 1)}
+    if reason:
+        fields["reason"] = reason
+    if event is not None:
+        fields |= {"outcome": outcome, "type": event.type, "location_id": event.location_id}
+        fields["webhook_id"] = event.webhook_id
+    if status == 200:
+        log.info("webhook", **fields)
+    else:
+        log.warning("webhook_refused", **fields)
