@@ -1,4 +1,8 @@
-"""The job beside a loop that only fetches, a plain script and dlt: same Postgres, same sandbox, taken in turns."""
+"""The job beside a loop that only fetches, a plain script and dlt: same Postgres, same sandbox, taken in turns.
+
+The job keeps to one core (:mod:`etl.worker.core`), which is part of its speed; what a loop that only fetches gains by
+that is printed too, since against that one the job shows what its own work costs.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +13,8 @@ from bench.report import Target, print_table, print_targets, ratio
 from bench.stage import Measured, Stage, run_contender, run_job, unlimited_sandbox
 from etl.sandbox.server import SandboxProcess
 
-JOB, BARE, PLAIN, DLT = "the job", "bare loop", "plain script", "dlt"
-MODULES = {BARE: "bare_loop", PLAIN: "plain_script", DLT: "dlt_pipeline"}
+JOB, BARE, ONE_CORE, PLAIN, DLT = "the job", "bare loop", "bare loop, one core", "plain script", "dlt"
+MODULES = {BARE: "bare_loop", ONE_CORE: "bare_loop", PLAIN: "plain_script", DLT: "dlt_pipeline"}
 TABLES = {JOB: "highlevel.messages", PLAIN: "plain.messages", DLT: "by_dlt.messages"}
 
 
@@ -27,7 +31,7 @@ class Conditions:
 
 def measure(on: Stage, conditions: Conditions) -> list[Target]:
     """Let all of them load the same messages, print the table, and return the targets."""
-    names = [BARE, JOB, PLAIN]
+    names = [BARE, JOB, ONE_CORE, PLAIN]
     if find_spec("dlt") is None:
         print("\ndlt is not installed, so its row is missing: pip install -e '.[bench]'")
     else:
@@ -60,7 +64,9 @@ def _contender(on: Stage, sandbox: SandboxProcess, name: str) -> Callable[[list[
     if name == JOB:
         return lambda ids, concurrency: run_job(on, sandbox, ids=ids, concurrency=concurrency)
     module = MODULES[name]
-    return lambda ids, concurrency: run_contender(on, sandbox, module, ids=ids, concurrency=concurrency)
+    return lambda ids, concurrency: run_contender(
+        on, sandbox, module, ids=ids, concurrency=concurrency, one_core=name == ONE_CORE
+    )
 
 
 def _print(rounds: dict[str, list[Measured]], conditions: Conditions) -> None:

@@ -132,7 +132,9 @@ def run_job(on: Stage, sandbox: SandboxProcess, *, ids: list[str], concurrency: 
     return Measured(report["seconds"], finished)
 
 
-def run_contender(on: Stage, sandbox: SandboxProcess, name: str, *, ids: list[str], concurrency: int) -> Measured:
+def run_contender(
+    on: Stage, sandbox: SandboxProcess, name: str, *, ids: list[str], concurrency: int, one_core: bool = False
+) -> Measured:
     """Run a module of :mod:`bench.contenders`."""
     assignment = Assignment(
         base_url=sandbox.url,
@@ -142,6 +144,7 @@ def run_contender(on: Stage, sandbox: SandboxProcess, name: str, *, ids: list[st
         concurrency=concurrency,
         directory=str(on.directory / name),
         ids=ids,
+        one_core=one_core,
     )
     finished = process.run(
         [sys.executable, "-m", f"bench.contenders.{name}"],
