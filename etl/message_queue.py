@@ -224,7 +224,7 @@ HELD = """
     held AS (
         SELECT q.message_id, q.again, settled.*
         FROM etl.message_queue AS q
-        JOIN unnest({arrays}) AS settled ({columns}) ON q.message_id = settled.id AND q.lease_id = settled.lease
+        JOIN {given} AS settled ({columns}) ON q.message_id = settled.id AND q.lease_id = settled.lease
         WHERE q.kind = :kind
         ORDER BY q.message_id FOR UPDATE OF q
     )"""
@@ -233,55 +233,53 @@ START_AGAIN = """
     back AS (
         UPDATE etl.message_queue AS q
         SET lease_id = NULL, leased_until = NULL, again = false, attempt = 0, cause = NULL
-        FROM held WHERE q.kind = :kind AND q.message_id = held.message_id AND held.again
+        FROM held WHERE q.kind = :kind AND q.message_id = held.message_id AND {those}
     )"""
 
-LOCK = text(f"""
-    WITH {HELD.format(arrays="CAST(:ids AS text[]), CAST(:leases AS bigint[])", columns="id, lease")}
-    SELECT message_id FROM held
-""")  # noqa: S608 - no value is put into the text
-
-
-def lock(connection: Connection, items: Sequence[Item]) -> set[str]:
-    """Lock items to settle them; returns the ids whose lease stands. The others are somebody else's by now.
-
-    A transaction that settles in several statements calls this first: its locks are then all taken in one order.
-    """
-    return _settle(connection, LOCK, items)
-
-
+# One document rather than an array a column: psycopg writes arrays in Python, value by value.
 COMPLETE = text(f"""
-    WITH {HELD.format(arrays="CAST(:ids AS text[]), CAST(:leases AS bigint[])", columns="id, lease")},
-    {START_AGAIN},
+    WITH {
+    HELD.format(given="jsonb_to_recordset(CAST(:items AS jsonb))", columns="id text, lease bigint, complete bool")
+},
+    {START_AGAIN.format(those="held.again AND held.complete")},
     gone AS (
         DELETE FROM etl.message_queue AS q USING held
-        WHERE q.kind = :kind AND q.message_id = held.message_id AND NOT held.again
+        WHERE q.kind = :kind AND q.message_id = held.message_id AND held.complete AND NOT held.again
     ),
     letters AS (
-        DELETE FROM etl.dead_letters AS d USING held WHERE d.kind = :kind AND d.message_id = held.message_id
+        DELETE FROM etl.dead_letters AS d USING held
+        WHERE d.kind = :kind AND d.message_id = held.message_id AND held.complete
     )
-    SELECT message_id FROM held
+    SELECT id, lease FROM held
 """)  # noqa: S608 - no value is put into the text
 
 
-def complete(connection: Connection, items: Sequence[Item]) -> set[str]:
-    """Remove items whose rows this transaction writes; returns the ids whose lease stands.
+def complete(connection: Connection, items: Sequence[Item], *, others: Sequence[Item] = ()) -> set[Item]:
+    """Remove items whose rows this transaction writes; returns those whose lease stands, of ``others`` too.
 
     What is not returned was claimed by somebody else meanwhile: its rows must not be written. A dead letter of an
     earlier try goes too; an item queued again meanwhile stays, and waits anew.
+
+    A transaction that settles ``others`` in further statements names them here: all are then locked in one order.
     """
-    return _settle(connection, COMPLETE, items)
+    if not items and not others:
+        return set()
+    given = {(item.message_id, item.lease_id): item for item in (*items, *others)}
+    rows = [{"id": item.message_id, "lease": item.lease_id, "complete": True} for item in items]
+    rows += [{"id": item.message_id, "lease": item.lease_id, "complete": False} for item in others]
+    parameters = {"kind": (*items, *others)[0].kind, "items": json.dumps(rows)}
+    return {given[id_, lease_id] for id_, lease_id in connection.execute(COMPLETE, parameters).all()}
 
 
 BURY = text(f"""
     WITH {
     HELD.format(
-        arrays="CAST(:ids AS text[]), CAST(:leases AS bigint[]), CAST(:causes AS text[]), CAST(:details AS text[]), "
-        "CAST(:payloads AS bytea[])",
+        given="unnest(CAST(:ids AS text[]), CAST(:leases AS bigint[]), CAST(:causes AS text[]), "
+        "CAST(:details AS text[]), CAST(:payloads AS bytea[]))",
         columns="id, lease, cause, detail, payload",
     )
 },
-    {START_AGAIN},
+    {START_AGAIN.format(those="held.again")},
     gone AS (
         DELETE FROM etl.message_queue AS q USING held
         WHERE q.kind = :kind AND q.message_id = held.message_id AND NOT held.again
@@ -319,8 +317,8 @@ def bury(connection: Connection, letters: Sequence[Letter]) -> set[str]:
 PUT_BACK = text(f"""
     WITH {
     HELD.format(
-        arrays="CAST(:ids AS text[]), CAST(:leases AS bigint[]), CAST(:delays AS float8[]), CAST(:causes AS text[]), "
-        "CAST(:spent AS bool[])",
+        given="unnest(CAST(:ids AS text[]), CAST(:leases AS bigint[]), CAST(:delays AS float8[]), "
+        "CAST(:causes AS text[]), CAST(:spent AS bool[]))",
         columns="id, lease, delay, cause, spent",
     )
 },

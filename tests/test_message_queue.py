@@ -117,7 +117,8 @@ def test_two_claims_at_once_share_nothing(engine: Engine) -> None:
 
 def test_a_completed_item_is_gone(connection: Connection) -> None:
     enqueue(connection, "MSG1")
-    assert message_queue.complete(connection, [claim_one(connection)]) == {"MSG1"}
+    item = claim_one(connection)
+    assert message_queue.complete(connection, [item]) == {item}
     assert state(connection) == []
 
 
@@ -250,8 +251,7 @@ def test_settling_and_enqueuing_the_same_items_never_deadlocks(engine: Engine) -
         with engine.begin() as connection:
             items = claim(connection, lot=100)
         with engine.begin() as connection:
-            message_queue.lock(connection, items)
-            message_queue.complete(connection, items[50:])
+            message_queue.complete(connection, items[50:], others=items[:50])
             message_queue.put_back(connection, [PutBack(item, 0.0) for item in items[:50]])
     stop.set()
     thread.join()

@@ -60,9 +60,13 @@ class Settlement:
         Items whose lease was lost are somebody else's: they are neither written nor counted. ``outage`` says that the
         API is away.
         """
-        held = message_queue.lock(connection, [each.claimed.item for each in outcomes] + [each.item for each in unsent])
-        outcomes = [each for each in outcomes if each.claimed.item.message_id in held]
-        unsent = [each for each in unsent if each.item.message_id in held]
+        held = message_queue.complete(
+            connection,
+            [each.claimed.item for each in outcomes if each.record is not None],
+            others=[each.claimed.item for each in outcomes if each.record is None] + [each.item for each in unsent],
+        )
+        outcomes = [each for each in outcomes if each.claimed.item in held]
+        unsent = [each for each in unsent if each.item in held]
         tally = Tally()
         _report_requests(connection, outcomes, unsent)
         _load(connection, outcomes, tally)
@@ -120,10 +124,7 @@ def _report_requests(connection: Connection, outcomes: Sequence[Outcome], unsent
 
 
 def _load(connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> None:
-    fetched = {outcome.claimed.item.message_id: outcome.record for outcome in outcomes if outcome.record is not None}
-    items = [outcome.claimed.item for outcome in outcomes if outcome.record is not None]
-    completed = message_queue.complete(connection, items)
-    records = [fetched[message_id] for message_id in sorted(completed)]
+    records = [outcome.record for outcome in outcomes if outcome.record is not None]
     loaded = messages.upsert(connection, records)
     tally.loaded = len(records)
     tally.unchanged = loaded.unchanged
