@@ -64,21 +64,32 @@ def payload(connection: Connection, letter: DeadLetter) -> bytes | None:
     return found
 
 
-RETRY = text(f"""
-    WITH chosen AS (
-        SELECT kind, message_id, location_id FROM etl.dead_letters WHERE {CHOSEN} ORDER BY kind, message_id FOR UPDATE
-    ), marked AS (
-        UPDATE etl.dead_letters AS d SET retried_at = now() FROM chosen
-        WHERE d.kind = chosen.kind AND d.message_id = chosen.message_id
-    )
-    SELECT count(etl.enqueue(message_id, location_id, kind)) FROM chosen
+# First the queue, then the letters: the order in which a settling worker locks them.
+QUEUE_AGAIN = text(f"""
+    SELECT kind, message_id, etl.enqueue(message_id, location_id, kind) AS queued
+    FROM (SELECT kind, message_id, location_id FROM etl.dead_letters WHERE {CHOSEN} ORDER BY kind, message_id) AS chosen
 """)  # noqa: S608 - no value is put into the text
+
+MARK_RETRIED = text("""
+    WITH chosen AS (
+        SELECT d.kind, d.message_id
+        FROM etl.dead_letters AS d
+        JOIN unnest(CAST(:kinds AS text[]), CAST(:message_ids AS text[])) AS queued (kind, message_id)
+        ON d.kind = queued.kind AND d.message_id = queued.message_id
+        ORDER BY d.kind, d.message_id FOR UPDATE OF d
+    )
+    UPDATE etl.dead_letters AS d SET retried_at = now() FROM chosen
+    WHERE d.kind = chosen.kind AND d.message_id = chosen.message_id
+""")
 
 
 def retry(connection: Connection, choice: Choice) -> int:
     """Queue the chosen letters' items again. The letters stay until their items are loaded, so nothing is lost."""
-    queued: int = connection.execute(RETRY, choice.parameters()).scalar_one()
-    return queued
+    queued = connection.execute(QUEUE_AGAIN, choice.parameters()).all()
+    connection.execute(
+        MARK_RETRIED, {"kinds": [row.kind for row in queued], "message_ids": [row.message_id for row in queued]}
+    )
+    return len(queued)
 
 
 PURGE = text(f"""

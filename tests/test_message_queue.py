@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from threading import Barrier, Event, Thread
 from typing import Any
@@ -6,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from etl import message_queue
+from etl import dead_letters, message_queue
 from etl.message_queue import Item, Letter, PutBack
 
 LEASE = 60.0
@@ -256,6 +257,40 @@ def test_settling_and_enqueuing_the_same_items_never_deadlocks(engine: Engine) -
     stop.set()
     thread.join()
     assert failures == []
+
+
+def test_a_retry_of_dead_letters_and_a_worker_that_settles_them_do_not_deadlock(engine: Engine) -> None:
+    with engine.begin() as connection:
+        enqueue(connection, "MSG1")
+        message_queue.bury(connection, [Letter(claim_one(connection), "x", "…")])
+        enqueue(connection, "MSG1")
+        item = claim_one(connection)
+    retried: list[int] = []
+
+    def retry() -> None:
+        with engine.begin() as other:
+            retried.append(dead_letters.retry(other, dead_letters.Choice()))
+
+    thread = Thread(target=retry)
+    with engine.begin() as connection:
+        message_queue.complete(connection, [], others=[item])
+        thread.start()
+        await_a_waiter(engine)
+        message_queue.complete(connection, [item])
+    thread.join()
+    assert [1] == retried
+
+
+def await_a_waiter(engine: Engine) -> None:
+    """Wait until some transaction waits for another one's lock."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    deadline = time.monotonic() + 10
+    while True:
+        with engine.connect() as connection:
+            if connection.execute(text(waiting)).scalar_one():
+                return
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.01)
 
 
 def test_being_fetched_again_happens_once(connection: Connection) -> None:

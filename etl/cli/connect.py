@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from etl import __version__
 from etl.cli.code_receiver import CodeReceiver, code_in, is_local
 from etl.cli.composition import oauth_app, settings, warehouse
+from etl.cli.numbers import FiniteRange
 from etl.errors import ApiUnavailableError, ConfigurationError, EtlError, LocationError
 from etl.extract import connecting, probe, vault
 from etl.extract.client import Client
@@ -36,9 +37,7 @@ ASK = "-"
 @click.option("--paste", is_flag=True, help="Paste the code instead of receiving it on this machine.")
 @click.option("--redirect-uri", default="http://localhost:8765/callback", show_default=True, help="As set in the app.")
 @click.option("--authorize-url", help="The app's installation URL, e.g. of a white label.")
-@click.option(
-    "--wait", default=300.0, show_default=True, type=click.FloatRange(1), help="Seconds to wait for the code."
-)
+@click.option("--wait", default=300.0, show_default=True, type=FiniteRange(1), help="Seconds to wait for the code.")
 @click.option("--new-key", is_flag=True, help="Print a new key for ETL_SECRET_KEY and exit.")
 def connect(
     token: str | None,

@@ -10,6 +10,7 @@ import click
 
 from etl import dead_letters
 from etl.cli.composition import settings, warehouse
+from etl.cli.numbers import FiniteRange
 from etl.cli.tables import print_table, when
 from etl.dead_letters import Choice
 from etl.errors import ConfigurationError
@@ -109,7 +110,7 @@ def retry(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | N
 
 @dead.command()
 @_choosing
-@click.option("--older-than", "days", type=click.FloatRange(0), metavar="DAYS", help="Only those that died before.")
+@click.option("--older-than", "days", type=FiniteRange(0), metavar="DAYS", help="Only those that died before.")
 @click.confirmation_option(prompt="Delete them for good?")
 def purge(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None, days: float | None) -> None:
     """Delete dead letters for good, with what was received."""

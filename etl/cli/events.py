@@ -10,6 +10,7 @@ import click
 from sqlalchemy import Engine, func, select
 
 from etl.cli.composition import settings, warehouse
+from etl.cli.numbers import FiniteRange
 from etl.cli.tables import print_table, when
 from etl.errors import ConfigurationError
 from etl.models import EVENT_OUTCOMES
@@ -166,7 +167,7 @@ def _pages(engine: Engine, choice: Choice) -> Iterator[Page]:
 
 @events.command()
 @_choosing
-@click.option("--older-than", "days", type=click.FloatRange(0), metavar="DAYS", help="Only those received before.")
+@click.option("--older-than", "days", type=FiniteRange(0), metavar="DAYS", help="Only those received before.")
 @click.confirmation_option(prompt="Delete them for good?")
 def purge(ids: tuple[str, ...], *, every: bool, days: float | None, **filters: Any) -> None:
     """Delete events for good. A redelivery of one of them would be queued again.

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from etl import jobs, message_queue
 from etl.cli.composition import build_loop, settings, warehouse
+from etl.cli.numbers import FiniteRange
 from etl.errors import ConfigurationError
 from etl.jobs import Job
 from etl.runs import Tally
@@ -41,7 +42,7 @@ WORK_LEFT = {
 @click.command()
 @click.argument("job", required=False)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Stop after N items.")
-@click.option("--max-seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds.")
+@click.option("--max-seconds", type=FiniteRange(0, min_open=True), metavar="S", help="Stop after S seconds.")
 @click.option("--follow", is_flag=True, help="Stay, and load new items as they are queued.")
 @click.option("--dry-run", is_flag=True, help="Show what is due; fetch and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from etl.cli.numbers import FiniteRange
+
 if TYPE_CHECKING:
     from etl.sandbox.config import SandboxConfig
     from etl.sandbox.send import Report
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-SHARE = click.FloatRange(0, 1)
+SHARE = FiniteRange(0, 1)
 FAULTS = {"error_429": "429", "error_5xx": "5xx", "drop": "drop", "malformed": "malformed"}
 
 
@@ -41,7 +43,7 @@ def _data_options(command: Command) -> Command:
 @click.option("--no-limit", is_flag=True, help="No rate limit at all.")
 @click.option("--daily", default=200_000, show_default=True, type=click.IntRange(0), help="Requests a day.")
 @click.option("--window", default="sliding", show_default=True, type=click.Choice(["sliding", "fixed"]))
-@click.option("--latency", default=0.0, show_default=True, type=click.FloatRange(0), help="Seconds an answer takes.")
+@click.option("--latency", default=0.0, show_default=True, type=FiniteRange(0), help="Seconds an answer takes.")
 @click.option("--error-429", default=0.0, type=SHARE, help="Share of requests told to slow down.")
 @click.option("--error-5xx", default=0.0, type=SHARE, help="Share of requests that fail with 500-504.")
 @click.option("--drop", default=0.0, type=SHARE, help="Share of connections dropped.")
@@ -106,7 +108,7 @@ def _instructions(url: str, config: "SandboxConfig") -> str:
 @sandbox.command()
 @click.option("--to", "to_url", required=True, help="The receiver, https://…/webhooks/highlevel.")
 @click.option("--count", default=100, show_default=True, type=click.IntRange(0), help="Webhooks, besides duplicates.")
-@click.option("--rate", default=20.0, show_default=True, type=click.FloatRange(0, min_open=True), help="A second.")
+@click.option("--rate", default=20.0, show_default=True, type=FiniteRange(0, min_open=True), help="A second.")
 @_data_options
 @click.option("--scheme", default="both", show_default=True, type=click.Choice(["ed25519", "rsa", "both"]))
 @click.option("--duplicates", default=0.0, type=SHARE, help="Share delivered twice.")

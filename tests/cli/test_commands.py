@@ -35,6 +35,12 @@ def test_an_unknown_command_is_a_usage_error(etl: Any) -> None:
     assert outcome(etl("fly"))[0] == 2
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "0", "soon"])
+def test_what_is_no_number_of_seconds_is_a_usage_error(etl: Any, value: str) -> None:
+    code, printed = outcome(etl("run", "--max-seconds", value))
+    assert (code, "Invalid value for '--max-seconds'" in printed) == (2, True)
+
+
 def test_queue_run_and_status(job: Any, etl: Any) -> None:
     assert outcome(etl("enqueue", *job.ids[:3])) == (0, "3 queued\n")
     assert outcome(etl("enqueue", "-", stdin=f"{job.ids[2]}\r\n\n {job.ids[3]} \n")) == (
