@@ -76,7 +76,7 @@ class RateLimitedError(ItemError):
 
 
 class PutOffError(ItemError):
-    """Not now, and not the item's fault: its location's token is being replaced. Costs no attempt."""
+    """Not now, and not the item's fault: its token is being replaced, or its lease may be over. No attempt spent."""
 
 
 class LocationError(ItemError):

@@ -11,8 +11,9 @@ in lots with a claim and answers are reported with the next one, so no request p
 
 **Weakness.** Others who use the same token are seen only through the headers of our own answers, after the fact: when
 they start, a few 429s can come before we make room. The requests of a killed worker count as under way for two minutes.
-A process that is suspended for longer than its lease and then goes on sends what it still has in hand. The daily budget
-is the API's own count, as last heard; while the API sends no headers it is ours, started anew at midnight UTC.
+Requests that were about to leave when their process was suspended, one a thread at most, leave when it goes on. The
+daily budget is the API's own count, as last heard; while the API sends no headers it is ours, started anew at midnight
+UTC.
 
 Limits: 100 requests in 10 s and 200,000 a day for each app and location, HighLevel docs, OAuth "Rate Limits".
 """

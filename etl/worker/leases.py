@@ -1,8 +1,9 @@
 """Renews the leases of what is in hand, in a thread of its own, so that a slow batch never lets one lapse."""
 
 import threading
-from collections import Counter
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -22,35 +23,65 @@ USAGE_SECONDS = 120.0
 """How long a killed worker's granted requests count: longer than any request it may have sent can take."""
 
 
+SURE = 8 / 9
+"""The share of a lease's time within which it is surely ours: the rest is for clocks and commits that differ."""
+
+
+@dataclass(slots=True)
+class _Lease:
+    items: int
+    renewed_at: float
+
+
 class Leases:
     """The leases this worker holds. A context manager: renewing ends with the block."""
 
     def __init__(self, engine: Engine, *, seconds: float = LEASE_SECONDS) -> None:
         self._engine = engine
         self._seconds = seconds
-        self._held: Counter[int] = Counter()
+        self._held: dict[int, _Lease] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def hold(self, items: Iterable[Claimed]) -> None:
-        """Renew the leases of these items from now on."""
+    def hold(self, items: Iterable[Claimed], *, since: float) -> None:
+        """Renew the leases of these items from now on; they were claimed after ``since`` on ``time.monotonic``."""
         with self._lock:
-            self._held.update(each.item.lease_id for each in items)
+            for each in items:
+                self._held.setdefault(each.item.lease_id, _Lease(0, since)).items += 1
         if self._thread is None:
             self._thread = threading.Thread(target=self._renew, name="leases", daemon=True)
             self._thread.start()
 
+    def stands(self, lease_id: int) -> bool:
+        """Whether a lease is surely ours.
+
+        It is not when this process was suspended for longer than a lease, or could not renew it for so long: then
+        somebody else may have the items and the allowance, even if a late renewal finds them untouched.
+        """
+        with self._lock:
+            lease = self._held.get(lease_id)
+            return lease is not None and self._is_sure(lease, time.monotonic())
+
     def drop(self, items: Iterable[Claimed]) -> None:
         """These items are settled."""
         with self._lock:
-            self._held.subtract(each.item.lease_id for each in items)
-            self._held = +self._held
+            for each in items:
+                lease = self._held.get(each.item.lease_id)
+                if lease is not None:
+                    lease.items -= 1
+                    if lease.items <= 0:
+                        del self._held[each.item.lease_id]
+
+    def _is_sure(self, lease: _Lease, now: float) -> bool:
+        return now - lease.renewed_at < self._seconds * SURE
 
     def _renew(self) -> None:
         while not self._ended.wait(self._seconds / 3):
+            now = time.monotonic()
             with self._lock:
                 held = list(self._held)
+                sure = [lease for lease in self._held.values() if self._is_sure(lease, now)]
             if not held:
                 continue
             try:
@@ -60,6 +91,9 @@ class Leases:
             except DBAPIError as error:
                 # If it lasts, the leases lapse and the items are fetched by somebody else: nothing is lost.
                 log.warning("lease_not_renewed", error=type(error.orig).__name__)
+            else:
+                for lease in sure:
+                    lease.renewed_at = now
 
     def __enter__(self) -> Self:
         return self

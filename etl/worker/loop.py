@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from etl import message_queue, runs
 from etl.errors import ApiMisconfiguredError, ItemError, LocationError, PutOffError, RateLimitedError
 from etl.extract import throttle
-from etl.pipeline import DatabaseClock, Outcome
+from etl.pipeline import Claimed, DatabaseClock, Outcome
 from etl.runs import Tally
 from etl.worker.batch import Batch
 from etl.worker.claims import Claims, Taken
@@ -94,7 +94,8 @@ class Loop:
             engine, patience=None if plan.follow else PATIENCE, stopping=lambda: self._stop_asked
         )
         self._inbox = Inbox(batch_size=plan.batch_size)
-        self._fetchers = Fetchers(process, concurrency=plan.concurrency, inbox=self._inbox)
+        self._process = process
+        self._fetchers = Fetchers(self._begin, concurrency=plan.concurrency, inbox=self._inbox)
         self._batch = Batch(
             settlement,
             self._transact,
@@ -176,11 +177,17 @@ class Loop:
         if taken.claimed:
             self._core.take()
             self._clock.set(taken.claimed[0].item.claimed_at)
-            self._leases.hold(taken.claimed)
+            self._leases.hold(taken.claimed, since=now)
             self._fetchers.submit(taken.claimed)
         if taken.idle:
             self._next_claim = time.monotonic() + _pause(taken)
         return taken
+
+    def _begin(self, claimed: Claimed) -> Outcome:
+        """In a fetch thread: process an item, unless it may be somebody else's by now."""
+        if self._leases.stands(claimed.item.lease_id):
+            return self._process(claimed)
+        return Outcome(claimed, time.monotonic(), error=PutOffError("lease_lapsed", "its lease may have lapsed"))
 
     def _room(self) -> int:
         """How many items to claim now."""
