@@ -3,7 +3,6 @@
 import random
 import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +13,7 @@ from etl.sandbox.deliveries import Traffic
 from etl.sandbox.keys import SandboxKeys
 from etl.sandbox.send import NO_ANSWER, Report, send
 from etl.sandbox.server import RunningSandbox
+from tests.waiting import await_
 
 KILLS = 4
 HANG = 5.0
@@ -28,14 +28,6 @@ NAMED = """
     UNION SELECT 'email', email_id FROM etl.webhook_events WHERE email_id IS NOT NULL
 """
 QUEUED = "SELECT kind, message_id FROM etl.message_queue"
-
-
-def await_(condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
-    """Wait for what another process does; fails when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def test_a_receiver_killed_again_and_again_has_stored_once_whatever_it_acknowledged(

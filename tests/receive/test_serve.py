@@ -316,19 +316,58 @@ def test_what_is_not_there_is_said_to_be_so(receiver: Any, method: bytes, path: 
         assert status == status_of(client.recv(4096))
 
 
+AT_ONCE = 5.0
+"""Seconds; a client that has more to send is given three times as many."""
+
+
 @pytest.mark.parametrize(
     "headers", [{"X-Long": "x" * 20_000}, {f"X-{n}": "x" for n in range(200)}, {"X" * 20_000: "x"}]
 )
-def test_too_many_headers_are_refused(receiver: Any, headers: dict[str, str]) -> None:
+def test_too_many_headers_are_refused_at_once(receiver: Any, headers: dict[str, str]) -> None:
     with connected(receiver, request(b"POST", b"/webhooks/highlevel", headers, b"")) as client:
+        client.settimeout(AT_ONCE)
         assert 431 == status_of(client.recv(4096))
 
 
-def test_a_header_without_an_end_is_refused(receiver: Any) -> None:
-    with connected(receiver, b"POST /webhooks/highlevel HTTP/1.1\r\nX-Long: ") as client:
-        time.sleep(0.1)
-        client.sendall(b"x" * 20_000)
+@pytest.mark.parametrize(("count", "status"), [(100, 401), (101, 431)])
+def test_a_hundred_headers_are_not_too_many(receiver: Any, count: int, status: int) -> None:
+    others = {f"X-{n}": "x" for n in range(count - len(("Host", "Content-Length")))}
+    with connected(receiver, request(b"POST", b"/webhooks/highlevel", others, b"")) as client:
+        assert status == status_of(client.recv(4096))
+
+
+@pytest.mark.parametrize("sends", [1, 2])
+def test_a_header_without_an_end_is_refused_at_once(receiver: Any, sends: int) -> None:
+    sent = b"POST /webhooks/highlevel HTTP/1.1\r\nX-Long: " + b"x" * 20_000
+    half = len(sent) // sends
+    with connected(receiver, sent[:half]) as client:
+        client.settimeout(AT_ONCE)
+        if sends > 1:
+            time.sleep(0.1)
+            client.sendall(sent[half:])
         assert 431 == status_of(client.recv(4096))
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 1.0])
+def test_a_request_that_arrives_with_some_of_the_next_is_answered_and_so_is_the_next(
+    receiver: Any, keys: SandboxKeys, unique: str, share: float
+) -> None:
+    body = json.dumps({"webhookId": unique}).encode() + b" " * 60_000
+    sent = request(b"POST", b"/webhooks/highlevel", keys.sign(body), body)
+    some = int(len(sent) * share)
+    with connected(receiver, sent + sent[:some]) as client:
+        client.settimeout(AT_ONCE)
+        first = answers(client, 1)
+        client.sendall(sent[some:])
+        both = answers(client, 2, first)
+    assert [200, 200] == [status_of(b"HTTP/1.1 " + each) for each in both.split(b"HTTP/1.1 ")[1:]]
+
+
+def answers(client: socket.socket, count: int, received: bytes = b"") -> bytes:
+    """So many answers on the wire, which have no bodies; fewer when the receiver hangs up."""
+    while received.count(b"\r\n\r\n") < count and (some := client.recv(4096)):
+        received += some
+    return received
 
 
 def test_without_postgres_an_event_is_asked_for_again(launch: Any) -> None:

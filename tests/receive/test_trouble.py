@@ -1,23 +1,32 @@
 """What the receiver does when Postgres, its neighbours or its clients misbehave."""
 
+import asyncio
 import contextlib
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, get_args
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import Engine, text
 
 from etl import message_queue
-from etl.database import open_engine
+from etl.database import open_async_engine, open_engine
 from etl.message_queue import Named
 from etl.models import EVENT_OUTCOMES
-from etl.receive import webhook
+from etl.receive import endpoint, webhook
+from etl.receive import inbox as inbox_module
 from etl.receive.connections import MOST_CONNECTIONS
+from etl.receive.inbox import Inbox
+from etl.receive.metrics import Metrics
+from etl.receive.storing import NotStoredError, Storage
+from etl.receive.webhook import Event, WebhookRefusedError
+from etl.sandbox.keys import SandboxKeys
+from tests.waiting import await_
 
 PATIENCE = 2.0
 """Seconds within which a sender is answered, come what may."""
@@ -78,11 +87,91 @@ def test_it_stops_while_postgres_hangs(own_server: Any, launch: Any) -> None:
             assert 0 == receiver.stop()
 
 
+def reasons_while_postgres_hangs(own_server: Any, bodies: Sequence[bytes], *, then: bytes) -> tuple[list[str], str]:
+    """What becomes of events put all at once while Postgres hangs, and of one put when it is back."""
+
+    async def outcome(inbox: Inbox, name: str, body: bytes) -> str:
+        try:
+            return await inbox.put(Event(name, "", "ignored", body))
+        except NotStoredError as error:
+            return error.reason
+
+    async def all_of_it() -> tuple[list[str], str]:
+        database = open_async_engine(own_server.url)
+        metrics = Metrics()
+        inbox = Inbox(Storage(database, metrics=metrics, keep_days=1), metrics)
+        async with inbox.lifespan(None):
+            assert "ignored" == await outcome(inbox, "before", b"")
+            with frozen(own_server.url):
+                puts = [outcome(inbox, f"event {number}", body) for number, body in enumerate(bodies)]
+                reasons = await asyncio.gather(*puts)
+            away = {"database_slow", "database_unavailable"}
+            while (last := await outcome(inbox, "after", then)) in away:  # noqa: ASYNC110 - it is putting that is tried
+                await asyncio.sleep(0.05)
+        await database.dispose()
+        return reasons, last
+
+    return asyncio.run(all_of_it())
+
+
+def test_more_events_than_may_wait_are_refused(own_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox_module, "MOST_EVENTS", 3)
+    reasons, last = reasons_while_postgres_hangs(own_server, [b""] * 5, then=b"")
+    assert (["slow"] * 3 + ["full"] * 2, "ignored") == (reasons, last)
+
+
+def test_more_bytes_than_may_wait_are_refused(own_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox_module, "MOST_BYTES", 100)
+    bodies = [b"x" * size for size in (60, 60, 40, 1)]
+    reasons, last = reasons_while_postgres_hangs(own_server, bodies, then=b"x" * 100)
+    assert (["slow", "full", "slow", "full"], "ignored") == (reasons, last)
+
+
+def test_more_bytes_than_may_arrive_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "MOST_ARRIVING_BYTES", 100)
+
+    async def take(_headers: endpoint.Headers, read: endpoint.Read) -> Event:
+        await read()
+        raise WebhookRefusedError(200, "read")
+
+    async def statuses() -> list[int]:
+        counter = endpoint.Counter(Mock(), Metrics())
+        slow: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        slow.put_nowait({"type": "http.request", "body": b"x" * 60, "more_body": True})
+
+        async def whole() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"x" * 60}
+
+        first = asyncio.create_task(counter.serve({}, slow.get, take))
+        await asyncio.sleep(0)
+        second = await counter.serve({}, whole, take)
+        slow.put_nowait({"type": "http.disconnect"})
+        return [await first, second, await counter.serve({}, whole, take)]
+
+    assert [400, 429, 200] == asyncio.run(statuses())
+
+
 def test_clients_that_hold_every_connection_keep_nobody_out(receiver: Any, unique: str) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(MOST_CONNECTIONS + 20):
             stack.enter_context(socket.create_connection(("127.0.0.1", receiver.port), timeout=20))
         assert 200 == receiver.say(webhookId=unique)
+
+
+def test_while_every_connection_is_busy_another_is_asked_to_come_again(
+    launch: Any, warehouse: Any, keys: SandboxKeys
+) -> None:
+    lines = ["POST /webhooks/highlevel HTTP/1.1", "Host: a", "Content-Length: 2", "Expect: 100-continue"]
+    lines += [f"{name}: {value}" for name, value in keys.sign(b"{}").items()]
+    sent = "\r\n".join([*lines, "", ""]).encode()
+    with launch(warehouse.url) as receiver, contextlib.ExitStack() as stack:
+        for _ in range(MOST_CONNECTIONS):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", receiver.port), timeout=10))
+            client.sendall(sent)
+            assert client.recv(4096).startswith(b"HTTP/1.1 100 ")
+        another = stack.enter_context(socket.create_connection(("127.0.0.1", receiver.port), timeout=10))
+        answer = another.recv(4096)
+    assert (True, True) == (answer.startswith(b"HTTP/1.1 429 "), b"\r\nretry-after: 5\r\n" in answer)
 
 
 def test_events_too_old_are_deleted(launch: Any, database_url: str, engine: Engine) -> None:
@@ -133,11 +222,3 @@ def test_queueing_tells_how_much_is_new(engine: Engine) -> None:
     with engine.begin() as connection:
         message_queue.enqueue_named(connection, named[:1])
         assert 2 == message_queue.enqueue_named(connection, named)
-
-
-def await_(condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
-    """Wait for what another process does; fails when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)

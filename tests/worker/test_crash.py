@@ -4,21 +4,13 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import text
 
 from etl.database import open_engine
 from etl.sandbox.server import RunningSandbox
-
-
-def await_(condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
-    """Wait for what another process does; fails when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+from tests.waiting import await_
 
 
 def lapse_leases(job: Any) -> None:

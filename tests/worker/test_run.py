@@ -1,5 +1,4 @@
 import time
-from collections.abc import Callable
 from functools import partial
 from threading import Thread
 from typing import Any
@@ -7,14 +6,7 @@ from typing import Any
 import pytest
 
 from etl.sandbox.server import RunningSandbox
-
-
-def await_(condition: Callable[[], bool], *, seconds: float = 15.0) -> None:
-    """Wait for what another thread or process does; fails when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+from tests.waiting import await_
 
 
 def test_a_run_loads_what_is_due_and_exits(job: Any) -> None:
