@@ -48,6 +48,10 @@ class Renewals:
                 self._pool.submit(self._work, location_id, refusal)
             return RENEWING if progress.failures < PATIENCE else NO_TOKEN
 
+    def close(self) -> None:
+        """Wait for the renewals under way; there can be no others afterwards."""
+        self._pool.shutdown(wait=True)
+
     def _work(self, location_id: str, refusal: Refusal | None) -> None:
         try:
             self._renew(location_id, refusal)

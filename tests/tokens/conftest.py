@@ -33,6 +33,7 @@ class Office:
         self.oauth = self.app()
         self.renewal = Renewal(engine=engine, vault=self.vault, oauth=self.oauth)
         self.first, self.second, self.third = sandbox.location_ids
+        self._renewals: list[Renewals] = []
 
     def app(self, *, url: str | None = None, client_secret: str | None = None) -> OAuth:
         return OAuth(
@@ -105,12 +106,14 @@ class Office:
         renewal: Renewal | None = None,
         pauses: tuple[float, ...] = PAUSES,
     ) -> LocationTokens:
-        return LocationTokens(
-            static=static,
-            default_location=default_location,
-            vault=self.vault,
-            renewals=Renewals((renewal or self.renewal).renew, pauses=pauses),
-        )
+        renewals = Renewals((renewal or self.renewal).renew, pauses=pauses)
+        self._renewals.append(renewals)
+        return LocationTokens(static=static, default_location=default_location, vault=self.vault, renewals=renewals)
+
+    def close(self) -> None:
+        """Let no renewal outlive the database."""
+        for renewals in self._renewals:
+            renewals.close()
 
     def run(self, tokens: LocationTokens | None = None, **plan: Any) -> Report:
         """One whole run."""
@@ -140,10 +143,12 @@ def key() -> str:
 
 
 @pytest.fixture
-def office(engine: Engine, _token_sandbox: RunningSandbox, key: str) -> Office:
+def office(engine: Engine, _token_sandbox: RunningSandbox, key: str) -> Iterator[Office]:
     """Three locations, none of them connected."""
     _token_sandbox.reset()
-    return Office(engine, _token_sandbox, key)
+    office = Office(engine, _token_sandbox, key)
+    yield office
+    office.close()
 
 
 @pytest.fixture
