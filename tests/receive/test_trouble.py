@@ -190,6 +190,26 @@ def test_events_too_old_are_deleted(launch: Any, database_url: str, engine: Engi
         assert ["new"] == list(connection.execute(text("SELECT webhook_id FROM etl.webhook_events")).scalars())
 
 
+NOTE_DURABILITY = """
+    CREATE TABLE noted (synchronous_commit text);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO noted VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+    CREATE TRIGGER note AFTER INSERT ON etl.webhook_events EXECUTE FUNCTION note();
+"""
+
+
+def test_a_commit_waits_for_the_disk_where_somebody_switched_that_off(
+    launch: Any, database_url: str, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f'ALTER DATABASE "{engine.url.database}" SET synchronous_commit = off'))
+        connection.execute(text(NOTE_DURABILITY))
+    with launch(database_url) as receiver:
+        assert 200 == receiver.say(webhookId="durable")
+    with engine.connect() as connection:
+        assert ["on"] == list(connection.execute(text("SELECT synchronous_commit FROM noted")).scalars())
+
+
 def test_every_outcome_may_be_stored() -> None:
     assert get_args(webhook.Outcome) == EVENT_OUTCOMES
 
