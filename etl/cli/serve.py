@@ -37,13 +37,14 @@ def serve(host: str, port: int) -> None:
     keys = public_keys.read(found.webhook_ed25519_public_key, found.webhook_rsa_public_key)
     secret = found.webhook_workflow_secret
     metrics = Metrics()
+    # Before anybody can connect, for it may take seconds.
+    url = _database_url(found)
     try:
         listener = server.listen(host, port)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise click.UsageError(f"cannot listen on {host}:{port}: {reason}. Try another --port.") from error
     with listener:
-        url = _database_url(found)
         storage = Storage(open_async_engine(url), metrics=metrics, keep_days=found.webhook_keep_days)
         app = build_app(
             inbox=Inbox(storage, metrics),

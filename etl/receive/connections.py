@@ -15,6 +15,8 @@ log = structlog.get_logger("etl.receive")
 MOST_CONNECTIONS = 768
 """Below the 1,024 open files that a process commonly may have."""
 MOST_HEADERS = 100
+MOST_PIPELINED = 32
+"""Requests of one connection that wait for the answer to the one before."""
 MOST_HEADER_BYTES = 16 * 1024
 """Bytes of request line and headers together."""
 REQUEST_SECONDS = 15.0
@@ -29,8 +31,8 @@ TOO_MANY = b"429 Too Many Requests"
 TOO_SLOW = b"408 Request Timeout"
 
 
-class _TooLargeError(Exception):
-    """The headers are; raised through the parser, which then stops."""
+class _RefusedError(Exception):
+    """Raised through the parser, which then stops."""
 
 
 class Connection(HttpToolsProtocol):
@@ -42,7 +44,9 @@ class Connection(HttpToolsProtocol):
     begun_in_chunk = False
     ended_in_chunk = False
     pending_bytes = 0
-    too_large = False
+    in_request = False
+    stuck_since: float | None = None
+    refusal: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as the base class
         """Take a client, unless there are too many: then an idle one makes room, or the new one is refused."""
@@ -64,6 +68,8 @@ class Connection(HttpToolsProtocol):
 
     def close_if_overdue(self, now: float) -> None:
         """Part with a client that takes too long to send what it has begun."""
+        if self.stuck_since is not None and now > self.stuck_since + REQUEST_SECONDS:
+            self.transport.abort()
         if self.due is None or now < self.due:
             return
         self.due = None
@@ -75,7 +81,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request is here."""
         super().on_message_begin()
-        self.in_headers, self.begun_in_chunk = True, True
+        self.in_request = self.in_headers = self.begun_in_chunk = True
         self.pending_bytes = 0
         self.due = self.loop.time() + REQUEST_SECONDS
 
@@ -83,32 +89,54 @@ class Connection(HttpToolsProtocol):
         """The body follows."""
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MOST_HEADER_BYTES or len(self.headers) > MOST_HEADERS:
-            self.too_large = True
-            raise _TooLargeError
+            self.refusal = HEADERS_TOO_LARGE
+            raise _RefusedError
         self.in_headers = False
         super().on_headers_complete()
+        if len(self.pipeline) > MOST_PIPELINED:
+            self.refusal = TOO_MANY
+            raise _RefusedError
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header is complete. Those that follow a body are dropped: they would be gathered without a limit."""
+        if self.in_headers:
+            super().on_header(name, value)
 
     def on_message_complete(self) -> None:
         """The request is here."""
         self.due = None
+        self.in_request = False
         self.ended_in_chunk = True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, or has too much of it."""
-        if self.too_large:
-            self._refuse(HEADERS_TOO_LARGE)
+        if self.refusal is not None:
+            self._refuse(self.refusal)
         else:
             super().send_400_response(msg)
 
+    def pause_writing(self) -> None:
+        """The client does not read its answers."""
+        super().pause_writing()
+        self.stuck_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        super().resume_writing()
+        self.stuck_since = None
+
     def _make_room(self) -> bool:
-        """Close a connection that is between two requests; False when there is none."""
+        """Close a connection that is between two requests, or else one that never began any; False: there is none."""
         others: Any = self.connections
-        for other in others:
-            if other is not self and (other.cycle is None or other.cycle.response_complete):
-                other.transport.close()
-                return True
-        return False
+        idle = [each for each in others if each is not self and not each.in_request and not each.transport.is_closing()]
+        answered = (each for each in idle if each.cycle is not None and each.cycle.response_complete)
+        silent = (each for each in idle if each.cycle is None)
+        chosen = next(answered, None) or next(silent, None)
+        if chosen is None:
+            return False
+        chosen.transport.close()
+        return True
 
     def _refuse(self, status: bytes) -> None:
         if self.transport.is_closing():

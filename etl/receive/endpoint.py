@@ -6,6 +6,7 @@ Every answer is one of a few with an empty body. It is 429 whenever an event cou
 status under every policy seen, while 5xx and timeouts were lost for good until 2026 (docs issue 257, webhook guide).
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -54,6 +55,9 @@ class Counter:
             self._metrics.stored.labels(outcome).inc()
         except (WebhookRefusedError, NotStoredError, ClientDisconnect) as error:
             status, reason = _verdict(error)
+        except asyncio.CancelledError:
+            # The receiver stops, and has waited long enough; without an answer of ours uvicorn's would be 500.
+            status, reason = 429, "stopping"
         except Exception as error:  # noqa: BLE001 - whatever it is, HighLevel must come again
             # No traceback: its last line could repeat what a customer wrote.
             log.error("receiver_failed", error=type(error).__name__)  # noqa: TRY400

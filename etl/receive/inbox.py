@@ -44,6 +44,9 @@ CHECK_SECONDS = 1.0
 """How often Postgres is looked at while no events come."""
 RECOVERY_SECONDS = 0.25
 """How often it is looked at while it is away."""
+DEAD_SECONDS = 8.0
+"""How long Postgres may take for a batch before the connection is given up: something on the way may keep it open
+without passing anything on, and no limit of Postgres's own ends that."""
 STOP_SECONDS = 5.0
 """How long stopping waits for Postgres."""
 
@@ -133,8 +136,9 @@ class Inbox:
             batch = await self._gather() if self._up else []
             self._busy_since = time.monotonic()
             try:
-                await self._store(batch)
-                await self._look()
+                async with asyncio.timeout(DEAD_SECONDS):
+                    await self._store(batch)
+                    await self._look()
             except Exception as error:  # noqa: BLE001 - whatever it is, senders must be told and the task must live
                 await self._fail(error, batch)
             finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from etl.receive.connections import KEEP_ALIVE_SECONDS, Connection, close_overdu
 
 GRACE_SECONDS = 5
 """How long requests that have begun may take when the receiver stops."""
+
+FILES = 8192
+"""Files that may be open: more than the backlog and all connections together."""
 
 SECURITY_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
@@ -52,6 +56,7 @@ def serve(app: ASGIApp, listener: socket.socket, *, on_ready: Callable[[], None]
     # again: being stopped is the normal end here.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: setattr(server, "should_exit", True))
+    _allow_many_files()
     on_ready()
     # What was imported stays; without this the collector would walk over all of it again and again, and each time the
     # senders would wait.
@@ -59,6 +64,14 @@ def serve(app: ASGIApp, listener: socket.socket, *, on_ready: Callable[[], None]
     gc.freeze()
     with listener:
         server.run(sockets=[listener])
+
+
+def _allow_many_files() -> None:
+    """A burst of connections is accepted before the superfluous ones can be refused, and each is an open file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class _Server(uvicorn.Server):

@@ -23,7 +23,9 @@ log = structlog.get_logger("etl.receive")
 PURGE_SECONDS = 3600.0
 """How often events that are too old are looked for."""
 PURGE_EVENTS = 500
-"""How many are deleted in one transaction, between two batches."""
+"""How many are deleted in one transaction, between two batches; fewer after a failure."""
+PURGE_AGAIN_SECONDS = 10.0
+"""When a failed deletion is tried again."""
 
 # Where somebody switched synchronous_commit off, a crash of Postgres would lose events that were acknowledged.
 LIMITS = text("""
@@ -63,6 +65,7 @@ class Storage:
         self._clock = clock
         self._connection: AsyncConnection | None = None
         self._next_purge = 0.0
+        self._purge_events = PURGE_EVENTS
 
     async def store(self, batch: Sequence[Event], *, until: float) -> list[Result]:
         """Store events and commit; returns what became of each, in order.
@@ -111,18 +114,27 @@ class Storage:
             return await connection.run_sync(schema.revision) == schema.HEAD
 
     async def purge(self) -> None:
-        """Delete some events that are too old, when it is time.
+        """Delete some events that are too old, when it is time. A deletion that fails is no reason not to store.
 
         Raises:
-            DBAPIError: Postgres does not answer.
+            DBAPIError: the connection is lost.
         """
         if self._clock() < self._next_purge:
             return
+        most = self._purge_events
         connection = await self._open()
-        async with connection.begin():
-            purged = await connection.run_sync(events.purge, Choice(), older_than=self._keep_seconds, most=PURGE_EVENTS)
+        try:
+            async with connection.begin():
+                purged = await connection.run_sync(events.purge, Choice(), older_than=self._keep_seconds, most=most)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            log.warning("events_not_purged", error=describe(error), events=most)
+            self._purge_events = max(1, most // 2)
+            self._next_purge = self._clock() + PURGE_AGAIN_SECONDS
+            return
         self._metrics.purged.inc(purged)
-        if purged < PURGE_EVENTS:
+        if purged < most:
             self._next_purge = self._clock() + PURGE_SECONDS
 
     async def close(self) -> None:

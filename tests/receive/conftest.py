@@ -66,18 +66,26 @@ class Warehouse:
 class Receiver:
     """``etl serve`` as a process of its own; its log goes to a file, as a pipe that nobody reads would stop it."""
 
-    def __init__(self, directory: Path, keys: SandboxKeys, environment: Mapping[str, str], *, port: int = 0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        keys: SandboxKeys,
+        environment: Mapping[str, str],
+        *,
+        port: int = 0,
+        log: Path | None = None,
+    ) -> None:
         self._keys = keys
-        self._log = directory / f"{uuid.uuid4().hex}.log"
+        self._log = log or directory / f"{uuid.uuid4().hex}.log"
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        with self._log.open("wb") as log:
+        with self._log.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "etl", "serve", "--port", str(port)],
                 cwd=directory,
                 env={**inherited, **keys.environment(), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=log,
+                stderr=stderr,
                 text=True,
             )
         assert self.process.stdout is not None
@@ -144,9 +152,9 @@ def launch(keys: SandboxKeys, tmp_path_factory: pytest.TempPathFactory) -> Launc
     """Starts a receiver on a database, for as long as a ``with`` block."""
 
     @contextmanager
-    def launch(database_url: str, *, port: int = 0, **environment: str) -> Iterator[Receiver]:
+    def launch(database_url: str, *, port: int = 0, log: Path | None = None, **environment: str) -> Iterator[Receiver]:
         directory = tmp_path_factory.mktemp("receiver")
-        receiver = Receiver(directory, keys, {"DATABASE_URL": database_url} | environment, port=port)
+        receiver = Receiver(directory, keys, {"DATABASE_URL": database_url} | environment, port=port, log=log)
         try:
             yield receiver
         finally:

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, get_args
 from unittest.mock import Mock
 
@@ -188,6 +189,58 @@ def test_events_too_old_are_deleted(launch: Any, database_url: str, engine: Engi
         await_(lambda: "etl_webhook_purged_events_total 1.0" in receiver.get("/metrics").text)
     with engine.connect() as connection:
         assert ["new"] == list(connection.execute(text("SELECT webhook_id FROM etl.webhook_events")).scalars())
+
+
+def test_a_deletion_that_fails_is_no_reason_not_to_store(launch: Any, database_url: str, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(REFUSE_DELETION))
+    with launch(database_url) as receiver:
+        assert (200, True) == (receiver.say(webhookId="new"), "events_not_purged" in receiver.log)
+
+
+REFUSE_DELETION = """
+    INSERT INTO etl.webhook_events (webhook_id, received_at, type, location_id, outcome, body)
+        VALUES ('old', now() - interval '1 year', '', '', 'ignored', '');
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'query_canceled'; END $$;
+    CREATE TRIGGER refuse BEFORE DELETE ON etl.webhook_events EXECUTE FUNCTION refuse();
+"""
+
+
+def test_a_body_that_is_never_complete_is_answered_429_when_the_receiver_stops(launch: Any, database_url: str) -> None:
+    with launch(database_url) as receiver, socket.create_connection(("127.0.0.1", receiver.port), 20) as client:
+        head = "POST /webhooks/highlevel HTTP/1.1\r\nHost: a\r\nX-GHL-Signature: " + "A" * 86 + "==\r\n"
+        client.sendall((head + "Content-Length: 10\r\n\r\n{").encode())
+        time.sleep(0.5)
+        receiver.process.terminate()
+        assert client.recv(4096).startswith(b"HTTP/1.1 429")
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(launch: Any, database_url: str) -> None:
+    with launch(database_url, log=Path("/dev/full")) as receiver:
+        assert [200, 200] == [receiver.say(webhookId="one"), receiver.say(webhookId="two")]
+
+
+@pytest.mark.parametrize(
+    ("before", "endless"),
+    [
+        (b"POST /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"a: b\r\n" * 10_000),
+        (b"", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 2_000),
+    ],
+    ids=["trailers", "pipelined requests"],
+)
+def test_what_one_client_sends_without_end_fills_no_memory(receiver: Any, before: bytes, endless: bytes) -> None:
+    used = resident_bytes(receiver.process.pid)
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=1) as client, contextlib.suppress(OSError):
+        client.sendall(before)
+        for _ in range(300):
+            client.sendall(endless)
+    assert resident_bytes(receiver.process.pid) - used < 50 * 1024 * 1024
+
+
+def resident_bytes(pid: int) -> int:
+    """What a process holds in memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 NOTE_DURABILITY = """
