@@ -79,7 +79,9 @@ def _open(url: URL, *, pool_size: int) -> Engine:
             "client_encoding": "utf8",
             # A lock that somebody keeps is waited for again and again, so that a stop is noticed in between; and dates
             # are told apart whatever the database's own style.
-            "options": "-c lock_timeout=10s -c datestyle=ISO",
+            # A process that is suspended in a transaction gives up its locks after a while; renewing a token takes half
+            # as long at most.
+            "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c datestyle=ISO",
             # A peer that vanished without a word is noticed within a minute rather than in two hours.
             "keepalives_idle": 20,
             "keepalives_interval": 10,

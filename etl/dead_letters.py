@@ -92,9 +92,15 @@ def retry(connection: Connection, choice: Choice) -> int:
     return len(queued)
 
 
+# A letter that somebody is about to settle or retry is passed over.
 PURGE = text(f"""
-    DELETE FROM etl.dead_letters
-    WHERE {CHOSEN} AND (CAST(:days AS float8) IS NULL OR died_at < now() - make_interval(secs => :days * 86400))
+    WITH chosen AS (
+        SELECT kind, message_id FROM etl.dead_letters
+        WHERE {CHOSEN} AND (CAST(:days AS float8) IS NULL OR died_at < now() - make_interval(secs => :days * 86400))
+        ORDER BY kind, message_id FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM etl.dead_letters AS d USING chosen
+    WHERE d.kind = chosen.kind AND d.message_id = chosen.message_id
 """)  # noqa: S608 - no value is put into the text
 
 

@@ -91,24 +91,26 @@ class Named:
     location_id: str
 
 
-# Nearly all that events name is new, and inserting it plainly takes Postgres less than half the time that a call of
-# etl.enqueue for each item does. What is here already goes through etl.enqueue, which alone knows what to do then.
-# Of two locations the one that is known wins.
+# What etl.enqueue does, for many items at once and in less than half the time; a test compares the two. In order of
+# kind and id, as by every other statement. Of two locations the one that is known wins.
 ENQUEUE_NAMED = text("""
-    WITH named AS (
-        SELECT kind, message_id, max(location_id) AS location_id
+    WITH added AS (
+        INSERT INTO etl.message_queue AS q (kind, message_id, location_id)
+        SELECT kind, message_id, max(location_id)
         FROM jsonb_to_recordset(CAST(:named AS jsonb)) AS given (kind text, message_id text, location_id text)
         GROUP BY kind, message_id ORDER BY kind, message_id
-    ), new AS (
-        INSERT INTO etl.message_queue (kind, message_id, location_id)
-        SELECT kind, message_id, location_id FROM named
-        ON CONFLICT (kind, message_id) DO NOTHING
-        RETURNING kind, message_id
-    ), known AS (
-        SELECT * FROM named WHERE (kind, message_id) NOT IN (SELECT kind, message_id FROM new)
-        ORDER BY kind, message_id
+        ON CONFLICT (kind, message_id) DO UPDATE SET
+            location_id = CASE WHEN q.lease_id IS NULL AND excluded.location_id <> ''
+                               THEN excluded.location_id ELSE q.location_id END,
+            priority = greatest(q.priority, excluded.priority),
+            scheduled_at = CASE WHEN q.lease_id IS NULL OR q.again THEN least(q.scheduled_at, excluded.scheduled_at)
+                                ELSE excluded.scheduled_at END,
+            attempt = CASE WHEN q.lease_id IS NULL THEN 0 ELSE q.attempt END,
+            again = q.lease_id IS NOT NULL,
+            enqueued_at = now()
+        RETURNING q.xmax = 0 AS new
     )
-    SELECT (SELECT count(*) FROM new) + count(*) FILTER (WHERE etl.enqueue(message_id, location_id, kind)) FROM known
+    SELECT count(*) FILTER (WHERE new) FROM added
 """)
 
 

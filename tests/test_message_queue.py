@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from etl import dead_letters, message_queue
-from etl.message_queue import Item, Letter, PutBack
+from etl.message_queue import Item, Letter, Named, PutBack
 
 LEASE = 60.0
 
@@ -279,6 +279,35 @@ def test_a_retry_of_dead_letters_and_a_worker_that_settles_them_do_not_deadlock(
         message_queue.complete(connection, [item])
     thread.join()
     assert [1] == retried
+
+
+def test_events_and_others_that_queue_the_same_items_do_not_deadlock(engine: Engine) -> None:
+    with engine.begin() as connection:
+        enqueue(connection, "b")
+    named = [Named("message", "b", "LOC1"), Named("message", "c", "LOC1")]
+    added: list[int] = []
+
+    def receive() -> None:
+        with engine.begin() as other:
+            added.append(message_queue.enqueue_named(other, named))
+
+    thread = Thread(target=receive)
+    with engine.begin() as connection:
+        enqueue(connection, "b")
+        thread.start()
+        await_a_waiter(engine)
+        enqueue(connection, "c")
+    thread.join()
+    assert [0] == added
+
+
+def test_a_purge_passes_over_letters_that_somebody_has_locked(engine: Engine) -> None:
+    with engine.begin() as connection:
+        enqueue(connection, "MSG1", "MSG2")
+        message_queue.bury(connection, [Letter(item, "x", "…") for item in claim(connection)])
+    with engine.begin() as connection, engine.begin() as other:
+        connection.execute(text("SELECT FROM etl.dead_letters WHERE message_id = 'MSG1' FOR UPDATE"))
+        assert 1 == dead_letters.purge(other, dead_letters.Choice())
 
 
 def await_a_waiter(engine: Engine) -> None:

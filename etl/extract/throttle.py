@@ -85,7 +85,10 @@ LOCK = text("""
 """)
 
 ADD = text("""
-    INSERT INTO etl.rate_limits (location_id) SELECT unnest(CAST(:locations AS text[])) ON CONFLICT DO NOTHING
+    INSERT INTO etl.rate_limits (location_id)
+    SELECT location_id FROM unnest(CAST(:locations AS text[])) AS asked (location_id)
+    WHERE NOT EXISTS (SELECT FROM etl.rate_limits AS r WHERE r.location_id = asked.location_id)
+    ON CONFLICT DO NOTHING
 """)
 
 NEW_DAY = text("""

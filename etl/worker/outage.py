@@ -1,6 +1,6 @@
 """Tells an API that is away from an item that fails; pure, with the clock passed in."""
 
-from etl.errors import ItemError, RefusedError, UnreachableError
+from etl.errors import ItemError, PutOffError, RefusedError, UnreachableError
 
 OUTAGE_AFTER = 8
 """Improper answers in a row that make an outage. Fewer than a first claim takes, so that even the first batch of a run
@@ -40,6 +40,9 @@ class Outage:
 
     def saw(self, error: ItemError | None, *, now: float) -> bool:
         """Take one outcome into account; True when it began an outage."""
+        if isinstance(error, PutOffError):
+            # Nothing was asked, or its answer was about the token.
+            return False
         if not is_improper(error):
             self._in_a_row, self._pause, self._probe_at = 0, 0.0, 0.0
             self._proper += 1

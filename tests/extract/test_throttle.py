@@ -89,6 +89,15 @@ def test_two_workers_never_grant_for_a_location_at_once(engine: Engine) -> None:
         assert throttle.allowances(other, ["LOC1"]) == {}
 
 
+def test_a_settlement_that_takes_its_time_holds_up_no_other_location(engine: Engine) -> None:
+    with engine.begin() as connection:
+        throttle.allowances(connection, ["LOC1", "LOC2"])
+    with engine.begin() as slow, engine.begin() as other:
+        slow.execute(text("UPDATE etl.rate_limits SET heard_at = now() WHERE location_id = 'LOC1'"))
+        other.execute(text("SET LOCAL lock_timeout = '1s'"))
+        assert ["LOC2"] == list(throttle.allowances(other, ["LOC1", "LOC2"]))
+
+
 def test_a_second_worker_sees_what_the_first_one_granted(engine: Engine) -> None:
     with engine.connect() as mine, engine.connect() as other:
         other.execute(text("SELECT 1"))

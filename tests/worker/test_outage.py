@@ -1,4 +1,4 @@
-from etl.errors import NotFoundError, RefusedError, UnreachableError
+from etl.errors import NotFoundError, PutOffError, RefusedError, UnreachableError
 from etl.worker.outage import FIRST_PAUSE, LONGEST_PAUSE, OUTAGE_AFTER, Outage
 
 AWAY = UnreachableError("http_500", "…")
@@ -25,6 +25,13 @@ def test_one_proper_answer_ends_it_even_if_it_is_an_error_of_the_item() -> None:
     away(outage, OUTAGE_AFTER)
     outage.saw(NotFoundError("not_found", "…"), now=0.0)
     assert not outage.lasts
+
+
+def test_an_item_put_off_says_nothing_about_it() -> None:
+    outage = Outage()
+    away(outage, OUTAGE_AFTER)
+    outage.saw(PutOffError("lease_lapsed", "…"), now=0.0)
+    assert (True, True) == (outage.lasts, outage.total)
 
 
 def test_failures_of_some_items_among_answers_are_no_outage() -> None:
