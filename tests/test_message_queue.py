@@ -1,5 +1,5 @@
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Barrier, Event, Thread
 from typing import Any
 
@@ -282,23 +282,32 @@ def test_a_retry_of_dead_letters_and_a_worker_that_settles_them_do_not_deadlock(
 
 
 def test_events_and_others_that_queue_the_same_items_do_not_deadlock(engine: Engine) -> None:
-    with engine.begin() as connection:
-        enqueue(connection, "b")
-    named = [Named("message", "b", "LOC1"), Named("message", "c", "LOC1")]
-    added: list[int] = []
+    ids = [f"MSG{number:03}" for number in range(400)]
+    named = [Named("message", id_, "LOC1") for id_ in ids]
+    failures: list[BaseException] = []
+    stop = Event()
 
-    def receive() -> None:
-        with engine.begin() as other:
-            added.append(message_queue.enqueue_named(other, named))
+    def again(work: Callable[[Connection], object]) -> None:
+        while not stop.is_set():
+            try:
+                with engine.begin() as connection:
+                    work(connection)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the test shows it
+                failures.append(error)
 
-    thread = Thread(target=receive)
-    with engine.begin() as connection:
-        enqueue(connection, "b")
+    works: list[Callable[[Connection], object]] = [
+        lambda connection: message_queue.enqueue_named(connection, named),
+        lambda connection: enqueue(connection, *ids),
+        lambda connection: message_queue.complete(connection, claim(connection, lot=100)),
+    ]
+    threads = [Thread(target=again, args=(work,)) for work in works]
+    for thread in threads:
         thread.start()
-        await_a_waiter(engine)
-        enqueue(connection, "c")
-    thread.join()
-    assert [0] == added
+    time.sleep(3.0)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
 
 
 def test_a_purge_passes_over_letters_that_somebody_has_locked(engine: Engine) -> None:
