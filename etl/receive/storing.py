@@ -23,7 +23,7 @@ log = structlog.get_logger("etl.receive")
 PURGE_SECONDS = 3600.0
 """How often events that are too old are looked for."""
 PURGE_EVENTS = 500
-"""How many are deleted in one transaction, between two batches; fewer after a failure."""
+"""How many are deleted in one transaction, between two batches: at most; a failure halves it, a success doubles it."""
 PURGE_AGAIN_SECONDS = 10.0
 """When a failed deletion is tried again."""
 
@@ -134,6 +134,7 @@ class Storage:
             self._next_purge = self._clock() + PURGE_AGAIN_SECONDS
             return
         self._metrics.purged.inc(purged)
+        self._purge_events = min(most * 2, PURGE_EVENTS)
         if purged < most:
             self._next_purge = self._clock() + PURGE_SECONDS
 

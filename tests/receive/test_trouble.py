@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -197,6 +198,34 @@ def test_a_deletion_that_fails_is_no_reason_not_to_store(launch: Any, database_u
     with launch(database_url) as receiver:
         assert (200, True) == (receiver.say(webhookId="new"), "events_not_purged" in receiver.log)
 
+
+def test_deletions_that_failed_for_long_soon_catch_up(engine: Engine, database_url: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(REFUSE_DELETION))
+        connection.execute(text(MANY_OLD))
+    ticking = itertools.count(step=3600)
+
+    async def purge() -> None:
+        storage = Storage(
+            open_async_engine(database_url), metrics=Metrics(), keep_days=30, clock=lambda: float(next(ticking))
+        )
+        for _ in range(12):
+            await storage.purge()
+        with engine.begin() as connection:
+            connection.execute(text("DROP TRIGGER refuse ON etl.webhook_events"))
+        for _ in range(12):
+            await storage.purge()
+        await storage.close()
+
+    asyncio.run(purge())
+    with engine.connect() as connection:
+        assert 0 == connection.execute(text("SELECT count(*) FROM etl.webhook_events")).scalar_one()
+
+
+MANY_OLD = """
+    INSERT INTO etl.webhook_events (webhook_id, received_at, type, location_id, outcome, body)
+    SELECT 'old' || n, now() - interval '1 year', '', '', 'ignored', '' FROM generate_series(1, 1000) AS n
+"""
 
 REFUSE_DELETION = """
     INSERT INTO etl.webhook_events (webhook_id, received_at, type, location_id, outcome, body)
