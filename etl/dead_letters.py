@@ -6,6 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from etl import message_queue
+from etl.message_queue import Named
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -64,11 +67,7 @@ def payload(connection: Connection, letter: DeadLetter) -> bytes | None:
     return found
 
 
-# First the queue, then the letters: the order in which a settling worker locks them.
-QUEUE_AGAIN = text(f"""
-    SELECT kind, message_id, etl.enqueue(message_id, location_id, kind) AS queued
-    FROM (SELECT kind, message_id, location_id FROM etl.dead_letters WHERE {CHOSEN} ORDER BY kind, message_id) AS chosen
-""")  # noqa: S608 - no value is put into the text
+CHOSEN_ITEMS = text(f"SELECT kind, message_id, location_id FROM etl.dead_letters WHERE {CHOSEN}")  # noqa: S608 - no value
 
 MARK_RETRIED = text("""
     WITH chosen AS (
@@ -84,12 +83,16 @@ MARK_RETRIED = text("""
 
 
 def retry(connection: Connection, choice: Choice) -> int:
-    """Queue the chosen letters' items again. The letters stay until their items are loaded, so nothing is lost."""
-    queued = connection.execute(QUEUE_AGAIN, choice.parameters()).all()
+    """Queue the chosen letters' items again; returns how many. The letters stay until their items are loaded.
+
+    First the queue, then the letters: the order in which a settling worker locks them.
+    """
+    items = [Named(*row) for row in connection.execute(CHOSEN_ITEMS, choice.parameters())]
+    message_queue.enqueue_named(connection, items)
     connection.execute(
-        MARK_RETRIED, {"kinds": [row.kind for row in queued], "message_ids": [row.message_id for row in queued]}
+        MARK_RETRIED, {"kinds": [item.kind for item in items], "message_ids": [item.message_id for item in items]}
     )
-    return len(queued)
+    return len(items)
 
 
 # A letter that somebody is about to settle or retry is passed over.

@@ -281,6 +281,11 @@ def test_a_retry_of_dead_letters_and_a_worker_that_settles_them_do_not_deadlock(
     assert [1] == retried
 
 
+IN_SQL = """
+    SELECT count(etl.enqueue(id, 'LOC1')) FROM (SELECT unnest(CAST(:ids AS text[])) AS id ORDER BY id) AS named
+"""
+
+
 def test_events_and_others_that_queue_the_same_items_do_not_deadlock(engine: Engine) -> None:
     ids = [f"MSG{number:03}" for number in range(400)]
     named = [Named("message", id_, "LOC1") for id_ in ids]
@@ -297,7 +302,7 @@ def test_events_and_others_that_queue_the_same_items_do_not_deadlock(engine: Eng
 
     works: list[Callable[[Connection], object]] = [
         lambda connection: message_queue.enqueue_named(connection, named),
-        lambda connection: enqueue(connection, *ids),
+        lambda connection: connection.execute(text(IN_SQL), {"ids": ids}),
         lambda connection: message_queue.complete(connection, claim(connection, lot=100)),
     ]
     threads = [Thread(target=again, args=(work,)) for work in works]
