@@ -131,7 +131,7 @@ def test_upgrading_a_database_of_a_newer_version_is_refused(engine: Engine) -> N
 
 
 def test_a_database_that_is_not_utf8_is_refused(server_url: URL) -> None:
-    from tests.conftest import fresh_database  # noqa: PLC0415
+    from tests.servers import fresh_database  # noqa: PLC0415
 
     options = "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
     with fresh_database(server_url, options=options) as url:

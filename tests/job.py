@@ -1,0 +1,83 @@
+"""The job in this process, built from settings as ``etl run`` builds it."""
+
+from typing import Any, TypedDict, Unpack
+
+from pydantic import AnyHttpUrl, SecretStr
+from sqlalchemy import Engine, text
+
+from etl import message_queue
+from etl.cli.composition import build_loop
+from etl.jobs import Job as JobEntry
+from etl.sandbox.server import RunningSandbox
+from etl.settings import Settings
+from etl.worker.loop import Loop, Plan, Report
+
+
+class Choices(TypedDict, total=False):
+    """How one run differs from a job as it comes."""
+
+    token: str
+    concurrency: int
+    batch_size: int
+    max_attempts: int
+    follow: bool
+    limit: int
+    max_seconds: float
+
+
+class Job:
+    """Runs the job against one location of a sandbox, whose token is the environment's."""
+
+    def __init__(self, engine: Engine, sandbox: RunningSandbox) -> None:
+        self._engine = engine
+        self._sandbox = sandbox
+        self.location_id = sandbox.location_ids[0]
+        self.ids = list(sandbox.dataset.ids(self.location_id))
+
+    def enqueue(self, *message_ids: str, location_id: str = "") -> None:
+        """Queue messages."""
+        with self._engine.begin() as connection:
+            message_queue.enqueue(connection, message_ids, kind="message", location_id=location_id)
+
+    def loop(self, **choices: Unpack[Choices]) -> Loop:
+        """A run that has not started."""
+        entry = JobEntry(
+            name="messages",
+            concurrency=choices.get("concurrency", 8),
+            batch_size=choices.get("batch_size", 20),
+            max_attempts=choices.get("max_attempts", 8),
+        )
+        settings = Settings(
+            highlevel_base_url=AnyHttpUrl(self._sandbox.url),
+            highlevel_token=SecretStr(choices.get("token") or self._sandbox.token(self.location_id)),
+            highlevel_location_id=self.location_id,
+        )
+        plan = Plan(
+            entry.name,
+            entry.concurrency,
+            entry.batch_size,
+            follow=choices.get("follow", False),
+            limit=choices.get("limit"),
+            # The end of a test that hangs; no test waits for it.
+            max_seconds=choices.get("max_seconds", 100.0),
+        )
+        return build_loop(settings, self._engine, entry, plan)
+
+    def run(self, **choices: Unpack[Choices]) -> Report:
+        """One whole run."""
+        return self.loop(**choices).run()
+
+    def rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """The result of a query."""
+        with self._engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query), parameters)]
+
+    def value(self, query: str, **parameters: Any) -> Any:
+        """The one value of a query."""
+        ((value,),) = self.rows(query, **parameters)
+        return value
+
+    def execute(self, statement: str, **parameters: Any) -> None:
+        """Change something, as an operator with psql would."""
+        with self._engine.begin() as connection:
+            connection.execute(text(statement), parameters)

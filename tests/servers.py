@@ -1,0 +1,113 @@
+"""The Postgres that tests use.
+
+It is ``TEST_DATABASE_URL`` if set (its role must be allowed to create databases), else a ``postgres`` container if a
+Docker engine answers, else the embedded one.
+"""
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, create_engine, make_url, text
+
+from etl import embedded
+
+# Tests lose nothing when the machine stops, and a database is made for each of them.
+FAST = ("fsync", "full_page_writes", "synchronous_commit")
+
+
+@contextmanager
+def shared_server() -> Iterator[URL]:
+    """A superuser's URL on the server that all tests share."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield make_url(given).set(drivername="postgresql+psycopg")
+        return
+    with _container() if _docker_answers() else _embedded() as url:
+        yield url
+
+
+@contextmanager
+def _embedded() -> Iterator[URL]:
+    with tempfile.TemporaryDirectory(prefix="etl-test-") as directory:
+        data = Path(directory) / "postgres"
+        url = make_url(embedded.start(data)).set(drivername="postgresql+psycopg")
+        try:
+            with administrator(url) as connection:
+                for setting in FAST:
+                    connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+                connection.execute(text("SELECT pg_reload_conf()"))
+            yield url
+        finally:
+            embedded.stop(data)
+
+
+@contextmanager
+def _container() -> Iterator[URL]:
+    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - only with an engine
+
+    command = "postgres " + " ".join(f"-c {setting}=off" for setting in FAST)
+    image = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:17")
+    with PostgresContainer(image, driver="psycopg").with_command(command) as container:
+        yield make_url(container.get_connection_url())
+
+
+def _docker_answers() -> bool:
+    sockets = (Path("/var/run/docker.sock"), Path.home() / ".docker/run/docker.sock")
+    # Asking for an engine that is not there leaves docker's own socket open, which fails whichever test runs then.
+    if "DOCKER_HOST" not in os.environ and not any(socket.exists() for socket in sockets):
+        return False
+    import docker  # noqa: PLC0415 - slow to import
+    from docker.errors import DockerException  # noqa: PLC0415
+
+    try:
+        client = docker.from_env(timeout=5)
+    except DockerException:
+        return False
+    try:
+        return bool(client.ping())
+    except DockerException:
+        return False
+    finally:
+        client.close()
+
+
+@contextmanager
+def administrator(url: URL) -> Iterator[Connection]:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=1)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def fresh_database(server: URL, *, template: str = "template0", options: str = "") -> Iterator[URL]:
+    """A database of its own, dropped at the end even if somebody is still connected."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with administrator(server) as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template} {options}"))
+        try:
+            yield server.set(database=name)
+        finally:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+class OwnServer:
+    """A Postgres that a test may stop and start; its URL stays the same."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self.url = embedded.start(data)
+
+    def start(self) -> None:
+        """Start it again."""
+        embedded.start(self._data)
+
+    def stop(self) -> None:
+        """Stop it, as a restart of the machine would."""
+        embedded.stop(self._data)
