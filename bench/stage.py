@@ -132,9 +132,7 @@ def run_job(on: Stage, sandbox: SandboxProcess, *, ids: list[str], concurrency: 
     return Measured(report["seconds"], finished)
 
 
-def run_contender(
-    on: Stage, sandbox: SandboxProcess, name: str, *, ids: list[str], concurrency: int, one_core: bool = False
-) -> Measured:
+def run_contender(on: Stage, sandbox: SandboxProcess, name: str, *, ids: list[str], concurrency: int) -> Measured:
     """Run a module of :mod:`bench.contenders`."""
     assignment = Assignment(
         base_url=sandbox.url,
@@ -144,7 +142,6 @@ def run_contender(
         concurrency=concurrency,
         directory=str(on.directory / name),
         ids=ids,
-        one_core=one_core,
     )
     finished = process.run(
         [sys.executable, "-m", f"bench.contenders.{name}"],

@@ -23,8 +23,6 @@ class Assignment:
     directory: str
     """For files of its own; it stays from one round to the next."""
     ids: list[str]
-    one_core: bool = False
-    """Whether all threads keep to one core, as the job's do."""
 
     def to_json(self) -> str:
         """For :meth:`read` in the contender's process."""

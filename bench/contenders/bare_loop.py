@@ -5,7 +5,6 @@ import threading
 
 from bench.contenders.assignment import Assignment
 from etl.extract.client import Client
-from etl.worker.core import Core
 
 
 def main() -> None:
@@ -29,8 +28,6 @@ def main() -> None:
                     return
                 client.get_message(message_id, token=assignment.token)
 
-        if assignment.one_core:
-            Core().take()
         threads = [threading.Thread(target=fetch) for _ in range(assignment.concurrency)]
         for thread in threads:
             thread.start()

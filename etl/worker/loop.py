@@ -14,7 +14,6 @@ from etl.pipeline import Claimed, DatabaseClock, Outcome
 from etl.runs import Tally
 from etl.worker.batch import Batch
 from etl.worker.claims import Claims, Taken
-from etl.worker.core import Core
 from etl.worker.fetchers import Fetchers, Inbox, Process
 from etl.worker.leases import Leases
 from etl.worker.listener import Listener
@@ -103,7 +102,6 @@ class Loop:
             linger=FOLLOW_LINGER_SECONDS if plan.follow else LINGER_SECONDS,
         )
         self._leases = Leases(engine)
-        self._core = Core()
         self._outage = Outage()
         self._tally = Tally()
         self._held: dict[str, set[str]] = {}
@@ -130,7 +128,7 @@ class Loop:
             ConfigurationError: it refuses what a run needs.
         """
         self._run_id = self._transact(lambda connection: runs.start(connection, self._plan.job))
-        with self._leases, self._core:
+        with self._leases:
             if self._plan.follow:
                 with Listener(self._engine, self._wake):
                     end = self._drain()
@@ -175,7 +173,6 @@ class Loop:
         self._in_hand += len(taken.claimed)
         self._claimed += len(taken.claimed)
         if taken.claimed:
-            self._core.take()
             self._clock.set(taken.claimed[0].item.claimed_at)
             self._leases.hold(taken.claimed, since=now)
             self._fetchers.submit(taken.claimed)
@@ -214,7 +211,6 @@ class Loop:
     def _rest(self, taken: Taken) -> None:
         """Nothing can be claimed and nothing is in hand: wait, or end."""
         self._held = taken.held
-        self._core.leave()
         if not self._plan.follow:
             soon = not taken.held.keys().isdisjoint(("rate", "renewing")) or (
                 "rate_limited" in taken.held and (taken.wait or 0.0) <= LONGEST_WAIT
