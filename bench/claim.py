@@ -16,7 +16,6 @@ from bench.report import Target, print_table, print_targets, ratio
 from bench.stage import Stage
 from etl import schema
 from etl.database import open_engine
-from etl.extract.tokens import StaticToken
 from etl.worker.claims import Claims, Tokens
 
 LOT = 100
@@ -35,17 +34,21 @@ class Waiting:
         return f"{self.items:,} items, {self.locations:,} location{'s' if self.locations > 1 else ''}"
 
 
+@dataclass(frozen=True, slots=True)
 class EveryLocation:
     """Tokens for whatever location there is: no request is sent here."""
+
+    token_location: str | None = None
+    """The location whose allowance all use; None: each its own."""
 
     def look(self, connection: Connection, names: Sequence[str]) -> None:
         """There is nothing to learn."""
 
-    def serves(self, location_id: str) -> str | None:
-        """Each location serves itself."""
-        return location_id
+    def token_location_id(self, location_id: str) -> str | None:
+        """Whose allowance an item uses."""
+        return location_id if self.token_location is None else self.token_location
 
-    def waits(self, location_id: str) -> str | None:  # noqa: ARG002 - the protocol's signature
+    def unavailable_reason(self, location_id: str) -> str | None:  # noqa: ARG002 - the protocol's signature
         """No token is ever waited for."""
         return None
 
@@ -56,7 +59,7 @@ class EveryLocation:
 
 def measure(on: Stage, *, few: int, many: int, rounds: int) -> list[Target]:
     """Claim from a short and a long queue in turns, for one location and for many; print and return the targets."""
-    one = _compare(on, Waiting(few, 1), Waiting(many, 1), tokens=StaticToken("none"), rounds=rounds)
+    one = _compare(on, Waiting(few, 1), Waiting(many, 1), tokens=EveryLocation(""), rounds=rounds)
     each = _compare(on, Waiting(few, few // 100), Waiting(many, many // 100), tokens=EveryLocation(), rounds=rounds)
     rows = [
         [str(waiting), median(of), min(of), max(of)] for compared in (one, each) for waiting, of in compared.items()

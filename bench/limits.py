@@ -7,11 +7,11 @@ from typing import Any
 from bench.report import Target, print_table, print_targets
 from bench.stage import Stage
 from etl import message_queue
-from etl.extract.connecting import keep_private
-from etl.extract.vault import Vault, new_key
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.limits import Window
 from etl.sandbox.server import SandboxProcess
+from etl.tokens.connecting import keep_private
+from etl.tokens.vault import Vault, new_key
 
 LIMIT, INTERVAL = 100, 10.0
 LOCATIONS, WORKERS = 10, 3

@@ -75,7 +75,7 @@ class RateLimitedError(ItemError):
         self.retry_after = retry_after
 
 
-class PutOffError(ItemError):
+class SnoozedError(ItemError):
     """Not now, and not the item's fault: its token is being replaced, or its lease may be over. No attempt spent."""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from etl.errors import ItemError, LocationError, RetriableError, TransformError
-from etl.extract.client import KEPT_BODY, Answer, Client
+from etl.extract.client import Answer, Client, kept
 from etl.extract.throttle import NOTHING_SAID, RateHeaders
 from etl.message_queue import Item
 from etl.transform.message import Record, to_record
@@ -86,7 +86,7 @@ class Pipeline:
             location_id = claimed.item.location_id or claimed.served_by
             record = to_record(answer.payload, location_id=location_id, fetched_at=self._clock.now())
         except TransformError as refused:
-            refused.payload = answer.body[:KEPT_BODY] if answer else None
+            refused.payload = kept(answer.body, token) if answer else None
             error = refused
         except LocationError as failed:
             error = self._refused(claimed.served_by, token, failed)

@@ -3,7 +3,25 @@
 import os
 import subprocess
 import sys
+from io import TextIOWrapper
 from pathlib import Path
+from typing import IO
+
+
+class Process(subprocess.Popen[str]):
+    """A command that runs."""
+
+    @property
+    def typed(self) -> TextIOWrapper:
+        """What it reads."""
+        assert isinstance(self.stdin, TextIOWrapper)
+        return self.stdin
+
+    @property
+    def printed(self) -> IO[str]:
+        """What it prints to standard output."""
+        assert self.stdout is not None
+        return self.stdout
 
 
 class Command:
@@ -13,10 +31,10 @@ class Command:
         self.directory = directory
         self.environment = environment
 
-    def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, **environment: str) -> Process:
         """Start it and return at once."""
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        return subprocess.Popen(
+        return Process(
             [sys.executable, "-m", "etl", *arguments],
             cwd=self.directory,
             env=inherited | self.environment | environment,

@@ -86,10 +86,12 @@ def sandbox(_shared_sandbox: RunningSandbox) -> RunningSandbox:
 
 
 @pytest.fixture
-def job(engine: Engine, sandbox: RunningSandbox) -> Job:
+def job(engine: Engine, sandbox: RunningSandbox) -> Iterator[Job]:
     """The job, an empty warehouse and a sandbox without limits."""
     sandbox.limits(limit=None, daily=None)
-    return Job(engine, sandbox)
+    job = Job(engine, sandbox)
+    yield job
+    job.close()
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """The job in this process, built from settings as ``etl run`` builds it."""
 
+from contextlib import ExitStack
 from typing import Any, TypedDict, Unpack
 
 from pydantic import AnyHttpUrl, SecretStr
 from sqlalchemy import Engine, text
 
 from etl import message_queue
-from etl.cli.composition import build_loop
+from etl.cli.composition import open_loop
 from etl.jobs import Job as JobEntry
 from etl.sandbox.server import RunningSandbox
 from etl.settings import Settings
@@ -29,6 +30,7 @@ class Job:
     """Runs the job against one location of a sandbox, whose token is the environment's."""
 
     def __init__(self, engine: Engine, sandbox: RunningSandbox) -> None:
+        self._open = ExitStack()
         self._engine = engine
         self._sandbox = sandbox
         self.location_id = sandbox.location_ids[0]
@@ -61,7 +63,7 @@ class Job:
             # The end of a test that hangs; no test waits for it.
             max_seconds=choices.get("max_seconds", 100.0),
         )
-        return build_loop(settings, self._engine, entry, plan)
+        return self._open.enter_context(open_loop(settings, self._engine, entry, plan))
 
     def run(self, **choices: Unpack[Choices]) -> Report:
         """One whole run."""
@@ -81,3 +83,7 @@ class Job:
         """Change something, as an operator with psql would."""
         with self._engine.begin() as connection:
             connection.execute(text(statement), parameters)
+
+    def close(self) -> None:
+        """Close the runs' connections to the sandbox."""
+        self._open.close()

@@ -5,17 +5,14 @@ import threading
 
 from bench.contenders.assignment import Assignment
 from etl.extract.client import Client
+from etl.extract.transport import Transport
 
 
 def main() -> None:
     assignment = Assignment.read()
     with assignment.timed():
-        client = Client(
-            base_url=assignment.base_url,
-            api_version=assignment.api_version,
-            pool_size=assignment.concurrency,
-            user_agent="bare-loop",
-        )
+        transport = Transport(base_url=assignment.base_url, pool_size=assignment.concurrency, user_agent="bare-loop")
+        client = Client(transport, api_version=assignment.api_version)
         waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         for message_id in assignment.ids:
             waiting.put(message_id)

@@ -5,10 +5,10 @@ from dataclasses import KW_ONLY, dataclass
 
 from etl.cli.cures import cure_of, shown, state_of
 from etl.errors import ItemError, LocationError
-from etl.extract.tokens import StaticToken
-from etl.extract.vault import UnreadableError, Vault
-from etl.location_tokens import Owner
 from etl.locations import Overview
+from etl.tokens.serving import Serving
+from etl.tokens.store import Owner
+from etl.tokens.vault import UnreadableError, Vault
 
 RENEWABLE = ("app", "company")
 """Where a token is from that expires and is renewed."""
@@ -33,7 +33,7 @@ def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, giv
     """Whether the keys decrypt every stored token."""
     if not stored:
         return Check("keys", ok=True, says="no token is stored" + ("" if given else ", so no ETL_SECRET_KEY is needed"))
-    unreadable = [shown(id_) for _, id_, sealed in stored if not all(_opens(vault, each) for each in sealed)]
+    unreadable = [shown(id_) for _, id_, texts in stored if not all(_opens(vault, each) for each in texts)]
     if unreadable:
         return Check(
             "keys",
@@ -41,7 +41,7 @@ def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, giv
             says=f"{len(unreadable)} of {len(stored)} stored tokens cannot be read: {_some(unreadable)}",
             fix="Put the key they were stored with back into ETL_SECRET_KEY (separated by a comma), or connect anew",
         )
-    old = sum(not all(map(vault.is_current, sealed)) for _, _, sealed in stored)
+    old = sum(not all(map(vault.is_current, texts)) for _, _, texts in stored)
     more = f"; {old} need an older key: etl locations rekey before dropping it" if old else ""
     return Check("keys", ok=True, says=f"ETL_SECRET_KEY decrypts all of {len(stored)} stored tokens{more}")
 
@@ -75,19 +75,14 @@ def of_pauses(places: Sequence[Overview]) -> Check:
     )
 
 
-def of_unserved(
-    waiting: set[str], places: Sequence[Overview], static: StaticToken | None, default_location: str
-) -> Check:
+def of_unserved(waiting: set[str], places: Sequence[Overview], serving: Serving) -> Check:
     """Whether somebody serves every location that has items."""
-    known = {place.location_id: place for place in places if place.connected}
-    unserved = []
-    for location_id in sorted(waiting):
-        place = known.get(location_id or default_location)
-        by_environment = static is not None and (
-            location_id in ("", static.location_id) or (not static.location_id and place is None)
-        )
-        if not by_environment and (place is None or place.retired_at is not None):
-            unserved.append(shown(location_id))
+    retired = {place.location_id: place.retired_at is not None for place in places if place.connected}
+    unserved = [
+        shown(location_id)
+        for location_id in sorted(waiting)
+        if serving.token_location_id(location_id, retired=retired) is None
+    ]
     return Check(
         "queue",
         ok=not unserved,
@@ -111,9 +106,9 @@ def of_probe(location_id: str, problem: ItemError | None, *, may_expire: bool) -
     return Check(name, ok=False, says=problem.detail, fix="Check HIGHLEVEL_BASE_URL and the way there; then try again")
 
 
-def _opens(vault: Vault, sealed: str) -> bool:
+def _opens(vault: Vault, encrypted: str) -> bool:
     try:
-        vault.open(sealed)
+        vault.decrypt(encrypted)
     except UnreadableError:
         return False
     return True

@@ -5,25 +5,25 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
-from etl import __version__, location_tokens, schema
+from etl import __version__, schema
 from etl.database import open_engine, reading_errors, require_utf8
 from etl.errors import ConfigurationError
 from etl.extract.client import Client
-from etl.extract.oauth import OAuth
-from etl.extract.renewal import Renewal
-from etl.extract.renewal_threads import WORKERS, Renewals
-from etl.extract.tokens import LocationTokens, StaticToken
-from etl.extract.vault import Vault
+from etl.extract.transport import Transport
 from etl.jobs import Job
 from etl.logging_setup import configure
 from etl.pipeline import DatabaseClock, Pipeline
 from etl.runs import Tally
 from etl.settings import Settings, read
+from etl.tokens import store
+from etl.tokens.oauth import OAuth
+from etl.tokens.renewal import Renewal
+from etl.tokens.renewal_threads import WORKERS, Renewals
+from etl.tokens.serving import EnvironmentToken, LocationTokens, Serving
+from etl.tokens.vault import Vault
 from etl.worker.claims import Claims
 from etl.worker.loop import Loop, Plan
 from etl.worker.settlement import Settlement
-
-USER_AGENT = f"highlevel-etl/{__version__}"
 
 NO_TOKENS = (
     "There is no token: HIGHLEVEL_TOKEN is not set and no location is connected. Make a private integration token in "
@@ -70,22 +70,67 @@ def warehouse(found: Settings, *, migrated: bool = True) -> Iterator[Engine]:
         engine.dispose()
 
 
-def build_loop(
+@contextmanager
+def transport_of(found: Settings, *, pool_size: int = 1) -> Iterator[Transport]:
+    """Connections to HighLevel, closed at the end."""
+    base_url = str(found.highlevel_base_url)
+    with Transport(base_url=base_url, pool_size=pool_size, user_agent=f"highlevel-etl/{__version__}") as transport:
+        yield transport
+
+
+def client_of(found: Settings, transport: Transport) -> Client:
+    """The API."""
+    return Client(transport, api_version=found.highlevel_api_version)
+
+
+def oauth_of(found: Settings, transport: Transport) -> OAuth | None:
+    """The OAuth app, if it is set up."""
+    if found.highlevel_client_id is None or found.highlevel_client_secret is None:
+        return None
+    secret = found.highlevel_client_secret.get_secret_value()
+    return OAuth(transport, client_id=found.highlevel_client_id, client_secret=secret)
+
+
+def serving_of(found: Settings) -> Serving:
+    """Whose token serves a location."""
+    token = found.highlevel_token
+    environment = EnvironmentToken(token.get_secret_value(), found.highlevel_location_id) if token else None
+    return Serving(environment, found.highlevel_location_id)
+
+
+@contextmanager
+def open_loop(
     found: Settings, engine: Engine, job: Job, plan: Plan, *, progress: Callable[[Tally], None] = lambda _: None
-) -> Loop:
-    """A run of ``job``, ready to start.
+) -> Iterator[Loop]:
+    """A run of ``job``, ready to start; its connections to HighLevel are closed at the end.
 
     Raises:
         ConfigurationError: there is no token, neither in the environment nor stored.
     """
-    tokens = location_tokens_of(found, engine)
+    serving = serving_of(found)
+    if serving.environment is None:
+        with reading_errors(), engine.connect() as connection:
+            if not store.any_connected(connection):
+                raise ConfigurationError(NO_TOKENS)
+    vault = Vault(found.secret_keys)
+    with transport_of(found, pool_size=job.concurrency) as transport:
+        renewal = Renewal(engine=engine, vault=vault, oauth=oauth_of(found, transport))
+        with Renewals(renewal.renew) as renewals:
+            tokens = LocationTokens(serving=serving, vault=vault, renewals=renewals)
+            yield build_loop(client_of(found, transport), tokens, engine, job, plan, progress=progress)
+
+
+def build_loop(
+    client: Client,
+    tokens: LocationTokens,
+    engine: Engine,
+    job: Job,
+    plan: Plan,
+    *,
+    progress: Callable[[Tally], None] = lambda _: None,
+) -> Loop:
+    """A run of ``job`` on parts that the caller closes."""
     clock = DatabaseClock()
-    client = Client(
-        base_url=str(found.highlevel_base_url),
-        api_version=found.highlevel_api_version,
-        pool_size=job.concurrency,
-        user_agent=USER_AGENT,
-    )
     pipeline = Pipeline(client=client, token_of=tokens.token_of, clock=clock, refused=tokens.refused)
     return Loop(
         engine=engine,
@@ -95,43 +140,4 @@ def build_loop(
         clock=clock,
         plan=plan,
         progress=progress,
-    )
-
-
-def location_tokens_of(found: Settings, engine: Engine) -> LocationTokens:
-    """The environment's token and the stored ones, with what renews them.
-
-    Raises:
-        ConfigurationError: there is neither.
-    """
-    static = static_token(found)
-    if static is None:
-        with reading_errors(), engine.connect() as connection:
-            if not location_tokens.any_connected(connection):
-                raise ConfigurationError(NO_TOKENS)
-    renewal = Renewal(engine=engine, vault=Vault(found.secret_keys), oauth=oauth_app(found))
-    return LocationTokens(
-        static=static,
-        default_location=found.highlevel_location_id,
-        vault=Vault(found.secret_keys),
-        renewals=Renewals(renewal.renew),
-    )
-
-
-def static_token(found: Settings) -> StaticToken | None:
-    """The environment's token, if there is one."""
-    if found.highlevel_token is None:
-        return None
-    return StaticToken(found.highlevel_token.get_secret_value(), found.highlevel_location_id)
-
-
-def oauth_app(found: Settings) -> OAuth | None:
-    """The OAuth app, if it is set up."""
-    if found.highlevel_client_id is None or found.highlevel_client_secret is None:
-        return None
-    return OAuth(
-        base_url=str(found.highlevel_base_url),
-        client_id=found.highlevel_client_id,
-        client_secret=found.highlevel_client_secret.get_secret_value(),
-        user_agent=USER_AGENT,
     )

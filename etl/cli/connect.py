@@ -7,17 +7,15 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import click
 from sqlalchemy import Engine
 
-from etl import __version__
 from etl.cli.code_receiver import CodeReceiver, code_in, is_local
-from etl.cli.composition import oauth_app, settings, warehouse
+from etl.cli.composition import client_of, oauth_of, settings, transport_of, warehouse
 from etl.cli.numbers import FiniteRange
 from etl.errors import ApiUnavailableError, ConfigurationError, EtlError, LocationError
-from etl.extract import connecting, probe, vault
-from etl.extract.client import Client
-from etl.extract.oauth import ClientRefusedError, OAuth, OAuthError, OAuthUnavailableError
-from etl.extract.renewal import Renewal
 from etl.ids import is_fetchable, problem_of
 from etl.settings import Settings
+from etl.tokens import connecting, probe, vault
+from etl.tokens.oauth import ClientRefusedError, OAuth, OAuthError, OAuthUnavailableError
+from etl.tokens.renewal import Renewal
 
 MARKETPLACE = "https://marketplace.gohighlevel.com/v2/oauth/chooselocation"
 """White labels: https://marketplace.leadconnectorhq.com/… (HighLevel docs, OAuth "Authorization")."""
@@ -67,9 +65,9 @@ def connect(
     _require(
         found, HIGHLEVEL_CLIENT_ID=found.highlevel_client_id, HIGHLEVEL_CLIENT_SECRET=found.highlevel_client_secret
     )
-    app = oauth_app(found)
-    assert app is not None and found.highlevel_client_id is not None  # noqa: S101, PT018 - just checked
-    with warehouse(found) as engine:
+    with warehouse(found) as engine, transport_of(found) as transport:
+        app = oauth_of(found, transport)
+        assert app is not None  # noqa: S101 - just checked
         state = secrets.token_urlsafe(16)
         url = _authorize_url(found, authorize_url, redirect_uri, state=state, company=company)
         code = _code(url, redirect_uri, state=state, paste=paste, wait=wait)
@@ -87,14 +85,8 @@ def _connect_private(found: Settings, token: str | None, location_id: str | None
     _require(found)
     pasted = _ask("Token", "--token") if token == ASK else token
     value = connecting.read_private(pasted, location_id)
-    client = Client(
-        base_url=str(found.highlevel_base_url),
-        api_version=found.highlevel_api_version,
-        pool_size=1,
-        user_agent=f"highlevel-etl/{__version__}",
-    )
-    with warehouse(found) as engine:
-        problem = probe.refusal(client, value)
+    with warehouse(found) as engine, transport_of(found) as transport:
+        problem = probe.refusal(client_of(found, transport), value)
         if isinstance(problem, LocationError):
             raise ConfigurationError(f"HighLevel refuses this token: {problem.detail}. Nothing was stored.")
         connecting.keep_private(engine, vault.Vault(found.secret_keys), location_id, value)

@@ -9,16 +9,15 @@ from contextlib import contextmanager
 import click
 from sqlalchemy import Connection, Engine
 
-from etl import jobs, location_tokens, locations, message_queue, schema
+from etl import jobs, locations, message_queue, schema
 from etl.cli.checks import RENEWABLE, Check, of_app, of_keys, of_pauses, of_probe, of_unserved
-from etl.cli.composition import USER_AGENT, database_url, static_token
+from etl.cli.composition import client_of, database_url, serving_of, transport_of
 from etl.cli.composition import settings as read_settings
 from etl.database import open_engine, reading_errors, require_utf8
 from etl.errors import EtlError
-from etl.extract import probe
-from etl.extract.client import Client
-from etl.extract.vault import UnreadableError, Vault
 from etl.settings import Settings
+from etl.tokens import probe, store
+from etl.tokens.vault import UnreadableError, Vault
 
 PROBED = 20
 """Locations whose tokens are tried, unless told to try all."""
@@ -76,47 +75,43 @@ def of_locations(connection: Connection, found: Settings, *, offline: bool, most
     """The checks of keys, tokens and locations; of ``most`` locations (None: all) the token is tried."""
     places = locations.overview(connection)
     vault = Vault(found.secret_keys)
-    yield of_keys(location_tokens.everything_sealed(connection), vault, given=bool(found.secret_keys))
+    yield of_keys(store.all_encrypted(connection), vault, given=bool(found.secret_keys))
     yield of_app(places, given=bool(found.highlevel_client_id and found.highlevel_client_secret))
-    static = static_token(found)
+    serving = serving_of(found)
     yield Check(
         "tokens",
-        ok=static is not None or any(place.connected for place in places),
-        says=f"HIGHLEVEL_TOKEN is {'set' if static else 'not set'}, "
+        ok=serving.environment is not None or any(place.connected for place in places),
+        says=f"HIGHLEVEL_TOKEN is {'set' if serving.environment else 'not set'}, "
         f"{sum(place.connected for place in places)} locations are connected",
         fix="Set HIGHLEVEL_TOKEN to a private integration token, or connect locations with: etl connect",
     )
     yield of_pauses(places)
     waiting = {each.location_id for each in message_queue.depth(connection) if each.items}
-    yield of_unserved(waiting, places, static, found.highlevel_location_id)
+    yield of_unserved(waiting, places, serving)
     if offline:
         return
     tokens = _tokens(connection, found, places, vault)
-    client = Client(
-        base_url=str(found.highlevel_base_url),
-        api_version=found.highlevel_api_version,
-        pool_size=1,
-        user_agent=USER_AGENT,
-    )
-    for location_id, token in list(tokens.items())[:most]:
-        yield of_probe(location_id, probe.refusal(client, token), may_expire=location_id in _renewable(places))
+    with transport_of(found) as transport:
+        client = client_of(found, transport)
+        for location_id, token in list(tokens.items())[:most]:
+            yield of_probe(location_id, probe.refusal(client, token), may_expire=location_id in _renewable(places))
     if most is not None and len(tokens) > most:
         yield Check("token", ok=True, says=f"{len(tokens) - most} more were not tried; --all tries them")
 
 
 def _tokens(connection: Connection, found: Settings, places: list[locations.Overview], vault: Vault) -> dict[str, str]:
     """The token of each location that a run would use now, the environment's first."""
-    static = static_token(found)
-    tokens: dict[str, str] = {} if static is None else {static.location_id: static.token}
+    environment = serving_of(found).environment
+    tokens: dict[str, str] = {} if environment is None else {environment.location_id: environment.token}
     names = [place.location_id for place in places if not place.paused_at and not place.retired_at]
-    standings = location_tokens.connected(connection, names)
-    for name, (_, sealed) in location_tokens.sealed(connection, names).items():
-        standing = standings.get(name)
-        expired = standing is not None and (standing.seconds_left or 1.0) <= 0 and standing.source != "private"
+    statuses = store.statuses(connection, names)
+    for name, (_, encrypted) in store.encrypted_tokens(connection, names).items():
+        status = statuses.get(name)
+        expired = status is not None and (status.seconds_left or 1.0) <= 0 and status.source != "private"
         if name in tokens or expired:
             continue
         try:
-            tokens[name] = vault.open(sealed)
+            tokens[name] = vault.decrypt(encrypted)
         except UnreadableError:
             continue
     paused = {place.location_id for place in places if place.paused_at}

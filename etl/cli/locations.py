@@ -6,15 +6,15 @@ import sys
 
 import click
 
-from etl import location_tokens, message_queue
 from etl import locations as known
-from etl.cli.composition import oauth_app, settings, warehouse
+from etl import message_queue
+from etl.cli.composition import oauth_of, settings, transport_of, warehouse
 from etl.cli.cures import cure_of, shown, state_of
 from etl.cli.tables import print_table, when
 from etl.errors import ConfigurationError
-from etl.extract import connecting
-from etl.extract.vault import UnreadableError, Vault
 from etl.ids import is_fetchable, problem_of
+from etl.tokens import connecting, store
+from etl.tokens.vault import UnreadableError, Vault
 
 IDS = click.argument("ids", nargs=-1, required=True, metavar="ID…")
 
@@ -104,7 +104,7 @@ def remove(ids: tuple[str, ...], *, company: bool) -> None:
     with warehouse(settings()) as engine:
         for name in map(_typed, ids):
             with engine.begin() as connection:
-                location_tokens.lock_tokens(connection, "company" if company else "location", name)
+                store.lock(connection, "company" if company else "location", name)
                 if not forget(connection, name):
                     unknown.append(shown(name))
     click.echo(f"{len(ids) - len(unknown)} removed" + (f"; not known: {', '.join(unknown)}" if unknown else ""))
@@ -117,10 +117,10 @@ def sync() -> None:
     from etl.cli.connect import list_company
 
     found = settings()
-    app = oauth_app(found)
-    if app is None:
-        raise ConfigurationError("HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET are not set")
-    with warehouse(found) as engine:
+    with warehouse(found) as engine, transport_of(found) as transport:
+        app = oauth_of(found, transport)
+        if app is None:
+            raise ConfigurationError("HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET are not set")
         with engine.connect() as connection:
             companies = [each for each in known.companies(connection) if each.connected and not each.retired_at]
         for company in companies:

@@ -13,7 +13,7 @@ import click
 from sqlalchemy import Engine
 
 from etl import jobs, message_queue
-from etl.cli.composition import build_loop, settings, warehouse
+from etl.cli.composition import open_loop, settings, warehouse
 from etl.cli.numbers import FiniteRange
 from etl.errors import ConfigurationError
 from etl.jobs import Job
@@ -95,10 +95,12 @@ def _run_all(
 
 def run_once(found: Settings, engine: Engine, job: Job, plan: Plan) -> Report:
     """One run with live progress, which the first signal ends in good order."""
-    with _progress(engine, job, plan) as progress:
-        loop = build_loop(found, engine, job, plan, progress=progress)
-        with _signals(loop):
-            return loop.run()
+    with (
+        _progress(engine, job, plan) as progress,
+        open_loop(found, engine, job, plan, progress=progress) as loop,
+        _signals(loop),
+    ):
+        return loop.run()
 
 
 def exit_code(report: Report) -> int:

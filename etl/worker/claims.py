@@ -26,10 +26,10 @@ class Tokens(Protocol):
     def look(self, connection: Connection, names: Sequence[str]) -> None:
         """Learn about these locations, about which the other methods are asked next."""
 
-    def serves(self, location_id: str) -> str | None:
+    def token_location_id(self, location_id: str) -> str | None:
         """The location whose token and allowance an item of ``location_id`` uses; None when nobody serves it."""
 
-    def waits(self, location_id: str) -> str | None:
+    def unavailable_reason(self, location_id: str) -> str | None:
         """Why that location's token cannot be used right now: renewing, no_token; None when it can."""
 
     def fingerprint(self, location_id: str) -> str:
@@ -95,10 +95,10 @@ class Claims:
         """Who serves each location of the page that can be served; notes the others."""
         served: dict[str, str] = {}
         self._tokens.look(connection, page)
-        paused = locations.paused(connection, [*page, *filter(None, map(self._tokens.serves, page)), ""])
+        paused = locations.paused(connection, [*page, *filter(None, map(self._tokens.token_location_id, page)), ""])
         stopped: dict[str, list[str]] = {}
         for name in page:
-            by = self._tokens.serves(name)
+            by = self._tokens.token_location_id(name)
             cause = self._stops(connection, by, paused)
             if by is None or cause is not None:
                 stopped.setdefault(cause or "not_connected", []).append(name)
@@ -118,7 +118,7 @@ class Claims:
                 return "paused"
             locations.lift(connection, location_id=by)
             del paused[by]
-        return self._tokens.waits(by)
+        return self._tokens.unavailable_reason(by)
 
     def _note_rates(
         self,

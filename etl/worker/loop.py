@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from etl import message_queue, runs
-from etl.errors import ApiMisconfiguredError, ItemError, LocationError, PutOffError, RateLimitedError
+from etl.errors import ApiMisconfiguredError, ItemError, LocationError, RateLimitedError, SnoozedError
 from etl.extract import throttle
 from etl.pipeline import Claimed, DatabaseClock, Outcome
 from etl.runs import Tally
@@ -184,7 +184,7 @@ class Loop:
         """In a fetch thread: process an item, unless it may be somebody else's by now."""
         if self._leases.stands(claimed.item.lease_id):
             return self._process(claimed)
-        return Outcome(claimed, time.monotonic(), error=PutOffError("lease_lapsed", "its lease may have lapsed"))
+        return Outcome(claimed, time.monotonic(), error=SnoozedError("lease_lapsed", "its lease may have lapsed"))
 
     def _room(self) -> int:
         """How many items to claim now."""
@@ -248,7 +248,7 @@ class Loop:
             self._batch.give_back(self._fetchers.take_back())
             if not self._plan.follow:
                 raise _End("api_unreachable", str(outcome.error))
-        if isinstance(outcome.error, (LocationError, PutOffError, RateLimitedError)):
+        if isinstance(outcome.error, (LocationError, SnoozedError, RateLimitedError)):
             by = outcome.claimed.served_by
             self._batch.give_back(self._fetchers.take_back(lambda claimed: claimed.served_by == by))
         if isinstance(outcome.error, ApiMisconfiguredError):
@@ -273,7 +273,7 @@ class Loop:
 
 def _log_failure(outcome: Outcome, error: ItemError) -> None:
     """One line an item that failed; what is merely put off is for those who look closely."""
-    write = log.debug if isinstance(error, (PutOffError, RateLimitedError)) else log.warning
+    write = log.debug if isinstance(error, (SnoozedError, RateLimitedError)) else log.warning
     item = outcome.claimed.item
     write(
         "item_failed",

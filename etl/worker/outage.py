@@ -1,6 +1,6 @@
 """Tells an API that is away from an item that fails; pure, with the clock passed in."""
 
-from etl.errors import ItemError, PutOffError, RefusedError, UnreachableError
+from etl.errors import ItemError, RefusedError, SnoozedError, UnreachableError
 
 OUTAGE_AFTER = 8
 """Improper answers in a row that make an outage. Fewer than a first claim takes, so that even the first batch of a run
@@ -40,7 +40,7 @@ class Outage:
 
     def saw(self, error: ItemError | None, *, now: float) -> bool:
         """Take one outcome into account; True when it began an outage."""
-        if isinstance(error, PutOffError):
+        if isinstance(error, SnoozedError):
             # Nothing was asked, or its answer was about the token.
             return False
         if not is_improper(error):

@@ -5,12 +5,13 @@ import signal
 import time
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
 
 import pytest
 
 from etl.cli import COMMANDS
 from etl.sandbox.server import RunningSandbox
+from tests.command import Command
+from tests.job import Job
 
 
 def outcome(done: CompletedProcess[str]) -> tuple[int, str]:
@@ -19,29 +20,29 @@ def outcome(done: CompletedProcess[str]) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_help_lists_every_command(etl: Any) -> None:
+def test_help_lists_every_command(etl: Command) -> None:
     code, printed = outcome(etl("--help"))
     assert code == 0
     assert all(f"\n  {name} " in printed for name in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help(etl: Any, command: str) -> None:
+def test_every_command_has_help(etl: Command, command: str) -> None:
     code, printed = outcome(etl(command, "--help"))
     assert (code, "Usage: etl" in printed or "Usage: python -m etl" in printed) == (0, True)
 
 
-def test_an_unknown_command_is_a_usage_error(etl: Any) -> None:
+def test_an_unknown_command_is_a_usage_error(etl: Command) -> None:
     assert outcome(etl("fly"))[0] == 2
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "0", "soon"])
-def test_what_is_no_number_of_seconds_is_a_usage_error(etl: Any, value: str) -> None:
+def test_what_is_no_number_of_seconds_is_a_usage_error(etl: Command, value: str) -> None:
     code, printed = outcome(etl("run", "--max-seconds", value))
     assert (code, "Invalid value for '--max-seconds'" in printed) == (2, True)
 
 
-def test_queue_run_and_status(job: Any, etl: Any) -> None:
+def test_queue_run_and_status(job: Job, etl: Command) -> None:
     assert outcome(etl("enqueue", *job.ids[:3])) == (0, "3 queued\n")
     assert outcome(etl("enqueue", "-", stdin=f"{job.ids[2]}\r\n\n {job.ids[3]} \n")) == (
         0,
@@ -54,58 +55,58 @@ def test_queue_run_and_status(job: Any, etl: Any) -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "  ", "a b", "../x", "é", "x" * 200])
-def test_a_bad_id_is_refused_at_the_door(etl: Any, job: Any, bad: str) -> None:
+def test_a_bad_id_is_refused_at_the_door(etl: Command, job: Job, bad: str) -> None:
     code, printed = outcome(etl("enqueue", job.ids[0], bad))
     assert (code, "an id is 1 to 128 letters" in printed or "an empty id" in printed) == (2, True)
     assert job.value("SELECT count(*) FROM etl.message_queue") == 0
 
 
-def test_standard_input_that_is_not_text_is_refused(etl: Any) -> None:
+def test_standard_input_that_is_not_text_is_refused(etl: Command) -> None:
     with etl.start("enqueue", "-") as process:
-        process.stdin.buffer.write(b"\xff\xfe")
+        process.typed.buffer.write(b"\xff\xfe")
         _, err = process.communicate()
     assert (process.returncode, "not UTF-8" in err) == (2, True)
 
 
-def test_a_summary_can_be_json(job: Any, etl: Any) -> None:
+def test_a_summary_can_be_json(job: Job, etl: Command) -> None:
     job.enqueue(job.ids[0])
     code, printed = outcome(etl("run", "--json"))
     report = json.loads(printed)
     assert (code, report["job"], report["outcome"], report["loaded"]) == (0, "messages", "drained", 1)
 
 
-def test_status_can_be_json(job: Any, etl: Any) -> None:
+def test_status_can_be_json(job: Job, etl: Command) -> None:
     job.enqueue(job.ids[0])
     code, printed = outcome(etl("status", "--json"))
     report = json.loads(printed)
     assert (code, report["queue"][0]["items"], report["dead_letters"]) == (0, 1, {})
 
 
-def test_a_dry_run_touches_nothing(job: Any, etl: Any, sandbox: RunningSandbox) -> None:
+def test_a_dry_run_touches_nothing(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
     job.enqueue(job.ids[0])
     assert outcome(etl("run", "--dry-run")) == (0, "messages: 1 due, nothing fetched\n  (default location): 1\n")
     assert (sandbox.stats()["requests"], job.value("SELECT max(attempt) FROM etl.message_queue")) == (0, 0)
 
 
-def test_items_that_died_make_exit_code_1(job: Any, etl: Any, sandbox: RunningSandbox) -> None:
+def test_items_that_died_make_exit_code_1(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
     sandbox.faults(ids={job.ids[0]: "html"})
     job.enqueue(*job.ids[:2])
     code, printed = outcome(etl("run"))
     assert (code, "1 dead" in printed, "etl dead list" in printed) == (1, True, True)
 
 
-def test_a_refused_token_makes_exit_code_3(job: Any, etl: Any) -> None:
+def test_a_refused_token_makes_exit_code_3(job: Job, etl: Command) -> None:
     job.enqueue(job.ids[0])
     code, printed = outcome(etl("run", HIGHLEVEL_TOKEN="pit-revoked"))
     assert (code, job.location_id in printed, "pit-revoked" in printed) == (3, True, False)
 
 
-def test_an_api_that_is_away_makes_exit_code_3(job: Any, etl: Any) -> None:
+def test_an_api_that_is_away_makes_exit_code_3(job: Job, etl: Command) -> None:
     job.enqueue(*job.ids[:20])
     assert outcome(etl("run", HIGHLEVEL_BASE_URL="http://127.0.0.1:9"))[0] == 3
 
 
-def test_dead_letters_are_listed_shown_and_retried(job: Any, etl: Any, sandbox: RunningSandbox) -> None:
+def test_dead_letters_are_listed_shown_and_retried(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
     sandbox.faults(ids={job.ids[0]: "html"})
     job.enqueue(job.ids[0])
     etl("run")
@@ -118,7 +119,7 @@ def test_dead_letters_are_listed_shown_and_retried(job: Any, etl: Any, sandbox: 
     assert outcome(etl("dead", "list")) == (0, "no dead letters\n")
 
 
-def test_dead_letters_are_purged_when_confirmed(job: Any, etl: Any, sandbox: RunningSandbox) -> None:
+def test_dead_letters_are_purged_when_confirmed(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
     sandbox.faults(ids={job.ids[0]: "html"})
     job.enqueue(job.ids[0])
     etl("run")
@@ -126,11 +127,11 @@ def test_dead_letters_are_purged_when_confirmed(job: Any, etl: Any, sandbox: Run
     assert outcome(etl("dead", "purge", "--all", "--yes")) == (0, "1 deleted\n")
 
 
-def test_retrying_needs_to_know_which(etl: Any) -> None:
+def test_retrying_needs_to_know_which(etl: Command) -> None:
     assert outcome(etl("dead", "retry")) == (2, "Error: Say which: ids, --cause or --all\n")
 
 
-def test_several_upgrades_at_once_all_succeed(etl: Any, empty_database_url: str) -> None:
+def test_several_upgrades_at_once_all_succeed(etl: Command, empty_database_url: str) -> None:
     processes = [etl.start("db", "upgrade", DATABASE_URL=empty_database_url) for _ in range(3)]
     for process in processes:
         process.communicate(timeout=60)
@@ -138,13 +139,13 @@ def test_several_upgrades_at_once_all_succeed(etl: Any, empty_database_url: str)
     assert outcome(etl("db", "check", DATABASE_URL=empty_database_url))[0] == 0
 
 
-def test_check_agrees_and_disagrees(job: Any, etl: Any) -> None:
+def test_check_agrees_and_disagrees(job: Job, etl: Command) -> None:
     assert outcome(etl("db", "check")) == (0, "models and schema agree\n")
     job.execute("ALTER TABLE highlevel.messages DROP COLUMN body")
     assert outcome(etl("db", "check"))[0] == 1
 
 
-def test_the_url_is_one_that_psql_takes(etl: Any) -> None:
+def test_the_url_is_one_that_psql_takes(etl: Command) -> None:
     code, printed = outcome(etl("db", "url"))
     assert (code, printed.startswith("postgresql://")) == (0, True)
 
@@ -162,7 +163,7 @@ PROBLEMS = {
 
 @pytest.mark.parametrize(("environment", "code", "says"), PROBLEMS.values(), ids=PROBLEMS.keys())
 def test_what_is_set_up_wrongly_is_one_clear_message(
-    etl: Any, database_url: str, environment: dict[str, str], code: int, says: str
+    etl: Command, database_url: str, environment: dict[str, str], code: int, says: str
 ) -> None:
     other = {name: value.replace("{server}/nowhere", _elsewhere(database_url)) for name, value in environment.items()}
     got, printed = outcome(etl("run", **other))
@@ -175,13 +176,13 @@ def _elsewhere(url: str) -> str:
     return make_url(url).set(database="nowhere").render_as_string(hide_password=False)
 
 
-def test_a_broken_jobs_file_names_file_and_line(etl: Any) -> None:
+def test_a_broken_jobs_file_names_file_and_line(etl: Command) -> None:
     (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n    speed: 9\n")
     code, printed = outcome(etl("run"))
     assert (code, "jobs.yaml:3: job 'a': unknown key 'speed'" in printed) == (2, True)
 
 
-def test_a_signal_stops_all_jobs_and_not_only_the_first(job: Any, etl: Any, sandbox: RunningSandbox) -> None:
+def test_a_signal_stops_all_jobs_and_not_only_the_first(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
     sandbox.faults(latency=0.3)
     (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n  b:\n")
     job.enqueue(*job.ids[:200])
@@ -194,38 +195,39 @@ def test_a_signal_stops_all_jobs_and_not_only_the_first(job: Any, etl: Any, sand
     assert job.rows("SELECT job, outcome FROM etl.runs") == [("a", "stopped")]
 
 
-def test_an_orderly_stop_needs_no_terminal(job: Any, etl: Any, sandbox: RunningSandbox) -> None:
+def test_an_orderly_stop_needs_no_terminal(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
     sandbox.faults(latency=0.3)
     job.enqueue(*job.ids[:100])
     process = etl.start("run")
+    assert process.stderr is not None
     process.stderr.close()
     while sandbox.stats()["requests"] < 8:
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=20)
-    process.stdin.close()
-    process.stdout.close()
+    process.typed.close()
+    process.printed.close()
     assert job.value("SELECT count(lease_id) FROM etl.message_queue") == 0
 
 
-def test_a_home_with_a_space_in_it_names_the_cure(etl: Any, tmp_path: Path) -> None:
+def test_a_home_with_a_space_in_it_names_the_cure(etl: Command, tmp_path: Path) -> None:
     code, printed = outcome(etl("db", "upgrade", DATABASE_URL="", ETL_HOME=str(tmp_path / "My Project")))
     assert (code, "Set ETL_HOME to a directory without one" in printed) == (2, True)
 
 
-def test_an_unknown_job_names_the_known_ones(etl: Any) -> None:
+def test_an_unknown_job_names_the_known_ones(etl: Command) -> None:
     assert outcome(etl("run", "calls")) == (2, "Error: No job 'calls' in jobs.yaml; there are: messages\n")
 
 
-def test_a_database_without_tables_says_what_to_run(etl: Any, empty_database_url: str) -> None:
+def test_a_database_without_tables_says_what_to_run(etl: Command, empty_database_url: str) -> None:
     assert outcome(etl("run", DATABASE_URL=empty_database_url)) == (
         2,
         "Error: The database has no tables yet. Run: etl db upgrade\n",
     )
 
 
-def test_the_embedded_postgres_starts_stays_and_stops(etl: Any, tmp_path: Path) -> None:
+def test_the_embedded_postgres_starts_stays_and_stops(etl: Command, tmp_path: Path) -> None:
     home = {"DATABASE_URL": "", "ETL_HOME": str(tmp_path / "home")}
     assert outcome(etl("db", "upgrade", **home))[0] == 0
     url = outcome(etl("db", "url", **home))[1].strip()
@@ -234,7 +236,7 @@ def test_the_embedded_postgres_starts_stays_and_stops(etl: Any, tmp_path: Path) 
     assert outcome(etl("db", "stop", **home)) == (0, "it was not running\n")
 
 
-def test_the_demo_tells_the_whole_story_twice(etl: Any) -> None:
+def test_the_demo_tells_the_whole_story_twice(etl: Command) -> None:
     home = {"DATABASE_URL": "", "HIGHLEVEL_TOKEN": "", "HIGHLEVEL_LOCATION_ID": "", "HIGHLEVEL_BASE_URL": ""}
     told = [outcome(etl("demo", "--messages", "50", **home)) for _ in range(2)]
     etl("db", "stop", DATABASE_URL="", ETL_HOME=".etl/demo")

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 
 from etl.receive import events, webhook
 from etl.sandbox.keys import SandboxKeys
+from tests.command import Command
 
 Keep = Callable[..., None]
 
@@ -51,7 +52,7 @@ def value(engine: Engine) -> Callable[[str], Any]:
     return value
 
 
-def listed(etl: Any, *options: str) -> list[str]:
+def listed(etl: Command, *options: str) -> list[str]:
     """Ids of the events that are listed."""
     done = etl("events", "list", "--json", *options)
     assert (done.returncode, done.stderr) == (0, "")
@@ -69,11 +70,11 @@ def aged(engine: Engine, webhook_id: str, *, days: int) -> None:
         )
 
 
-def test_an_event_that_serve_stored_is_listed(etl: Any, tmp_path: Path) -> None:
+def test_an_event_that_serve_stored_is_listed(etl: Command, tmp_path: Path) -> None:
     keys = SandboxKeys.load_or_create(tmp_path / "keys", rsa_bits=2048)
     with etl.start("serve", "--port", "0", **keys.environment()) as receiver:
         try:
-            url = next(word for word in receiver.stdout.readline().split() if word.startswith("http://"))
+            url = next(word for word in receiver.printed.readline().split() if word.startswith("http://"))
             body = posted(1, messageId="m1")
             answer = requests.post(f"{url}/webhooks/highlevel", body, headers=keys.sign(body), timeout=10)
         finally:
@@ -82,11 +83,11 @@ def test_an_event_that_serve_stored_is_listed(etl: Any, tmp_path: Path) -> None:
     assert (answer.status_code, listed(etl)) == (200, ["event-1"])
 
 
-def test_an_empty_list_says_so(etl: Any) -> None:
+def test_an_empty_list_says_so(etl: Command) -> None:
     assert outcome(etl("events", "list")) == (0, "no events\n")
 
 
-def test_a_list_is_a_line_an_event_under_a_header(etl: Any, keep: Keep) -> None:
+def test_a_list_is_a_line_an_event_under_a_header(etl: Command, keep: Keep) -> None:
     keep(posted(1, messageId="m1"))
     header, line = etl("events", "list").stdout.splitlines()
     assert (header.split("\t"), [line.split("\t")[place] for place in (0, 2, 3, 4, 6)]) == (
@@ -95,7 +96,7 @@ def test_a_list_is_a_line_an_event_under_a_header(etl: Any, keep: Keep) -> None:
     )
 
 
-def test_the_newest_so_many_are_listed(etl: Any, keep: Keep, engine: Engine) -> None:
+def test_the_newest_so_many_are_listed(etl: Command, keep: Keep, engine: Engine) -> None:
     keep(posted(1), posted(2), posted(3))
     aged(engine, "event-2", days=1)
     assert listed(etl, "--limit", "2") == ["event-1", "event-3"]
@@ -112,7 +113,7 @@ def test_the_newest_so_many_are_listed(etl: Any, keep: Keep, engine: Engine) -> 
     ],
     ids=" ".join,
 )
-def test_a_list_can_be_narrowed(etl: Any, keep: Keep, options: tuple[str, ...], found: list[str]) -> None:
+def test_a_list_can_be_narrowed(etl: Command, keep: Keep, options: tuple[str, ...], found: list[str]) -> None:
     keep(
         posted(1, messageId="m1"),
         posted(2),
@@ -122,7 +123,7 @@ def test_a_list_can_be_narrowed(etl: Any, keep: Keep, options: tuple[str, ...], 
     assert listed(etl, *options) == found
 
 
-def test_since_is_a_local_time(etl: Any, keep: Keep, engine: Engine) -> None:
+def test_since_is_a_local_time(etl: Command, keep: Keep, engine: Engine) -> None:
     keep(posted(1), posted(2))
     with engine.begin() as connection:
         connection.execute(
@@ -135,39 +136,39 @@ def test_since_is_a_local_time(etl: Any, keep: Keep, engine: Engine) -> None:
     assert listed(etl, "--since", "2026-01-01 16:00") == ["event-2"]
 
 
-def test_events_are_counted_by_outcome(etl: Any, keep: Keep) -> None:
+def test_events_are_counted_by_outcome(etl: Command, keep: Keep) -> None:
     keep(posted(1), posted(2), posted(3, type="ContactUpdate"))
     assert outcome(etl("events", "list", "--counts")) == (0, "no_id: 2, ignored: 1\n")
 
 
-def test_counts_can_be_json(etl: Any, keep: Keep) -> None:
+def test_counts_can_be_json(etl: Command, keep: Keep) -> None:
     keep(posted(1))
     assert json.loads(etl("events", "list", "--counts", "--json").stdout) == {"no_id": 1}
 
 
-def test_counts_refuse_a_filter_rather_than_ignore_it(etl: Any) -> None:
+def test_counts_refuse_a_filter_rather_than_ignore_it(etl: Command) -> None:
     code, printed = outcome(etl("events", "list", "--counts", "--outcome", "no_id"))
     assert (code, "--counts counts all events" in printed) == (2, True)
 
 
-def test_showing_prints_the_body_byte_for_byte(etl: Any, keep: Keep) -> None:
+def test_showing_prints_the_body_byte_for_byte(etl: Command, keep: Keep) -> None:
     body = b'{"webhookId":"event-1",  "type":"InboundMessage", "body":"\xc3\xa9 caf\\u00e9 1.50"}'
     keep(body)
     code, printed = outcome(etl("events", "show", "event-1", PYTHONUTF8="1"))
     assert (code, printed.partition("body:\n")[2].encode()) == (0, body + b"\n")
 
 
-def test_lists_leave_customers_words_out(etl: Any, keep: Keep) -> None:
+def test_lists_leave_customers_words_out(etl: Command, keep: Keep) -> None:
     keep(posted(1, messageId="m1", body="my secret wish"))
     assert "secret wish" not in etl("events", "list").stdout + etl("events", "list", "--json").stdout
 
 
-def test_showing_an_unknown_event_says_so(etl: Any) -> None:
+def test_showing_an_unknown_event_says_so(etl: Command) -> None:
     code, printed = outcome(etl("events", "show", "event-9"))
     assert (code, "No event event-9 is kept" in printed) == (2, True)
 
 
-def test_replaying_queues_what_was_loaded_since(etl: Any, keep: Keep, engine: Engine, value: Any) -> None:
+def test_replaying_queues_what_was_loaded_since(etl: Command, keep: Keep, engine: Engine, value: Any) -> None:
     keep(posted(1, messageId="m1"), posted(2, type="OutboundMessage", emailMessageId="e2", threadId="m2"))
     with engine.begin() as connection:
         connection.execute(text("TRUNCATE etl.message_queue"))
@@ -176,13 +177,13 @@ def test_replaying_queues_what_was_loaded_since(etl: Any, keep: Keep, engine: En
     assert value(items) == ["email e2", "message m1", "message m2"]
 
 
-def test_replaying_an_id_leaves_the_others_alone(etl: Any, keep: Keep, value: Any) -> None:
+def test_replaying_an_id_leaves_the_others_alone(etl: Command, keep: Keep, value: Any) -> None:
     keep(posted(1, messageId="m1"), posted(2, messageId="m2"))
     assert outcome(etl("events", "replay", "event-2")) == (0, "1 replayed\n")
     assert value("SELECT webhook_id FROM etl.webhook_events WHERE replayed_at IS NOT NULL") == "event-2"
 
 
-def test_replaying_reads_what_an_older_version_could_not(etl: Any, keep: Keep, engine: Engine, value: Any) -> None:
+def test_replaying_reads_what_an_older_version_could_not(etl: Command, keep: Keep, engine: Engine, value: Any) -> None:
     keep(posted(1, messageId="m1"))
     with engine.begin() as connection:
         connection.execute(text("UPDATE etl.webhook_events SET outcome = 'ignored', message_id = NULL"))
@@ -190,12 +191,12 @@ def test_replaying_reads_what_an_older_version_could_not(etl: Any, keep: Keep, e
     assert value("SELECT outcome || ' ' || message_id FROM etl.webhook_events") == "queued m1"
 
 
-def test_replaying_goes_through_more_than_a_page(etl: Any, keep: Keep) -> None:
+def test_replaying_goes_through_more_than_a_page(etl: Command, keep: Keep) -> None:
     keep(*(posted(number, messageId=f"m{number}") for number in range(2001)))
     assert outcome(etl("events", "replay", "--type", "InboundMessage")) == (0, "2001 replayed\n")
 
 
-def test_replaying_leaves_installations_alone(etl: Any, keep: Keep, engine: Engine, value: Any) -> None:
+def test_replaying_leaves_installations_alone(etl: Command, keep: Keep, engine: Engine, value: Any) -> None:
     keep(posted(1, type="INSTALL", appId="app1"))
     with engine.begin() as connection:
         connection.execute(text("UPDATE etl.locations SET retired_at = now()"))
@@ -204,7 +205,7 @@ def test_replaying_leaves_installations_alone(etl: Any, keep: Keep, engine: Engi
 
 
 @pytest.mark.parametrize("command", [("replay",), ("purge", "--yes")], ids=["replay", "purge"])
-def test_nothing_is_done_to_events_nobody_named(etl: Any, keep: Keep, value: Any, command: tuple[str, ...]) -> None:
+def test_nothing_is_done_to_events_nobody_named(etl: Command, keep: Keep, value: Any, command: tuple[str, ...]) -> None:
     keep(posted(1, messageId="m1"))
     code, printed = outcome(etl("events", *command))
     assert (code, "Say which" in printed) == (2, True)
@@ -212,24 +213,24 @@ def test_nothing_is_done_to_events_nobody_named(etl: Any, keep: Keep, value: Any
 
 
 @pytest.mark.parametrize("command", [("replay",), ("purge", "--yes")], ids=["replay", "purge"])
-def test_ids_and_all_contradict_each_other(etl: Any, command: tuple[str, ...]) -> None:
+def test_ids_and_all_contradict_each_other(etl: Command, command: tuple[str, ...]) -> None:
     code, printed = outcome(etl("events", *command, "--all", "event-1"))
     assert (code, "Either ids or --all, not both" in printed) == (2, True)
 
 
-def test_purging_deletes_only_what_is_older(etl: Any, keep: Keep, engine: Engine) -> None:
+def test_purging_deletes_only_what_is_older(etl: Command, keep: Keep, engine: Engine) -> None:
     keep(posted(1), posted(2))
     aged(engine, "event-1", days=8)
     assert outcome(etl("events", "purge", "--older-than", "7", "--yes")) == (0, "1 deleted\n")
     assert listed(etl) == ["event-2"]
 
 
-def test_purging_goes_through_more_than_a_lot(etl: Any, keep: Keep) -> None:
+def test_purging_goes_through_more_than_a_lot(etl: Command, keep: Keep) -> None:
     keep(*(posted(number) for number in range(5001)))
     assert outcome(etl("events", "purge", "--all", "--yes")) == (0, "5001 deleted\n")
 
 
-def test_purging_asks_first(etl: Any, keep: Keep) -> None:
+def test_purging_asks_first(etl: Command, keep: Keep) -> None:
     keep(posted(1))
     assert outcome(etl("events", "purge", "--all", stdin="n\n"))[0] != 0
     assert listed(etl) == ["event-1"]

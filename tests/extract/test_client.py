@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -18,14 +19,20 @@ from etl.errors import (
 )
 from etl.extract.client import KEPT_BODY, Answer, Client
 from etl.extract.throttle import RateHeaders
+from etl.extract.transport import Transport
 from etl.sandbox.server import RunningSandbox
+
+
+@contextmanager
+def client_at(url: str) -> Iterator[Client]:
+    with Transport(base_url=url, pool_size=2, user_agent="tests") as transport:
+        yield Client(transport, api_version="2021-07-28")
 
 
 @pytest.fixture
 def client(sandbox: RunningSandbox) -> Iterator[Client]:
-    client = Client(base_url=sandbox.url, api_version="2021-07-28", pool_size=2, user_agent="tests")
-    yield client
-    client.close()
+    with client_at(sandbox.url) as client:
+        yield client
 
 
 @pytest.fixture
@@ -92,11 +99,8 @@ class Answering:
     ) -> ItemError:
         self._answer = (status, body, headers or {})
         url = f"http://127.0.0.1:{self._server.server_port}"
-        client = Client(base_url=url, api_version="v", pool_size=1, user_agent="tests")
-        try:
+        with client_at(url) as client:
             return failure(client, message_id, "token")
-        finally:
-            client.close()
 
     def close(self) -> None:
         self._server.shutdown()
@@ -213,7 +217,18 @@ def test_json_is_json_whatever_it_is_called(answering: Answering, media_type: st
 
 
 def test_a_page_that_repeats_the_token_is_kept_without_it(answering: Answering) -> None:
-    assert answering(200, "<p>token</p>").payload == b"<p>[token]</p>"
+    assert answering(200, "<p>token</p>").payload == b"<p>[secret]</p>"
+
+
+def test_a_good_answer_is_taken_as_it_is_even_where_it_holds_the_tokens_letters(
+    client: Client, sandbox: RunningSandbox, message_id: str, token: str
+) -> None:
+    sandbox.faults(payloads={message_id: {"id": message_id, "body": f"my token is {token}"}})
+    assert client.get_message(message_id, token=token).payload["body"] == f"my token is {token}"
+
+
+def test_an_answer_about_another_message_is_kept_without_the_token(answering: Answering) -> None:
+    assert answering(200, '{"id": "another", "body": "token"}').payload == b'{"id": "another", "body": "[secret]"}'
 
 
 def test_an_error_never_repeats_the_token(client: Client, sandbox: RunningSandbox, message_id: str, token: str) -> None:
@@ -248,8 +263,8 @@ def test_a_token_that_no_header_can_carry_is_the_tokens_fault(client: Client) ->
 
 
 def test_a_server_that_is_not_there_is_unreachable(token: str) -> None:
-    client = Client(base_url="http://127.0.0.1:9", api_version="v", pool_size=1, user_agent="tests")
-    assert isinstance(failure(client, "MSG1", token), UnreachableError)
+    with client_at("http://127.0.0.1:9") as client:
+        assert isinstance(failure(client, "MSG1", token), UnreachableError)
 
 
 def test_an_answer_has_no_repr_of_its_content() -> None:

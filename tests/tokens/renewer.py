@@ -10,10 +10,11 @@ import sys
 from typing import Any
 
 from etl.database import open_engine
-from etl.extract.oauth import Grant, OAuth
-from etl.extract.renewal import Renewal, RenewalFailedError
-from etl.extract.vault import Vault
+from etl.extract.transport import Transport
 from etl.logging_setup import configure
+from etl.tokens.oauth import Grant, OAuth
+from etl.tokens.renewal import Renewal, RenewalFailedError
+from etl.tokens.vault import Vault
 
 
 class Mortal(OAuth):
@@ -34,12 +35,8 @@ def main() -> None:
     # Answers alone go to standard output.
     configure("error", "json")
     given = json.loads(sys.argv[1])
-    app = Mortal(
-        base_url=given["url"],
-        client_id=given["client_id"],
-        client_secret=given["client_secret"],
-        user_agent="tests",
-    )
+    transport = Transport(base_url=given["url"], pool_size=1, user_agent="tests")
+    app = Mortal(transport, client_id=given["client_id"], client_secret=given["client_secret"])
     engine = open_engine(given["database_url"])
     renewal = Renewal(engine=engine, vault=Vault([given["key"]]), oauth=app)
     _say("ready")

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 import requests
 
-from etl.extract.connecting import rekey
-from etl.extract.vault import Vault, new_key
+from etl.tokens.connecting import rekey
+from etl.tokens.vault import Vault, new_key
+from tests.command import Command
+from tests.tokens.office import Office
 
 
 def free_port() -> int:
@@ -18,7 +20,7 @@ def free_port() -> int:
 class Connecting:
     """``etl connect`` as a process, with an OAuth app, a key, and no token in the environment."""
 
-    def __init__(self, etl: Any, office: Any) -> None:
+    def __init__(self, etl: Command, office: Office) -> None:
         self.etl, self.office = etl, office
         etl.environment |= {
             "HIGHLEVEL_TOKEN": "",
@@ -35,7 +37,7 @@ class Connecting:
         with self.etl.start("connect", "--redirect-uri", redirect, "--wait", "20") as process:
             out = ""
             while "chooselocation" not in out:
-                out += process.stdout.readline()
+                out += process.printed.readline()
             url = re.findall(r"http\S+", out)[0]
             told = requests.get(f"{url}&{query}", timeout=10).status_code
             rest, err = process.communicate(timeout=60)
@@ -43,7 +45,7 @@ class Connecting:
 
 
 @pytest.fixture
-def connecting(etl: Any, office: Any) -> Connecting:
+def connecting(etl: Command, office: Office) -> Connecting:
     return Connecting(etl, office)
 
 
@@ -99,8 +101,8 @@ def test_a_run_with_the_environments_token_never_imports_cryptography(connecting
     assert (0, 5) == (done.returncode, office.value("SELECT count(*) FROM highlevel.messages"))
 
 
-def test_an_old_key_is_dropped_after_rekeying(office: Any) -> None:
+def test_an_old_key_is_dropped_after_rekeying(office: Office) -> None:
     grant = office.connect(office.first)
     key = new_key()
     rekey(office.engine, Vault([key, office.key]))
-    assert grant.access_token == Vault([key]).open(office.value("SELECT access_token FROM etl.locations"))
+    assert grant.access_token == Vault([key]).decrypt(office.value("SELECT access_token FROM etl.locations"))

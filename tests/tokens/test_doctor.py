@@ -1,14 +1,15 @@
 import json
-from typing import Any
 
 import pytest
 
 from etl.cli.doctor import of_locations
-from etl.extract.vault import new_key
 from etl.settings import read
+from etl.tokens.vault import new_key
+from tests.command import Command
+from tests.tokens.office import Office
 
 
-def environment(office: Any) -> dict[str, str]:
+def environment(office: Office) -> dict[str, str]:
     return {
         "HIGHLEVEL_TOKEN": "",
         "HIGHLEVEL_LOCATION_ID": "",
@@ -19,7 +20,7 @@ def environment(office: Any) -> dict[str, str]:
     }
 
 
-def fixes(office: Any, **changed: str) -> dict[str, str]:
+def fixes(office: Office, **changed: str) -> dict[str, str]:
     """The failed checks, and what to do about each."""
     found = read(environment(office) | changed, dotenv=None)
     with office.engine.connect() as connection:
@@ -27,54 +28,54 @@ def fixes(office: Any, **changed: str) -> dict[str, str]:
     return {check.name: check.fix or "" for check in checks if not check.ok}
 
 
-def test_where_everything_is_right_it_finds_nothing(office: Any) -> None:
+def test_where_everything_is_right_it_finds_nothing(office: Office) -> None:
     office.connect(office.first)
     office.connect_private(office.second)
     assert {} == fixes(office)
 
 
-def test_it_spends_one_request_a_location(office: Any) -> None:
+def test_it_spends_one_request_a_location(office: Office) -> None:
     office.connect(office.first)
     office.connect_private(office.second)
     fixes(office)
     assert 2 == sum(office.sandbox.stats(ids=True)["ids"].values())
 
 
-def test_a_refused_token_is_found(office: Any) -> None:
+def test_a_refused_token_is_found(office: Office) -> None:
     office.connect_private(office.first)
     office.sandbox.revoke(location_id=office.first)
     assert {f"token of {office.first}"} == fixes(office).keys()
 
 
-def test_the_token_of_a_paused_location_is_not_tried(office: Any) -> None:
+def test_the_token_of_a_paused_location_is_not_tried(office: Office) -> None:
     office.connect_private(office.first)
     office.execute("UPDATE etl.locations SET paused_at = now(), pause_cause = 'not_authorized', pause_detail = 'no'")
     cure = "Give the token the scope conversations/message.readonly, or the location a token of its own; "
     assert {"locations": f"{office.first}: {cure}then: etl locations resume {office.first}"} == fixes(office)
 
 
-def test_a_key_that_opens_nothing_is_found(office: Any) -> None:
+def test_a_key_that_opens_nothing_is_found(office: Office) -> None:
     office.connect(office.first)
     assert {"keys"} == fixes(office, ETL_SECRET_KEY=new_key()).keys()
 
 
-def test_items_that_nobody_serves_are_found(office: Any) -> None:
+def test_items_that_nobody_serves_are_found(office: Office) -> None:
     office.connect(office.first)
     office.enqueue(office.second)
     assert {"queue"} == fixes(office).keys()
 
 
-def test_a_missing_app_is_found_where_tokens_need_it(office: Any) -> None:
+def test_a_missing_app_is_found_where_tokens_need_it(office: Office) -> None:
     office.connect(office.first)
     assert {"app": "Set HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET"} == fixes(office, HIGHLEVEL_CLIENT_ID="")
 
 
-def test_a_missing_app_is_nothing_where_no_token_needs_it(office: Any) -> None:
+def test_a_missing_app_is_nothing_where_no_token_needs_it(office: Office) -> None:
     office.connect_private(office.first)
     assert {} == fixes(office, HIGHLEVEL_CLIENT_ID="")
 
 
-def test_without_any_token_it_says_how_to_get_one(office: Any) -> None:
+def test_without_any_token_it_says_how_to_get_one(office: Office) -> None:
     assert {"tokens"} == fixes(office).keys()
 
 
@@ -87,7 +88,7 @@ def test_without_any_token_it_says_how_to_get_one(office: Any) -> None:
     ],
 )
 def test_its_exit_code_tells_whether_a_check_failed(
-    etl: Any, office: Any, changed: dict[str, str], failed: list[str]
+    etl: Command, office: Office, changed: dict[str, str], failed: list[str]
 ) -> None:
     office.connect(office.first)
     done = etl("doctor", "--json", **(environment(office) | changed))

@@ -9,11 +9,12 @@ from click.testing import CliRunner, Result
 
 from etl.cli import cli
 from etl.errors import ConfigurationError
+from tests.tokens.office import Office
 
 
 @pytest.fixture
 def command(
-    office: Any, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    office: Office, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Result]]:
     """Calls a command in this process, set up for the office, without a token in the environment."""
     monkeypatch.chdir(tmp_path)
@@ -31,30 +32,30 @@ def command(
     structlog.reset_defaults()
 
 
-def pause(office: Any, cause: str) -> None:
+def pause(office: Office, cause: str) -> None:
     office.execute("UPDATE etl.locations SET paused_at = now(), pause_cause = :cause, pause_detail = 'no'", cause=cause)
 
 
-def test_resuming_ends_a_pause(command: Any, office: Any) -> None:
+def test_resuming_ends_a_pause(command: Any, office: Office) -> None:
     office.connect(office.first)
     pause(office, "by_hand")
     command("locations", "resume", office.first)
     assert None is office.place(office.first).paused_at
 
 
-def test_resuming_all_ends_every_pause(command: Any, office: Any) -> None:
+def test_resuming_all_ends_every_pause(command: Any, office: Office) -> None:
     office.connect_company()
     pause(office, "by_hand")
     assert "3 resumed\n" == command("locations", "resume", "--all").output
 
 
-def test_pausing_by_hand_gives_the_reason(command: Any, office: Any) -> None:
+def test_pausing_by_hand_gives_the_reason(command: Any, office: Office) -> None:
     command("locations", "pause", "--reason", "stocktaking", office.first)
     place = office.place(office.first)
     assert ("by_hand", "stocktaking") == (place.pause_cause, place.pause_detail)
 
 
-def test_the_default_location_is_named_as_it_is_shown(command: Any, office: Any) -> None:
+def test_the_default_location_is_named_as_it_is_shown(command: Any, office: Office) -> None:
     command("locations", "pause", "(default)")
     assert "by_hand" == office.place("").pause_cause
 
@@ -63,13 +64,13 @@ def test_what_is_no_location_id_is_refused(command: Any) -> None:
     assert isinstance(command("locations", "pause", "no/id").exception, ConfigurationError)
 
 
-def test_removing_a_location_deletes_its_tokens(command: Any, office: Any) -> None:
+def test_removing_a_location_deletes_its_tokens(command: Any, office: Office) -> None:
     office.connect(office.first)
     command("locations", "remove", "--yes", office.first)
     assert 0 == office.value("SELECT count(*) FROM etl.locations")
 
 
-def test_removing_a_company_deletes_the_locations_it_serves(command: Any, office: Any) -> None:
+def test_removing_a_company_deletes_the_locations_it_serves(command: Any, office: Office) -> None:
     company_id = office.connect_company().company_id
     office.connect_private(office.first)
     command("locations", "remove", "--yes", "--company", company_id)
@@ -80,14 +81,14 @@ def test_removing_an_unknown_location_exits_1(command: Any) -> None:
     assert 1 == command("locations", "remove", "--yes", "nowhere").exit_code
 
 
-def test_syncing_adds_the_locations_that_joined_later(command: Any, office: Any) -> None:
+def test_syncing_adds_the_locations_that_joined_later(command: Any, office: Office) -> None:
     office.connect_company()
     office.execute("DELETE FROM etl.locations")
     command("locations", "sync")
     assert 3 == office.value("SELECT count(*) FROM etl.locations")
 
 
-def test_the_list_says_what_to_do_about_a_paused_location(command: Any, office: Any) -> None:
+def test_the_list_says_what_to_do_about_a_paused_location(command: Any, office: Office) -> None:
     office.connect_private(office.first)
     pause(office, "token_refused")
     (row,) = map(json.loads, command("locations", "list", "--json").output.splitlines())
@@ -95,7 +96,7 @@ def test_the_list_says_what_to_do_about_a_paused_location(command: Any, office: 
     assert ("token_refused", cure) == (row["pause_cause"], row["cure"])
 
 
-def test_status_says_what_to_do_about_a_paused_location(command: Any, office: Any) -> None:
+def test_status_says_what_to_do_about_a_paused_location(command: Any, office: Office) -> None:
     office.connect(office.first)
     pause(office, "by_hand")
     assert f"{office.first}: etl locations resume {office.first}" in command("status").output

@@ -3,11 +3,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
-from typing import Any
 
 import pytest
 
-from etl.extract.oauth import (
+from etl.extract.transport import Transport
+from etl.tokens.oauth import (
     ClientRefusedError,
     Grant,
     GrantRefusedError,
@@ -16,6 +16,13 @@ from etl.extract.oauth import (
     OAuthError,
     OAuthUnavailableError,
 )
+from tests.tokens.office import Office
+
+
+@contextmanager
+def app_at(url: str) -> Iterator[OAuth]:
+    with Transport(base_url=url, pool_size=1, user_agent="tests") as transport:
+        yield OAuth(transport, client_id="app-1", client_secret="hush")
 
 
 @contextmanager
@@ -38,13 +45,10 @@ def answering(status: int, body: bytes, **headers: str) -> Iterator[OAuth]:
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    app = OAuth(
-        base_url=f"http://127.0.0.1:{server.server_port}", client_id="app-1", client_secret="hush", user_agent="tests"
-    )
     try:
-        yield app
+        with app_at(f"http://127.0.0.1:{server.server_port}") as app:
+            yield app
     finally:
-        app.close()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -56,52 +60,54 @@ def refused_with(status: int, answer: object) -> OAuthError:
     return raised.value
 
 
-def test_a_code_gives_the_tokens_of_its_location(app: Any) -> None:
-    grant = app.oauth.exchange(app.code(app.second))
-    assert ("Location", app.second) == (grant.user_type, grant.location_id)
+def test_a_code_gives_the_tokens_of_its_location(office: Office) -> None:
+    grant = office.oauth.exchange(office.code(office.second))
+    assert ("Location", office.second) == (grant.user_type, grant.location_id)
 
 
-def test_a_company_code_gives_the_tokens_of_the_company(app: Any) -> None:
-    grant = app.oauth.exchange(app.code(company=True))
-    assert ("Company", app.sandbox.dataset.company_id) == (grant.user_type, grant.company_id)
+def test_a_company_code_gives_the_tokens_of_the_company(office: Office) -> None:
+    grant = office.oauth.exchange(office.code(company=True))
+    assert ("Company", office.sandbox.dataset.company_id) == (grant.user_type, grant.company_id)
 
 
-def test_a_refresh_token_gives_the_next_pair(app: Any) -> None:
-    first = app.oauth.exchange(app.code())
-    second = app.oauth.refresh(first.refresh_token or "", user_type="Location")
+def test_a_refresh_token_gives_the_next_pair(office: Office) -> None:
+    first = office.oauth.exchange(office.code())
+    second = office.oauth.refresh(first.refresh_token or "", user_type="Location")
     assert first.access_token != second.access_token
 
 
-def test_the_tokens_lifetime_is_told_in_seconds(app: Any) -> None:
-    assert 86_399 == app.oauth.exchange(app.code()).expires_in
+def test_the_tokens_lifetime_is_told_in_seconds(office: Office) -> None:
+    assert 86_399 == office.oauth.exchange(office.code()).expires_in
 
 
-def test_a_company_token_gives_a_location_token_without_refresh_token(app: Any) -> None:
-    company = app.oauth.exchange(app.code(company=True))
-    grant = app.oauth.location_token(
-        company_token=company.access_token, company_id=company.company_id or "", location_id=app.third
+def test_a_company_token_gives_a_location_token_without_refresh_token(office: Office) -> None:
+    company = office.oauth.exchange(office.code(company=True))
+    grant = office.oauth.location_token(
+        company_token=company.access_token, company_id=company.company_id or "", location_id=office.third
     )
-    assert (app.third, None) == (grant.location_id, grant.refresh_token)
+    assert (office.third, None) == (grant.location_id, grant.refresh_token)
 
 
-def test_the_locations_of_a_company_are_listed(app: Any) -> None:
-    company = app.oauth.exchange(app.code(company=True))
-    installed = app.oauth.installed_locations(company_token=company.access_token, company_id=company.company_id or "")
-    assert set(app.sandbox.location_ids) == {each.location_id for each in installed}
+def test_the_locations_of_a_company_are_listed(office: Office) -> None:
+    company = office.oauth.exchange(office.code(company=True))
+    installed = office.oauth.installed_locations(
+        company_token=company.access_token, company_id=company.company_id or ""
+    )
+    assert set(office.sandbox.location_ids) == {each.location_id for each in installed}
 
 
-def test_reconnecting_gives_a_code_of_the_location(app: Any) -> None:
-    assert app.second == app.oauth.exchange(app.oauth.reconnect(location_id=app.second)).location_id
+def test_reconnecting_gives_a_code_of_the_location(office: Office) -> None:
+    assert office.second == office.oauth.exchange(office.oauth.reconnect(location_id=office.second)).location_id
 
 
-def test_an_unknown_code_is_refused(app: Any) -> None:
+def test_an_unknown_code_is_refused(office: Office) -> None:
     with pytest.raises(GrantRefusedError, match="Authorization code not found"):
-        app.oauth.exchange("nonsense")
+        office.oauth.exchange("nonsense")
 
 
-def test_a_wrong_secret_is_the_apps_fault(app: Any) -> None:
+def test_a_wrong_secret_is_the_apps_fault(office: Office) -> None:
     with pytest.raises(ClientRefusedError):
-        app.app(client_secret="wrong").exchange(app.code())
+        office.app(client_secret="wrong").exchange(office.code())
 
 
 def test_a_used_refresh_token_is_refused() -> None:
@@ -129,8 +135,7 @@ def test_an_answer_cut_off_in_the_middle_refuses_nobody() -> None:
 
 
 def test_no_server_refuses_nobody() -> None:
-    app = OAuth(base_url="http://127.0.0.1:1", client_id="app-1", client_secret="hush", user_agent="tests")
-    with pytest.raises(OAuthUnavailableError):
+    with app_at("http://127.0.0.1:1") as app, pytest.raises(OAuthUnavailableError):
         app.refresh("refresh-1", user_type="Location")
 
 
@@ -147,8 +152,7 @@ def test_a_secret_that_the_server_repeats_is_not_in_the_error(secret: str) -> No
 
 
 def test_an_error_carries_no_chain_that_could_hold_the_request() -> None:
-    app = OAuth(base_url="http://127.0.0.1:1", client_id="app-1", client_secret="hush", user_agent="tests")
-    with pytest.raises(OAuthUnavailableError) as raised:
+    with app_at("http://127.0.0.1:1") as app, pytest.raises(OAuthUnavailableError) as raised:
         app.refresh("refresh-1", user_type="Location")
     assert (None, True) == (raised.value.__cause__, raised.value.__suppress_context__)
 

@@ -6,8 +6,8 @@ import pytest
 
 from etl.bearer import claims, clean, fingerprint
 from etl.errors import ConfigurationError
-from etl.extract.connecting import read_private
 from etl.settings import read
+from etl.tokens.connecting import read_private
 
 
 def jwt(**said: Any) -> str:

@@ -1,15 +1,15 @@
-from typing import Any
-
 import pytest
+from sqlalchemy import Engine
 
 from etl import locations
-from etl.extract.renewal import Renewal
-from etl.extract.tokens import StaticToken
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import RunningSandbox
+from etl.tokens.renewal import Renewal
+from etl.tokens.serving import EnvironmentToken
+from tests.tokens.office import Office
 
 
-def waiting(office: Any) -> list[tuple[str, int]]:
+def waiting(office: Office) -> list[tuple[str, int]]:
     """Where items wait, and the attempts spent on them."""
     with office.engine.connect() as connection:
         rows = connection.exec_driver_sql(
@@ -18,11 +18,11 @@ def waiting(office: Any) -> list[tuple[str, int]]:
         return [tuple(row) for row in rows]
 
 
-def loaded(office: Any) -> int:
+def loaded(office: Office) -> int:
     return int(office.value("SELECT count(*) FROM highlevel.messages"))
 
 
-def test_many_connected_locations_are_loaded_in_one_run(office: Any) -> None:
+def test_many_connected_locations_are_loaded_in_one_run(office: Office) -> None:
     office.connect(office.first)
     office.connect_private(office.second)
     office.connect_company()
@@ -31,14 +31,14 @@ def test_many_connected_locations_are_loaded_in_one_run(office: Any) -> None:
     assert ("drained", 15) == (office.run().outcome, loaded(office))
 
 
-def test_expired_tokens_are_renewed_within_the_run(office: Any) -> None:
+def test_expired_tokens_are_renewed_within_the_run(office: Office) -> None:
     office.connect(office.first)
     office.expire()
     office.enqueue(office.first)
     assert ("drained", 5) == (office.run().outcome, loaded(office))
 
 
-def test_a_token_refused_before_its_time_is_renewed_and_costs_no_attempt(office: Any) -> None:
+def test_a_token_refused_before_its_time_is_renewed_and_costs_no_attempt(office: Office) -> None:
     grant = office.connect(office.first)
     office.sandbox.revoke(token=grant.access_token)
     office.enqueue(office.first, 50)
@@ -46,7 +46,7 @@ def test_a_token_refused_before_its_time_is_renewed_and_costs_no_attempt(office:
     assert ("drained", 50, 0) == (report.outcome, loaded(office), report.tally.retried)
 
 
-def test_tokens_that_live_for_seconds_are_no_trouble(engine: Any, key: str, office: Any) -> None:
+def test_tokens_that_live_for_seconds_are_no_trouble(engine: Engine, key: str, office: Office) -> None:
     config = SandboxConfig(limit=None, daily=None, messages=600, token_lifetime=1, faults={"latency": 0.1})
     with RunningSandbox(config) as brief:
         hasty = type(office)(engine, brief, key)
@@ -66,7 +66,7 @@ def test_tokens_that_live_for_seconds_are_no_trouble(engine: Any, key: str, offi
         ("Invalid Private Integration token", "token_refused"),
     ],
 )
-def test_a_refused_location_is_paused_with_the_reason(office: Any, text: str, cause: str) -> None:
+def test_a_refused_location_is_paused_with_the_reason(office: Office, text: str, cause: str) -> None:
     office.connect_private(office.first)
     office.sandbox.faults(ids={name: {"kind": "401", "text": text} for name in office.sandbox.dataset.ids()})
     office.enqueue(office.first)
@@ -75,7 +75,7 @@ def test_a_refused_location_is_paused_with_the_reason(office: Any, text: str, ca
     assert (cause, f"the API answered 401: {text}") == (place.pause_cause, place.pause_detail)
 
 
-def test_its_items_wait_untouched_and_others_go_on(office: Any) -> None:
+def test_its_items_wait_untouched_and_others_go_on(office: Office) -> None:
     office.connect_private(office.first)
     office.connect_private(office.second)
     office.enqueue(office.first)
@@ -90,7 +90,7 @@ def test_its_items_wait_untouched_and_others_go_on(office: Any) -> None:
     )
 
 
-def test_a_renewed_token_that_is_refused_too_pauses_the_location(office: Any) -> None:
+def test_a_renewed_token_that_is_refused_too_pauses_the_location(office: Office) -> None:
     office.connect(office.first)
     office.sandbox.faults(ids={name: {"kind": "401", "text": "Invalid JWT"} for name in office.sandbox.dataset.ids()})
     office.enqueue(office.first)
@@ -102,7 +102,7 @@ def test_a_renewed_token_that_is_refused_too_pauses_the_location(office: Any) ->
     )
 
 
-def test_a_new_token_lifts_the_pause(office: Any) -> None:
+def test_a_new_token_lifts_the_pause(office: Office) -> None:
     office.connect_private(office.first)
     office.enqueue(office.first)
     office.sandbox.revoke(location_id=office.first)
@@ -111,7 +111,7 @@ def test_a_new_token_lifts_the_pause(office: Any) -> None:
     assert ("drained", 5) == (office.run().outcome, loaded(office))
 
 
-def test_resuming_serves_the_location_again(office: Any) -> None:
+def test_resuming_serves_the_location_again(office: Office) -> None:
     office.connect_private(office.first)
     office.enqueue(office.first)
     office.sandbox.faults(ids=dict.fromkeys(office.sandbox.dataset.ids(), "403"))
@@ -122,7 +122,7 @@ def test_resuming_serves_the_location_again(office: Any) -> None:
     assert ("drained", 5) == (office.run().outcome, loaded(office))
 
 
-def test_a_pause_by_hand_outlives_a_new_token(office: Any) -> None:
+def test_a_pause_by_hand_outlives_a_new_token(office: Office) -> None:
     office.connect(office.first)
     office.enqueue(office.first)
     with office.engine.begin() as connection:
@@ -131,7 +131,7 @@ def test_a_pause_by_hand_outlives_a_new_token(office: Any) -> None:
     assert ("paused", [(office.first, 0)]) == (office.run().outcome, waiting(office))
 
 
-def test_items_of_a_location_nobody_serves_wait_untouched(office: Any) -> None:
+def test_items_of_a_location_nobody_serves_wait_untouched(office: Office) -> None:
     office.connect(office.first)
     office.enqueue(office.first)
     office.enqueue(office.second)
@@ -144,7 +144,7 @@ def test_items_of_a_location_nobody_serves_wait_untouched(office: Any) -> None:
     )
 
 
-def test_a_token_endpoint_that_is_away_ends_the_run_with_its_items_untouched(office: Any) -> None:
+def test_a_token_endpoint_that_is_away_ends_the_run_with_its_items_untouched(office: Office) -> None:
     office.connect(office.first)
     office.expire()
     office.enqueue(office.first)
@@ -157,7 +157,7 @@ def test_a_token_endpoint_that_is_away_ends_the_run_with_its_items_untouched(off
     )
 
 
-def test_a_stored_token_that_no_key_opens_holds_up_its_location_only(office: Any) -> None:
+def test_a_stored_token_that_no_key_opens_holds_up_its_location_only(office: Office) -> None:
     office.connect_private(office.first)
     office.connect_private(office.second)
     office.execute("UPDATE etl.locations SET access_token = 'garbage' WHERE location_id = :id", id=office.first)
@@ -166,9 +166,9 @@ def test_a_stored_token_that_no_key_opens_holds_up_its_location_only(office: Any
     assert ({"no_token": {office.first}}, 5) == (office.run().held, loaded(office))
 
 
-def test_the_environments_token_and_connected_locations_share_a_run(office: Any) -> None:
+def test_the_environments_token_and_connected_locations_share_a_run(office: Office) -> None:
     office.connect(office.second)
     office.enqueue(office.first, named="")
     office.enqueue(office.second)
-    static = StaticToken(office.sandbox.token(office.first), office.first)
-    assert ("drained", 10) == (office.run(office.tokens(static=static)).outcome, loaded(office))
+    environment = EnvironmentToken(office.sandbox.token(office.first), office.first)
+    assert ("drained", 10) == (office.run(office.tokens(environment=environment)).outcome, loaded(office))

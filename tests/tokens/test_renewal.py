@@ -4,30 +4,31 @@ from typing import Any
 
 import pytest
 
-from etl import location_tokens
 from etl.bearer import fingerprint
-from etl.extract.oauth import Grant, GrantRefusedError, OAuth, OAuthUnavailableError
-from etl.extract.renewal import Renewal, RenewalFailedError
-from etl.extract.renewal_threads import PATIENCE, Renewals
-from etl.extract.tokens import NO_TOKEN, Refusal
+from etl.tokens import store
+from etl.tokens.oauth import Grant, GrantRefusedError, OAuth, OAuthUnavailableError
+from etl.tokens.renewal import Renewal, RenewalFailedError
+from etl.tokens.renewal_threads import PATIENCE, Renewals
+from etl.tokens.serving import NO_TOKEN, Refusal
+from tests.tokens.office import Office
 
 
-def refusal(office: Any) -> Refusal:
+def refusal(office: Office) -> Refusal:
     return Refusal(fingerprint(office.token(office.first)), "the API answered 401: Invalid JWT")
 
 
-def using(office: Any, oauth: OAuth | None) -> Renewal:
+def using(office: Office, oauth: OAuth | None) -> Renewal:
     return Renewal(engine=office.engine, vault=office.vault, oauth=oauth)
 
 
-def test_an_expired_token_is_replaced_by_one_that_works(office: Any) -> None:
+def test_an_expired_token_is_replaced_by_one_that_works(office: Office) -> None:
     before = office.connect(office.first).access_token
     office.expire()
     office.renewal.renew(office.first)
     assert (True, 200) == (office.token(office.first) != before, office.status(office.first))
 
 
-def test_the_new_refresh_token_is_stored_too(office: Any) -> None:
+def test_the_new_refresh_token_is_stored_too(office: Office) -> None:
     office.connect(office.first)
     for _ in range(3):
         office.expire()
@@ -35,19 +36,19 @@ def test_the_new_refresh_token_is_stored_too(office: Any) -> None:
     assert 200 == office.status(office.first)
 
 
-def test_a_fresh_token_is_left_alone(office: Any) -> None:
+def test_a_fresh_token_is_left_alone(office: Office) -> None:
     before = office.connect(office.first).access_token
     office.renewal.renew(office.first)
     assert before == office.token(office.first)
 
 
-def test_a_refused_token_is_replaced(office: Any) -> None:
+def test_a_refused_token_is_replaced(office: Office) -> None:
     before = office.connect(office.first).access_token
     office.renewal.renew(office.first, refusal(office))
     assert before != office.token(office.first)
 
 
-def test_a_refusal_of_a_token_that_was_already_replaced_changes_nothing(office: Any) -> None:
+def test_a_refusal_of_a_token_that_was_already_replaced_changes_nothing(office: Office) -> None:
     office.connect(office.first)
     refused = refusal(office)
     office.renewal.renew(office.first, refused)
@@ -56,14 +57,14 @@ def test_a_refusal_of_a_token_that_was_already_replaced_changes_nothing(office: 
     assert before == office.token(office.first)
 
 
-def test_a_second_refusal_pauses_the_location(office: Any) -> None:
+def test_a_second_refusal_pauses_the_location(office: Office) -> None:
     office.connect(office.first)
     office.renewal.renew(office.first, refusal(office))
     office.renewal.renew(office.first, refusal(office))
     assert "token_refused" == office.place(office.first).pause_cause
 
 
-def test_an_expired_token_that_is_refused_counts_as_expired(office: Any) -> None:
+def test_an_expired_token_that_is_refused_counts_as_expired(office: Office) -> None:
     office.connect(office.first)
     for _ in range(2):
         office.expire()
@@ -71,7 +72,7 @@ def test_an_expired_token_that_is_refused_counts_as_expired(office: Any) -> None
     assert None is office.place(office.first).pause_cause
 
 
-def test_a_paused_location_is_left_alone(office: Any) -> None:
+def test_a_paused_location_is_left_alone(office: Office) -> None:
     before = office.connect(office.first).access_token
     office.expire()
     office.execute("UPDATE etl.locations SET paused_at = now(), pause_cause = 'by_hand'")
@@ -79,37 +80,37 @@ def test_a_paused_location_is_left_alone(office: Any) -> None:
     assert before == office.token(office.first)
 
 
-def test_a_used_refresh_token_is_mended_by_reconnecting(office: Any) -> None:
+def test_a_used_refresh_token_is_mended_by_reconnecting(office: Office) -> None:
     office.connect(office.first)
-    office.execute("UPDATE etl.locations SET refresh_token = :sealed", sealed=office.vault.seal("used up"))
+    office.execute("UPDATE etl.locations SET refresh_token = :sealed", sealed=office.vault.encrypt("used up"))
     office.expire()
     office.renewal.renew(office.first)
     assert 200 == office.status(office.first)
 
 
-def test_a_location_of_a_company_gets_its_first_token_through_it(office: Any) -> None:
+def test_a_location_of_a_company_gets_its_first_token_through_it(office: Office) -> None:
     office.connect_company()
     office.renewal.renew(office.second)
     assert ("company", 200) == (office.place(office.second).token_source, office.status(office.second))
 
 
-def test_the_companys_own_token_is_renewed_on_the_way(office: Any) -> None:
+def test_the_companys_own_token_is_renewed_on_the_way(office: Office) -> None:
     office.connect_company()
     office.expire("companies")
     office.renewal.renew(office.second)
     assert 200 == office.status(office.second)
 
 
-def test_a_company_whose_token_was_revoked_is_renewed_on_the_way(office: Any) -> None:
+def test_a_company_whose_token_was_revoked_is_renewed_on_the_way(office: Office) -> None:
     grant = office.connect_company()
     office.sandbox.revoke(token=grant.access_token)
     office.renewal.renew(office.second)
     assert 200 == office.status(office.second)
 
 
-def test_a_company_that_lost_its_refresh_token_is_reconnected(office: Any) -> None:
+def test_a_company_that_lost_its_refresh_token_is_reconnected(office: Office) -> None:
     office.connect_company()
-    office.execute("UPDATE etl.companies SET refresh_token = :sealed", sealed=office.vault.seal("used up"))
+    office.execute("UPDATE etl.companies SET refresh_token = :sealed", sealed=office.vault.encrypt("used up"))
     office.expire("companies")
     office.renewal.renew(office.second)
     assert 200 == office.status(office.second)
@@ -118,8 +119,8 @@ def test_a_company_that_lost_its_refresh_token_is_reconnected(office: Any) -> No
 class Refusing(OAuth):
     """An app that was uninstalled: nothing it asks for is given."""
 
-    def __init__(self, office: Any) -> None:
-        super().__init__(base_url=office.sandbox.url, client_id="a-b", client_secret="c", user_agent="tests")
+    def __init__(self, office: Office) -> None:
+        super().__init__(office.transport(), client_id="a-b", client_secret="c")
 
     def refresh(self, *_: Any, **__: Any) -> Grant:
         raise GrantRefusedError("Invalid grant: refresh token is invalid")
@@ -128,7 +129,7 @@ class Refusing(OAuth):
         raise GrantRefusedError("app is not installed")
 
 
-def test_when_no_way_is_left_the_location_is_paused_with_the_reasons(office: Any) -> None:
+def test_when_no_way_is_left_the_location_is_paused_with_the_reasons(office: Office) -> None:
     office.connect(office.first)
     office.expire()
     using(office, Refusing(office)).renew(office.first)
@@ -139,7 +140,7 @@ def test_when_no_way_is_left_the_location_is_paused_with_the_reasons(office: Any
     )
 
 
-def test_connecting_again_lifts_that_pause(office: Any) -> None:
+def test_connecting_again_lifts_that_pause(office: Office) -> None:
     office.connect(office.first)
     office.expire()
     using(office, Refusing(office)).renew(office.first)
@@ -147,7 +148,7 @@ def test_connecting_again_lifts_that_pause(office: Any) -> None:
     assert None is office.place(office.first).paused_at
 
 
-def test_connecting_the_company_again_lifts_the_pauses_of_its_locations(office: Any) -> None:
+def test_connecting_the_company_again_lifts_the_pauses_of_its_locations(office: Office) -> None:
     office.connect_company()
     office.expire("companies")
     using(office, Refusing(office)).renew(office.second)
@@ -156,7 +157,7 @@ def test_connecting_the_company_again_lifts_the_pauses_of_its_locations(office: 
     assert None is office.place(office.second).paused_at
 
 
-def test_a_wrong_client_secret_pauses_nobody(office: Any) -> None:
+def test_a_wrong_client_secret_pauses_nobody(office: Office) -> None:
     office.connect(office.first)
     office.expire()
     with pytest.raises(RenewalFailedError, match="check HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET"):
@@ -164,14 +165,14 @@ def test_a_wrong_client_secret_pauses_nobody(office: Any) -> None:
     assert None is office.place(office.first).paused_at
 
 
-def test_without_an_app_nobody_is_paused(office: Any) -> None:
+def test_without_an_app_nobody_is_paused(office: Office) -> None:
     office.connect(office.first)
     office.expire()
     with pytest.raises(RenewalFailedError, match="they are not set"):
         using(office, None).renew(office.first)
 
 
-def test_a_token_endpoint_that_is_away_pauses_nobody(office: Any) -> None:
+def test_a_token_endpoint_that_is_away_pauses_nobody(office: Office) -> None:
     office.connect(office.first)
     office.expire()
     with pytest.raises(RenewalFailedError, match="the token endpoint is not available"):
@@ -182,7 +183,7 @@ def test_a_token_endpoint_that_is_away_pauses_nobody(office: Any) -> None:
 class LosingTheDatabase(OAuth):
     """Cuts every other connection to Postgres right after the token endpoint gave a pair."""
 
-    office: Any
+    office: Office
     calls = 0
 
     def refresh(self, *arguments: Any, **named: Any) -> Grant:
@@ -196,14 +197,11 @@ class LosingTheDatabase(OAuth):
         return grant
 
 
-def test_a_pair_that_could_not_be_stored_is_stored_by_the_next_attempt(office: Any) -> None:
+def test_a_pair_that_could_not_be_stored_is_stored_by_the_next_attempt(office: Office) -> None:
     office.connect(office.first)
     office.expire()
     app = LosingTheDatabase(
-        base_url=office.sandbox.url,
-        client_id=office.sandbox.client_id,
-        client_secret=office.sandbox.client_secret,
-        user_agent="tests",
+        office.transport(), client_id=office.sandbox.client_id, client_secret=office.sandbox.client_secret
     )
     app.office = office
     renewal = using(office, app)
@@ -213,10 +211,10 @@ def test_a_pair_that_could_not_be_stored_is_stored_by_the_next_attempt(office: A
     assert (1, 200) == (app.calls, office.status(office.first))
 
 
-def test_pausing_a_location_does_not_wait_for_its_renewal(office: Any) -> None:
+def test_pausing_a_location_does_not_wait_for_its_renewal(office: Office) -> None:
     office.connect(office.first)
     with office.engine.begin() as connection:
-        location_tokens.lock_tokens(connection, "location", office.first)
+        store.lock(connection, "location", office.first)
         office.execute("SET lock_timeout = '1s'; UPDATE etl.locations SET paused_at = now()")
     assert office.place(office.first).paused_at is not None
 

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Engine
 
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import RunningSandbox
+from tests.tokens.office import Office
 
 RENEWER = Path(__file__).with_name("renewer.py")
 
@@ -17,7 +17,7 @@ RENEWER = Path(__file__).with_name("renewer.py")
 class Renewer:
     """A process that renews the first location's token."""
 
-    def __init__(self, office: Any, database_url: str) -> None:
+    def __init__(self, office: Office, database_url: str) -> None:
         given = {
             "url": office.sandbox.url,
             "client_id": office.sandbox.client_id,
@@ -55,7 +55,7 @@ class Renewer:
 class Race:
     """Two processes told to renew the same expired token, again and again."""
 
-    def __init__(self, office: Any, database_url: str) -> None:
+    def __init__(self, office: Office, database_url: str) -> None:
         self.office = office
         self.database_url = database_url
         self.renewers = [Renewer(office, database_url) for _ in range(2)]
@@ -80,7 +80,7 @@ class Race:
 
 
 @contextmanager
-def racing(office: Any, database_url: str) -> Iterator[Race]:
+def racing(office: Office, database_url: str) -> Iterator[Race]:
     office.connect(office.first)
     race = Race(office, database_url)
     try:
@@ -89,7 +89,7 @@ def racing(office: Any, database_url: str) -> Iterator[Race]:
         race.end()
 
 
-def test_a_hundred_races_with_kills_lock_nobody_out(office: Any, database_url: str) -> None:
+def test_a_hundred_races_with_kills_lock_nobody_out(office: Office, database_url: str) -> None:
     with racing(office, database_url) as race:
         locked_out = []
         for number in range(100):
@@ -103,14 +103,14 @@ def test_a_hundred_races_with_kills_lock_nobody_out(office: Any, database_url: s
     assert race.deaths >= 6
 
 
-def test_of_two_processes_one_refreshes(office: Any, database_url: str) -> None:
+def test_of_two_processes_one_refreshes(office: Office, database_url: str) -> None:
     with racing(office, database_url) as race:
         answers = [race.round("renew", "renew") for _ in range(20)]
     assert [["0", "1"]] * 20 == [sorted(pair) for pair in answers]
 
 
 def test_a_crash_beyond_the_grace_is_mended_by_reconnecting(
-    engine: Engine, database_url: str, key: str, office: Any
+    engine: Engine, database_url: str, key: str, office: Office
 ) -> None:
     with RunningSandbox(SandboxConfig(limit=None, daily=None, messages=10, refresh_grace=0)) as strict:
         strict_office = type(office)(engine, strict, key)
@@ -124,7 +124,7 @@ def test_a_crash_beyond_the_grace_is_mended_by_reconnecting(
     assert race.deaths >= 3
 
 
-def test_a_process_that_dies_after_the_answer_leaves_the_old_pair(office: Any, database_url: str) -> None:
+def test_a_process_that_dies_after_the_answer_leaves_the_old_pair(office: Office, database_url: str) -> None:
     before = office.connect(office.first).access_token
     renewer = Renewer(office, database_url)
     office.expire()

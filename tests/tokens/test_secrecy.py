@@ -1,17 +1,23 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
-from etl.extract.renewal import Renewal
-from etl.extract.vault import Vault
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import RunningSandbox
+from etl.tokens.renewal import Renewal
+from etl.tokens.vault import Vault
+from tests.command import Command
+from tests.tokens.office import Office
 
 # Prints every exception whole, and everything any library logs.
 SITECUSTOMIZE = """
 import logging
 logging.basicConfig(level=logging.DEBUG)
 import click, sys, traceback
+from tests.tokens.office import Office
+from tests.command import Command
+from sqlalchemy import Engine
 echo = click.echo
 def echo_with_traceback(*arguments, **named):
     if sys.exc_info()[0] is not None:
@@ -21,7 +27,7 @@ click.echo = echo_with_traceback
 """
 
 
-def dump(office: Any) -> str:
+def dump(office: Office) -> str:
     """Every row of every table, as text."""
     with office.engine.connect() as connection:
         tables = connection.exec_driver_sql(
@@ -51,7 +57,7 @@ class Secrets:
 
 
 @pytest.fixture
-def story(etl: Any, engine: Any, key: str, office: Any, tmp_path: Any) -> tuple[str, str, Secrets]:
+def story(etl: Command, engine: Engine, key: str, office: Office, tmp_path: Any) -> tuple[str, str, Secrets]:
     """All output of a story in which everything goes wrong that can, all tables, and the secrets that were in it."""
     secrets = Secrets()
     with RunningSandbox(SandboxConfig(limit=None, daily=None, messages=60)) as sandbox:
@@ -73,7 +79,7 @@ def story(etl: Any, engine: Any, key: str, office: Any, tmp_path: Any) -> tuple[
     return out, dump(place), secrets
 
 
-def _tell(etl: Any, place: Any, secrets: Secrets) -> Any:
+def _tell(etl: Command, place: Any, secrets: Secrets) -> Any:
     sandbox = place.sandbox
 
     def run(*arguments: str, **given: Any) -> str:
@@ -113,7 +119,7 @@ def _learn(place: Any, secrets: Secrets) -> None:
     """Note the tokens that are stored now."""
     with place.engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT access_token, refresh_token FROM etl.locations").all()
-    secrets.add(*(place.vault.open(sealed) for row in rows for sealed in row if sealed))
+    secrets.add(*(place.vault.decrypt(sealed) for row in rows for sealed in row if sealed))
 
 
 def test_no_secret_is_in_any_output_or_table(story: tuple[str, str, Secrets]) -> None:
@@ -124,7 +130,7 @@ def test_no_secret_is_in_any_output_or_table(story: tuple[str, str, Secrets]) ->
     assert ([], []) == (secrets.found_in(out), secrets.found_in(tables))
 
 
-def test_no_repr_shows_a_secret(office: Any) -> None:
+def test_no_repr_shows_a_secret(office: Office) -> None:
     office.connect(office.first)
     tokens = office.tokens()
     with office.engine.connect() as connection:

@@ -1,12 +1,11 @@
-from typing import Any
-
 import pytest
 
 from etl import locations
 from etl.bearer import fingerprint
-from etl.errors import LocationError, PutOffError, TokenError
-from etl.extract.tokens import NO_TOKEN, LocationTokens, StaticToken
-from etl.extract.vault import Vault, new_key
+from etl.errors import LocationError, SnoozedError, TokenError
+from etl.tokens.serving import NO_TOKEN, EnvironmentToken, LocationTokens, Refusal, Renewals, Serving
+from etl.tokens.vault import Vault, new_key
+from tests.tokens.office import Office
 
 
 class Asked:
@@ -15,189 +14,207 @@ class Asked:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def ask(self, location_id: str, refusal: Any = None) -> str:
+    def ask(self, location_id: str, refusal: Refusal | None = None) -> str:
         self.names.append(location_id if refusal is None else f"{location_id} refused")
         return "renewing"
 
 
-def looking(office: Any, *names: str, **given: Any) -> Any:
+def looking(
+    office: Office,
+    *names: str,
+    environment: EnvironmentToken | None = None,
+    default_location: str = "",
+    vault: Vault | None = None,
+    renewals: Renewals | None = None,
+) -> LocationTokens:
     """Tokens that have looked at these locations."""
-    given = {"static": None, "vault": office.vault, "renewals": Asked()} | given
-    tokens = LocationTokens(**given)
+    tokens = LocationTokens(
+        serving=Serving(environment, default_location), vault=vault or office.vault, renewals=renewals or Asked()
+    )
     with office.engine.connect() as connection:
         tokens.look(connection, names)
     return tokens
 
 
-def test_a_connected_location_serves_itself(office: Any) -> None:
+def test_a_connected_location_serves_itself(office: Office) -> None:
     office.connect(office.first)
-    assert office.first == looking(office, office.first).serves(office.first)
+    assert office.first == looking(office, office.first).token_location_id(office.first)
 
 
-def test_its_stored_token_is_sent(office: Any) -> None:
+def test_its_stored_token_is_sent(office: Office) -> None:
     grant = office.connect(office.first)
     assert grant.access_token == looking(office, office.first).token_of(office.first)
 
 
-def test_a_location_never_connected_is_served_by_nobody(office: Any) -> None:
-    assert None is looking(office, office.first).serves(office.first)
+def test_a_location_never_connected_is_served_by_nobody(office: Office) -> None:
+    assert None is looking(office, office.first).token_location_id(office.first)
 
 
-def test_a_location_of_a_connected_company_serves_itself(office: Any) -> None:
+def test_a_location_of_a_connected_company_serves_itself(office: Office) -> None:
     office.connect_company()
-    assert office.third == looking(office, office.third).serves(office.third)
+    assert office.third == looking(office, office.third).token_location_id(office.third)
 
 
-def test_an_installed_location_of_no_connected_company_waits_to_be_connected(office: Any) -> None:
+def test_an_installed_location_of_no_connected_company_waits_to_be_connected(office: Office) -> None:
     with office.engine.begin() as connection:
         locations.install(connection, location_id=office.first, company_id="C", app_id="A")
-    assert None is looking(office, office.first).serves(office.first)
+    assert None is looking(office, office.first).token_location_id(office.first)
 
 
-def test_installing_adds_a_location_that_its_connected_company_serves(office: Any) -> None:
+def test_installing_adds_a_location_that_its_connected_company_serves(office: Office) -> None:
     company_id = office.connect_company().company_id
     with office.engine.begin() as connection:
         locations.install(connection, location_id="later", company_id=company_id, app_id="A")
-    assert "later" == looking(office, "later").serves("later")
+    assert "later" == looking(office, "later").token_location_id("later")
 
 
-def test_an_uninstalled_location_is_served_by_nobody(office: Any) -> None:
+def test_an_uninstalled_location_is_served_by_nobody(office: Office) -> None:
     office.connect(office.first)
     with office.engine.begin() as connection:
         locations.retire(connection, location_id=office.first)
-    assert None is looking(office, office.first).serves(office.first)
+    assert None is looking(office, office.first).token_location_id(office.first)
 
 
-def test_uninstalling_a_company_retires_all_its_locations(office: Any) -> None:
+def test_uninstalling_a_company_retires_all_its_locations(office: Office) -> None:
     company_id = office.connect_company().company_id
     with office.engine.begin() as connection:
         locations.retire(connection, company_id=company_id)
     tokens = looking(office, *office.sandbox.location_ids)
-    assert {None} == {tokens.serves(name) for name in office.sandbox.location_ids}
+    assert {None} == {tokens.token_location_id(name) for name in office.sandbox.location_ids}
 
 
-def test_an_uninstall_that_comes_late_is_undone_by_installing_again(office: Any) -> None:
+def test_an_uninstall_that_comes_late_is_undone_by_installing_again(office: Office) -> None:
     office.connect(office.first)
     with office.engine.begin() as connection:
         locations.retire(connection, location_id=office.first)
         locations.install(connection, location_id=office.first)
-    assert office.first == looking(office, office.first).serves(office.first)
+    assert office.first == looking(office, office.first).token_location_id(office.first)
 
 
-def test_the_environments_token_serves_items_without_a_location(office: Any) -> None:
-    assert office.first == looking(office, static=StaticToken("t", office.first)).serves("")
+def test_the_environments_token_serves_items_without_a_location(office: Office) -> None:
+    assert office.first == looking(office, environment=EnvironmentToken("t", office.first)).token_location_id("")
 
 
-def test_the_environments_token_goes_before_a_stored_one(office: Any) -> None:
+def test_the_environments_token_goes_before_a_stored_one(office: Office) -> None:
     office.connect(office.first)
-    assert "t" == looking(office, office.first, static=StaticToken("t", office.first)).token_of(office.first)
+    assert "t" == looking(office, office.first, environment=EnvironmentToken("t", office.first)).token_of(office.first)
 
 
-def test_the_environments_token_does_not_serve_other_locations(office: Any) -> None:
-    assert None is looking(office, office.second, static=StaticToken("t", office.first)).serves(office.second)
+def test_the_environments_token_does_not_serve_other_locations(office: Office) -> None:
+    assert None is looking(office, office.second, environment=EnvironmentToken("t", office.first)).token_location_id(
+        office.second
+    )
 
 
-def test_a_token_of_unknown_location_serves_what_is_not_connected(office: Any) -> None:
-    assert "" == looking(office, office.second, static=StaticToken("t")).serves(office.second)
+def test_a_token_of_unknown_location_serves_what_is_not_connected(office: Office) -> None:
+    assert "" == looking(office, office.second, environment=EnvironmentToken("t")).token_location_id(office.second)
 
 
-def test_a_token_of_unknown_location_leaves_connected_locations_alone(office: Any) -> None:
+def test_a_token_of_unknown_location_leaves_connected_locations_alone(office: Office) -> None:
     office.connect(office.second)
-    assert office.second == looking(office, office.second, static=StaticToken("t")).serves(office.second)
+    assert office.second == looking(office, office.second, environment=EnvironmentToken("t")).token_location_id(
+        office.second
+    )
 
 
-def test_without_a_token_of_its_own_the_default_location_may_be_connected(office: Any) -> None:
+def test_without_a_token_of_its_own_the_default_location_may_be_connected(office: Office) -> None:
     office.connect(office.first)
-    assert office.first == looking(office, "", default_location=office.first).serves("")
+    assert office.first == looking(office, "", default_location=office.first).token_location_id("")
 
 
-def test_a_stored_token_that_no_key_opens_is_not_at_hand(office: Any) -> None:
+def test_a_stored_token_that_no_key_opens_is_not_at_hand(office: Office) -> None:
     office.connect(office.first)
     tokens = looking(office, office.first, vault=Vault([new_key()]))
-    assert NO_TOKEN == tokens.waits(office.first)
+    assert NO_TOKEN == tokens.unavailable_reason(office.first)
 
 
-def test_a_fresh_token_is_at_hand(office: Any) -> None:
+def test_a_fresh_token_is_at_hand(office: Office) -> None:
     office.connect(office.first)
-    assert None is looking(office, office.first).waits(office.first)
+    assert None is looking(office, office.first).unavailable_reason(office.first)
 
 
-def test_an_expired_token_is_renewed_first(office: Any) -> None:
+def test_an_expired_token_is_renewed_first(office: Office) -> None:
     office.connect(office.first)
     office.expire()
     asked = Asked()
     assert ("renewing", [office.first]) == (
-        looking(office, office.first, renewals=asked).waits(office.first),
+        looking(office, office.first, renewals=asked).unavailable_reason(office.first),
         asked.names,
     )
 
 
-def test_a_token_about_to_expire_is_used_while_it_is_renewed(office: Any) -> None:
+def test_a_token_about_to_expire_is_used_while_it_is_renewed(office: Office) -> None:
     office.connect(office.first)
     office.execute(
         "UPDATE etl.locations SET token_issued_at = now() - interval '1 day', "
         "token_expires_at = now() + interval '5 minutes'"
     )
     asked = Asked()
-    assert (None, [office.first]) == (looking(office, office.first, renewals=asked).waits(office.first), asked.names)
+    assert (None, [office.first]) == (
+        looking(office, office.first, renewals=asked).unavailable_reason(office.first),
+        asked.names,
+    )
 
 
-def test_a_private_token_is_never_renewed(office: Any) -> None:
+def test_a_private_token_is_never_renewed(office: Office) -> None:
     office.connect_private(office.first)
     asked = Asked()
-    assert (None, []) == (looking(office, office.first, renewals=asked).waits(office.first), asked.names)
+    assert (None, []) == (looking(office, office.first, renewals=asked).unavailable_reason(office.first), asked.names)
 
 
-def test_a_refused_token_is_renewed(office: Any) -> None:
+def test_a_refused_token_is_renewed(office: Office) -> None:
     token = office.connect(office.first).access_token
     asked = Asked()
     tokens = looking(office, office.first, renewals=asked)
     error = tokens.refused(office.first, token, TokenError("token_refused", "no"))
-    tokens.waits(office.first)
-    assert (PutOffError, [f"{office.first} refused"]) == (type(error), asked.names)
+    tokens.unavailable_reason(office.first)
+    assert (SnoozedError, [f"{office.first} refused"]) == (type(error), asked.names)
 
 
-def test_a_refused_token_is_not_sent_again(office: Any) -> None:
+def test_a_refused_token_is_not_sent_again(office: Office) -> None:
     token = office.connect(office.first).access_token
     tokens = looking(office, office.first)
     tokens.refused(office.first, token, TokenError("token_refused", "no"))
-    with pytest.raises(PutOffError):
+    with pytest.raises(SnoozedError):
         tokens.token_of(office.first)
 
 
-def test_a_refusal_of_the_token_before_does_not_hurt_the_new_one(office: Any) -> None:
+def test_a_refusal_of_the_token_before_does_not_hurt_the_new_one(office: Office) -> None:
     token = office.connect(office.first).access_token
     tokens = looking(office, office.first)
     tokens.refused(office.first, "the one before", TokenError("token_refused", "no"))
     assert token == tokens.token_of(office.first)
 
 
-def test_a_missing_scope_is_nothing_that_a_new_token_mends(office: Any) -> None:
+def test_a_missing_scope_is_nothing_that_a_new_token_mends(office: Office) -> None:
     token = office.connect(office.first).access_token
     error = LocationError("not_authorized", "no")
     assert error is looking(office, office.first).refused(office.first, token, error)
 
 
-def test_a_private_token_that_is_refused_stays_refused(office: Any) -> None:
+def test_a_private_token_that_is_refused_stays_refused(office: Office) -> None:
     office.connect_private(office.first)
     error = TokenError("token_refused", "no")
     tokens = looking(office, office.first)
     assert error is tokens.refused(office.first, office.sandbox.token(office.first), error)
 
 
-def test_a_refusal_names_the_token_that_was_refused_and_not_its_successor(office: Any) -> None:
+def test_a_refusal_names_the_token_that_was_refused_and_not_its_successor(office: Office) -> None:
     office.connect_private(office.first)
     error = TokenError("token_refused", "no")
     looking(office, office.first).refused(office.first, "the one before", error)
     assert fingerprint("the one before") == error.fingerprint
 
 
-def test_ten_thousand_locations_are_looked_up_by_page(office: Any) -> None:
+def test_ten_thousand_locations_are_looked_up_by_page(office: Office) -> None:
     office.execute(
         "INSERT INTO etl.locations (location_id, token_source, access_token, token_fingerprint) "
         "SELECT 'L' || n, 'private', :sealed, n::text FROM generate_series(1, 10000) AS n",
-        sealed=office.vault.seal("t"),
+        sealed=office.vault.encrypt("t"),
     )
     names = [f"L{number}" for number in range(1, 65)]
     tokens = looking(office, *names)
-    assert (names, {"t"}) == ([tokens.serves(name) for name in names], {tokens.token_of(name) for name in names})
+    assert (names, {"t"}) == (
+        [tokens.token_location_id(name) for name in names],
+        {tokens.token_of(name) for name in names},
+    )

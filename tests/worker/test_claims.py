@@ -23,10 +23,10 @@ class EveryLocation:
     def look(self, connection: Connection, names: Sequence[str]) -> None:
         pass
 
-    def serves(self, location_id: str) -> str | None:
+    def token_location_id(self, location_id: str) -> str | None:
         return location_id
 
-    def waits(self, location_id: str) -> str | None:  # noqa: ARG002 - the protocol's signature
+    def unavailable_reason(self, location_id: str) -> str | None:  # noqa: ARG002 - the protocol's signature
         return None
 
     def fingerprint(self, location_id: str) -> str:

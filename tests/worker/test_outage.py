@@ -1,4 +1,4 @@
-from etl.errors import NotFoundError, PutOffError, RefusedError, UnreachableError
+from etl.errors import NotFoundError, RefusedError, SnoozedError, UnreachableError
 from etl.worker.outage import FIRST_PAUSE, LONGEST_PAUSE, OUTAGE_AFTER, Outage
 
 AWAY = UnreachableError("http_500", "…")
@@ -30,7 +30,7 @@ def test_one_proper_answer_ends_it_even_if_it_is_an_error_of_the_item() -> None:
 def test_an_item_put_off_says_nothing_about_it() -> None:
     outage = Outage()
     away(outage, OUTAGE_AFTER)
-    outage.saw(PutOffError("lease_lapsed", "…"), now=0.0)
+    outage.saw(SnoozedError("lease_lapsed", "…"), now=0.0)
     assert (True, True) == (outage.lasts, outage.total)
 
 

@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Self
 
 import structlog
 
-from etl.extract.renewal import RenewalFailedError
-from etl.extract.tokens import NO_TOKEN, RENEWING, Refusal
+from etl.tokens.renewal import RenewalFailedError
+from etl.tokens.serving import NO_TOKEN, RENEWING, Refusal
 
-log = structlog.get_logger("etl.extract.renewal")
+log = structlog.get_logger("etl.tokens.renewal")
 
 WORKERS = 4
 """Tokens renewed at once; each may hold two database connections."""
@@ -29,10 +30,10 @@ class _Progress:
 
 
 class Renewals:
-    """Threads start with the first renewal; the process does not end before those under way are done."""
+    """Threads start with the first renewal. A context manager: its end waits for those under way."""
 
     def __init__(self, renew: Callable[[str, Refusal | None], None], *, pauses: Sequence[float] = PAUSES) -> None:
-        """Call ``renew`` as :meth:`etl.extract.renewal.Renewal.renew` is, with ``pauses`` after its failures."""
+        """Call ``renew`` as :meth:`etl.tokens.renewal.Renewal.renew` is, with ``pauses`` after its failures."""
         self._renew = renew
         self._pauses = pauses
         self._lock = threading.Lock()
@@ -48,7 +49,10 @@ class Renewals:
                 self._pool.submit(self._work, location_id, refusal)
             return RENEWING if progress.failures < PATIENCE else NO_TOKEN
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Wait for the renewals under way; there can be no others afterwards."""
         self._pool.shutdown(wait=True)
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from etl import location_tokens, locations
+from etl import locations
 from etl.bearer import claims, clean, fingerprint
 from etl.errors import ConfigurationError
-from etl.extract.oauth import Grant, GrantRefusedError, OAuth
-from etl.extract.renewal import seal
-from etl.extract.vault import Vault
-from etl.location_tokens import Owner, Sealed
+from etl.tokens import store
+from etl.tokens.oauth import Grant, GrantRefusedError, OAuth
+from etl.tokens.renewal import encrypted
+from etl.tokens.store import EncryptedTokens, Owner
+from etl.tokens.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,11 @@ def read_private(pasted: str, location_id: str) -> str:
 
 def keep_private(engine: Engine, vault: Vault, location_id: str, token: str) -> None:
     """Store a private integration token, which is never renewed, and serve the location again if it was refused."""
-    sealed = Sealed("private", vault.seal(token), fingerprint(token), seconds=_seconds_left(claims(token)))
+    tokens = EncryptedTokens("private", vault.encrypt(token), fingerprint(token), seconds=_seconds_left(claims(token)))
     with engine.begin() as connection:
-        location_tokens.lock_tokens(connection, "location", location_id)
+        store.lock(connection, "location", location_id)
         locations.install(connection, location_id=location_id)
-        location_tokens.store(connection, location_id, sealed)
+        store.store(connection, location_id, tokens)
 
 
 def keep(engine: Engine, vault: Vault, grant: Grant, *, app_id: str) -> Connected:
@@ -71,13 +72,13 @@ def keep(engine: Engine, vault: Vault, grant: Grant, *, app_id: str) -> Connecte
     if id_ is None:
         raise GrantRefusedError(f"the token endpoint did not say which {owner} it connected")
     with engine.begin() as connection:
-        location_tokens.lock_tokens(connection, owner, id_)
+        store.lock(connection, owner, id_)
         if owner == "company":
             locations.install(connection, company_id=id_, app_id=app_id)
-            location_tokens.store_company(connection, id_, seal(vault, grant, source="company"))
+            store.store_company(connection, id_, encrypted(vault, grant, source="company"))
         else:
             locations.install(connection, location_id=id_, company_id=grant.company_id, app_id=app_id)
-            location_tokens.store(connection, id_, seal(vault, grant, source="app"))
+            store.store(connection, id_, encrypted(vault, grant, source="app"))
     return Connected(owner, id_)
 
 
@@ -105,20 +106,20 @@ def rekey(engine: Engine, vault: Vault) -> int:
         UnreadableError: some token fits no key; those before it are done.
     """
     with engine.connect() as connection:
-        stored = location_tokens.everything_sealed(connection)
-    old = [(owner, id_) for owner, id_, sealed in stored if not all(map(vault.is_current, sealed))]
+        stored = store.all_encrypted(connection)
+    old = [(owner, id_) for owner, id_, texts in stored if not all(map(vault.is_current, texts))]
     for owner, id_ in old:
         with engine.begin() as connection:
-            location_tokens.lock_tokens(connection, owner, id_)
-            held = location_tokens.held(connection, owner, id_)
-            if held is not None and held.access_token is not None:
-                refresh = held.refresh_token
-                location_tokens.reseal(
+            store.lock(connection, owner, id_)
+            tokens = store.read(connection, owner, id_)
+            if tokens is not None and tokens.access_token is not None:
+                refresh = tokens.refresh_token
+                store.replace_texts(
                     connection,
                     owner,
                     id_,
-                    access_token=vault.seal(vault.open(held.access_token)),
-                    refresh_token=None if refresh is None else vault.seal(vault.open(refresh)),
+                    access_token=vault.encrypt(vault.decrypt(tokens.access_token)),
+                    refresh_token=None if refresh is None else vault.encrypt(vault.decrypt(refresh)),
                 )
     return len(old)
 

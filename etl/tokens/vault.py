@@ -33,7 +33,7 @@ class Vault:
     def __repr__(self) -> str:
         return f"Vault({len(self._keys)} keys)"
 
-    def seal(self, token: str) -> str:
+    def encrypt(self, token: str) -> str:
         """Encrypt with the newest key.
 
         Raises:
@@ -45,7 +45,7 @@ class Vault:
             )
         return self._open_fernets().encrypt(token.encode()).decode("ascii")
 
-    def open(self, sealed: str) -> str:
+    def decrypt(self, encrypted: str) -> str:
         """Decrypt.
 
         Raises:
@@ -57,14 +57,14 @@ class Vault:
         from cryptography.fernet import InvalidToken  # noqa: PLC0415
 
         try:
-            return self._open_fernets().decrypt(sealed.encode()).decode()
+            return self._open_fernets().decrypt(encrypted.encode()).decode()
         except (InvalidToken, ValueError):
             raise UnreadableError("no key in ETL_SECRET_KEY decrypts it") from None
 
-    def is_current(self, sealed: str) -> bool:
+    def is_current(self, encrypted: str) -> bool:
         """Whether the newest key alone decrypts it."""
         try:
-            Vault(self._keys[:1]).open(sealed)
+            Vault(self._keys[:1]).decrypt(encrypted)
         except UnreadableError:
             return False
         return True

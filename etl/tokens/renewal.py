@@ -15,9 +15,10 @@ import structlog
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl import location_tokens, locations
+from etl import locations
 from etl.bearer import fingerprint
-from etl.extract.oauth import (
+from etl.tokens import store
+from etl.tokens.oauth import (
     ClientRefusedError,
     Grant,
     GrantRefusedError,
@@ -26,11 +27,11 @@ from etl.extract.oauth import (
     OAuthUnavailableError,
     UserType,
 )
-from etl.extract.tokens import Refusal
-from etl.extract.vault import UnreadableError, Vault
-from etl.location_tokens import Held, Owner, Sealed
+from etl.tokens.serving import Refusal
+from etl.tokens.store import EncryptedTokens, Owner, StoredTokens
+from etl.tokens.vault import UnreadableError, Vault
 
-log = structlog.get_logger("etl.extract.renewal")
+log = structlog.get_logger("etl.tokens.renewal")
 
 LOCK_TIMEOUT_MS = 20_000
 """Milliseconds to wait for another process that renews the same token."""
@@ -78,97 +79,101 @@ class Renewal:
             OAuthError, UnreadableError, SQLAlchemyError: as they came.
         """
         with self._engine.begin() as connection:
-            held = _lock_and_read(connection, "company", company_id)
-            if held is None or held.stopped or held.access_token is None:
+            stored = _lock_and_read(connection, "company", company_id)
+            if stored is None or stored.is_stopped or stored.access_token is None:
                 return None
-            if not _is_due(held, refused):
-                return self._vault.open(held.access_token)
-            grant, source = self._once(("company", company_id), held, lambda: self._company_grant(held))
-            location_tokens.store_company(connection, company_id, seal(self._vault, grant, source=source))
+            if not _is_due(stored, refused):
+                return self._vault.decrypt(stored.access_token)
+            grant, source = self._once(("company", company_id), stored, lambda: self._company_grant(stored))
+            store.store_company(connection, company_id, encrypted(self._vault, grant, source=source))
         self._unsaved.pop(("company", company_id), None)
         return grant.access_token
 
     def _renew(self, connection: Connection, location_id: str, refusal: Refusal | None) -> None:
-        held = _lock_and_read(connection, "location", location_id)
-        if held is None or held.stopped or held.source == "private":
+        stored = _lock_and_read(connection, "location", location_id)
+        if stored is None or stored.is_stopped or stored.source == "private":
             return
         refused = refusal.fingerprint if refusal else None
-        if not _is_due(held, refused):
+        if not _is_due(stored, refused):
             return
-        too_early = refused == held.fingerprint and (held.seconds_left or 0.0) > 0
-        if refusal is not None and too_early and held.refused_lately:
-            _pause(connection, held, "token_refused", f"a token that was just renewed is refused too: {refusal.detail}")
+        too_early = refused == stored.fingerprint and (stored.seconds_left or 0.0) > 0
+        if refusal is not None and too_early and stored.refused_lately:
+            _pause(
+                connection, stored, "token_refused", f"a token that was just renewed is refused too: {refusal.detail}"
+            )
             return
         try:
-            grant, source = self._once(("location", location_id), held, lambda: self._location_grant(held))
+            grant, source = self._once(("location", location_id), stored, lambda: self._location_grant(stored))
         except GrantRefusedError as error:
-            _pause(connection, held, "renewal_refused", str(error))
+            _pause(connection, stored, "renewal_refused", str(error))
             return
         except InactiveError as error:
-            _pause(connection, held, "location_inactive", str(error))
+            _pause(connection, stored, "location_inactive", str(error))
             return
-        sealed = seal(self._vault, grant, source=source)
-        location_tokens.store(connection, location_id, sealed, after_refusal=too_early)
+        tokens = encrypted(self._vault, grant, source=source)
+        store.store(connection, location_id, tokens, after_refusal=too_early)
         log.info("token_renewed", location=location_id, source=source)
 
-    def _once(self, key: tuple[Owner, str], held: Held, obtain: Callable[[], tuple[Grant, str]]) -> tuple[Grant, str]:
+    def _once(
+        self, key: tuple[Owner, str], stored: StoredTokens, obtain: Callable[[], tuple[Grant, str]]
+    ) -> tuple[Grant, str]:
         """What ``obtain`` gives, or gave when it could not be stored and nobody else has stored anything since."""
         basis, unsaved = self._unsaved.get(key, (None, None))
-        if unsaved is None or basis != held.refresh_token:
+        if unsaved is None or basis != stored.refresh_token:
             unsaved = obtain()
-            self._unsaved[key] = (held.refresh_token, unsaved)
+            self._unsaved[key] = (stored.refresh_token, unsaved)
         return unsaved
 
-    def _location_grant(self, held: Held) -> tuple[Grant, str]:
+    def _location_grant(self, stored: StoredTokens) -> tuple[Grant, str]:
         """By its own refresh token, else through its company, else by reconnecting."""
         reasons: list[str] = []
-        ways: tuple[tuple[Callable[[Held], Grant | None], str], ...] = (
-            (self._by_refresh_token, held.source or "app"),
+        ways: tuple[tuple[Callable[[StoredTokens], Grant | None], str], ...] = (
+            (self._by_refresh_token, stored.source or "app"),
             (self._through_company, "company"),
             (self._by_reconnecting, "app"),
         )
         for way, source in ways:
             try:
-                grant = way(held)
+                grant = way(stored)
             except GrantRefusedError as error:
                 reasons.append(str(error))
                 continue
             if grant is not None:
-                return _of_location(grant, held.id), source
+                return _of_location(grant, stored.id), source
         raise GrantRefusedError("; ".join(reasons))
 
-    def _by_refresh_token(self, held: Held, user_type: UserType = "Location") -> Grant | None:
-        if held.refresh_token is None:
+    def _by_refresh_token(self, stored: StoredTokens, user_type: UserType = "Location") -> Grant | None:
+        if stored.refresh_token is None:
             return None
-        refresh_token = self._vault.open(held.refresh_token)
+        refresh_token = self._vault.decrypt(stored.refresh_token)
         grant = self._app().refresh(refresh_token, user_type=user_type)
         return grant if grant.refresh_token is not None else replace(grant, refresh_token=refresh_token)
 
-    def _through_company(self, held: Held) -> Grant | None:
-        company_id = held.company_id
+    def _through_company(self, stored: StoredTokens) -> Grant | None:
+        company_id = stored.company_id
         token = self.company_token(company_id) if company_id else None
         if company_id is None or token is None:
             return None
         try:
-            return self._app().location_token(company_token=token, company_id=company_id, location_id=held.id)
+            return self._app().location_token(company_token=token, company_id=company_id, location_id=stored.id)
         except GrantRefusedError as error:
             # "Invalid JWT", "Invalid token: …": the company's token was revoked before its time. Anything else, such
             # as a missing scope, would be refused to its next token too.
             if "invalid" not in str(error).lower():
                 raise
         token = self.company_token(company_id, refused=fingerprint(token)) or token
-        return self._app().location_token(company_token=token, company_id=company_id, location_id=held.id)
+        return self._app().location_token(company_token=token, company_id=company_id, location_id=stored.id)
 
-    def _by_reconnecting(self, held: Held) -> Grant:
-        return self._app().exchange(self._app().reconnect(location_id=held.id))
+    def _by_reconnecting(self, stored: StoredTokens) -> Grant:
+        return self._app().exchange(self._app().reconnect(location_id=stored.id))
 
-    def _company_grant(self, held: Held) -> tuple[Grant, str]:
+    def _company_grant(self, stored: StoredTokens) -> tuple[Grant, str]:
         try:
-            grant = self._by_refresh_token(held, "Company")
+            grant = self._by_refresh_token(stored, "Company")
         except GrantRefusedError:
             grant = None
         if grant is None:
-            grant = self._app().exchange(self._app().reconnect(company_id=held.id))
+            grant = self._app().exchange(self._app().reconnect(company_id=stored.id))
         return grant, "company"
 
     def _app(self) -> OAuth:
@@ -177,37 +182,37 @@ class Renewal:
         return self._oauth
 
 
-def seal(vault: Vault, grant: Grant, *, source: str) -> Sealed:
+def encrypted(vault: Vault, grant: Grant, *, source: str) -> EncryptedTokens:
     """A grant as it is stored.
 
     Raises:
         ConfigurationError: there is no key.
     """
-    return Sealed(
+    return EncryptedTokens(
         source,
-        vault.seal(grant.access_token),
+        vault.encrypt(grant.access_token),
         fingerprint(grant.access_token),
-        None if grant.refresh_token is None else vault.seal(grant.refresh_token),
+        None if grant.refresh_token is None else vault.encrypt(grant.refresh_token),
         grant.seconds_left(),
     )
 
 
-def _pause(connection: Connection, held: Held, cause: str, detail: str) -> None:
-    locations.pause(connection, held.id, cause=cause, detail=detail, token=held.fingerprint or "")
-    log.warning("location_paused", location=held.id, cause=cause)
+def _pause(connection: Connection, stored: StoredTokens, cause: str, detail: str) -> None:
+    locations.pause(connection, stored.id, cause=cause, detail=detail, token=stored.fingerprint or "")
+    log.warning("location_paused", location=stored.id, cause=cause)
 
 
-def _lock_and_read(connection: Connection, owner: Owner, id_: str) -> Held | None:
+def _lock_and_read(connection: Connection, owner: Owner, id_: str) -> StoredTokens | None:
     connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
-    location_tokens.lock_tokens(connection, owner, id_)
-    return location_tokens.held(connection, owner, id_)
+    store.lock(connection, owner, id_)
+    return store.read(connection, owner, id_)
 
 
-def _is_due(held: Held, refused: str | None) -> bool:
+def _is_due(stored: StoredTokens, refused: str | None) -> bool:
     """Whether the token must be renewed: missing, about to expire, or refused and still the stored one."""
-    if held.access_token is None or held.seconds_left is None or held.margin is None:
+    if stored.access_token is None or stored.seconds_left is None or stored.margin is None:
         return True
-    return held.seconds_left < held.margin or (refused is not None and refused == held.fingerprint)
+    return stored.seconds_left < stored.margin or (refused is not None and refused == stored.fingerprint)
 
 
 def _of_location(grant: Grant, location_id: str) -> Grant:

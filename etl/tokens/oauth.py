@@ -10,15 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import requests
+from etl.extract.transport import Bounds, NoAnswerError, Transport, reason_of
 
 UserType = Literal["Location", "Company"]
 
-TIMEOUT = (5.0, 10.0)
-"""Seconds to connect, and without a byte. Short, because a refresh token that was used works once more for 30 seconds
-only: an answer that got lost must be noticed and asked for again within them."""
-TOTAL_TIMEOUT = 15.0
-MAX_BODY = 4 * 1024 * 1024
+BOUNDS = Bounds(read_seconds=10.0, total_seconds=15.0, max_bytes=4 * 1024 * 1024)
+"""Short, because a refresh token that was used works once more for 30 seconds only: an answer that got lost must be
+noticed and asked for again within them."""
 PAGE = 100
 """Locations asked for at once."""
 VERSION = "2021-07-28"
@@ -75,25 +73,15 @@ class Installed:
 class OAuth:
     """One app at one HighLevel host; safe to share between threads. Its repr says nothing of its secret."""
 
-    def __init__(self, *, base_url: str, client_id: str, client_secret: str, user_agent: str) -> None:
-        self._base_url = base_url.rstrip("/")
+    def __init__(self, transport: Transport, *, client_id: str, client_secret: str) -> None:
+        self._transport = transport
         self._client_id = client_id
         self._client_secret = client_secret
-        self._session = requests.Session()
-        settings = self._session.merge_environment_settings(self._base_url, {}, None, None, None)
-        self._session.proxies, self._session.verify = settings["proxies"], settings["verify"]
-        # ~/.netrc must never replace the Authorization header.
-        self._session.trust_env = False
-        self._session.headers.update({"Accept": "application/json", "User-Agent": user_agent})
 
     @property
     def app_id(self) -> str:
         """The app: the part of the client id before the dash (public codebases)."""
         return self._client_id.partition("-")[0]
-
-    def close(self) -> None:
-        """Close the pooled connections."""
-        self._session.close()
 
     def exchange(self, code: str, *, redirect_uri: str | None = None) -> Grant:
         """POST /oauth/token for an authorization code, which works once.
@@ -173,37 +161,21 @@ class OAuth:
         return _grant(self._send("POST", "/oauth/token", secrets=secrets, data=form), asked=asked)
 
     def _send(self, method: str, path: str, *, secrets: Sequence[str], **request: Any) -> dict[str, Any]:
-        deadline = time.monotonic() + TOTAL_TIMEOUT
         try:
-            with self._session.request(
-                method, self._base_url + path, timeout=TIMEOUT, allow_redirects=False, stream=True, **request
-            ) as response:
-                body = _read(response, deadline=deadline)
-        except (requests.RequestException, UnicodeError) as error:
-            # Its text and its chain may hold the request, so only its class is told.
-            raise OAuthUnavailableError(f"{path} gave no complete answer ({type(error).__name__})") from None
-        try:
-            answer = json.loads(body)
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict):
-            raise OAuthUnavailableError(f"{path} answered {response.status_code} with something that is no JSON object")
-        if response.status_code not in (200, 201):
-            raise _refusal(path, response.status_code, _said(answer, secrets))
+            response = self._transport.send(method, path, bounds=BOUNDS, **request)
+        except NoAnswerError as error:
+            raise OAuthUnavailableError(f"{path} gave no complete answer ({error.reason})") from None
+        reason = reason_of(response.body, secrets)
+        if reason is None or not response.is_whole:
+            raise OAuthUnavailableError(f"{path} answered {response.status} with something that is no JSON object")
+        if response.status not in (200, 201):
+            raise _refusal(path, response.status, reason)
+        answer: dict[str, Any] = json.loads(response.body)
         return answer
 
 
 def _bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}", "Version": VERSION}
-
-
-def _read(response: requests.Response, *, deadline: float) -> bytes:
-    body = b""
-    for chunk in response.iter_content(64 * 1024):
-        body += chunk
-        if len(body) > MAX_BODY or time.monotonic() > deadline:
-            raise requests.ReadTimeout
-    return body
 
 
 def _refusal(path: str, status: int, said: str) -> OAuthError:
@@ -217,20 +189,6 @@ def _refusal(path: str, status: int, said: str) -> OAuthError:
     if "client" in words:
         return ClientRefusedError(text)
     return GrantRefusedError(text)
-
-
-def _said(answer: Mapping[str, Any], secrets: Sequence[str]) -> str:
-    """The reason in an answer, on one short line, with none of the secrets that were sent."""
-    error = answer.get("error")
-    said = answer.get("error_description") or answer.get("message") or error
-    if isinstance(said, dict):
-        said = said.get("message")
-    if isinstance(said, list):
-        said = "; ".join(str(each) for each in said)
-    text = " ".join(str(said or "no reason given").split())
-    for secret in secrets:
-        text = text.replace(secret, "[secret]")
-    return text[:200]
 
 
 def _grant(answer: Mapping[str, Any], *, asked: float) -> Grant:

@@ -1,0 +1,152 @@
+"""The one way to HighLevel's host: sends each request once, reads its answer within bounds, and tells why it failed.
+
+It never retries, sleeps or follows a redirect. Secrets that were sent never stand in what it says.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import requests
+from requests.adapters import HTTPAdapter
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds to connect."""
+
+
+class NoAnswerError(Exception):
+    """There was no complete answer; ``reason`` is the kind of failure, without any of the request."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one answer may cost."""
+
+    read_seconds: float
+    """Seconds without a byte."""
+    total_seconds: float
+    """Seconds for the whole answer, however steadily its bytes drip."""
+    max_bytes: int
+    """Bytes of the unpacked body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer of whatever status. Its body holds customers' words or secrets, so it is not in the repr."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    is_whole: bool
+    """False when the body was larger than its bound and was cut there."""
+
+
+class Transport:
+    """Pooled connections to one host; safe to share between threads. A context manager, which closes them."""
+
+    def __init__(self, *, base_url: str, pool_size: int, user_agent: str) -> None:
+        """Keep up to ``pool_size`` connections: requests' default of 10 throttles more threads than that."""
+        self._base_url = base_url.rstrip("/")
+        # Proxies and certificate bundles are read from the environment once, not for each request; and neither
+        # ~/.netrc nor a cookie is ever sent, as a session would do.
+        settings = requests.Session().merge_environment_settings(self._base_url, {}, None, None, None)
+        self._proxies = settings["proxies"]
+        self._verify = True if settings["verify"] is None else settings["verify"]
+        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool_size, max_retries=0)
+        self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": user_agent}
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._adapter.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        bounds: Bounds,
+        headers: Mapping[str, str] | None = None,
+        heard: Callable[[Mapping[str, str]], None] = lambda _: None,
+        **content: Any,
+    ) -> Response:
+        """Send one request; ``content`` is ``params``, ``data`` or ``json``, as requests takes them.
+
+        ``heard`` is called with the answer's headers as soon as they are there, even if its body never comes.
+
+        Raises:
+            NoAnswerError: there was no complete answer.
+        """
+        deadline = time.monotonic() + bounds.total_seconds
+        try:
+            request = requests.Request(
+                method, self._base_url + path, headers=self._headers | dict(headers or {}), **content
+            ).prepare()
+            with self._adapter.send(
+                request,
+                stream=True,
+                timeout=(CONNECT_TIMEOUT, bounds.read_seconds),
+                verify=self._verify,
+                proxies=self._proxies,
+            ) as response:
+                heard(response.headers)
+                body, is_whole = _read(response, deadline=deadline, max_bytes=bounds.max_bytes)
+        except (requests.RequestException, ValueError) as error:
+            # Its text and its chain may hold the request, so only its class is told. requests lets a bare ValueError
+            # through when an answer names an impossible host.
+            raise NoAnswerError(type(error).__name__) from None
+        return Response(response.status_code, response.headers, body, is_whole)
+
+
+def _read(response: requests.Response, *, deadline: float, max_bytes: int) -> tuple[bytes, bool]:
+    """The unpacked body, and whether that was all of it."""
+    body = bytearray()
+    for chunk in response.iter_content(64 * 1024):
+        body += chunk
+        if len(body) > max_bytes:
+            return bytes(body), False
+        if time.monotonic() > deadline:
+            raise requests.ReadTimeout
+    return bytes(body), True
+
+
+def redacted(body: bytes, secrets: Sequence[str]) -> bytes:
+    """A body fit for a dead letter: with none of the secrets that were sent."""
+    for secret in secrets:
+        body = body.replace(secret.encode(), b"[secret]")
+    return body
+
+
+def reason_of(body: bytes, secrets: Sequence[str]) -> str | None:
+    """What an error answer says, on one short line, with none of the secrets; None when it is not the API's JSON.
+
+    ``message`` is a text or a list, or nested in ``error``; the token endpoint says ``error_description`` (HighLevel
+    docs, common schemas and apps/oauth.json).
+    """
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(answer, dict):
+        return None
+    error = answer.get("error")
+    said = answer.get("error_description") or answer.get("message")
+    if not said:
+        said = error.get("message") if isinstance(error, dict) else error
+    if isinstance(said, list):
+        said = "; ".join(str(each) for each in said)
+    line = " ".join(str(said or "no reason given").split())
+    for secret in secrets:
+        line = line.replace(secret, "[secret]")
+    return "".join(character for character in line[:200] if character.isprintable())

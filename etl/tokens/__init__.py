@@ -1,0 +1,1 @@
+"""Tokens: stored encrypted, renewed before they expire, and which of them serves a location."""

@@ -1,0 +1,179 @@
+"""Which token serves a location. Tokens never reach a log, an error or a repr; nothing here asks the network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from sqlalchemy import Connection
+
+from etl.bearer import fingerprint
+from etl.errors import ItemError, LocationError, SnoozedError, TokenError
+from etl.tokens import store
+from etl.tokens.vault import UnreadableError, Vault
+
+if TYPE_CHECKING:
+    from etl.tokens.store import TokenStatus
+
+RENEWING = "renewing"
+"""Why a location cannot be served right now: its next token is on its way."""
+NO_TOKEN = "no_token"  # noqa: S105 - a cause, not a token
+"""Why it cannot be served for the time being: its token cannot be had or read; the log says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentToken:
+    """The one token of the environment, which is never renewed."""
+
+    token: str = field(repr=False)
+    location_id: str = ""
+    """Its location; empty: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The rule that says whose token serves a location.
+
+    A connected location serves itself. The environment's token serves its own location, even if that is connected, and
+    items without one; when its location is not known, also whatever was never connected. Without that token, items
+    without a location belong to ``default_location``.
+    """
+
+    environment: EnvironmentToken | None
+    default_location: str = ""
+
+    def is_environment(self, location_id: str) -> bool:
+        """Whether the environment's token is that location's own."""
+        return self.environment is not None and location_id == self.environment.location_id
+
+    def token_location_id(self, location_id: str, *, retired: Mapping[str, bool]) -> str | None:
+        """The location whose token and allowance an item of ``location_id`` uses; None when nobody serves it.
+
+        ``retired`` has the connected locations, and whether the app was uninstalled from each.
+        """
+        if self.environment is not None and location_id in ("", self.environment.location_id):
+            return self.environment.location_id
+        name = location_id or self.default_location
+        if name in retired:
+            return None if retired[name] else name
+        if self.environment is not None and not self.environment.location_id:
+            return ""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API refused a token before its time."""
+
+    fingerprint: str
+    detail: str
+
+
+class Renewals(Protocol):
+    """Gets tokens meanwhile; see :class:`etl.tokens.renewal_threads.Renewals`."""
+
+    def ask(self, location_id: str, refusal: Refusal | None = None) -> str:
+        """See that the location gets its next token; RENEWING, or NO_TOKEN when that has failed for some time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    fingerprint: str
+    token: str | None = field(repr=False)
+    """None: no key decrypts it."""
+
+
+class LocationTokens:
+    """The environment's token and the stored ones, by the rule of :class:`Serving`.
+
+    The loop calls ``look``, then ``token_location_id``, ``unavailable_reason`` and ``fingerprint`` about what it looked
+    at; the fetch threads call ``token_of`` and ``refused``, which never wait.
+    """
+
+    def __init__(self, *, serving: Serving, vault: Vault, renewals: Renewals) -> None:
+        self._serving = serving
+        self._vault = vault
+        self._renewals = renewals
+        self._statuses: dict[str, TokenStatus] = {}
+        self._known: dict[str, _Known] = {}
+        self._refusals: dict[str, Refusal] = {}
+
+    def look(self, connection: Connection, names: Sequence[str]) -> None:
+        """Learn about the tokens of these locations: one query, and another for tokens not seen before."""
+        given = {*names, self._serving.default_location}
+        asked = {name for name in given if name and not self._serving.is_environment(name)}
+        found = store.statuses(connection, sorted(asked)) if asked else {}
+        known = {name: each.fingerprint for name, each in self._known.items()}
+        new = [name for name, each in found.items() if each.fingerprint and known.get(name) != each.fingerprint]
+        for name, (mark, encrypted) in (store.encrypted_tokens(connection, new) if new else {}).items():
+            self._known[name] = _Known(mark, self._decrypt(encrypted))
+        for name in asked:
+            if name in found:
+                self._statuses[name] = found[name]
+            else:
+                self._statuses.pop(name, None)
+                self._known.pop(name, None)
+
+    def token_location_id(self, location_id: str) -> str | None:
+        """The location whose token and allowance an item uses; None when nobody serves it."""
+        retired = {name: status.is_retired for name, status in self._statuses.items()}
+        return self._serving.token_location_id(location_id, retired=retired)
+
+    def unavailable_reason(self, location_id: str) -> str | None:
+        """Why the location's token cannot be used right now, RENEWING or NO_TOKEN; None when it can.
+
+        Asks for the next one when it is time, or when the API refused this one.
+        """
+        status = self._statuses.get(location_id)
+        if status is None:
+            return None
+        known = self._known.get(location_id)
+        if known is not None and known.token is None:
+            return NO_TOKEN
+        if status.source == "private":
+            return None
+        refusal = self._refusals.get(location_id)
+        if refusal is not None and known is not None and refusal.fingerprint == known.fingerprint:
+            return self._renewals.ask(location_id, refusal)
+        self._refusals.pop(location_id, None)
+        if known is None or status.seconds_left is None or status.seconds_left <= 0:
+            return self._renewals.ask(location_id)
+        if status.seconds_left < (status.margin or 0.0):
+            self._renewals.ask(location_id)
+        return None
+
+    def fingerprint(self, location_id: str) -> str:
+        """Tells that location's token from another one."""
+        if self._serving.environment is not None and self._serving.is_environment(location_id):
+            return fingerprint(self._serving.environment.token)
+        status = self._statuses.get(location_id)
+        return (status.fingerprint if status else None) or ""
+
+    def token_of(self, location_id: str) -> str:
+        """The token to send.
+
+        Raises:
+            SnoozedError: it was refused, or went away, since the item was claimed.
+        """
+        if self._serving.environment is not None and self._serving.is_environment(location_id):
+            return self._serving.environment.token
+        known, refusal = self._known.get(location_id), self._refusals.get(location_id)
+        if known is None or known.token is None or (refusal is not None and refusal.fingerprint == known.fingerprint):
+            raise SnoozedError("token_renewing", "the location's token is being renewed")
+        return known.token
+
+    def refused(self, location_id: str, token: str, error: LocationError) -> ItemError:
+        """What a refusal means: a token that can be renewed is renewed, once; else the location pauses."""
+        error.fingerprint = fingerprint(token)
+        status, known = self._statuses.get(location_id), self._known.get(location_id)
+        is_renewable = status is not None and status.source != "private" and isinstance(error, TokenError)
+        if not is_renewable or self._serving.is_environment(location_id):
+            return error
+        if known is not None and known.fingerprint == error.fingerprint:
+            self._refusals[location_id] = Refusal(error.fingerprint, error.detail)
+        return SnoozedError("token_renewing", "the token was refused and is being renewed")
+
+    def _decrypt(self, encrypted: str) -> str | None:
+        try:
+            return self._vault.decrypt(encrypted)
+        except UnreadableError:
+            return None
