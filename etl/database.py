@@ -55,23 +55,25 @@ def open_engine(url: str, *, pool_size: int = 4) -> Engine:
     return _open(parse_url(url), pool_size=pool_size)
 
 
-def open_async_engine(url: str, *, pool_size: int = 1) -> "AsyncEngine":
-    """The same for an event loop.
+def open_async_engine(url: str, *, pool_size: int = 1, options: str = "") -> "AsyncEngine":
+    """The same for an event loop; ``options`` are libpq's, beyond those of every connection.
 
     Raises:
         ConfigurationError: the URL cannot be read.
     """
     from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 - only the receiver needs it
 
-    return AsyncEngine(_open(parse_url(url).set(drivername="postgresql+psycopg_async"), pool_size=pool_size))
+    driver = parse_url(url).set(drivername="postgresql+psycopg_async")
+    # Without a look at the connection first: the sender of an event whose connection is gone comes again anyway.
+    return AsyncEngine(_open(driver, pool_size=pool_size, pre_ping=False, options=options))
 
 
-def _open(url: URL, *, pool_size: int) -> Engine:
+def _open(url: URL, *, pool_size: int, pre_ping: bool = True, options: str = "") -> Engine:
     return create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_pre_ping=True,
+        pool_pre_ping=pre_ping,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
             "application_name": "highlevel-etl",
@@ -81,7 +83,9 @@ def _open(url: URL, *, pool_size: int) -> Engine:
             # are told apart whatever the database's own style.
             # A process that is suspended in a transaction gives up its locks after a while; renewing a token takes half
             # as long at most.
-            "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c datestyle=ISO",
+            # A role named etl or highlevel would otherwise find our schema by default, and look like another one.
+            "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c datestyle=ISO "
+            f"-c search_path=public {options}",
             # A peer that vanished without a word is noticed within a minute rather than in two hours.
             "keepalives_idle": 20,
             "keepalives_interval": 10,
@@ -137,6 +141,12 @@ def require_utf8(connection: Connection) -> None:
             f"The database is encoded in {encoding}; it must be UTF8. "
             "Make one with: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
         )
+
+
+def is_read_only(connection: Connection) -> bool:
+    """Whether nothing can be written: a standby, or a database or role that was set so."""
+    setting: str = connection.execute(text("SELECT current_setting('transaction_read_only')")).scalar_one()
+    return setting == "on"
 
 
 def wait_until_reachable(engine: Engine, *, seconds: float) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from etl import message_queue
-from etl.message_queue import Named
+from etl.message_queue import NewItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ def retry(connection: Connection, choice: Choice) -> int:
 
     First the queue, then the letters: the order in which a settling worker locks them.
     """
-    items = [Named(*row) for row in connection.execute(CHOSEN_ITEMS, choice.parameters())]
-    message_queue.enqueue_named(connection, items)
+    items = [NewItem(*row) for row in connection.execute(CHOSEN_ITEMS, choice.parameters())]
+    message_queue.enqueue_items(connection, items)
     connection.execute(
         MARK_RETRIED, {"kinds": [item.kind for item in items], "message_ids": [item.message_id for item in items]}
     )

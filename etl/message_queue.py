@@ -65,7 +65,7 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NewItem:
     """Something to be fetched, as an event names it."""
 
     kind: str
@@ -97,7 +97,7 @@ ENQUEUE = text("""
 """)
 
 
-def enqueue_named(connection: Connection, named: Sequence[Named], *, priority: int = 0) -> int:
+def enqueue_items(connection: Connection, named: Sequence[NewItem], *, priority: int = 0) -> int:
     """Queue items of several kinds and locations at once; returns how many were not queued already."""
     if not named:
         return 0
@@ -112,8 +112,8 @@ def enqueue(
     connection: Connection, message_ids: Iterable[str], *, kind: str, location_id: str = "", priority: int = 0
 ) -> int:
     """Queue items of one kind and location; returns how many were not queued already."""
-    named = [Named(kind, message_id, location_id) for message_id in message_ids]
-    return enqueue_named(connection, named, priority=priority)
+    named = [NewItem(kind, message_id, location_id) for message_id in message_ids]
+    return enqueue_items(connection, named, priority=priority)
 
 
 # A loose index scan: one probe for each location, however many items it has. The cursor makes it a round robin.

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from etl import dead_letters, message_queue
-from etl.message_queue import Item, Letter, Named, PutBack
+from etl.message_queue import Item, Letter, NewItem, PutBack
 
 LEASE = 60.0
 
@@ -288,7 +288,7 @@ IN_SQL = """
 
 def test_events_and_others_that_queue_the_same_items_do_not_deadlock(engine: Engine) -> None:
     ids = [f"MSG{number:03}" for number in range(400)]
-    named = [Named("message", id_, "LOC1") for id_ in ids]
+    named = [NewItem("message", id_, "LOC1") for id_ in ids]
     failures: list[BaseException] = []
     stop = Event()
 
@@ -301,7 +301,7 @@ def test_events_and_others_that_queue_the_same_items_do_not_deadlock(engine: Eng
                 failures.append(error)
 
     works: list[Callable[[Connection], object]] = [
-        lambda connection: message_queue.enqueue_named(connection, named),
+        lambda connection: message_queue.enqueue_items(connection, named),
         lambda connection: connection.execute(text(IN_SQL), {"ids": ids}),
         lambda connection: message_queue.complete(connection, claim(connection, lot=100)),
     ]

@@ -15,7 +15,7 @@ from etl.cli.tables import print_table, when
 from etl.errors import ConfigurationError
 from etl.models import EVENT_OUTCOMES
 from etl.receive import events as webhook_events
-from etl.receive.events import Choice, Kept, Page
+from etl.receive.events import EventFilter, Page, StoredEvent
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,11 +42,11 @@ def _choosing(command: Command) -> Command:
     return click.argument("ids", nargs=-1, metavar="[ID]…")(chosen)
 
 
-def _choice(ids: tuple[str, ...], *, every: bool = False, **filters: Any) -> Choice:
+def _filter(ids: tuple[str, ...], *, every: bool = False, **filters: Any) -> EventFilter:
     if ids and every:
         raise ConfigurationError("Either ids or --all, not both")
     since = filters["since"]
-    return Choice(
+    return EventFilter(
         webhook_ids=ids or None,
         outcome=filters["outcome"],
         type=filters["event_type"],
@@ -55,8 +55,8 @@ def _choice(ids: tuple[str, ...], *, every: bool = False, **filters: Any) -> Cho
     )
 
 
-def _require_some(choice: Choice, *, every: bool) -> None:
-    if choice == Choice() and not every:
+def _require_some(which: EventFilter, *, every: bool) -> None:
+    if which == EventFilter() and not every:
         raise ConfigurationError("Say which: ids, --outcome, --type, --location, --since or --all")
 
 
@@ -76,14 +76,14 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
     \b
     Example: etl events list --outcome no_id --since 2026-08-01
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
-    choice = _choice((), **filters)
-    if counts and choice != Choice():
+    which = _filter((), **filters)
+    if counts and which != EventFilter():
         raise ConfigurationError("--counts counts all events: leave the other options out")
     with warehouse(settings()) as engine, engine.connect() as connection:
         if counts:
             _print_counts(webhook_events.outcomes(connection), as_json=as_json)
             return
-        found = webhook_events.find(connection, choice, most=limit)
+        found = webhook_events.find(connection, which, limit=limit)
     if as_json:
         for event in found:
             click.echo(json.dumps(dataclasses.asdict(event), default=str))
@@ -100,7 +100,7 @@ def _print_counts(counts: dict[str, int], *, as_json: bool) -> None:
         click.echo(", ".join(f"{outcome}: {count}" for outcome, count in counts.items()) or "no events")
 
 
-def _print_events(found: list[Kept]) -> None:
+def _print_events(found: list[StoredEvent]) -> None:
     print_table(
         ("id", "received", "type", "location", "message", "email", "outcome", "replayed"),
         [
@@ -124,7 +124,7 @@ def _print_events(found: list[Kept]) -> None:
 def show(webhook_id: str) -> None:
     """Show an event and what was posted. Prints customers' words."""
     with warehouse(settings()) as engine, engine.connect() as connection:
-        found = webhook_events.find(connection, Choice([webhook_id]))
+        found = webhook_events.find(connection, EventFilter([webhook_id]))
         body = webhook_events.body(connection, webhook_id)
     if not found or body is None:
         raise ConfigurationError(f"No event {webhook_id} is kept")
@@ -145,21 +145,21 @@ def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
     \b
     Example: etl events replay --since "2026-08-01 12:00" --type InboundMessage
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
-    choice = _choice(ids, every=every, **filters)
-    _require_some(choice, every=every)
+    which = _filter(ids, every=every, **filters)
+    _require_some(which, every=every)
     with warehouse(settings()) as engine:
-        replayed = sum(page.replayed for page in _pages(engine, choice))
+        replayed = sum(page.replayed for page in _pages(engine, which))
     click.echo(f"{replayed} replayed")
 
 
-def _pages(engine: Engine, choice: Choice) -> Iterator[Page]:
+def _pages(engine: Engine, which: EventFilter) -> Iterator[Page]:
     """Replay page by page, each in a transaction; events that arrive meanwhile are not among them."""
     with engine.connect() as connection:
         until = connection.execute(select(func.now())).scalar_one()
     page: Page | None = None
     while True:
         with engine.begin() as connection:
-            page = webhook_events.replay(connection, choice, until=until, after=page)
+            page = webhook_events.replay(connection, which, until=until, after=page)
         if page is None:
             return
         yield page
@@ -175,18 +175,18 @@ def purge(ids: tuple[str, ...], *, every: bool, days: float | None, **filters: A
     \b
     Example: etl events purge --older-than 7 --yes
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
-    choice = _choice(ids, every=every, **filters)
-    _require_some(choice, every=every or days is not None)
+    which = _filter(ids, every=every, **filters)
+    _require_some(which, every=every or days is not None)
     seconds = None if days is None else days * 86_400
     with warehouse(settings()) as engine:
-        deleted = sum(_deletions(engine, choice, seconds))
+        deleted = sum(_deletions(engine, which, seconds))
     click.echo(f"{deleted} deleted")
 
 
-def _deletions(engine: Engine, choice: Choice, older_than: float | None) -> Iterator[int]:
+def _deletions(engine: Engine, which: EventFilter, older_than: float | None) -> Iterator[int]:
     while True:
         with engine.begin() as connection:
-            deleted = webhook_events.purge(connection, choice, older_than=older_than, most=PURGE_EVENTS)
+            deleted = webhook_events.purge(connection, which, older_than=older_than, limit=PURGE_EVENTS)
         yield deleted
         if deleted < PURGE_EVENTS:
             return

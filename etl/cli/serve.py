@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from etl.receive.webhook import Policy
 
 
+CONNECTIONS = 2
+"""To Postgres: one stores, one looks how Postgres is and deletes old events."""
+
+LIMITS = "-c statement_timeout=1000 -c lock_timeout=300 -c synchronous_commit=on"
+"""Nobody waits long for Postgres; and an answer is given after the disk has it, even where that is switched off."""
+
+
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: reachable from other machines.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
@@ -29,9 +36,8 @@ def serve(host: str, port: int) -> None:
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     from etl.receive import public_keys, server
     from etl.receive.app import build_app
-    from etl.receive.inbox import Inbox
     from etl.receive.metrics import Metrics
-    from etl.receive.storing import Storage
+    from etl.receive.storage import Storage
 
     found = settings()
     keys = public_keys.read(found.webhook_ed25519_public_key, found.webhook_rsa_public_key)
@@ -45,9 +51,13 @@ def serve(host: str, port: int) -> None:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise click.UsageError(f"cannot listen on {host}:{port}: {reason}. Try another --port.") from error
     with listener:
-        storage = Storage(open_async_engine(url), metrics=metrics, keep_days=found.webhook_keep_days)
+        storage = Storage(
+            open_async_engine(url, pool_size=CONNECTIONS, options=LIMITS),
+            metrics=metrics,
+            keep_days=found.webhook_keep_days,
+        )
         app = build_app(
-            inbox=Inbox(storage, metrics),
+            storage=storage,
             keys=keys,
             policy=_policy(found),
             workflow_secret=secret.get_secret_value() if secret else None,

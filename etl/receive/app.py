@@ -9,30 +9,30 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from etl.receive import webhook
-from etl.receive.endpoint import Counter, Endpoint, Headers, Read
-from etl.receive.inbox import Inbox
+from etl.receive.endpoint import Endpoint, Headers, Intake, Read
 from etl.receive.metrics import Metrics
+from etl.receive.storage import Storage
 from etl.receive.webhook import Event, Keys, Policy
 
 SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - a name
 """What the workflow action must send, unless it sends the secret as ``Authorization: Bearer``."""
 
 
-def build_app(*, inbox: Inbox, keys: Keys, policy: Policy, workflow_secret: str | None, metrics: Metrics) -> Router:
+def build_app(*, storage: Storage, keys: Keys, policy: Policy, workflow_secret: str | None, metrics: Metrics) -> Router:
     """The application; without a workflow secret it has no workflow endpoint."""
-    counter = Counter(inbox, metrics)
-    pages = Pages(inbox, metrics)
+    intake = Intake(storage, metrics)
+    pages = Pages(storage, metrics)
     routes = [
-        Route("/webhooks/highlevel", Endpoint(counter, Signed(keys, policy).take), methods=["POST"]),
+        Route("/webhooks/highlevel", Endpoint(intake, Signed(keys, policy).take), methods=["POST"]),
         Route("/healthz", pages.healthz),
         Route("/readyz", pages.readyz),
         Route("/metrics", pages.metrics),
     ]
     if workflow_secret:
-        workflow = Endpoint(counter, FromWorkflow(workflow_secret, policy).take)
+        workflow = Endpoint(intake, FromWorkflow(workflow_secret, policy).take)
         routes.append(Route("/webhooks/workflow", workflow, methods=["POST"]))
-    # Without Starlette's layers around it, which handle errors: ours answer 429, and cost a third of an empty endpoint.
-    return Router(routes, lifespan=inbox.lifespan)
+    # Without Starlette's layers around it, which would answer an error with 500: HighLevel must see 429.
+    return Router(routes, lifespan=storage.lifespan)
 
 
 class Signed:
@@ -73,8 +73,8 @@ class FromWorkflow:
 class Pages:
     """What the operator's machines ask."""
 
-    def __init__(self, inbox: Inbox, metrics: Metrics) -> None:
-        self._inbox = inbox
+    def __init__(self, storage: Storage, metrics: Metrics) -> None:
+        self._storage = storage
         self._metrics = metrics
 
     async def healthz(self, _request: Request) -> Response:
@@ -82,9 +82,9 @@ class Pages:
         return Response("alive\n", media_type="text/plain")
 
     async def readyz(self, _request: Request) -> Response:
-        """Postgres is reachable, and its schema the one this version writes."""
-        reason = self._inbox.trouble or ("ready" if self._inbox.ready else "schema_not_at_head")
-        return Response(f"{reason}\n", 200 if self._inbox.ready else 503, media_type="text/plain")
+        """Postgres is reachable, takes writes, and has the schema of this version."""
+        trouble = self._storage.trouble
+        return Response(f"{trouble or 'ready'}\n", 503 if trouble else 200, media_type="text/plain")
 
     async def metrics(self, _request: Request) -> Response:
         """For Prometheus."""

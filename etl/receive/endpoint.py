@@ -8,24 +8,29 @@ status under every policy seen, while 5xx and timeouts were lost for good until 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from etl.receive.connections import RETRY_AFTER
-from etl.receive.inbox import Inbox
 from etl.receive.metrics import Metrics
-from etl.receive.storing import NotStoredError
+from etl.receive.storage import NotStoredError, Storage
 from etl.receive.webhook import Event, WebhookRefusedError
 
 log = structlog.get_logger("etl.receive")
 
-MOST_BODY_BYTES = 1024 * 1024
+MAX_REQUESTS = 500
+"""Posts in hand; more are asked to come again."""
+MAX_BODY_BYTES = 1024 * 1024
 """Bytes of one body."""
-MOST_ARRIVING_BYTES = 64 * 1024 * 1024
+MAX_ARRIVING_BYTES = 64 * 1024 * 1024
 """Bytes of all bodies that are being received."""
+BODY_SECONDS = 15.0
+"""How long a body may take to arrive."""
+RETRY_AFTER = 5
+"""Seconds a sender is asked to wait; HighLevel keeps its own schedule."""
 
 Headers = Mapping[str, Sequence[str]]
 """All values of each header that was sent, by its name in lower case."""
@@ -35,12 +40,14 @@ Take = Callable[[Headers, Read], Awaitable[Event]]
 """Makes an event of a request, or raises WebhookRefusedError."""
 
 
-class Counter:
-    """Takes posts in at all endpoints."""
+class Intake:
+    """Takes posts in at all endpoints, and bounds what is in hand."""
 
-    def __init__(self, inbox: Inbox, metrics: Metrics) -> None:
-        self._inbox = inbox
+    def __init__(self, storage: Storage, metrics: Metrics, *, body_seconds: float = BODY_SECONDS) -> None:
+        self._storage = storage
         self._metrics = metrics
+        self._body_seconds = body_seconds
+        self._requests = 0
         self._arriving = 0
 
     async def serve(self, headers: Headers, receive: Receive, take: Take) -> int:
@@ -50,8 +57,9 @@ class Counter:
         status, reason = 200, ""
         outcome = "refused"
         try:
-            event = await take(headers, lambda: self._body(headers, receive))
-            outcome = await self._inbox.put(event)
+            with self._in_hand():
+                event = await take(headers, lambda: self._body(headers, receive))
+                outcome = await self._storage.put(event)
             self._metrics.stored.labels(outcome).inc()
         except (WebhookRefusedError, NotStoredError, ClientDisconnect) as error:
             status, reason = _verdict(error)
@@ -69,44 +77,57 @@ class Counter:
         _note(event, status, outcome, reason, seconds)
         return status
 
+    @contextmanager
+    def _in_hand(self) -> Iterator[None]:
+        if self._requests >= MAX_REQUESTS:
+            raise NotStoredError("busy")
+        self._requests += 1
+        try:
+            yield
+        finally:
+            self._requests -= 1
+
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         """The body, byte for byte.
 
         Raises:
-            WebhookRefusedError: not said to be JSON, or too large.
+            WebhookRefusedError: not said to be JSON, too large, or too slow.
             NotStoredError: too much is arriving at once.
-            ClientDisconnect: its sender is gone, or was too slow for :mod:`etl.receive.connections`.
+            ClientDisconnect: its sender is gone.
         """
         media_type = headers.get("content-type", ["application/json"])[0].partition(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
             raise WebhookRefusedError(400, "content_type")
         # Digits only, or the HTTP parser would have refused it.
-        if int(headers.get("content-length", ["0"])[0]) > MOST_BODY_BYTES:
+        if int(headers.get("content-length", ["0"])[0]) > MAX_BODY_BYTES:
             raise WebhookRefusedError(413, "too_large")
         body = bytearray()
         more = True
         try:
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                chunk, more = message.get("body", b""), message.get("more_body", False)
-                body += chunk
-                self._arriving += len(chunk)
-                if len(body) > MOST_BODY_BYTES:
-                    raise WebhookRefusedError(413, "too_large")
-                if self._arriving > MOST_ARRIVING_BYTES:
-                    raise NotStoredError("arriving_full")
+            async with asyncio.timeout(self._body_seconds):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientDisconnect
+                    chunk, more = message.get("body", b""), message.get("more_body", False)
+                    body += chunk
+                    self._arriving += len(chunk)
+                    if len(body) > MAX_BODY_BYTES:
+                        raise WebhookRefusedError(413, "too_large")
+                    if self._arriving > MAX_ARRIVING_BYTES:
+                        raise NotStoredError("arriving_full")
+        except TimeoutError:
+            raise WebhookRefusedError(408, "too_slow") from None
         finally:
             self._arriving -= len(body)
         return bytes(body)
 
 
 class Endpoint:
-    """A route to the counter."""
+    """A route to the intake."""
 
-    def __init__(self, counter: Counter, take: Take) -> None:
-        self._counter = counter
+    def __init__(self, intake: Intake, take: Take) -> None:
+        self._intake = intake
         self._take = take
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,7 +135,7 @@ class Endpoint:
         headers: dict[str, list[str]] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
-        status = await self._counter.serve(headers, receive, self._take)
+        status = await self._intake.serve(headers, receive, self._take)
         await send(_start(status))
         await send({"type": "http.response.body", "body": b""})
 

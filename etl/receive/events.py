@@ -1,33 +1,19 @@
 """Every statement on ``etl.webhook_events``, and what an event sets going. Nothing here commits."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import ColumnElement, Connection, delete, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
 
 from etl import locations, message_queue
-from etl.message_queue import Named
+from etl.message_queue import NewItem
+from etl.models import WebhookEvent
 from etl.receive import webhook
 from etl.receive.webhook import Event
 
 DUPLICATE = "duplicate"
-
-# Inserted in order of id, so that two receivers given the same redeliveries wait for each other but cannot deadlock.
-# One document and all bodies end to end: quoting each value for an array would cost more than the insert.
-KEEP = text("""
-    INSERT INTO etl.webhook_events
-        (webhook_id, type, location_id, conversation_id, message_id, email_id, outcome, body)
-    SELECT webhook_id, type, location_id, conversation_id, message_id, email_id, outcome,
-           substring(CAST(:bodies AS bytea) FROM first FOR bytes)
-    FROM jsonb_to_recordset(CAST(:events AS jsonb)) AS arrived (
-        webhook_id text, type text, location_id text, conversation_id text, message_id text, email_id text,
-        outcome text, first int, bytes int)
-    ORDER BY webhook_id
-    ON CONFLICT (webhook_id) DO NOTHING
-    RETURNING webhook_id
-""")
 
 
 def store(connection: Connection, events: Sequence[Event]) -> list[str]:
@@ -35,8 +21,10 @@ def store(connection: Connection, events: Sequence[Event]) -> list[str]:
 
     An event that is here already, or twice among these, is a ``duplicate`` and sets nothing going.
     """
-    distinct = {event.webhook_id: event for event in reversed(events)}
-    new = _keep(connection, list(distinct.values()))
+    # In order of id, so that two receivers given the same redeliveries wait for each other but cannot deadlock.
+    distinct = dict(sorted({event.webhook_id: event for event in reversed(events)}.items()))
+    statement = insert(WebhookEvent).on_conflict_do_nothing().returning(WebhookEvent.webhook_id)
+    new = set(connection.execute(statement, [_columns(event) for event in distinct.values()]).scalars())
     act(connection, [event for event in distinct.values() if event.webhook_id in new])
     outcomes = []
     for event in events:
@@ -45,27 +33,17 @@ def store(connection: Connection, events: Sequence[Event]) -> list[str]:
     return outcomes
 
 
-def _keep(connection: Connection, events: Sequence[Event]) -> set[str]:
-    """Insert events; returns the ids of those that were not here."""
-    rows = []
-    first = 1
-    for event in events:
-        rows.append(
-            {
-                "webhook_id": event.webhook_id,
-                "type": event.type,
-                "location_id": event.location_id,
-                "conversation_id": event.conversation_id,
-                "message_id": event.message_id,
-                "email_id": event.email_id,
-                "outcome": event.outcome,
-                "first": first,
-                "bytes": len(event.body),
-            }
-        )
-        first += len(event.body)
-    bodies = b"".join(event.body for event in events)
-    return set(connection.execute(KEEP, {"events": json.dumps(rows), "bodies": bodies}).scalars())
+def _columns(event: Event) -> dict[str, object]:
+    return {
+        "webhook_id": event.webhook_id,
+        "type": event.type,
+        "location_id": event.location_id,
+        "conversation_id": event.conversation_id,
+        "message_id": event.message_id,
+        "email_id": event.email_id,
+        "outcome": event.outcome,
+        "body": event.body,
+    }
 
 
 def act(connection: Connection, events: Sequence[Event]) -> None:
@@ -76,18 +54,18 @@ def act(connection: Connection, events: Sequence[Event]) -> None:
             locations.install(connection, **place, app_id=event.app_id)
         elif event.outcome == "uninstall":
             locations.retire(connection, **place)
-    message_queue.enqueue_named(connection, [named for event in events for named in _named(event)])
+    message_queue.enqueue_items(connection, [item for event in events for item in _items(event)])
 
 
-def _named(event: Event) -> Iterable[Named]:
+def _items(event: Event) -> Iterable[NewItem]:
     if event.message_id is not None:
-        yield Named("message", event.message_id, event.location_id)
+        yield NewItem("message", event.message_id, event.location_id)
     if event.email_id is not None:
-        yield Named("email", event.email_id, event.location_id)
+        yield NewItem("email", event.email_id, event.location_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredEvent:
     """One row of etl.webhook_events, without its body."""
 
     webhook_id: str
@@ -103,7 +81,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class EventFilter:
     """Which events; None chooses all."""
 
     webhook_ids: Sequence[str] | None = None
@@ -113,69 +91,56 @@ class Choice:
     since: datetime | None = None
     """Received then or later."""
 
-    def parameters(self) -> dict[str, object]:
-        """The choice as SQL parameters."""
-        ids = None if self.webhook_ids is None else list(self.webhook_ids)
-        return {
-            "webhook_ids": ids,
-            "outcome": self.outcome,
-            "type": self.type,
-            "location_id": self.location_id,
-            "since": self.since,
-        }
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The filter in SQL."""
+        found: list[ColumnElement[bool]] = []
+        if self.webhook_ids is not None:
+            found.append(WebhookEvent.webhook_id.in_(self.webhook_ids))
+        if self.outcome is not None:
+            found.append(WebhookEvent.outcome == self.outcome)
+        if self.type is not None:
+            found.append(WebhookEvent.type == self.type)
+        if self.location_id is not None:
+            found.append(WebhookEvent.location_id == self.location_id)
+        if self.since is not None:
+            found.append(WebhookEvent.received_at >= self.since)
+        return found
 
 
-CHOSEN = """
-    (CAST(:webhook_ids AS text[]) IS NULL OR webhook_id = ANY(CAST(:webhook_ids AS text[])))
-    AND (CAST(:outcome AS text) IS NULL OR outcome = :outcome)
-    AND (CAST(:type AS text) IS NULL OR type = :type)
-    AND (CAST(:location_id AS text) IS NULL OR location_id = :location_id)
-    AND (CAST(:since AS timestamptz) IS NULL OR received_at >= :since)"""
-
-LIST = text(f"""
-    SELECT webhook_id, received_at, type, location_id, conversation_id, message_id, email_id, outcome, replayed_at,
-           length(body) AS body_bytes
-    FROM etl.webhook_events WHERE {CHOSEN} ORDER BY received_at DESC, webhook_id LIMIT :most
-""")  # noqa: S608 - no value is put into the text
-
-
-def find(connection: Connection, choice: Choice, *, most: int | None = None) -> list[Kept]:
+def find(connection: Connection, which: EventFilter, *, limit: int | None = None) -> list[StoredEvent]:
     """The newest chosen events."""
-    return [Kept(*row) for row in connection.execute(LIST, choice.parameters() | {"most": most})]
-
-
-BODY = text("SELECT body FROM etl.webhook_events WHERE webhook_id = :webhook_id")
+    query = (
+        select(
+            WebhookEvent.webhook_id,
+            WebhookEvent.received_at,
+            WebhookEvent.type,
+            WebhookEvent.location_id,
+            WebhookEvent.conversation_id,
+            WebhookEvent.message_id,
+            WebhookEvent.email_id,
+            WebhookEvent.outcome,
+            WebhookEvent.replayed_at,
+            func.length(WebhookEvent.body).label("body_bytes"),
+        )
+        .where(*which.conditions())
+        .order_by(WebhookEvent.received_at.desc(), WebhookEvent.webhook_id)
+        .limit(limit)
+    )
+    return [StoredEvent(**row) for row in connection.execute(query).mappings()]
 
 
 def body(connection: Connection, webhook_id: str) -> bytes | None:
     """What was posted. Holds customers' words."""
-    found: bytes | None = connection.execute(BODY, {"webhook_id": webhook_id}).scalar_one_or_none()
-    return found
-
-
-OUTCOMES = text("SELECT outcome, count(*) FROM etl.webhook_events GROUP BY outcome ORDER BY count(*) DESC, outcome")
+    query = select(WebhookEvent.body).where(WebhookEvent.webhook_id == webhook_id)
+    return connection.execute(query).scalar_one_or_none()
 
 
 def outcomes(connection: Connection) -> dict[str, int]:
     """How many events are kept, by outcome. Reads the whole table."""
-    return {outcome: count for outcome, count in connection.execute(OUTCOMES)}  # noqa: C416 - dict() loses the types
-
-
-# A page at a time, in order of arrival, so that a month of events neither fills memory nor makes one long transaction.
-REPLAY_PAGE = text(f"""
-    SELECT webhook_id, received_at, type, outcome, body FROM etl.webhook_events
-    WHERE {CHOSEN} AND outcome NOT IN ('install', 'uninstall') AND received_at <= :until
-      AND (received_at, webhook_id) > (coalesce(CAST(:after_at AS timestamptz), '-infinity'), :after_id)
-    ORDER BY received_at, webhook_id LIMIT :most FOR UPDATE
-""")  # noqa: S608 - no value is put into the text
-
-REPLAYED = text("""
-    UPDATE etl.webhook_events AS e
-    SET replayed_at = now(), outcome = again.outcome, message_id = again.message_id, email_id = again.email_id
-    FROM unnest(CAST(:webhook_ids AS text[]), CAST(:outcomes AS text[]), CAST(:message_ids AS text[]),
-                CAST(:email_ids AS text[])) AS again (webhook_id, outcome, message_id, email_id)
-    WHERE e.webhook_id = again.webhook_id
-""")
+    count = func.count()
+    query = select(WebhookEvent.outcome, count.label("events")).group_by(WebhookEvent.outcome)
+    rows = connection.execute(query.order_by(count.desc(), WebhookEvent.outcome))
+    return {row.outcome: row.events for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,53 +153,66 @@ class Page:
 
 
 def replay(
-    connection: Connection, choice: Choice, *, until: datetime, after: Page | None = None, most: int = 1000
+    connection: Connection, which: EventFilter, *, until: datetime, after: Page | None = None, limit: int = 1000
 ) -> Page | None:
     """Read the next chosen events anew and queue what they name; None when there are no more.
 
-    Installations are left alone: an old one would bring back, or take away, a location that has changed since.
+    A page at a time, in order of arrival, so that a month of events neither fills memory nor makes one long
+    transaction. Installations are left alone: an old one would bring back, or take away, a location that has changed
+    since.
     """
-    rows = connection.execute(
-        REPLAY_PAGE,
-        choice.parameters()
-        | {
-            "until": until,
-            "after_at": after.after_at if after else None,
-            "after_id": after.after_id if after else "",
-            "most": most,
-        },
-    ).all()
+    place = tuple_(WebhookEvent.received_at, WebhookEvent.webhook_id)
+    beyond = [] if after is None else [place > tuple_(after.after_at, after.after_id)]
+    query = (
+        select(
+            WebhookEvent.webhook_id,
+            WebhookEvent.received_at,
+            WebhookEvent.type,
+            WebhookEvent.outcome,
+            WebhookEvent.body,
+        )
+        .where(
+            *which.conditions(),
+            *beyond,
+            WebhookEvent.outcome.not_in(("install", "uninstall")),
+            WebhookEvent.received_at <= until,
+        )
+        .order_by(WebhookEvent.received_at, WebhookEvent.webhook_id)
+        .limit(limit)
+        .with_for_update()
+    )
+    rows = connection.execute(query).all()
     if not rows:
         return None
     read = [_read_again(row.webhook_id, row.type, row.body) for row in rows]
     act(connection, read)
-    connection.execute(
-        REPLAYED,
-        {
-            "webhook_ids": [row.webhook_id for row in rows],
-            "outcomes": [event.outcome for event in read],
-            "message_ids": [event.message_id for event in read],
-            "email_ids": [event.email_id for event in read],
-        },
-    )
+    for event in read:
+        connection.execute(
+            update(WebhookEvent)
+            .where(WebhookEvent.webhook_id == event.webhook_id)
+            .values(replayed_at=func.now(), outcome=event.outcome, message_id=event.message_id, email_id=event.email_id)
+        )
     return Page(len(rows), rows[-1].received_at, rows[-1].webhook_id)
 
 
 def _read_again(webhook_id: str, event_type: str, posted: bytes) -> Event:
     if event_type == webhook.WORKFLOW:
         return webhook.parse_workflow(posted, webhook_id=webhook_id)
-    event = webhook.parse(posted)
+    event = replace(webhook.parse(posted), webhook_id=webhook_id)
     return replace(event, outcome="ignored") if event.outcome in ("install", "uninstall") else event
 
 
-PURGE = text(f"""
-    DELETE FROM etl.webhook_events WHERE webhook_id IN (
-        SELECT webhook_id FROM etl.webhook_events
-        WHERE {CHOSEN} AND (CAST(:seconds AS float8) IS NULL OR received_at < now() - make_interval(secs => :seconds))
-        ORDER BY received_at LIMIT :most FOR UPDATE SKIP LOCKED)
-""")  # noqa: S608 - no value is put into the text
-
-
-def purge(connection: Connection, choice: Choice, *, older_than: float | None, most: int | None = None) -> int:
+def purge(connection: Connection, which: EventFilter, *, older_than: float | None, limit: int | None = None) -> int:
     """Delete the oldest chosen events for good, those older than so many seconds; returns how many."""
-    return connection.execute(PURGE, choice.parameters() | {"seconds": older_than, "most": most}).rowcount
+    conditions = which.conditions()
+    if older_than is not None:
+        age = func.make_interval(0, 0, 0, 0, 0, 0, older_than)
+        conditions.append(WebhookEvent.received_at < func.now() - age)
+    oldest = (
+        select(WebhookEvent.webhook_id)
+        .where(*conditions)
+        .order_by(WebhookEvent.received_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(delete(WebhookEvent).where(WebhookEvent.webhook_id.in_(oldest))).rowcount

@@ -11,7 +11,6 @@ from prometheus_client import (
 )
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
-BATCHES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
 class Metrics:
@@ -30,9 +29,6 @@ class Metrics:
         )
         self.seconds = Histogram(
             "etl_webhook_seconds", "From request to answer.", buckets=SECONDS, registry=self._registry
-        )
-        self.batch = Histogram(
-            "etl_webhook_batch_events", "Events a transaction.", buckets=BATCHES, registry=self._registry
         )
         self.failures = Counter(
             "etl_webhook_store_failures", "Transactions that Postgres did not take.", registry=self._registry

@@ -1,8 +1,5 @@
 """Runs the receiver on a socket until it is told to stop; then what has begun is answered first."""
 
-import asyncio
-import gc
-import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -10,13 +7,16 @@ from collections.abc import Callable
 import uvicorn
 from starlette.types import ASGIApp
 
-from etl.receive.connections import KEEP_ALIVE_SECONDS, Connection, close_overdue
-
 GRACE_SECONDS = 5
 """How long requests that have begun may take when the receiver stops."""
 
-FILES = 8192
-"""Files that may be open: more than the backlog and all connections together."""
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may idle: longer than a proxy keeps it, so that the proxy never posts into a closing one."""
+MAX_HEADER_BYTES = 16 * 1024
+"""Bytes of request line and headers together, until they are complete."""
+MAX_CONNECTIONS = 1000
+"""Connections and requests, beyond which uvicorn answers 503 by itself; below the 1,024 open files that a process
+commonly may have. A proxy keeps its own number below that."""
 
 SECURITY_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
@@ -50,45 +50,25 @@ def serve(app: ASGIApp, listener: socket.socket, *, on_ready: Callable[[], None]
         listener: from :func:`listen`; closed at the end.
         on_ready: called once, when connections are queued and signals are heeded.
     """
-    server = _Server(configuration(app))
+    server = uvicorn.Server(configuration(app))
 
     # In place before anybody is told that it is ready, and still there when uvicorn, at its end, raises the signal
     # again: being stopped is the normal end here.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: setattr(server, "should_exit", True))
-    _allow_many_files()
     on_ready()
-    # What was imported stays; without this the collector would walk over all of it again and again, and each time the
-    # senders would wait.
-    gc.collect()
-    gc.freeze()
     with listener:
         server.run(sockets=[listener])
-
-
-def _allow_many_files() -> None:
-    """A burst of connections is accepted before the superfluous ones can be refused, and each is an open file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-class _Server(uvicorn.Server):
-    """Looks for slow clients now and then."""
-
-    async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second."""
-        if counter % 10 == 0:
-            close_overdue(self.server_state.connections, asyncio.get_running_loop().time())
-        return await super().on_tick(counter)
 
 
 def configuration(app: ASGIApp) -> uvicorn.Config:
     """How uvicorn is run: no banner, no log lines of its own but errors, our limits."""
     return uvicorn.Config(
         app,
-        http=Connection,
+        # The parser that bounds what it gathers of a header without an end.
+        http="h11",
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        limit_concurrency=MAX_CONNECTIONS,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -1,11 +1,9 @@
 """The receiver as a process, spoken to over real HTTP."""
 
-import contextlib
 import json
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,25 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etl.sandbox.keys import SandboxKeys
+from tests.command import Command
+from tests.receive.receiver import Launch, Receiver, Warehouse
+from tests.waiting import await_
 
 SECRET = {"X-Webhook-Secret": "a secret of thirty-two characters"}
 MEBIBYTE = 1024 * 1024
 
 
-@pytest.fixture(scope="module", autouse=True)
-def slow(receiver: Any, keys: SandboxKeys) -> Iterator[dict[str, socket.socket]]:
-    """Clients that stop half-way; connected before the first test, since waiting is all they do."""
-    body = b'{"type":"InboundMessage"}'
-    started = {
-        "before the request": b"",
-        "in the headers": b"POST /webhooks/highlevel HTTP/1.1\r\nHost: a\r\nX-GHL-Sig",
-        "in the body": request(b"POST", b"/webhooks/highlevel", keys.sign(body), body)[:-1],
-    }
-    with contextlib.ExitStack() as stack:
-        yield {where: stack.enter_context(connected(receiver, sent)) for where, sent in started.items()}
-
-
-def connected(receiver: Any, sent: bytes) -> socket.socket:
+def connected(receiver: Receiver, sent: bytes) -> socket.socket:
     """A client that has sent something."""
     client = socket.create_connection(("127.0.0.1", receiver.port), timeout=20)
     client.sendall(sent)
@@ -50,19 +38,21 @@ def status_of(answer: bytes) -> int | None:
     return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else None
 
 
-def test_an_event_is_kept_byte_for_byte(receiver: Any, warehouse: Any, keys: SandboxKeys, unique: str) -> None:
+def test_an_event_is_kept_byte_for_byte(
+    receiver: Receiver, warehouse: Warehouse, keys: SandboxKeys, unique: str
+) -> None:
     body = f'{{ "webhookId":"{unique}", "type":"InboundMessage","messageId":"M","body":"\\u00e9 \\u0000" }}\n'.encode()
     status = receiver.post(body, keys.sign(body)).status_code
     kept = warehouse.rows("SELECT body FROM etl.webhook_events WHERE webhook_id = :id", id=unique)
     assert (200, [(body,)]) == (status, kept)
 
 
-def test_the_message_of_an_event_is_queued(receiver: Any, warehouse: Any, unique: str) -> None:
+def test_the_message_of_an_event_is_queued(receiver: Receiver, warehouse: Warehouse, unique: str) -> None:
     status = receiver.say(type="InboundMessage", locationId=unique, messageId=f"M{unique}")
     assert (200, [("message", f"M{unique}")]) == (status, warehouse.queued(unique))
 
 
-def test_an_email_queues_its_message_and_itself(receiver: Any, warehouse: Any, unique: str) -> None:
+def test_an_email_queues_its_message_and_itself(receiver: Receiver, warehouse: Warehouse, unique: str) -> None:
     status = receiver.say(
         type="InboundMessage",
         messageType="Email",
@@ -73,7 +63,9 @@ def test_an_email_queues_its_message_and_itself(receiver: Any, warehouse: Any, u
     assert (200, [("email", f"E{unique}"), ("message", f"T{unique}")]) == (status, warehouse.queued(unique))
 
 
-def test_an_event_signed_the_older_way_is_queued(receiver: Any, warehouse: Any, keys: SandboxKeys, unique: str) -> None:
+def test_an_event_signed_the_older_way_is_queued(
+    receiver: Receiver, warehouse: Warehouse, keys: SandboxKeys, unique: str
+) -> None:
     body = json.dumps({"type": "InboundMessage", "locationId": unique, "messageId": unique}).encode()
     status = receiver.post(body, keys.sign(body, "rsa")).status_code
     assert (200, [("message", unique)]) == (status, warehouse.queued(unique))
@@ -81,8 +73,8 @@ def test_an_event_signed_the_older_way_is_queued(receiver: Any, warehouse: Any, 
 
 @pytest.mark.parametrize("named", [True, False])
 def test_a_redelivery_is_acknowledged_and_queues_nothing(
-    receiver: Any,
-    warehouse: Any,
+    receiver: Receiver,
+    warehouse: Warehouse,
     unique: str,
     named: bool,  # noqa: FBT001 - a parameter
 ) -> None:
@@ -107,18 +99,20 @@ def test_a_redelivery_is_acknowledged_and_queues_nothing(
     ],
 )
 def test_every_event_is_acknowledged_and_kept(
-    receiver: Any, warehouse: Any, unique: str, outcome: str, event: dict[str, Any]
+    receiver: Receiver, warehouse: Warehouse, unique: str, outcome: str, event: dict[str, Any]
 ) -> None:
     status = receiver.say(**event, webhookId=unique)
     assert (200, [outcome]) == (status, warehouse.outcomes(unique))
 
 
-def test_an_event_that_names_nothing_queues_nothing(receiver: Any, warehouse: Any, unique: str) -> None:
+def test_an_event_that_names_nothing_queues_nothing(receiver: Receiver, warehouse: Warehouse, unique: str) -> None:
     receiver.say(type="InboundMessage", locationId=unique, body="Hi")
     assert [] == warehouse.queued(unique)
 
 
-def test_many_items_of_one_event_after_another_are_all_queued(receiver: Any, warehouse: Any, unique: str) -> None:
+def test_many_items_of_one_event_after_another_are_all_queued(
+    receiver: Receiver, warehouse: Warehouse, unique: str
+) -> None:
     for number in range(20):
         receiver.say(type="InboundMessage", locationId=unique, messageId=f"{unique}-{number}")
     assert 20 == len(warehouse.queued(unique))
@@ -127,24 +121,24 @@ def test_many_items_of_one_event_after_another_are_all_queued(receiver: Any, war
 BODY = b'{"type":"InboundMessage","messageId":"forged","locationId":"forged"}'
 
 
-def test_an_event_of_another_app_is_refused(picky: Any) -> None:
+def test_an_event_of_another_app_is_refused(picky: Receiver) -> None:
     assert 401 == picky.say(type="InboundMessage", locationId="LOC1", messageId="M", appId="APP2")
 
 
 def test_an_event_of_a_location_not_listed_is_acknowledged_but_not_kept(
-    picky: Any, warehouse: Any, unique: str
+    picky: Receiver, warehouse: Warehouse, unique: str
 ) -> None:
     status = picky.say(type="InboundMessage", locationId="LOC9", messageId="M", webhookId=unique)
     assert (200, []) == (status, warehouse.outcomes(unique))
 
 
-def test_an_installation_of_our_app_adds_its_location(picky: Any, warehouse: Any) -> None:
+def test_an_installation_of_our_app_adds_its_location(picky: Receiver, warehouse: Warehouse) -> None:
     status = picky.say(type="INSTALL", appId="APP1", locationId="LOC1", companyId="COM1")
     added = warehouse.rows("SELECT company_id, retired_at FROM etl.locations WHERE location_id = 'LOC1'")
     assert (200, [("COM1", None)]) == (status, added)
 
 
-def test_the_end_of_an_installation_retires_its_location(picky: Any, warehouse: Any) -> None:
+def test_the_end_of_an_installation_retires_its_location(picky: Receiver, warehouse: Warehouse) -> None:
     picky.say(type="INSTALL", appId="APP1", locationId="LOC2", companyId="COM1")
     picky.say(type="UNINSTALL", appId="APP1", locationId="LOC2")
     retired = warehouse.rows("SELECT retired_at IS NOT NULL FROM etl.locations WHERE location_id = 'LOC2'")
@@ -166,12 +160,12 @@ def test_the_end_of_an_installation_retires_its_location(picky: Any, warehouse: 
     ],
 )
 def test_signed_bytes_get_the_status_they_deserve(
-    receiver: Any, keys: SandboxKeys, status: int, body: bytes, headers: dict[str, str]
+    receiver: Receiver, keys: SandboxKeys, status: int, body: bytes, headers: dict[str, str]
 ) -> None:
     assert status == receiver.post(body, keys.sign(body) | headers).status_code
 
 
-def test_a_body_of_unknown_length_is_refused_once_it_is_too_large(receiver: Any, keys: SandboxKeys) -> None:
+def test_a_body_of_unknown_length_is_refused_once_it_is_too_large(receiver: Receiver, keys: SandboxKeys) -> None:
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     sent = b"POST /webhooks/highlevel HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nX-GHL-Signature: "
     with connected(receiver, sent + keys.sign(BODY)["X-GHL-Signature"].encode() + b"\r\n\r\n" + chunk * 17) as client:
@@ -191,25 +185,27 @@ FORGERIES: dict[str, Forge] = {
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_forgery_is_refused_without_a_reason(
-    receiver: Any, keys: SandboxKeys, other_keys: SandboxKeys, forgery: str
+    receiver: Receiver, keys: SandboxKeys, other_keys: SandboxKeys, forgery: str
 ) -> None:
     answer = receiver.post(BODY, FORGERIES[forgery](keys, other_keys))
     assert (401, b"") == (answer.status_code, answer.content)
 
 
-def test_no_forgery_is_stored(receiver: Any, warehouse: Any, keys: SandboxKeys, other_keys: SandboxKeys) -> None:
+def test_no_forgery_is_stored(
+    receiver: Receiver, warehouse: Warehouse, keys: SandboxKeys, other_keys: SandboxKeys
+) -> None:
     before = warehouse.events()
     for headers in FORGERIES.values():
         receiver.post(BODY, headers(keys, other_keys))
     assert (before, []) == (warehouse.events(), warehouse.queued("forged"))
 
 
-def test_the_log_tells_the_reason(receiver: Any) -> None:
+def test_the_log_tells_the_reason(receiver: Receiver) -> None:
     receiver.post(BODY, {"X-GHL-Signature": "N/A"})
     assert "signature_not_available" in receiver.log
 
 
-def test_the_log_repeats_no_word_of_a_customer(receiver: Any, other_keys: SandboxKeys, unique: str) -> None:
+def test_the_log_repeats_no_word_of_a_customer(receiver: Receiver, other_keys: SandboxKeys, unique: str) -> None:
     event = {"type": unique + "?", "body": unique, "messageId": unique + "/", "appId": unique, "contactId": unique}
     body = json.dumps(event).encode()
     receiver.say(**event)
@@ -222,19 +218,19 @@ def test_the_log_repeats_no_word_of_a_customer(receiver: Any, other_keys: Sandbo
 WORKFLOW = "/webhooks/workflow"
 
 
-def test_a_workflow_queues_its_message(receiver: Any, warehouse: Any, unique: str) -> None:
+def test_a_workflow_queues_its_message(receiver: Receiver, warehouse: Warehouse, unique: str) -> None:
     body = json.dumps({"message_id": unique, "location_id": unique}).encode()
     status = receiver.post(body, SECRET, path=WORKFLOW).status_code
     assert (200, [("message", unique)]) == (status, warehouse.queued(unique))
 
 
-def test_a_workflows_custom_data_may_name_the_message(receiver: Any, warehouse: Any, unique: str) -> None:
+def test_a_workflows_custom_data_may_name_the_message(receiver: Receiver, warehouse: Warehouse, unique: str) -> None:
     body = json.dumps({"contact_id": "C", "location": {"id": unique}, "customData": {"message_id": unique}}).encode()
     status = receiver.post(body, SECRET, path=WORKFLOW).status_code
     assert (200, [("message", unique)]) == (status, warehouse.queued(unique))
 
 
-def test_a_second_post_of_a_workflow_is_no_redelivery(receiver: Any, warehouse: Any, unique: str) -> None:
+def test_a_second_post_of_a_workflow_is_no_redelivery(receiver: Receiver, warehouse: Warehouse, unique: str) -> None:
     body = json.dumps({"message_id": unique, "location_id": unique}).encode()
     receiver.post(body, SECRET, path=WORKFLOW)
     warehouse.execute("DELETE FROM etl.message_queue WHERE location_id = :id", id=unique)
@@ -242,61 +238,63 @@ def test_a_second_post_of_a_workflow_is_no_redelivery(receiver: Any, warehouse: 
     assert [("message", unique)] == warehouse.queued(unique)
 
 
-def test_a_workflow_may_send_the_secret_as_a_bearer(receiver: Any, unique: str) -> None:
+def test_a_workflow_may_send_the_secret_as_a_bearer(receiver: Receiver, unique: str) -> None:
     headers = {"Authorization": f"Bearer {SECRET['X-Webhook-Secret']}"}
     assert 200 == receiver.post(f'{{"message_id":"{unique}"}}'.encode(), headers, path=WORKFLOW).status_code
 
 
 @pytest.mark.parametrize("secret", ["", "wrong", "a secret of thirty-two characterS", "\xe9"])
-def test_a_workflow_with_another_secret_is_refused(receiver: Any, warehouse: Any, unique: str, secret: str) -> None:
+def test_a_workflow_with_another_secret_is_refused(
+    receiver: Receiver, warehouse: Warehouse, unique: str, secret: str
+) -> None:
     body = json.dumps({"message_id": unique, "location_id": unique}).encode()
     status = receiver.post(body, {"X-Webhook-Secret": secret}, path=WORKFLOW).status_code
     assert (401, []) == (status, warehouse.queued(unique))
 
 
-def test_a_signature_is_no_secret(receiver: Any, keys: SandboxKeys) -> None:
+def test_a_signature_is_no_secret(receiver: Receiver, keys: SandboxKeys) -> None:
     assert 401 == receiver.post(BODY, keys.sign(BODY), path=WORKFLOW).status_code
 
 
-def test_the_secret_is_no_signature(receiver: Any) -> None:
+def test_the_secret_is_no_signature(receiver: Receiver) -> None:
     assert 401 == receiver.post(BODY, SECRET).status_code
 
 
-def test_a_workflow_that_names_no_message_is_malformed(receiver: Any) -> None:
+def test_a_workflow_that_names_no_message_is_malformed(receiver: Receiver) -> None:
     assert 400 == receiver.post(b"{}", SECRET, path=WORKFLOW).status_code
 
 
-def test_without_a_secret_there_is_no_endpoint_for_workflows(picky: Any) -> None:
+def test_without_a_secret_there_is_no_endpoint_for_workflows(picky: Receiver) -> None:
     assert 404 == picky.post(b'{"message_id":"M"}', SECRET, path=WORKFLOW).status_code
 
 
 @pytest.mark.parametrize(("path", "text"), [("/healthz", "alive\n"), ("/readyz", "ready\n")])
-def test_a_receiver_tells_that_it_is_well(receiver: Any, path: str, text: str) -> None:
+def test_a_receiver_tells_that_it_is_well(receiver: Receiver, path: str, text: str) -> None:
     answer = receiver.get(path)
     assert (200, text) == (answer.status_code, answer.text)
 
 
-def test_it_counts_what_became_of_events(receiver: Any, unique: str) -> None:
+def test_it_counts_what_became_of_events(receiver: Receiver, unique: str) -> None:
     before = metric(receiver, 'etl_webhook_events_total{outcome="ignored"}')
     receiver.say(type="NeverHeardOf", webhookId=unique)
     assert before + 1 == metric(receiver, 'etl_webhook_events_total{outcome="ignored"}')
 
 
-def test_it_counts_what_it_refuses(receiver: Any) -> None:
+def test_it_counts_what_it_refuses(receiver: Receiver) -> None:
     receiver.post(BODY)
     before = metric(receiver, 'etl_webhook_refused_total{reason="unsigned",status="401"}')
     receiver.post(BODY)
     assert before + 1 == metric(receiver, 'etl_webhook_refused_total{reason="unsigned",status="401"}')
 
 
-def metric(receiver: Any, name: str) -> float:
+def metric(receiver: Receiver, name: str) -> float:
     """What a counter stands at; 0 before it first counts."""
     lines = receiver.get("/metrics").text.splitlines()
     return next((float(line.removeprefix(name)) for line in lines if line.startswith(name + " ")), 0.0)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/webhooks/highlevel", "/no/such/page"])
-def test_every_answer_has_the_headers_that_protect_and_none_that_boasts(receiver: Any, path: str) -> None:
+def test_every_answer_has_the_headers_that_protect_and_none_that_boasts(receiver: Receiver, path: str) -> None:
     headers = receiver.get(path).headers
     assert ("nosniff", "no-store", "no-referrer", True, False) == (
         headers["X-Content-Type-Options"],
@@ -311,56 +309,37 @@ def test_every_answer_has_the_headers_that_protect_and_none_that_boasts(receiver
     ("method", "path", "status"),
     [(b"GET", b"/webhooks/highlevel", 405), (b"PUT", b"/webhooks/highlevel", 405), (b"POST", b"/", 404)],
 )
-def test_what_is_not_there_is_said_to_be_so(receiver: Any, method: bytes, path: bytes, status: int) -> None:
+def test_what_is_not_there_is_said_to_be_so(receiver: Receiver, method: bytes, path: bytes, status: int) -> None:
     with connected(receiver, request(method, path, {}, b"")) as client:
         assert status == status_of(client.recv(4096))
 
 
-AT_ONCE = 5.0
-"""Seconds; a client that has more to send is given three times as many."""
-
-
-@pytest.mark.parametrize(
-    "headers", [{"X-Long": "x" * 20_000}, {f"X-{n}": "x" for n in range(200)}, {"X" * 20_000: "x"}]
-)
-def test_too_many_headers_are_refused_at_once(receiver: Any, headers: dict[str, str]) -> None:
-    with connected(receiver, request(b"POST", b"/webhooks/highlevel", headers, b"")) as client:
-        client.settimeout(AT_ONCE)
-        assert 431 == status_of(client.recv(4096))
-
-
-@pytest.mark.parametrize(("count", "status"), [(100, 401), (101, 431)])
-def test_a_hundred_headers_are_not_too_many(receiver: Any, count: int, status: int) -> None:
-    others = {f"X-{n}": "x" for n in range(count - len(("Host", "Content-Length")))}
-    with connected(receiver, request(b"POST", b"/webhooks/highlevel", others, b"")) as client:
-        assert status == status_of(client.recv(4096))
-
-
-@pytest.mark.parametrize("sends", [1, 2])
-def test_a_header_without_an_end_is_refused_at_once(receiver: Any, sends: int) -> None:
-    sent = b"POST /webhooks/highlevel HTTP/1.1\r\nX-Long: " + b"x" * 20_000
-    half = len(sent) // sends
-    with connected(receiver, sent[:half]) as client:
-        client.settimeout(AT_ONCE)
-        if sends > 1:
-            time.sleep(0.1)
-            client.sendall(sent[half:])
-        assert 431 == status_of(client.recv(4096))
+def test_a_header_without_an_end_is_refused(receiver: Receiver) -> None:
+    with connected(receiver, b"POST /webhooks/highlevel HTTP/1.1\r\nX-Long: " + b"x" * 20_000) as client:
+        assert 400 == status_of(client.recv(4096))
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 1.0])
 def test_a_request_that_arrives_with_some_of_the_next_is_answered_and_so_is_the_next(
-    receiver: Any, keys: SandboxKeys, unique: str, share: float
+    receiver: Receiver, keys: SandboxKeys, unique: str, share: float
 ) -> None:
     body = json.dumps({"webhookId": unique}).encode() + b" " * 60_000
     sent = request(b"POST", b"/webhooks/highlevel", keys.sign(body), body)
     some = int(len(sent) * share)
     with connected(receiver, sent + sent[:some]) as client:
-        client.settimeout(AT_ONCE)
         first = answers(client, 1)
         client.sendall(sent[some:])
         both = answers(client, 2, first)
     assert [200, 200] == [status_of(b"HTTP/1.1 " + each) for each in both.split(b"HTTP/1.1 ")[1:]]
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    except OSError:
+        return False
+    return True
 
 
 def answers(client: socket.socket, count: int, received: bytes = b"") -> bytes:
@@ -370,42 +349,37 @@ def answers(client: socket.socket, count: int, received: bytes = b"") -> bytes:
     return received
 
 
-def test_without_postgres_an_event_is_asked_for_again(launch: Any) -> None:
+def test_without_postgres_an_event_is_asked_for_again(launch: Launch) -> None:
     with launch("postgresql://nobody@127.0.0.1:1/nothing") as receiver:
         body = json.dumps({"messageId": "M"}).encode()
-        began = time.monotonic()
-        answer = receiver.post(body, receiver._keys.sign(body))  # noqa: SLF001 - its own keys
-        took = time.monotonic() - began
-        assert (429, True, 503, True) == (
-            answer.status_code,
-            int(answer.headers["Retry-After"]) > 0,
-            receiver.get("/readyz").status_code,
-            took < 2.0,
-        )
+        answer = receiver.post(body, receiver.keys.sign(body))
+        assert 429 == answer.status_code
+        assert int(answer.headers["Retry-After"]) > 0
+        assert (503, "database_unavailable\n") == (receiver.get("/readyz").status_code, receiver.get("/readyz").text)
 
 
-def test_a_database_never_migrated_is_refused_at_once(etl: Any, empty_database_url: str) -> None:
+def test_a_database_never_migrated_is_refused_at_once(etl: Command, empty_database_url: str) -> None:
     done = etl("serve", "--port", "0", DATABASE_URL=empty_database_url)
     assert (True, True) == (done.returncode != 0, "etl db upgrade" in done.stderr)
 
 
-def test_a_locked_table_makes_senders_come_again_until_it_is_free(receiver: Any, warehouse: Any, unique: str) -> None:
+def test_a_locked_table_makes_senders_come_again_until_it_is_free(
+    receiver: Receiver, warehouse: Warehouse, unique: str
+) -> None:
     with warehouse.engine.connect() as connection, connection.begin():
         connection.exec_driver_sql("LOCK TABLE etl.webhook_events")
-        began = time.monotonic()
-        status = receiver.say(webhookId=unique)
-        took = time.monotonic() - began
-    assert (429, True, 200) == (status, took < 2.0, receiver.say(webhookId=unique))
+        assert 429 == receiver.say(webhookId=unique)
+    await_(lambda: receiver.say(webhookId=unique) == 200)
 
 
-def test_being_told_to_stop_it_answers_what_has_begun(launch: Any, warehouse: Any, unique: str) -> None:
+def test_being_told_to_stop_it_answers_what_has_begun(launch: Launch, warehouse: Warehouse, unique: str) -> None:
     body = json.dumps({"webhookId": unique, "messageId": "M"}).encode()
     with launch(warehouse.url) as receiver:
-        sent = request(b"POST", b"/webhooks/highlevel", receiver._keys.sign(body), body)  # noqa: SLF001
+        sent = request(b"POST", b"/webhooks/highlevel", receiver.keys.sign(body), body)
         with connected(receiver, sent[:-1]) as client:
             receiver.get("/healthz")
             receiver.process.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
+            await_(lambda: not accepts(receiver.port))
             client.sendall(sent[-1:])
             answer = client.recv(4096)
         assert (200, 0, ["queued"]) == (status_of(answer), receiver.stop(), warehouse.outcomes(unique))
@@ -429,13 +403,15 @@ FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=[HealthChe
 
 @FUZZ
 @given(sent=REQUESTS | st.binary(max_size=300).map(lambda junk: b"POST /webhooks/highlevel HTTP/1.1\r\n" + junk))
-def test_no_bytes_but_signed_ones_are_acknowledged_or_break_it(receiver: Any, warehouse: Any, sent: bytes) -> None:
+def test_no_bytes_but_signed_ones_are_acknowledged_or_break_it(
+    receiver: Receiver, warehouse: Warehouse, sent: bytes
+) -> None:
     before = warehouse.events()
     with connected(receiver, sent) as client:
-        client.settimeout(0.3)
+        client.shutdown(socket.SHUT_WR)
         try:
             answer = client.recv(4096)
-        except (TimeoutError, ConnectionResetError):
+        except ConnectionResetError:
             answer = b""
     allowed = REFUSALS | ({200} if b" /readyz " in sent else set()) | ({100} if b"100-continue" in sent else set())
     assert (True, before) == (status_of(answer) in allowed, warehouse.events())
@@ -449,15 +425,5 @@ VALUES = (
 
 @FUZZ
 @given(event=st.dictionaries(st.sampled_from(FIELDS), VALUES | st.lists(VALUES, max_size=2)))
-def test_every_signed_object_is_acknowledged(receiver: Any, picky: Any, event: dict[str, Any]) -> None:
+def test_every_signed_object_is_acknowledged(receiver: Receiver, picky: Receiver, event: dict[str, Any]) -> None:
     assert (200, True) == (receiver.say(**event), picky.say(**event) in {200, 401})
-
-
-@pytest.mark.parametrize("where", ["before the request", "in the headers"])
-def test_a_client_that_stops_half_way_is_left(slow: dict[str, socket.socket], where: str) -> None:
-    assert b"" == slow[where].recv(4096)
-
-
-def test_a_client_that_stops_in_the_body_is_told_so(slow: dict[str, socket.socket]) -> None:
-    answer = slow["in the body"].recv(4096)
-    assert (408, True) == (status_of(answer), b"connection: close" in answer.lower())

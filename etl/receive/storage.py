@@ -1,0 +1,213 @@
+"""Stores the events that wait in one transaction, then those that came meanwhile; and watches how Postgres is.
+
+Guarantee: an event is reported stored only when its transaction is committed; otherwise it is refused within
+``ANSWER_SECONDS``, whatever Postgres does. What waits is bounded in number.
+
+Weakness: a refused event may be stored all the same, when the commit took longer than its sender was made to wait. The
+redelivery is then a duplicate, so nothing is lost and nothing is queued twice.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from etl import schema
+from etl.database import is_read_only
+from etl.receive import events
+from etl.receive.events import EventFilter
+from etl.receive.metrics import Metrics
+from etl.receive.webhook import Event
+
+log = structlog.get_logger("etl.receive")
+
+ANSWER_SECONDS = 1.5
+"""How long a sender waits for the commit; HighLevel's own patience is not documented, so this is short."""
+MAX_WAITING = 1000
+"""Events that may wait for Postgres; more are refused at once."""
+BATCH_EVENTS = 250
+"""Events a transaction."""
+DEAD_SECONDS = 8.0
+"""How long Postgres may take for a transaction before its connection is given up: something on the way may keep it open
+without passing anything on, and no limit of Postgres's own ends that."""
+CHECK_SECONDS = 1.0
+"""How often Postgres is looked at."""
+PURGE_SECONDS = 3600.0
+"""How often events that are too old are deleted."""
+PURGE_EVENTS = 500
+"""How many are deleted in one transaction."""
+
+
+class NotStoredError(Exception):
+    """An event is not stored, and its sender must come again; ``reason`` is a short code for the log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class _Waiting:
+    event: Event
+    answer: "asyncio.Future[str]"
+
+
+class Storage:
+    """Where events are kept. Works while the application serves: see :meth:`lifespan`."""
+
+    def __init__(
+        self, engine: AsyncEngine, *, metrics: Metrics, keep_days: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._keep_seconds = keep_days * 86_400
+        self._clock = clock
+        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING)
+        self._next_purge = 0.0
+        self._trouble = "starting"
+        self._busy_since: float | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why events cannot be stored now, as a short code; None when they can."""
+        if self._busy_since is not None and self._clock() - self._busy_since > ANSWER_SECONDS:
+            return "database_slow"
+        return self._trouble or None
+
+    async def put(self, event: Event) -> str:
+        """Store an event; returns what became of it once that is committed.
+
+        Raises:
+            NotStoredError: it is not, or not known to be.
+        """
+        waiting = _Waiting(event, asyncio.get_running_loop().create_future())
+        try:
+            self._waiting.put_nowait(waiting)
+        except asyncio.QueueFull:
+            raise NotStoredError("full") from None
+        self._metrics.waiting.set(self._waiting.qsize())
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await waiting.answer
+        except TimeoutError:
+            raise NotStoredError("slow") from None
+
+    @asynccontextmanager
+    async def lifespan(self, _app: object) -> AsyncIterator[None]:
+        """Stores and watches while the application serves."""
+        await self._look()
+        tasks = [asyncio.create_task(each) for each in (self._work(), self._watch())]
+        yield
+        # Requests that have begun are over by now: uvicorn waits for them first.
+        for task in tasks:
+            task.cancel()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._engine.dispose(), ANSWER_SECONDS)
+
+    async def _work(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < BATCH_EVENTS and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            self._metrics.waiting.set(self._waiting.qsize())
+            # Who was told to come again is not stored now.
+            batch = [each for each in batch if not each.answer.done()]
+            if batch:
+                await self._store(batch)
+
+    async def _store(self, batch: list[_Waiting]) -> None:
+        """Store a batch and answer; one that fails is stored event by event, so that only those at fault fail."""
+        try:
+            outcomes = await self._commit([each.event for each in batch])
+        except (DBAPIError, PoolTimeoutError, TimeoutError) as error:
+            self._metrics.failures.inc()
+            away = not isinstance(error, DBAPIError) or error.connection_invalidated
+            if len(batch) == 1 or away:
+                self._refuse(batch, error)
+            else:
+                for each in batch:
+                    await self._store([each])
+            return
+        for each, outcome in zip(batch, outcomes, strict=True):
+            if not each.answer.done():
+                each.answer.set_result(outcome)
+
+    async def _commit(self, events_: Sequence[Event]) -> list[str]:
+        self._busy_since = self._clock()
+        try:
+            async with asyncio.timeout(DEAD_SECONDS), self._engine.begin() as connection:
+                return await connection.run_sync(events.store, events_)
+        finally:
+            self._busy_since = None
+
+    def _refuse(self, batch: Sequence[_Waiting], error: Exception) -> None:
+        for each in batch:
+            if not each.answer.done():
+                each.answer.set_exception(NotStoredError("database"))
+        event = batch[0].event
+        log.warning(
+            "events_not_stored", events=len(batch), webhook_id=event.webhook_id, type=event.type, error=describe(error)
+        )
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            await self._look()
+            if not self._trouble:
+                await self.purge()
+
+    async def _look(self) -> None:
+        before = self._trouble
+        task = asyncio.create_task(self._find_trouble())
+        done, _ = await asyncio.wait([task], timeout=ANSWER_SECONDS)
+        self._trouble = task.result() if done else "database_slow"
+        self._metrics.ready.set(not self._trouble)
+        if self._trouble and self._trouble != before:
+            log.error("store_unavailable", reason=self._trouble)
+        elif before not in ("", "starting") and not self._trouble:
+            log.info("store_available")
+
+    async def _find_trouble(self) -> str:
+        """Why events cannot be stored now; empty when they can."""
+        try:
+            async with self._engine.connect() as connection:
+                return await connection.run_sync(_trouble_of)
+        except (DBAPIError, PoolTimeoutError):
+            return "database_unavailable"
+
+    async def purge(self) -> None:
+        """Delete the events that are too old, when it is time; a failure waits for the next time."""
+        if self._clock() < self._next_purge:
+            return
+        self._next_purge = self._clock() + PURGE_SECONDS
+        deleted = PURGE_EVENTS
+        while deleted == PURGE_EVENTS:
+            try:
+                async with self._engine.begin() as connection:
+                    deleted = await connection.run_sync(
+                        events.purge, EventFilter(), older_than=self._keep_seconds, limit=PURGE_EVENTS
+                    )
+            except (DBAPIError, PoolTimeoutError) as error:
+                log.warning("events_not_purged", error=describe(error))
+                return
+            self._metrics.purged.inc(deleted)
+
+
+def _trouble_of(connection: Connection) -> str:
+    if is_read_only(connection):
+        return "database_read_only"
+    return "" if schema.revision(connection) == schema.HEAD else "schema_not_at_head"
+
+
+def describe(error: Exception) -> str:
+    """An error without the values in it."""
+    if isinstance(error, DBAPIError):
+        return f"{type(error.orig).__name__} {getattr(error.orig, 'sqlstate', None) or ''}".strip()
+    return type(error).__name__

@@ -1,0 +1,142 @@
+"""``etl serve`` as a process of its own, and what it stored."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+from sqlalchemy import text
+
+from etl.database import open_engine
+from etl.sandbox.keys import SandboxKeys
+
+
+class Warehouse:
+    """What a receiver stored."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = open_engine(url)
+
+    def rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """The result of a query."""
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query), parameters)]
+
+    def events(self) -> int:
+        """How many are kept."""
+        ((count,),) = self.rows("SELECT count(*) FROM etl.webhook_events")
+        return int(count)
+
+    def outcomes(self, webhook_id: str) -> list[str]:
+        """What became of the event of this id."""
+        return [
+            each
+            for (each,) in self.rows("SELECT outcome FROM etl.webhook_events WHERE webhook_id = :id", id=webhook_id)
+        ]
+
+    def queued(self, location_id: str) -> list[tuple[str, str]]:
+        """Kind and id of the items of a location."""
+        query = "SELECT kind, message_id FROM etl.message_queue WHERE location_id = :id ORDER BY kind, message_id"
+        return [(kind, name) for kind, name in self.rows(query, id=location_id)]
+
+    def execute(self, statement: str, **parameters: Any) -> None:
+        """Change something, as an operator with psql would."""
+        with self.engine.begin() as connection:
+            connection.execute(text(statement), parameters)
+
+
+class Receiver:
+    """``etl serve`` as a process of its own; its log goes to a file, as a pipe that nobody reads would stop it."""
+
+    def __init__(
+        self,
+        directory: Path,
+        keys: SandboxKeys,
+        environment: Mapping[str, str],
+        *,
+        port: int = 0,
+        log: Path | None = None,
+    ) -> None:
+        self.keys = keys
+        self._log = log or directory / f"{uuid.uuid4().hex}.log"
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        with self._log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "etl", "serve", "--port", str(port)],
+                cwd=directory,
+                env={**inherited, **keys.environment(), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        greeting = self.process.stdout.readline()
+        found = re.search(r"http://[\d.]+:(\d+)", greeting)
+        assert found is not None, self.log
+        self.url, self.port = found.group(), int(found.group(1))
+
+    @property
+    def log(self) -> str:
+        """What it logged so far."""
+        return self._log.read_text()
+
+    def get(self, path: str) -> requests.Response:
+        """Ask it something."""
+        return requests.get(self.url + path, timeout=10)
+
+    def post(
+        self, body: bytes, headers: Mapping[str, str] | None = None, *, path: str = "/webhooks/highlevel"
+    ) -> requests.Response:
+        """Post bytes as they are."""
+        sent = {"Content-Type": "application/json"} | dict(headers or {})
+        return requests.post(self.url + path, data=body, headers=sent, timeout=10)
+
+    def say(self, **event: Any) -> int:
+        """Post a signed event; returns the status."""
+        body = json.dumps(event).encode()
+        return self.post(body, self.keys.sign(body)).status_code
+
+    def stop(self) -> int:
+        """End it as systemd would; returns its exit status."""
+        self.process.terminate()
+        return self._end()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self._end()
+
+    def _end(self) -> int:
+        self.process.communicate(timeout=20)
+        return self.process.returncode
+
+
+class Launch:
+    """Starts a receiver on a database, for as long as a ``with`` block."""
+
+    def __init__(self, keys: SandboxKeys, directory: Path) -> None:
+        self._keys = keys
+        self._directory = directory
+
+    @contextmanager
+    def __call__(
+        self, database_url: str, *, port: int = 0, log: Path | None = None, **environment: str
+    ) -> Iterator[Receiver]:
+        """Start one."""
+        directory = self._directory / uuid.uuid4().hex
+        directory.mkdir()
+        receiver = Receiver(directory, self._keys, {"DATABASE_URL": database_url} | environment, port=port, log=log)
+        try:
+            yield receiver
+        finally:
+            if receiver.process.poll() is None:
+                receiver.kill()
