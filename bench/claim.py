@@ -18,7 +18,7 @@ from etl import schema
 from etl.database import open_engine
 from etl.worker.claims import Claims, Tokens
 
-LOT = 100
+QUOTA = 100
 """Items a claim asks for: the default ``batch_size``."""
 MOST_MILLISECONDS = 50.0
 
@@ -64,7 +64,7 @@ def measure(on: Stage, *, few: int, many: int, rounds: int) -> list[Target]:
     rows = [
         [str(waiting), median(of), min(of), max(of)] for compared in (one, each) for waiting, of in compared.items()
     ]
-    print_table(f"A claim of {LOT}, {rounds} in turns, milliseconds", ["waiting", "median", "least", "most"], rows)
+    print_table(f"A claim of {QUOTA}, {rounds} in turns, milliseconds", ["waiting", "median", "least", "most"], rows)
     targets = []
     for compared, what in ((one, "one location"), (each, "a hundred items a location")):
         short, long = compared.values()
@@ -94,10 +94,10 @@ def _compare(on: Stage, short: Waiting, long: Waiting, *, tokens: Tokens, rounds
 def _claim(engine: Engine, claims: Claims) -> float:
     began = time.perf_counter()
     with engine.begin() as connection:
-        taken = claims.take(connection, LOT)
+        claimed = claims.claim(connection, QUOTA)
     milliseconds = (time.perf_counter() - began) * 1000
-    if len(taken.claimed) != LOT:
-        raise RuntimeError(f"{len(taken.claimed)} items were claimed, not {LOT}")
+    if not isinstance(claimed, list) or len(claimed) != QUOTA:
+        raise RuntimeError(f"not exactly {QUOTA} items were claimed")
     return milliseconds
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from etl.errors import ItemError, LocationError, RetriableError, TransformError
+from etl.extract.allowance import NOTHING_SAID, RateHeaders
 from etl.extract.client import Answer, Client, kept
-from etl.extract.throttle import NOTHING_SAID, RateHeaders
 from etl.message_queue import Item
 from etl.transform.message import Record, to_record
 
@@ -17,7 +17,7 @@ class Claimed:
     """An item in hand, and the location whose token and allowance it uses."""
 
     item: Item
-    served_by: str
+    token_location_id: str
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -81,15 +81,15 @@ class Pipeline:
         error: ItemError | None = None
         token = ""
         try:
-            token = self._token_of(claimed.served_by)
+            token = self._token_of(claimed.token_location_id)
             answer = self._client.get_message(claimed.item.message_id, token=token, heard=hear)
-            location_id = claimed.item.location_id or claimed.served_by
+            location_id = claimed.item.location_id or claimed.token_location_id
             record = to_record(answer.payload, location_id=location_id, fetched_at=self._clock.now())
         except TransformError as refused:
             refused.payload = kept(answer.body, token) if answer else None
             error = refused
         except LocationError as failed:
-            error = self._refused(claimed.served_by, token, failed)
+            error = self._refused(claimed.token_location_id, token, failed)
         except ItemError as failed:
             error = failed
         except Exception as unexpected:  # noqa: BLE001 - a thread that dies would hold its item for ever

@@ -9,7 +9,7 @@ SOURCES = sorted(Path("etl").rglob("*.py"))
 OWNERS = {
     "message_queue": {"etl/message_queue.py"},
     "runs": {"etl/runs.py"},
-    "rate_limits": {"etl/extract/throttle.py", "etl/locations.py"},
+    "rate_limits": {"etl/extract/limits.py", "etl/locations.py"},
 }
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from etl import dead_letters, message_queue
-from etl.message_queue import Item, Letter, NewItem, PutBack
+from etl.message_queue import Burial, Item, NewItem, PutBack
 
 LEASE = 60.0
 
@@ -23,8 +23,8 @@ def enqueue(connection: Connection, *ids: str, location_id: str = "LOC1", priori
     return message_queue.enqueue(connection, ids, kind="message", location_id=location_id, priority=priority)
 
 
-def claim(connection: Connection, lot: int = 10, location_id: str = "LOC1") -> list[Item]:
-    return message_queue.claim(connection, kind="message", lots={location_id: lot}, lease_seconds=LEASE)
+def claim(connection: Connection, quota: int = 10, location_id: str = "LOC1") -> list[Item]:
+    return message_queue.claim(connection, kind="message", quotas={location_id: quota}, lease_seconds=LEASE)
 
 
 def claim_one(connection: Connection) -> Item:
@@ -86,13 +86,13 @@ def test_an_item_is_not_claimed_before_its_time(connection: Connection) -> None:
 def test_higher_priority_is_claimed_sooner(connection: Connection) -> None:
     enqueue(connection, "MSG1")
     enqueue(connection, "MSG2", priority=5)
-    assert [item.message_id for item in claim(connection, lot=1)] == ["MSG2"]
+    assert [item.message_id for item in claim(connection, quota=1)] == ["MSG2"]
 
 
-def test_each_location_gets_its_lot(connection: Connection) -> None:
+def test_each_location_gets_its_quota(connection: Connection) -> None:
     enqueue(connection, "A1", "A2", "A3", location_id="LOC1")
     enqueue(connection, "B1", "B2", "B3", location_id="LOC2")
-    claimed = message_queue.claim(connection, kind="message", lots={"LOC1": 1, "LOC2": 2}, lease_seconds=LEASE)
+    claimed = message_queue.claim(connection, kind="message", quotas={"LOC1": 1, "LOC2": 2}, lease_seconds=LEASE)
     assert sorted(item.location_id for item in claimed) == ["LOC1", "LOC2", "LOC2"]
 
 
@@ -106,7 +106,7 @@ def test_two_claims_at_once_share_nothing(engine: Engine) -> None:
         barrier.wait()
         for _ in range(10):
             with engine.begin() as connection:
-                claimed.extend(item.message_id for item in claim(connection, lot=10))
+                claimed.extend(item.message_id for item in claim(connection, quota=10))
 
     threads = [Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -119,13 +119,13 @@ def test_two_claims_at_once_share_nothing(engine: Engine) -> None:
 def test_a_completed_item_is_gone(connection: Connection) -> None:
     enqueue(connection, "MSG1")
     item = claim_one(connection)
-    assert message_queue.complete(connection, [item]) == {item}
+    assert message_queue.complete(connection, [item]) == 1
     assert state(connection) == []
 
 
 def test_completing_removes_an_earlier_dead_letter(connection: Connection) -> None:
     enqueue(connection, "MSG1")
-    message_queue.bury(connection, [Letter(claim_one(connection), "not_found", "…")])
+    message_queue.bury(connection, [Burial(claim_one(connection), "not_found", "…")])
     enqueue(connection, "MSG1")
     message_queue.complete(connection, [claim_one(connection)])
     assert rows(connection, "SELECT * FROM etl.dead_letters") == []
@@ -145,7 +145,7 @@ def test_a_snooze_gives_the_attempt_back(connection: Connection) -> None:
 
 def test_a_buried_item_is_a_dead_letter_with_what_was_received(connection: Connection) -> None:
     enqueue(connection, "MSG1")
-    message_queue.bury(connection, [Letter(claim_one(connection), "transform", "dateAdded: expected a date", b"{}")])
+    message_queue.bury(connection, [Burial(claim_one(connection), "transform", "dateAdded: expected a date", b"{}")])
     assert rows(
         connection, "SELECT message_id, location_id, attempt, cause, detail, payload FROM etl.dead_letters"
     ) == [("MSG1", "LOC1", 1, "transform", "dateAdded: expected a date", b"{}")]
@@ -154,33 +154,36 @@ def test_a_buried_item_is_a_dead_letter_with_what_was_received(connection: Conne
 def test_dying_again_keeps_the_payload_when_the_new_failure_brought_none(connection: Connection) -> None:
     for payload in (b"{}", None):
         enqueue(connection, "MSG1")
-        message_queue.bury(connection, [Letter(claim_one(connection), "x", "…", payload)])
+        message_queue.bury(connection, [Burial(claim_one(connection), "x", "…", payload)])
     assert rows(connection, "SELECT payload FROM etl.dead_letters") == [(b"{}",)]
 
 
-SETTLEMENTS = {
+Settle = Callable[[Connection, Item], int]
+SETTLEMENTS: dict[str, Settle] = {
     "complete": lambda connection, item: message_queue.complete(connection, [item]),
     "retry": lambda connection, item: message_queue.put_back(connection, [PutBack(item, 60.0)]),
     "snooze": lambda connection, item: message_queue.put_back(connection, [PutBack(item, 60.0, spent=False)]),
-    "bury": lambda connection, item: message_queue.bury(connection, [Letter(item, "x", "…")]),
+    "bury": lambda connection, item: message_queue.bury(connection, [Burial(item, "x", "…")]),
 }
 settlements = pytest.mark.parametrize("settle", SETTLEMENTS.values(), ids=SETTLEMENTS.keys())
 
 
 @settlements
-def test_a_late_worker_settles_nothing_that_was_claimed_again(connection: Connection, settle: Any) -> None:
+def test_a_late_worker_settles_nothing_that_was_claimed_again(connection: Connection, settle: Settle) -> None:
     enqueue(connection, "MSG1")
     late = claim_one(connection)
     lapse(connection)
     message_queue.release_lapsed(connection)
     claim(connection)
     before = rows(connection, "SELECT * FROM etl.message_queue")
-    assert settle(connection, late) == set()
+    assert settle(connection, late) == 0
     assert before == rows(connection, "SELECT * FROM etl.message_queue")
 
 
 @settlements
-def test_a_late_worker_settles_nothing_even_if_the_attempt_number_repeats(connection: Connection, settle: Any) -> None:
+def test_a_late_worker_settles_nothing_even_if_the_attempt_number_repeats(
+    connection: Connection, settle: Settle
+) -> None:
     enqueue(connection, "MSG1")
     late = claim_one(connection)
     lapse(connection)
@@ -188,11 +191,11 @@ def test_a_late_worker_settles_nothing_even_if_the_attempt_number_repeats(connec
     message_queue.complete(connection, [claim_one(connection)])
     enqueue(connection, "MSG1")
     assert claim_one(connection).attempt == late.attempt
-    assert settle(connection, late) == set()
+    assert settle(connection, late) == 0
 
 
 @settlements
-def test_an_item_queued_again_while_in_hand_is_fetched_again(connection: Connection, settle: Any) -> None:
+def test_an_item_queued_again_while_in_hand_is_fetched_again(connection: Connection, settle: Settle) -> None:
     enqueue(connection, "MSG1")
     item = claim_one(connection)
     assert enqueue(connection, "MSG1") == 0
@@ -250,9 +253,10 @@ def test_settling_and_enqueuing_the_same_items_never_deadlocks(engine: Engine) -
     thread.start()
     for _ in range(30):
         with engine.begin() as connection:
-            items = claim(connection, lot=100)
+            items = claim(connection, quota=100)
         with engine.begin() as connection:
-            message_queue.complete(connection, items[50:], others=items[:50])
+            message_queue.lock(connection, items)
+            message_queue.complete(connection, items[50:])
             message_queue.put_back(connection, [PutBack(item, 0.0) for item in items[:50]])
     stop.set()
     thread.join()
@@ -262,7 +266,7 @@ def test_settling_and_enqueuing_the_same_items_never_deadlocks(engine: Engine) -
 def test_a_retry_of_dead_letters_and_a_worker_that_settles_them_do_not_deadlock(engine: Engine) -> None:
     with engine.begin() as connection:
         enqueue(connection, "MSG1")
-        message_queue.bury(connection, [Letter(claim_one(connection), "x", "…")])
+        message_queue.bury(connection, [Burial(claim_one(connection), "x", "…")])
         enqueue(connection, "MSG1")
         item = claim_one(connection)
     retried: list[int] = []
@@ -273,7 +277,7 @@ def test_a_retry_of_dead_letters_and_a_worker_that_settles_them_do_not_deadlock(
 
     thread = Thread(target=retry)
     with engine.begin() as connection:
-        message_queue.complete(connection, [], others=[item])
+        message_queue.lock(connection, [item])
         thread.start()
         await_a_waiter(engine)
         message_queue.complete(connection, [item])
@@ -303,7 +307,7 @@ def test_events_and_others_that_queue_the_same_items_do_not_deadlock(engine: Eng
     works: list[Callable[[Connection], object]] = [
         lambda connection: message_queue.enqueue_items(connection, named),
         lambda connection: connection.execute(text(IN_SQL), {"ids": ids}),
-        lambda connection: message_queue.complete(connection, claim(connection, lot=100)),
+        lambda connection: message_queue.complete(connection, claim(connection, quota=100)),
     ]
     threads = [Thread(target=again, args=(work,)) for work in works]
     for thread in threads:
@@ -318,7 +322,7 @@ def test_events_and_others_that_queue_the_same_items_do_not_deadlock(engine: Eng
 def test_a_purge_passes_over_letters_that_somebody_has_locked(engine: Engine) -> None:
     with engine.begin() as connection:
         enqueue(connection, "MSG1", "MSG2")
-        message_queue.bury(connection, [Letter(item, "x", "…") for item in claim(connection)])
+        message_queue.bury(connection, [Burial(item, "x", "…") for item in claim(connection)])
     with engine.begin() as connection, engine.begin() as other:
         connection.execute(text("SELECT FROM etl.dead_letters WHERE message_id = 'MSG1' FOR UPDATE"))
         assert 1 == dead_letters.purge(other, dead_letters.Choice())
@@ -380,7 +384,7 @@ def test_a_renewed_lease_does_not_lapse(connection: Connection) -> None:
 
 def test_every_claim_has_a_lease_of_its_own(connection: Connection) -> None:
     enqueue(connection, "MSG1", "MSG2", "MSG3")
-    leases = [claim(connection, lot=2), claim(connection, lot=2)]
+    leases = [claim(connection, quota=2), claim(connection, quota=2)]
     assert [len({item.lease_id for item in items}) for items in leases] == [1, 1]
     assert leases[0][0].lease_id != leases[1][0].lease_id
 
@@ -389,7 +393,7 @@ def test_waiting_locations_are_found_in_order_beyond_a_cursor(connection: Connec
     for name in ("", "A", "B", "C"):
         enqueue(connection, f"M1{name}", f"M2{name}", location_id=name)
     found = [
-        message_queue.waiting_locations(connection, kind="message", after=after, most=2) for after in (None, "A", "C")
+        message_queue.waiting_locations(connection, kind="message", after=after, limit=2) for after in (None, "A", "C")
     ]
     assert found == [["", "A"], ["B", "C"], []]
 
@@ -397,6 +401,6 @@ def test_waiting_locations_are_found_in_order_beyond_a_cursor(connection: Connec
 def test_depth_counts_what_waits_and_what_is_in_hand(connection: Connection) -> None:
     enqueue(connection, "MSG1", "MSG2")
     connection.execute(text("SELECT etl.enqueue('MSG3', 'LOC1', scheduled_at => now() + interval '1 hour')"))
-    claim(connection, lot=1)
+    claim(connection, quota=1)
     (depth,) = message_queue.depth(connection)
     assert (depth.items, depth.in_hand, depth.due) == (3, 1, 1)

@@ -21,7 +21,7 @@ from etl.runs import Tally
 from etl.settings import Settings
 from etl.worker.loop import Loop, Plan, Report
 
-HELD = {
+WITHHELD = {
     "paused": "Paused; why, and how to mend it, says etl locations list",
     "not_connected": "Served by no token; connect them with etl connect, or set HIGHLEVEL_LOCATION_ID to the location "
     "of HIGHLEVEL_TOKEN",
@@ -177,13 +177,13 @@ def _summarize(found: Settings, job: Job, report: Report, *, as_json: bool) -> N
     print_report(job, report)
     if report.outcome in WORK_LEFT:
         default = found.highlevel_location_id or "(default location)"
-        for cause, text in HELD.items():
-            if cause in report.held:
-                where = ", ".join(sorted(name or default for name in report.held[cause])[:10])
+        for cause, text in WITHHELD.items():
+            if cause in report.withheld:
+                where = ", ".join(sorted(name or default for name in report.withheld[cause])[:10])
                 click.echo(f"{text}: {where}", err=True)
         if report.outcome == "paused":
             return
-        names = sorted({name or default for names in report.held.values() for name in names})
+        names = sorted({name or default for names in report.withheld.values() for name in names})
         click.echo(f"{WORK_LEFT[report.outcome]}: {report.detail or ', '.join(names[:10]) or '-'}", err=True)
 
 
@@ -215,7 +215,7 @@ def _as_dict(job: Job, report: Report) -> dict[str, Any]:
         "snoozed": tally.snoozed,
         "dead": tally.dead,
         "drift": dict(tally.drift),
-        "held": {cause: sorted(names) for cause, names in report.held.items()},
+        "withheld": {cause: sorted(names) for cause, names in report.withheld.items()},
         "detail": report.detail,
     }
 

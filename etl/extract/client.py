@@ -19,7 +19,7 @@ from etl.errors import (
     TokenError,
     UnreachableError,
 )
-from etl.extract.throttle import RateHeaders
+from etl.extract.allowance import RateHeaders
 from etl.extract.transport import Bounds, NoAnswerError, Response, Transport, reason_of, redacted
 
 BOUNDS = Bounds(read_seconds=30.0, total_seconds=60.0, max_bytes=8 * 1024 * 1024)

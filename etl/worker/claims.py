@@ -5,14 +5,15 @@ million items holds up nobody, and one without allowance, or paused, is passed o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from etl import locations, message_queue
-from etl.extract import throttle
+from etl.extract import limits
+from etl.extract.allowance import Allowance
 from etl.pipeline import Claimed
 from etl.worker.leases import LEASE_SECONDS, USAGE_SECONDS
 
@@ -36,18 +37,15 @@ class Tokens(Protocol):
         """Tells that location's token from another one."""
 
 
-@dataclass(slots=True)
-class Taken:
-    """The result of one look at the queue."""
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A whole round over all locations found nothing to claim."""
 
-    claimed: list[Claimed] = field(default_factory=list)
-    idle: bool = False
-    """A whole round over all locations found nothing to take."""
-    held: dict[str, set[str]] = field(default_factory=dict)
-    """When idle: locations with due items that were not taken, by cause: paused, not_connected, renewing, no_token,
-    rate, rate_limited, daily_budget."""
-    wait: float | None = None
-    """When idle: seconds until an allowance may come back; None when unknown."""
+    withheld: dict[str, set[str]]
+    """Locations with due items that were not claimed, by cause: paused, not_connected, renewing, no_token, rate,
+    rate_limited, daily_budget."""
+    wait: float | None
+    """Seconds until an allowance may come back; None when unknown."""
 
 
 class Claims:
@@ -59,37 +57,39 @@ class Claims:
         self._lease_seconds = lease_seconds
         self._after: str | None = None
         self._found = False
-        self._held: dict[str, set[str]] = {}
+        self._withheld: dict[str, set[str]] = {}
         self._wait: float | None = None
 
-    def take(self, connection: Connection, want: int) -> Taken:
-        """Claim up to ``want`` due items of the next page of locations."""
+    def claim(self, connection: Connection, want: int) -> list[Claimed] | Idle:
+        """Claim up to ``want`` due items of the next page of locations.
+
+        Returns the items, none when only this page has nothing; or, at the end of a round in which there was nothing at
+        all, why.
+        """
         page = self._page(connection)
         served = self._served(connection, page)
-        allowed = throttle.allowances(connection, sorted(set(served.values())))
-        lots = _share(want, served, {name: allowance.requests for name, allowance in allowed.items()})
+        allowed = limits.allowances(connection, sorted(set(served.values())))
+        quotas = _share(want, served, {name: allowance.requests for name, allowance in allowed.items()})
         items = (
-            message_queue.claim(connection, kind=self._kind, lots=lots, lease_seconds=self._lease_seconds)
-            if lots
+            message_queue.claim(connection, kind=self._kind, quotas=quotas, lease_seconds=self._lease_seconds)
+            if quotas
             else []
         )
         claimed = [Claimed(item, served[item.location_id]) for item in items]
-        throttle.spend(connection, ((each.served_by, each.item.lease_id) for each in claimed), seconds=USAGE_SECONDS)
-        short = [name for name in served if name not in lots]
+        granted = ((each.token_location_id, each.item.lease_id) for each in claimed)
+        limits.spend(connection, granted, seconds=USAGE_SECONDS)
         if len(items) < want:
-            self._note_rates(connection, short, served, allowed)
+            self._note_rates(connection, [name for name in served if name not in quotas], served, allowed)
         self._found = self._found or bool(claimed)
-        taken = Taken(claimed)
-        self._turn(page, lots, taken, full=len(items) >= want)
-        return taken
+        return self._turn(page, list(quotas), is_full=len(items) >= want) or claimed
 
     def _page(self, connection: Connection) -> list[str]:
-        page = message_queue.waiting_locations(connection, kind=self._kind, after=self._after, most=PAGE)
+        page = message_queue.waiting_locations(connection, kind=self._kind, after=self._after, limit=PAGE)
         if page or self._after is None or not self._found:
             return page
         # The last page ended exactly at the last location: what follows is the first one.
         self._begin_round()
-        return message_queue.waiting_locations(connection, kind=self._kind, after=None, most=PAGE)
+        return message_queue.waiting_locations(connection, kind=self._kind, after=None, limit=PAGE)
 
     def _served(self, connection: Connection, page: list[str]) -> dict[str, str]:
         """Who serves each location of the page that can be served; notes the others."""
@@ -99,7 +99,7 @@ class Claims:
         stopped: dict[str, list[str]] = {}
         for name in page:
             by = self._tokens.token_location_id(name)
-            cause = self._stops(connection, by, paused)
+            cause = self._stop_cause(connection, by, paused)
             if by is None or cause is not None:
                 stopped.setdefault(cause or "not_connected", []).append(name)
             else:
@@ -108,7 +108,7 @@ class Claims:
             self._note(cause, message_queue.due_locations(connection, names, kind=self._kind))
         return served
 
-    def _stops(self, connection: Connection, by: str | None, paused: dict[str, str | None]) -> str | None:
+    def _stop_cause(self, connection: Connection, by: str | None, paused: dict[str, str | None]) -> str | None:
         """Why nothing can be fetched with that location's token; None when it can. Another token lifts a pause."""
         if by is None:
             return "not_connected"
@@ -125,7 +125,7 @@ class Claims:
         connection: Connection,
         short: list[str],
         served: Mapping[str, str],
-        allowed: Mapping[str, throttle.Allowance],
+        allowed: Mapping[str, Allowance],
     ) -> None:
         """Note the locations that have due items but no allowance, and when they get some."""
         for name in message_queue.due_locations(connection, short, kind=self._kind):
@@ -134,36 +134,40 @@ class Claims:
             if allowance and allowance.wait is not None:
                 self._wait = min(self._wait or allowance.wait, allowance.wait)
 
-    def _turn(self, page: list[str], lots: dict[str, int], taken: Taken, *, full: bool) -> None:
-        """Move on: behind the last location that got a lot when the lots ran out, else behind the page."""
-        if full and lots and (len(page) >= PAGE or next(reversed(lots)) != page[-1]):
-            self._after = next(reversed(lots))
-        elif len(page) >= PAGE:
+    def _turn(self, page: list[str], quotas: list[str], *, is_full: bool) -> Idle | None:
+        """Move on: behind the last location that got a quota when they ran out, else behind the page.
+
+        At the end of a round without any item, says why.
+        """
+        if is_full and quotas and (len(page) >= PAGE or quotas[-1] != page[-1]):
+            self._after = quotas[-1]
+            return None
+        if len(page) >= PAGE:
             self._after = page[-1]
-        else:
-            if not self._found:
-                taken.idle, taken.held, taken.wait = True, self._held, self._wait
-            self._begin_round()
+            return None
+        idle = None if self._found else Idle(self._withheld, self._wait)
+        self._begin_round()
+        return idle
 
     def _begin_round(self) -> None:
         self._after = None
         self._found = False
-        self._held = {}
+        self._withheld = {}
         self._wait = None
 
     def _note(self, cause: str, names: list[str]) -> None:
         if names:
-            self._held.setdefault(cause, set()).update(names)
+            self._withheld.setdefault(cause, set()).update(names)
 
 
 def _share(want: int, served: Mapping[str, str], allowed: Mapping[str, int]) -> dict[str, int]:
-    """Equal lots for the locations that have an allowance, in their order; locations may share one."""
+    """Equal quotas for the locations that have an allowance, in their order; locations may share one."""
     left = dict(allowed)
     able = [name for name in served if left.get(served[name], 0) > 0]
-    lots: dict[str, int] = {}
+    quotas: dict[str, int] = {}
     for name in able:
-        lot = min(ceil(want / len(able)), left[served[name]], want - sum(lots.values()))
-        if lot > 0:
-            lots[name] = lot
-            left[served[name]] -= lot
-    return lots
+        quota = min(ceil(want / len(able)), left[served[name]], want - sum(quotas.values()))
+        if quota > 0:
+            quotas[name] = quota
+            left[served[name]] -= quota
+    return quotas

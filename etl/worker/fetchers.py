@@ -10,7 +10,7 @@ from etl.pipeline import Claimed, Outcome
 Process = Callable[[Claimed], Outcome]
 
 
-class Inbox:
+class OutcomeQueue:
     """Outcomes on their way to the loop, which is woken for a batch rather than for each of them.
 
     Waking it costs two switches of the interpreter lock, about a tenth of what fetching a message costs.
@@ -46,10 +46,10 @@ class Inbox:
 class Fetchers:
     """Up to ``concurrency`` items processed at once. Threads start with the first item; they end with the process."""
 
-    def __init__(self, process: Process, *, concurrency: int, inbox: Inbox) -> None:
+    def __init__(self, process: Process, *, concurrency: int, outcomes: OutcomeQueue) -> None:
         self._process = process
         self._concurrency = concurrency
-        self._inbox = inbox
+        self._outcomes = outcomes
         self._tasks: queue.SimpleQueue[Claimed] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._unfinished = 0
@@ -89,7 +89,7 @@ class Fetchers:
         while True:
             outcome = self._process(self._tasks.get())
             last = self._count(-1) == 0
-            self._inbox.put(outcome, urgent=last or outcome.error is not None)
+            self._outcomes.put(outcome, urgent=last or outcome.error is not None)
 
     def _count(self, change: int) -> int:
         with self._lock:

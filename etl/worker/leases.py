@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from etl import message_queue
-from etl.extract import throttle
+from etl.extract import limits
 from etl.pipeline import Claimed
 
 log = structlog.get_logger("etl.worker.leases")
@@ -87,7 +87,7 @@ class Leases:
             try:
                 with self._engine.begin() as connection:
                     message_queue.renew(connection, held, lease_seconds=self._seconds)
-                    throttle.renew(connection, held, seconds=USAGE_SECONDS)
+                    limits.renew(connection, held, seconds=USAGE_SECONDS)
             except DBAPIError as error:
                 # If it lasts, the leases lapse and the items are fetched by somebody else: nothing is lost.
                 log.warning("lease_not_renewed", error=type(error.orig).__name__)

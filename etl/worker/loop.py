@@ -9,12 +9,12 @@ from sqlalchemy import Connection, Engine
 
 from etl import message_queue, runs
 from etl.errors import ApiMisconfiguredError, ItemError, LocationError, RateLimitedError, SnoozedError
-from etl.extract import throttle
+from etl.extract import limits
 from etl.pipeline import Claimed, DatabaseClock, Outcome
 from etl.runs import Tally
 from etl.worker.batch import Batch
-from etl.worker.claims import Claims, Taken
-from etl.worker.fetchers import Fetchers, Inbox, Process
+from etl.worker.claims import Claims, Idle
+from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import Leases
 from etl.worker.listener import Listener
 from etl.worker.outage import Outage
@@ -57,7 +57,7 @@ class Report:
     """As in ``etl.runs.outcome``."""
     tally: Tally
     seconds: float
-    held: dict[str, set[str]] = field(default_factory=dict)
+    withheld: dict[str, set[str]] = field(default_factory=dict)
     """Locations whose due items were left, by cause."""
     detail: str = ""
 
@@ -92,9 +92,9 @@ class Loop:
         self._transact = Transactor(
             engine, patience=None if plan.follow else PATIENCE, stopping=lambda: self._stop_asked
         )
-        self._inbox = Inbox(batch_size=plan.batch_size)
+        self._outcomes = OutcomeQueue(batch_size=plan.batch_size)
         self._process = process
-        self._fetchers = Fetchers(self._begin, concurrency=plan.concurrency, inbox=self._inbox)
+        self._fetchers = Fetchers(self._begin, concurrency=plan.concurrency, outcomes=self._outcomes)
         self._batch = Batch(
             settlement,
             self._transact,
@@ -104,7 +104,7 @@ class Loop:
         self._leases = Leases(engine)
         self._outage = Outage()
         self._tally = Tally()
-        self._held: dict[str, set[str]] = {}
+        self._withheld: dict[str, set[str]] = {}
         self._run_id = 0
         self._in_hand = 0
         self._claimed = 0
@@ -117,7 +117,7 @@ class Loop:
     def stop(self) -> None:
         """Finish what is in hand, give the rest back, and end; safe to call from a signal handler."""
         self._stop_asked = True
-        self._inbox.wake()
+        self._outcomes.wake()
 
     def run(self) -> Report:
         """Run to the end.
@@ -138,25 +138,25 @@ class Loop:
         self._transact(
             lambda connection: runs.finish(connection, self._run_id, outcome=end.outcome, drift=self._tally.drift)
         )
-        return Report(end.outcome, self._tally, time.monotonic() - self._started, self._held, end.detail)
+        return Report(end.outcome, self._tally, time.monotonic() - self._started, self._withheld, end.detail)
 
     def _wake(self) -> None:
         self._next_claim = 0.0
-        self._inbox.wake()
+        self._outcomes.wake()
 
     def _drain(self) -> _End:
         try:
             while True:
-                taken = self._claim()
+                idle = self._claim()
                 if self._in_hand:
                     self._collect()
-                elif taken is not None and taken.idle:
-                    self._rest(taken)
+                elif idle is not None:
+                    self._rest(idle)
         except _End as end:
             return end
 
-    def _claim(self) -> Taken | None:
-        """Claim more when the fetchers will soon have nothing to begin; None when it was not the time."""
+    def _claim(self) -> Idle | None:
+        """Claim more when the fetchers will soon have nothing to begin; tells why when there is nothing to claim."""
         now = time.monotonic()
         if self._stop_asked:
             raise _End("stopped")
@@ -169,16 +169,17 @@ class Loop:
         want = self._room()
         if want == 0 or (self._in_hand and now < self._next_claim):
             return None
-        taken = self._transact(lambda connection: self._take(connection, want))
-        self._in_hand += len(taken.claimed)
-        self._claimed += len(taken.claimed)
-        if taken.claimed:
-            self._clock.set(taken.claimed[0].item.claimed_at)
-            self._leases.hold(taken.claimed, since=now)
-            self._fetchers.submit(taken.claimed)
-        if taken.idle:
-            self._next_claim = time.monotonic() + _pause(taken)
-        return taken
+        claimed = self._transact(lambda connection: self._take(connection, want))
+        if isinstance(claimed, Idle):
+            self._next_claim = time.monotonic() + _pause(claimed)
+            return claimed
+        if claimed:
+            self._in_hand += len(claimed)
+            self._claimed += len(claimed)
+            self._clock.set(claimed[0].item.claimed_at)
+            self._leases.hold(claimed, since=now)
+            self._fetchers.submit(claimed)
+        return None
 
     def _begin(self, claimed: Claimed) -> Outcome:
         """In a fetch thread: process an item, unless it may be somebody else's by now."""
@@ -201,38 +202,38 @@ class Loop:
             raise _End("limit")
         return min(want, left)
 
-    def _take(self, connection: Connection, want: int) -> Taken:
+    def _take(self, connection: Connection, want: int) -> list[Claimed] | Idle:
         if time.monotonic() >= self._next_lapse_check:
             self._next_lapse_check = time.monotonic() + LAPSE_CHECK_SECONDS
             message_queue.release_lapsed(connection)
-            throttle.forget(connection)
-        return self._claims.take(connection, want)
+            limits.forget(connection)
+        return self._claims.claim(connection, want)
 
-    def _rest(self, taken: Taken) -> None:
+    def _rest(self, idle: Idle) -> None:
         """Nothing can be claimed and nothing is in hand: wait, or end."""
-        self._held = taken.held
+        self._withheld = idle.withheld
         if not self._plan.follow:
-            soon = not taken.held.keys().isdisjoint(("rate", "renewing")) or (
-                "rate_limited" in taken.held and (taken.wait or 0.0) <= LONGEST_WAIT
+            soon = not idle.withheld.keys().isdisjoint(("rate", "renewing")) or (
+                "rate_limited" in idle.withheld and (idle.wait or 0.0) <= LONGEST_WAIT
             )
             if not soon and self._outage.total:
                 raise _End("api_unreachable", "not one request was answered properly")
             if not soon:
-                raise _End(_left(taken.held))
-        self._sleep(_pause(taken))
+                raise _End(_outcome_of(idle.withheld))
+        self._sleep(_pause(idle))
 
     def _sleep(self, seconds: float) -> None:
         """Wait until woken, but not beyond the end of the run."""
         if self._plan.max_seconds is not None:
             seconds = min(seconds, self._started + self._plan.max_seconds - time.monotonic())
-        self._inbox.take(timeout=seconds)
+        self._outcomes.take(timeout=seconds)
 
     def _collect(self) -> None:
         """Take outcomes as they come; settle the batch when it is due."""
         timeout = min(self._batch.patience(), max(self._next_claim - time.monotonic(), SHORT_POLL_SECONDS))
         if self._outage.suspected:
             timeout = SHORT_POLL_SECONDS
-        outcomes = self._inbox.take(timeout=timeout)
+        outcomes = self._outcomes.take(timeout=timeout)
         self._batch.add(outcomes)
         for outcome in outcomes:
             self._heed(outcome)
@@ -249,8 +250,8 @@ class Loop:
             if not self._plan.follow:
                 raise _End("api_unreachable", str(outcome.error))
         if isinstance(outcome.error, (LocationError, SnoozedError, RateLimitedError)):
-            by = outcome.claimed.served_by
-            self._batch.give_back(self._fetchers.take_back(lambda claimed: claimed.served_by == by))
+            by = outcome.claimed.token_location_id
+            self._batch.give_back(self._fetchers.take_back(lambda claimed: claimed.token_location_id == by))
         if isinstance(outcome.error, ApiMisconfiguredError):
             raise _End("misconfigured", outcome.error.detail)
 
@@ -267,7 +268,7 @@ class Loop:
         """Give back what was not begun, wait for what was, and settle it as the end of this run asks."""
         self._batch.give_back(self._fetchers.take_back())
         while len(self._batch) < self._in_hand:
-            self._batch.add(self._inbox.take(timeout=SHORT_POLL_SECONDS))
+            self._batch.add(self._outcomes.take(timeout=SHORT_POLL_SECONDS))
         self._settle(outage=end.outcome == "api_unreachable" or self._outage.lasts)
 
 
@@ -279,23 +280,23 @@ def _log_failure(outcome: Outcome, error: ItemError) -> None:
         "item_failed",
         kind=item.kind,
         message_id=item.message_id,
-        location_id=outcome.claimed.served_by,
+        location_id=outcome.claimed.token_location_id,
         attempt=item.attempt,
         cause=error.cause,
         detail=error.detail,
     )
 
 
-def _pause(taken: Taken) -> float:
+def _pause(idle: Idle) -> float:
     """How long to leave the queue alone after a look found nothing."""
-    if "renewing" in taken.held:
+    if "renewing" in idle.withheld:
         return SHORT_POLL_SECONDS
-    if "rate" in taken.held:
-        return min(taken.wait, POLL_SECONDS) if taken.wait is not None else SHORT_POLL_SECONDS
+    if "rate" in idle.withheld:
+        return min(idle.wait, POLL_SECONDS) if idle.wait is not None else SHORT_POLL_SECONDS
     return POLL_SECONDS
 
 
-def _left(held: dict[str, set[str]]) -> str:
+def _outcome_of(withheld: dict[str, set[str]]) -> str:
     """The outcome of a run that leaves nothing it could do now."""
     for cause, outcome in (
         ("not_connected", "paused"),
@@ -304,6 +305,6 @@ def _left(held: dict[str, set[str]]) -> str:
         ("daily_budget", "budget"),
         ("rate_limited", "rate_limited"),
     ):
-        if cause in held:
+        if cause in withheld:
             return outcome
     return "drained"

@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 
 from etl import locations, message_queue
 from etl.errors import ItemError, LocationError, NotFoundError, RateLimitedError, RefusedError, RetriableError
-from etl.extract import throttle
+from etl.extract import limits
+from etl.extract.allowance import AnsweredRequest
 from etl.load import messages
-from etl.message_queue import Item, Letter, PutBack
+from etl.message_queue import Burial, Item, PutBack
 from etl.pipeline import Claimed, Outcome
 from etl.runs import Tally
 from etl.worker.outage import is_improper
@@ -23,7 +24,7 @@ JITTER = 2.0
 Uniform = Callable[[float, float], float]
 
 
-def verdict(error: ItemError, item: Item, *, max_attempts: int, outage: bool, uniform: Uniform) -> PutBack | Letter:
+def verdict(error: ItemError, item: Item, *, max_attempts: int, outage: bool, uniform: Uniform) -> PutBack | Burial:
     """What becomes of an item that failed; pure.
 
     Only what may be the item's own fault spends an attempt. During an outage of the API, no failure that looks like
@@ -40,7 +41,7 @@ def verdict(error: ItemError, item: Item, *, max_attempts: int, outage: bool, un
         previous_cause=item.cause,
     )
     if delay is None:
-        return Letter(item, error.cause, error.detail, error.payload)
+        return Burial(item, error.cause, error.detail, error.payload)
     return PutBack(item, delay, error.cause)
 
 
@@ -60,44 +61,37 @@ class Settlement:
         Items whose lease was lost are somebody else's: they are neither written nor counted. ``outage`` says that the
         API is away.
         """
-        held = message_queue.complete(
-            connection,
-            [each.claimed.item for each in outcomes if each.record is not None],
-            others=[each.claimed.item for each in outcomes if each.record is None] + [each.item for each in unsent],
-        )
+        held = message_queue.lock(connection, [each.claimed.item for each in outcomes] + [each.item for each in unsent])
         outcomes = [each for each in outcomes if each.claimed.item in held]
         unsent = [each for each in unsent if each.item in held]
         tally = Tally()
         _report_requests(connection, outcomes, unsent)
         _load(connection, outcomes, tally)
         put_back = [PutBack(each.item, 0.0, spent=False) for each in unsent]
-        letters: list[Letter] = []
+        burials: list[Burial] = []
         for outcome in outcomes:
             if outcome.error is None:
                 continue
-            decided = verdict(
-                outcome.error,
-                outcome.claimed.item,
-                max_attempts=self.max_attempts,
-                outage=outage,
-                uniform=self.uniform,
-            )
+            item = outcome.claimed.item
+            decided = verdict(outcome.error, item, max_attempts=self.max_attempts, outage=outage, uniform=self.uniform)
             if isinstance(decided, PutBack):
                 put_back.append(decided)
             else:
-                letters.append(decided)
-        letters = _without_deleted(connection, outcomes, letters, tally)
-        _return(connection, put_back, tally)
-        tally.dead = len(message_queue.bury(connection, letters))
+                burials.append(decided)
+        burials = _without_deleted(connection, outcomes, burials, tally)
+        message_queue.put_back(connection, put_back)
+        tally.retried = sum(each.spent for each in put_back)
+        tally.snoozed = sum(not each.spent and each.cause is not None for each in put_back)
+        tally.dead = message_queue.bury(connection, burials)
         self._stop_locations(connection, outcomes)
         return tally
 
     def _stop_locations(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
         """A 429 blocks its location for a while, a refusal of the location pauses it."""
         for outcome in outcomes:
-            by = outcome.claimed.served_by
+            by = outcome.claimed.token_location_id
             if isinstance(outcome.error, RateLimitedError):
-                throttle.block(connection, by, seconds=outcome.error.retry_after, jitter=self.uniform(0.0, JITTER))
+                limits.block(connection, by, seconds=outcome.error.retry_after, jitter=self.uniform(0.0, JITTER))
             elif isinstance(outcome.error, LocationError):
                 locations.pause(
                     connection,
@@ -111,20 +105,21 @@ class Settlement:
 def _report_requests(connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> None:
     now = time.monotonic()
     answers = [
-        throttle.Answer(
-            outcome.claimed.served_by,
+        AnsweredRequest(
+            outcome.claimed.token_location_id,
             outcome.claimed.item.lease_id,
             now - outcome.answered_at,
             outcome.headers,
-            proper=outcome.error is None,
+            is_proper=outcome.error is None,
         )
         for outcome in outcomes
     ]
-    throttle.settle(connection, answers, [(each.served_by, each.item.lease_id) for each in unsent])
+    limits.settle(connection, answers, [(each.token_location_id, each.item.lease_id) for each in unsent])
 
 
 def _load(connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> None:
     records = [outcome.record for outcome in outcomes if outcome.record is not None]
+    message_queue.complete(connection, [outcome.claimed.item for outcome in outcomes if outcome.record is not None])
     loaded = messages.upsert(connection, records)
     tally.loaded = len(records)
     tally.unchanged = loaded.unchanged
@@ -132,31 +127,20 @@ def _load(connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> 
 
 
 def _without_deleted(
-    connection: Connection, outcomes: Sequence[Outcome], letters: list[Letter], tally: Tally
-) -> list[Letter]:
+    connection: Connection, outcomes: Sequence[Outcome], burials: list[Burial], tally: Tally
+) -> list[Burial]:
     """Settle what the API no longer knows but the tables do: such a message was deleted, which is no failure."""
     missing = {
-        outcome.claimed.item: outcome.claimed.item.location_id or outcome.claimed.served_by
+        outcome.claimed.item: outcome.claimed.item.location_id or outcome.claimed.token_location_id
         for outcome in outcomes
         if isinstance(outcome.error, NotFoundError)
     }
     deleted = [
-        letter.item
-        for letter in letters
-        if letter.item in missing
-        and messages.mark_deleted(connection, letter.item.message_id, location_id=missing[letter.item])
+        burial.item
+        for burial in burials
+        if burial.item in missing
+        and messages.mark_deleted(connection, burial.item.message_id, location_id=missing[burial.item])
     ]
-    held = message_queue.complete(connection, deleted)
-    tally.deleted = len(held)
-    tally.loaded += len(held)
-    return [letter for letter in letters if letter.item not in deleted]
-
-
-def _return(connection: Connection, put_back: Sequence[PutBack], tally: Tally) -> None:
-    held = message_queue.put_back(connection, put_back)
-    for each in put_back:
-        if each.item.message_id in held and each.cause is not None:
-            if each.spent:
-                tally.retried += 1
-            else:
-                tally.snoozed += 1
+    tally.deleted = message_queue.complete(connection, deleted)
+    tally.loaded += tally.deleted
+    return [burial for burial in burials if burial.item not in deleted]

@@ -17,8 +17,8 @@ from etl.errors import (
     TokenError,
     UnreachableError,
 )
+from etl.extract.allowance import RateHeaders
 from etl.extract.client import KEPT_BODY, Answer, Client
-from etl.extract.throttle import RateHeaders
 from etl.extract.transport import Transport
 from etl.sandbox.server import RunningSandbox
 

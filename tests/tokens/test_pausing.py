@@ -84,7 +84,7 @@ def test_its_items_wait_untouched_and_others_go_on(office: Office) -> None:
     report = office.run()
     assert ("paused", {"paused": {office.first}}, [(office.first, 0)], 5) == (
         report.outcome,
-        report.held,
+        report.withheld,
         waiting(office),
         loaded(office),
     )
@@ -138,7 +138,7 @@ def test_items_of_a_location_nobody_serves_wait_untouched(office: Office) -> Non
     report = office.run()
     assert ("paused", {"not_connected": {office.second}}, [(office.second, 0)], 5) == (
         report.outcome,
-        report.held,
+        report.withheld,
         waiting(office),
         loaded(office),
     )
@@ -152,7 +152,7 @@ def test_a_token_endpoint_that_is_away_ends_the_run_with_its_items_untouched(off
     report = office.run(office.tokens(renewal=away, pauses=(0.05,)))
     assert ("paused", {"no_token": {office.first}}, [(office.first, 0)]) == (
         report.outcome,
-        report.held,
+        report.withheld,
         waiting(office),
     )
 
@@ -163,7 +163,7 @@ def test_a_stored_token_that_no_key_opens_holds_up_its_location_only(office: Off
     office.execute("UPDATE etl.locations SET access_token = 'garbage' WHERE location_id = :id", id=office.first)
     office.enqueue(office.first)
     office.enqueue(office.second)
-    assert ({"no_token": {office.first}}, 5) == (office.run().held, loaded(office))
+    assert ({"no_token": {office.first}}, 5) == (office.run().withheld, loaded(office))
 
 
 def test_the_environments_token_and_connected_locations_share_a_run(office: Office) -> None:

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Engine, text
 
-from etl.worker.claims import Claims
+from etl.worker.claims import Claims, Idle
 
 FILL = text("""
     INSERT INTO etl.message_queue (message_id, location_id)
@@ -39,7 +39,8 @@ def claim_until_quiet(engine: Engine, *, most: int) -> tuple[int, int]:
     quiet = busy = 0
     for _ in range(most):
         with engine.begin() as connection:
-            for claimed in claims.take(connection, 100).claimed:
+            claimed_items = claims.claim(connection, 100)
+            for claimed in [] if isinstance(claimed_items, Idle) else claimed_items:
                 if claimed.item.location_id == "LOC-BUSY":
                     busy += 1
                 else:

@@ -19,7 +19,7 @@ SECONDS = 0.9
 def claimed(engine: Engine) -> list[Claimed]:
     with engine.begin() as connection:
         message_queue.enqueue(connection, ["MSG1", "MSG2"], kind="message")
-        items = message_queue.claim(connection, kind="message", lots={"": 2}, lease_seconds=SECONDS)
+        items = message_queue.claim(connection, kind="message", quotas={"": 2}, lease_seconds=SECONDS)
     return [Claimed(item, "LOC1") for item in items]
 
 

@@ -178,7 +178,11 @@ def test_an_item_of_a_location_without_token_waits(job: Any) -> None:
     job.enqueue("MSG1", location_id="never-connected")
     job.enqueue(job.ids[0])
     report = job.run()
-    assert (report.outcome, report.tally.loaded, report.held) == ("paused", 1, {"not_connected": {"never-connected"}})
+    assert (report.outcome, report.tally.loaded, report.withheld) == (
+        "paused",
+        1,
+        {"not_connected": {"never-connected"}},
+    )
 
 
 def test_an_outage_of_the_api_ends_the_run_and_buries_nothing(job: Any, sandbox: RunningSandbox) -> None:

@@ -1,0 +1,51 @@
+"""What goes into the queue and comes out of it; data only."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """Something to be fetched."""
+
+    kind: str
+    message_id: str
+    location_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One claimed row of the queue."""
+
+    kind: str
+    message_id: str
+    location_id: str
+    attempt: int
+    """Attempts spent, this one included; 1 at first."""
+    lease_id: int
+    cause: str | None
+    """Why the attempt before this one failed or waited; None at first."""
+    claimed_at: datetime
+    """By Postgres's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """An item that returns to the queue."""
+
+    item: Item
+    delay: float
+    """Seconds until it is due again."""
+    cause: str | None = None
+    spent: bool = True
+    """Whether the attempt counts: False is a snooze."""
+
+
+@dataclass(frozen=True, slots=True)
+class Burial:
+    """An item that becomes a dead letter, and what the letter keeps of it."""
+
+    item: Item
+    cause: str
+    detail: str
+    payload: bytes | None = None

@@ -1,0 +1,109 @@
+"""What a location may send, decided without a database and without a clock."""
+
+from dataclasses import replace
+
+import pytest
+
+from etl.extract.allowance import (
+    GUARD,
+    UNHEARD_LIMIT,
+    AnsweredRequest,
+    Limit,
+    RateHeaders,
+    Usage,
+    allowance_of,
+    settle,
+)
+
+LIMIT = Limit(max_requests=100, interval_ms=10_000, daily_limit=200_000, daily_remaining=200_000)
+UNDER_WAY = Usage(1, lease_id=7, requests=10, seconds_left=60.0)
+"""Ten requests that were granted with lease 7."""
+
+
+def answered(age: float = 0.0, **headers: int) -> AnsweredRequest:
+    return AnsweredRequest("LOC1", 7, age, RateHeaders(**headers))
+
+
+@pytest.mark.parametrize(
+    ("limit", "usages", "requests"),
+    [
+        (LIMIT, [], 100),
+        (LIMIT, [UNDER_WAY], 90),
+        (LIMIT, [replace(UNDER_WAY, seconds_left=-1.0)], 100),
+        (LIMIT, [replace(UNDER_WAY, requests=120)], 0),
+        (replace(LIMIT, is_heard=False), [], UNHEARD_LIMIT),
+        (replace(LIMIT, daily_remaining=7), [], 7),
+        (replace(LIMIT, blocked_seconds=0.1), [], 0),
+        (replace(LIMIT, blocked_seconds=-0.1), [], 100),
+        (replace(LIMIT, daily_remaining=0), [], 0),
+        (replace(LIMIT, daily_remaining=0, is_heard_lately=False), [], 1),
+        (replace(LIMIT, daily_remaining=0, blocked_cause="daily_budget"), [], 1),
+        (replace(LIMIT, daily_remaining=0, blocked_cause="daily_budget"), [UNDER_WAY], 0),
+    ],
+)
+def test_what_is_allowed_is_the_limit_less_what_counts(limit: Limit, usages: list[Usage], requests: int) -> None:
+    assert requests == allowance_of(limit, usages).requests
+
+
+def test_the_wait_ends_when_the_first_answered_request_no_longer_counts() -> None:
+    usages = [Usage(1, None, 40, 6.0), Usage(2, None, 60, 3.0), replace(UNDER_WAY, seconds_left=1.0)]
+    assert 3.0 == allowance_of(LIMIT, usages).wait
+
+
+def test_an_answered_request_counts_for_one_interval_from_its_answer() -> None:
+    assert [(1, 10.0 + GUARD - 4.0)] == settle(LIMIT, [UNDER_WAY], [answered(4.0)], {}).counting
+
+
+def test_answers_that_came_close_together_are_one_entry() -> None:
+    assert [2, 1] == [
+        requests for requests, _ in settle(LIMIT, [], [answered(0.01), answered(0.02), answered(1.0)], {}).counting
+    ]
+
+
+def test_what_is_answered_or_given_back_is_no_longer_under_way() -> None:
+    assert {1: 6} == settle(LIMIT, [UNDER_WAY], [answered()] * 3, {7: 1}).under_way
+
+
+def test_an_entry_of_which_all_is_answered_goes() -> None:
+    assert {1: 0} == settle(LIMIT, [UNDER_WAY], [answered()] * 10, {}).under_way
+
+
+def test_the_youngest_answer_that_says_something_is_believed() -> None:
+    answers = [answered(3.0, max_requests=50), answered(2.0, max_requests=25), answered(1.0)]
+    assert 25 == settle(LIMIT, [], answers, {}).limit.max_requests
+
+
+def test_what_the_api_counted_beyond_ours_was_sent_by_others() -> None:
+    counting = settle(LIMIT, [UNDER_WAY], [answered(0.0, max_requests=100, remaining=60)], {}).counting
+    assert (30, 10.0 + GUARD) in counting
+
+
+def test_our_own_requests_are_not_taken_for_others() -> None:
+    assert 1 == len(settle(LIMIT, [UNDER_WAY], [answered(0.0, max_requests=100, remaining=90)], {}).counting)
+
+
+def test_a_request_that_counted_when_the_answer_came_is_ours() -> None:
+    earlier = Usage(2, None, 30, -0.5)
+    assert 1 == len(settle(LIMIT, [UNDER_WAY, earlier], [answered(1.0, max_requests=100, remaining=60)], {}).counting)
+
+
+def test_the_least_that_any_answer_says_of_the_day_is_believed() -> None:
+    answers = [answered(0.2, daily_remaining=4), answered(0.1, daily_remaining=5)]
+    assert 4 == settle(LIMIT, [], answers, {}).limit.daily_remaining
+
+
+def test_what_is_still_under_way_leaves_the_daily_budget() -> None:
+    assert 91 == settle(LIMIT, [UNDER_WAY], [answered(0.0, daily_remaining=100)], {}).limit.daily_remaining
+
+
+def test_a_request_that_was_never_sent_goes_back_to_the_daily_budget() -> None:
+    assert 200_002 == settle(LIMIT, [UNDER_WAY], [], {7: 2}).limit.daily_remaining
+
+
+@pytest.mark.parametrize(("remaining", "budget"), [(0, False), (1, True)])
+def test_an_answer_tells_whether_the_day_is_spent(remaining: int, budget: bool) -> None:  # noqa: FBT001 - a parameter
+    assert budget is settle(LIMIT, [], [answered(0.0, daily_remaining=remaining)], {}).budget
+
+
+def test_a_gateways_answer_says_nothing() -> None:
+    assert not settle(LIMIT, [], [AnsweredRequest("LOC1", 7, 0.0, is_proper=False)], {}).is_heard
