@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import ColumnElement, Connection, Interval, delete, func, select, tuple_, update
 
 from etl import message_queue
 from etl.message_queue import NewItem
+from etl.models import DeadLetter
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """One row of etl.dead_letters, without its payload."""
+class Summary:
+    """A dead letter without its payload."""
 
     kind: str
     message_id: str
@@ -25,96 +26,95 @@ class DeadLetter:
     payload_bytes: int
 
 
-CHOSEN = """
-    (CAST(:message_ids AS text[]) IS NULL OR message_id = ANY(CAST(:message_ids AS text[])))
-    AND (CAST(:cause AS text) IS NULL OR cause = :cause)
-    AND (CAST(:kind AS text) IS NULL OR kind = :kind)"""
-
-
 @dataclass(frozen=True, slots=True)
-class Choice:
+class LetterFilter:
     """Which dead letters; None chooses all."""
 
     message_ids: Sequence[str] | None = None
     cause: str | None = None
     kind: str | None = None
 
-    def parameters(self) -> dict[str, object]:
-        """The choice as SQL parameters."""
-        ids = None if self.message_ids is None else list(self.message_ids)
-        return {"message_ids": ids, "cause": self.cause, "kind": self.kind}
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The filter in SQL."""
+        found: list[ColumnElement[bool]] = []
+        if self.message_ids is not None:
+            found.append(DeadLetter.message_id.in_(self.message_ids))
+        if self.cause is not None:
+            found.append(DeadLetter.cause == self.cause)
+        if self.kind is not None:
+            found.append(DeadLetter.kind == self.kind)
+        return found
 
 
-LIST = text(f"""
-    SELECT kind, message_id, location_id, attempt, cause, detail, died_at, retried_at,
-           coalesce(length(payload), 0) AS payload_bytes
-    FROM etl.dead_letters WHERE {CHOSEN} ORDER BY died_at DESC, message_id LIMIT :most
-""")  # noqa: S608 - no value is put into the text
+KEY = tuple_(DeadLetter.kind, DeadLetter.message_id)
 
 
-def find(connection: Connection, choice: Choice, *, most: int | None = None) -> list[DeadLetter]:
+def find(connection: Connection, which: LetterFilter, *, limit: int | None = None) -> list[Summary]:
     """The newest chosen letters."""
-    return [DeadLetter(*row) for row in connection.execute(LIST, choice.parameters() | {"most": most})]
-
-
-PAYLOAD = text("SELECT payload FROM etl.dead_letters WHERE kind = :kind AND message_id = :message_id")
-
-
-def payload(connection: Connection, letter: DeadLetter) -> bytes | None:
-    """What was received for it. Holds customers' words."""
-    parameters = {"kind": letter.kind, "message_id": letter.message_id}
-    found: bytes | None = connection.execute(PAYLOAD, parameters).scalar_one_or_none()
-    return found
-
-
-CHOSEN_ITEMS = text(f"SELECT kind, message_id, location_id FROM etl.dead_letters WHERE {CHOSEN}")  # noqa: S608 - no value
-
-MARK_RETRIED = text("""
-    WITH chosen AS (
-        SELECT d.kind, d.message_id
-        FROM etl.dead_letters AS d
-        JOIN unnest(CAST(:kinds AS text[]), CAST(:message_ids AS text[])) AS queued (kind, message_id)
-        ON d.kind = queued.kind AND d.message_id = queued.message_id
-        ORDER BY d.kind, d.message_id FOR UPDATE OF d
+    query = (
+        select(
+            DeadLetter.kind,
+            DeadLetter.message_id,
+            DeadLetter.location_id,
+            DeadLetter.attempt,
+            DeadLetter.cause,
+            DeadLetter.detail,
+            DeadLetter.died_at,
+            DeadLetter.retried_at,
+            func.coalesce(func.length(DeadLetter.payload), 0).label("payload_bytes"),
+        )
+        .where(*which.conditions())
+        .order_by(DeadLetter.died_at.desc(), DeadLetter.message_id)
+        .limit(limit)
     )
-    UPDATE etl.dead_letters AS d SET retried_at = now() FROM chosen
-    WHERE d.kind = chosen.kind AND d.message_id = chosen.message_id
-""")
+    return [Summary(**row) for row in connection.execute(query).mappings()]
 
 
-def retry(connection: Connection, choice: Choice) -> int:
+def payload(connection: Connection, letter: Summary) -> bytes | None:
+    """What was received for it. Holds customers' words."""
+    query = select(DeadLetter.payload).where(DeadLetter.kind == letter.kind, DeadLetter.message_id == letter.message_id)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def retry(connection: Connection, which: LetterFilter) -> int:
     """Queue the chosen letters' items again; returns how many. The letters stay until their items are loaded.
 
     First the queue, then the letters: the order in which a settling worker locks them.
     """
-    items = [NewItem(*row) for row in connection.execute(CHOSEN_ITEMS, choice.parameters())]
+    chosen = select(DeadLetter.kind, DeadLetter.message_id, DeadLetter.location_id).where(*which.conditions())
+    items = [NewItem(**row) for row in connection.execute(chosen).mappings()]
     message_queue.enqueue_items(connection, items)
-    connection.execute(
-        MARK_RETRIED, {"kinds": [item.kind for item in items], "message_ids": [item.message_id for item in items]}
+    keys = [(item.kind, item.message_id) for item in items]
+    lock = (
+        select(DeadLetter.kind, DeadLetter.message_id)
+        .where(KEY.in_(keys))
+        .order_by(DeadLetter.kind, DeadLetter.message_id)
+        .with_for_update()
     )
+    if keys:
+        connection.execute(lock)
+        connection.execute(update(DeadLetter).where(KEY.in_(keys)).values(retried_at=func.now()))
     return len(items)
 
 
-# A letter that somebody is about to settle or retry is passed over.
-PURGE = text(f"""
-    WITH chosen AS (
-        SELECT kind, message_id FROM etl.dead_letters
-        WHERE {CHOSEN} AND (CAST(:days AS float8) IS NULL OR died_at < now() - make_interval(secs => :days * 86400))
-        ORDER BY kind, message_id FOR UPDATE SKIP LOCKED
+def purge(connection: Connection, which: LetterFilter, *, older_than_days: float | None = None) -> int:
+    """Delete the chosen letters for good; returns how many. One that somebody settles or retries is passed over."""
+    conditions = which.conditions()
+    if older_than_days is not None:
+        age = func.make_interval(0, 0, 0, 0, 0, 0, older_than_days * 86_400, type_=Interval)
+        conditions.append(DeadLetter.died_at < func.now() - age)
+    chosen = (
+        select(DeadLetter.kind, DeadLetter.message_id)
+        .where(*conditions)
+        .order_by(DeadLetter.kind, DeadLetter.message_id)
+        .with_for_update(skip_locked=True)
     )
-    DELETE FROM etl.dead_letters AS d USING chosen
-    WHERE d.kind = chosen.kind AND d.message_id = chosen.message_id
-""")  # noqa: S608 - no value is put into the text
-
-
-def purge(connection: Connection, choice: Choice, *, older_than_days: float | None = None) -> int:
-    """Delete the chosen letters for good; returns how many."""
-    return connection.execute(PURGE, choice.parameters() | {"days": older_than_days}).rowcount
-
-
-CAUSES = text("SELECT cause, count(*) AS letters FROM etl.dead_letters GROUP BY cause ORDER BY count(*) DESC, cause")
+    return connection.execute(delete(DeadLetter).where(KEY.in_(chosen))).rowcount
 
 
 def causes(connection: Connection) -> dict[str, int]:
     """How many letters there are, by cause."""
-    return {row.cause: row.letters for row in connection.execute(CAUSES)}
+    count = func.count()
+    query = select(DeadLetter.cause, count.label("letters")).group_by(DeadLetter.cause)
+    rows = connection.execute(query.order_by(count.desc(), DeadLetter.cause))
+    return {row.cause: row.letters for row in rows}

@@ -7,30 +7,31 @@ uninstalled). Either way its items wait, untouched.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, and_, delete, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from etl.models import Company, Location
 
 BY_HAND = "by_hand"
 """The pause_cause of a pause that somebody asked for."""
 
-PAUSED = text("""
-    SELECT location_id, paused_token FROM etl.locations
-    WHERE paused_at IS NOT NULL AND location_id = ANY(CAST(:locations AS text[]))
-""")
+NOT_PAUSED: dict[str, Any] = {
+    "paused_at": None,
+    "pause_cause": None,
+    "pause_detail": None,
+    "paused_token": None,
+    "token_refused_at": None,
+}
 
 
-def paused(connection: Connection, locations: Sequence[str]) -> dict[str, str | None]:
+def paused(connection: Connection, location_ids: Sequence[str]) -> dict[str, str | None]:
     """Those of the locations that are paused, with the fingerprint of the token that was refused; None: by hand."""
-    return {row.location_id: row.paused_token for row in connection.execute(PAUSED, {"locations": list(locations)})}
-
-
-PAUSE = text("""
-    INSERT INTO etl.locations (location_id, paused_at, pause_cause, pause_detail, paused_token)
-    VALUES (:location_id, now(), :cause, :detail, :token)
-    ON CONFLICT (location_id) DO UPDATE SET
-        paused_at = coalesce(etl.locations.paused_at, excluded.paused_at), pause_cause = excluded.pause_cause,
-        pause_detail = excluded.pause_detail, paused_token = excluded.paused_token, updated_at = now()
-""")
+    query = select(Location.location_id, Location.paused_token).where(
+        Location.paused_at.is_not(None), Location.location_id.in_(location_ids)
+    )
+    return {row.location_id: row.paused_token for row in connection.execute(query)}
 
 
 def pause(connection: Connection, location_id: str, *, cause: str, detail: str, token: str | None) -> None:
@@ -38,45 +39,22 @@ def pause(connection: Connection, location_id: str, *, cause: str, detail: str, 
 
     ``token`` is the fingerprint of the one that was refused; with None only :func:`resume` lifts the pause.
     """
-    connection.execute(PAUSE, {"location_id": location_id, "cause": cause, "detail": detail, "token": token})
-
-
-RESUME = text("""
-    UPDATE etl.locations SET paused_at = NULL, pause_cause = NULL, pause_detail = NULL, paused_token = NULL,
-                             token_refused_at = NULL, retired_at = NULL, updated_at = now()
-    WHERE location_id = :location_id AND (paused_at IS NOT NULL OR retired_at IS NOT NULL)
-""")
+    why = {"pause_cause": cause, "pause_detail": detail, "paused_token": token}
+    since = func.coalesce(Location.paused_at, func.now())
+    connection.execute(
+        insert(Location)
+        .values(location_id=location_id, paused_at=func.now(), **why)
+        .on_conflict_do_update(
+            index_elements=[Location.location_id], set_={"paused_at": since, "updated_at": func.now(), **why}
+        )
+    )
 
 
 def resume(connection: Connection, location_id: str) -> bool:
     """Serve a location again; False when it was neither paused nor retired."""
-    return connection.execute(RESUME, {"location_id": location_id}).rowcount > 0
-
-
-INSTALL = text("""
-    INSERT INTO etl.locations (location_id, company_id, app_id, name)
-    VALUES (:location_id, :company_id, :app_id, :name)
-    ON CONFLICT (location_id) DO UPDATE SET
-        company_id = coalesce(excluded.company_id, etl.locations.company_id),
-        app_id = coalesce(excluded.app_id, etl.locations.app_id),
-        name = coalesce(excluded.name, etl.locations.name),
-        retired_at = NULL, updated_at = now()
-""")
-
-INSTALL_COMPANY = text("""
-    INSERT INTO etl.companies (company_id, app_id, name) VALUES (:company_id, :app_id, :name)
-    ON CONFLICT (company_id) DO UPDATE SET
-        app_id = coalesce(excluded.app_id, etl.companies.app_id), name = coalesce(excluded.name, etl.companies.name),
-        retired_at = NULL, updated_at = now()
-""")
-
-# Somebody acted on purpose, so what was refused before may be accepted now; a pause by hand stays.
-LIFT = text("""
-    UPDATE etl.locations SET paused_at = NULL, pause_cause = NULL, pause_detail = NULL, paused_token = NULL,
-                             token_refused_at = NULL, updated_at = now()
-    WHERE paused_token IS NOT NULL
-      AND (location_id = :location_id OR (company_id = :company_id AND token_source IS DISTINCT FROM 'private'))
-""")
+    stopped = or_(Location.paused_at.is_not(None), Location.retired_at.is_not(None))
+    statement = update(Location).where(Location.location_id == location_id, stopped)
+    return connection.execute(statement.values(**NOT_PAUSED, retired_at=None, updated_at=func.now())).rowcount > 0
 
 
 def install(
@@ -91,28 +69,35 @@ def install(
 
     A location whose company is connected is served from now on; any other waits for ``etl connect``.
     """
-    named = {"location_id": location_id, "company_id": company_id, "app_id": app_id, "name": name}
+    told = {key: value for key, value in (("app_id", app_id), ("name", name)) if value is not None}
+    again = {"retired_at": None, "updated_at": func.now()}
     if location_id:
-        connection.execute(INSTALL, named)
+        told |= {"company_id": company_id} if company_id is not None else {}
+        connection.execute(
+            insert(Location)
+            .values(location_id=location_id, **told)
+            .on_conflict_do_update(index_elements=[Location.location_id], set_=told | again)
+        )
     elif company_id:
-        connection.execute(INSTALL_COMPANY, named)
+        connection.execute(
+            insert(Company)
+            .values(company_id=company_id, **told)
+            .on_conflict_do_update(index_elements=[Company.company_id], set_=told | again)
+        )
     lift(connection, location_id=location_id, company_id=None if location_id else company_id)
 
 
 def lift(connection: Connection, *, location_id: str | None = None, company_id: str | None = None) -> None:
-    """Serve again what a refused token paused: a location, or all that a company's token serves."""
-    connection.execute(LIFT, {"location_id": location_id, "company_id": company_id})
+    """Serve again what a refused token paused: a location, or all that a company's token serves.
 
-
-RETIRE = text("""
-    UPDATE etl.locations SET retired_at = coalesce(retired_at, now()), updated_at = now()
-    WHERE location_id = :location_id OR (CAST(:location_id AS text) IS NULL AND company_id = :company_id)
-""")
-
-RETIRE_COMPANY = text("""
-    UPDATE etl.companies SET retired_at = coalesce(retired_at, now()), updated_at = now()
-    WHERE company_id = :company_id AND CAST(:location_id AS text) IS NULL
-""")
+    Somebody acted on purpose, so what was refused before may be accepted now; a pause by hand stays.
+    """
+    of_company = and_(Location.company_id == company_id, Location.token_source.is_distinct_from("private"))
+    connection.execute(
+        update(Location)
+        .where(Location.paused_token.is_not(None), or_(Location.location_id == location_id, of_company))
+        .values(**NOT_PAUSED, updated_at=func.now())
+    )
 
 
 def retire(connection: Connection, *, location_id: str | None = None, company_id: str | None = None) -> None:
@@ -120,31 +105,25 @@ def retire(connection: Connection, *, location_id: str | None = None, company_id
 
     Nothing is deleted: UNINSTALL may arrive late, after the app was installed again.
     """
-    named = {"location_id": location_id or None, "company_id": company_id}
-    connection.execute(RETIRE, named)
-    connection.execute(RETIRE_COMPANY, named)
-
-
-REMOVE = text("DELETE FROM etl.locations WHERE location_id = :location_id")
+    which = Location.location_id == location_id if location_id else Location.company_id == company_id
+    since = func.coalesce(Location.retired_at, func.now())
+    connection.execute(update(Location).where(which).values(retired_at=since, updated_at=func.now()))
+    if not location_id:
+        since = func.coalesce(Company.retired_at, func.now())
+        statement = update(Company).where(Company.company_id == company_id)
+        connection.execute(statement.values(retired_at=since, updated_at=func.now()))
 
 
 def remove(connection: Connection, location_id: str) -> bool:
     """Forget a location and its tokens; False when it is not known. Its items stay in the queue."""
-    return connection.execute(REMOVE, {"location_id": location_id}).rowcount > 0
-
-
-REMOVE_COMPANY = text("DELETE FROM etl.companies WHERE company_id = :company_id")
-REMOVE_COMPANY_LOCATIONS = text("""
-    DELETE FROM etl.locations WHERE company_id = :company_id AND token_source IS DISTINCT FROM 'app'
-                                AND token_source IS DISTINCT FROM 'private'
-""")
+    return connection.execute(delete(Location).where(Location.location_id == location_id)).rowcount > 0
 
 
 def remove_company(connection: Connection, company_id: str) -> bool:
     """Forget a company and the locations that only its token serves; False when it is not known."""
-    named = {"company_id": company_id}
-    connection.execute(REMOVE_COMPANY_LOCATIONS, named)
-    return connection.execute(REMOVE_COMPANY, named).rowcount > 0
+    served = or_(Location.token_source.is_(None), Location.token_source.in_(["company"]))
+    connection.execute(delete(Location).where(Location.company_id == company_id, served))
+    return connection.execute(delete(Company).where(Company.company_id == company_id)).rowcount > 0
 
 
 OVERVIEW = text("""
@@ -191,18 +170,11 @@ class Overview:
 
 def overview(connection: Connection) -> list[Overview]:
     """Every location we have dealt with."""
-    return [Overview(*row) for row in connection.execute(OVERVIEW)]
-
-
-COMPANIES = text("""
-    SELECT company_id, name, access_token IS NOT NULL AS connected, token_expires_at, retired_at,
-           (SELECT count(*)::int FROM etl.locations AS l WHERE l.company_id = c.company_id) AS locations
-    FROM etl.companies AS c ORDER BY company_id
-""")
+    return [Overview(**row) for row in connection.execute(OVERVIEW).mappings()]
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
+class CompanyOverview:
     """A company as the command line shows it."""
 
     company_id: str
@@ -213,6 +185,15 @@ class Company:
     locations: int
 
 
-def companies(connection: Connection) -> list[Company]:
+def companies(connection: Connection) -> list[CompanyOverview]:
     """Every company that installed the app."""
-    return [Company(*row) for row in connection.execute(COMPANIES)]
+    of_company = select(func.count()).where(Location.company_id == Company.company_id).scalar_subquery()
+    query = select(
+        Company.company_id,
+        Company.name,
+        Company.access_token.is_not(None).label("connected"),
+        Company.token_expires_at,
+        Company.retired_at,
+        of_company.label("locations"),
+    ).order_by(Company.company_id)
+    return [CompanyOverview(**row) for row in connection.execute(query).mappings()]

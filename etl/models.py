@@ -52,7 +52,7 @@ HOT_TABLE = {
 """Storage of a table whose rows live for seconds: room for updates, and a vacuum that comes after thousands of dead
 rows rather than after a fifth of the table."""
 
-json = Annotated[dict[str, Any], mapped_column(JSONB)]
+json = Annotated[dict[str, Any], mapped_column(JSONB(none_as_null=True))]
 timestamp = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 timestamp_now = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
 

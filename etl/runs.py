@@ -1,17 +1,17 @@
 """Every statement on ``etl.runs``, and the counts of a run. Nothing here commits."""
 
-import json
 import os
 import platform
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, insert, select, update
 
 from etl import __version__
+from etl.models import Run
 
-MOST_DRIFT = 200
+MAX_DRIFT = 200
 """Different drift entries a run reports; beyond that something else is wrong."""
 
 
@@ -29,62 +29,48 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Add what one transaction did, once it is committed."""
-        for name in ("loaded", "unchanged", "deleted", "retried", "snoozed", "dead"):
+        for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for entry, count in other.drift.items():
-            if entry in self.drift or len(self.drift) < MOST_DRIFT:
+            if entry in self.drift or len(self.drift) < MAX_DRIFT:
                 self.drift[entry] += count
 
 
-START = text("""
-    INSERT INTO etl.runs (job, host, pid, version) VALUES (:job, :host, :pid, :version) RETURNING run_id
-""")
+COUNTS = ("loaded", "unchanged", "deleted", "retried", "snoozed", "dead")
+"""The columns that count items."""
 
 
 def start(connection: Connection, job: str) -> int:
     """Note that a run begins; returns its run_id."""
-    run_id: int = connection.execute(
-        START, {"job": job, "host": platform.node(), "pid": os.getpid(), "version": __version__}
-    ).scalar_one()
-    return run_id
-
-
-# Increments rather than totals: the transaction that loads the rows also counts them, whatever happens to its worker.
-REPORT = text("""
-    UPDATE etl.runs SET
-        seen_at = now(), loaded = loaded + :loaded, unchanged = unchanged + :unchanged, deleted = deleted + :deleted,
-        retried = retried + :retried, snoozed = snoozed + :snoozed, dead = dead + :dead
-    WHERE run_id = :run_id
-""")
+    statement = insert(Run).values(job=job, host=platform.node(), pid=os.getpid(), version=__version__)
+    return connection.execute(statement.returning(Run.run_id)).scalar_one()
 
 
 def report(connection: Connection, run_id: int, tally: Tally) -> None:
-    """Add what this transaction did to the run."""
-    counts = {name: getattr(tally, name) for name in ("loaded", "unchanged", "deleted", "retried", "snoozed", "dead")}
-    connection.execute(REPORT, {"run_id": run_id} | counts)
+    """Add what this transaction did to the run.
 
-
-FINISH = text("""
-    UPDATE etl.runs SET seen_at = now(), finished_at = now(), outcome = :outcome, drift = CAST(:drift AS jsonb)
-    WHERE run_id = :run_id
-""")
+    Increments rather than totals: the transaction that loads the rows also counts them, whatever happens to its worker.
+    """
+    counts = {name: getattr(Run, name) + getattr(tally, name) for name in COUNTS}
+    connection.execute(update(Run).where(Run.run_id == run_id).values(seen_at=func.now(), **counts))
 
 
 def finish(connection: Connection, run_id: int, *, outcome: str, drift: Counter[str]) -> None:
     """Note how a run ended, and the schema drift it saw."""
-    document = json.dumps(dict(drift.most_common())) if drift else None
-    connection.execute(FINISH, {"run_id": run_id, "outcome": outcome, "drift": document})
-
-
-LATEST = text("""
-    SELECT run_id, job, host, pid, started_at, seen_at, finished_at, outcome,
-           loaded, unchanged, deleted, retried, snoozed, dead, drift
-    FROM etl.runs ORDER BY run_id DESC LIMIT :most
-""")
+    connection.execute(
+        update(Run)
+        .where(Run.run_id == run_id)
+        .values(
+            seen_at=func.now(),
+            finished_at=func.now(),
+            outcome=outcome,
+            drift=dict(drift.most_common()) or None,
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunSummary:
     """One row of etl.runs."""
 
     run_id: int
@@ -104,6 +90,8 @@ class Run:
     drift: dict[str, int] | None
 
 
-def latest(connection: Connection, most: int) -> list[Run]:
+def latest(connection: Connection, limit: int) -> list[RunSummary]:
     """The last runs, newest first."""
-    return [Run(*row) for row in connection.execute(LATEST, {"most": most})]
+    columns = [getattr(Run, each.name) for each in fields(RunSummary)]
+    query = select(*columns).order_by(Run.run_id.desc()).limit(limit)
+    return [RunSummary(**row) for row in connection.execute(query).mappings()]

@@ -273,7 +273,7 @@ def test_a_retry_of_dead_letters_and_a_worker_that_settles_them_do_not_deadlock(
 
     def retry() -> None:
         with engine.begin() as other:
-            retried.append(dead_letters.retry(other, dead_letters.Choice()))
+            retried.append(dead_letters.retry(other, dead_letters.LetterFilter()))
 
     thread = Thread(target=retry)
     with engine.begin() as connection:
@@ -325,7 +325,7 @@ def test_a_purge_passes_over_letters_that_somebody_has_locked(engine: Engine) ->
         message_queue.bury(connection, [Burial(item, "x", "…") for item in claim(connection)])
     with engine.begin() as connection, engine.begin() as other:
         connection.execute(text("SELECT FROM etl.dead_letters WHERE message_id = 'MSG1' FOR UPDATE"))
-        assert 1 == dead_letters.purge(other, dead_letters.Choice())
+        assert 1 == dead_letters.purge(other, dead_letters.LetterFilter())
 
 
 def await_a_waiter(engine: Engine) -> None:

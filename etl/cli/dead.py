@@ -12,7 +12,7 @@ from etl import dead_letters
 from etl.cli.composition import settings, warehouse
 from etl.cli.numbers import FiniteRange
 from etl.cli.tables import print_table, when
-from etl.dead_letters import Choice
+from etl.dead_letters import LetterFilter
 from etl.errors import ConfigurationError
 from etl.models import KINDS
 
@@ -31,12 +31,12 @@ def _choosing(command: Command) -> Command:
     return command
 
 
-def _choice(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None) -> Choice:
+def _filter(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None) -> LetterFilter:
     if not ids and not every and cause is None:
         raise ConfigurationError("Say which: ids, --cause or --all")
     if ids and every:
         raise ConfigurationError("Either ids or --all, not both")
-    return Choice(ids or None, cause, kind)
+    return LetterFilter(ids or None, cause, kind)
 
 
 @click.group()
@@ -51,7 +51,7 @@ def dead() -> None:
 def list_(cause: str | None, limit: int, *, as_json: bool) -> None:
     """List dead letters, the newest first."""
     with warehouse(settings()) as engine, engine.connect() as connection:
-        letters = dead_letters.find(connection, Choice(cause=cause), most=limit)
+        letters = dead_letters.find(connection, LetterFilter(cause=cause), limit=limit)
         causes = dead_letters.causes(connection)
     if as_json:
         for letter in letters:
@@ -85,7 +85,7 @@ def list_(cause: str | None, limit: int, *, as_json: bool) -> None:
 def show(message_id: str, kind: str | None) -> None:
     """Show a dead letter and what was received. Prints customers' words."""
     with warehouse(settings()) as engine, engine.connect() as connection:
-        letters = dead_letters.find(connection, Choice([message_id], kind=kind))
+        letters = dead_letters.find(connection, LetterFilter([message_id], kind=kind))
         if not letters:
             raise ConfigurationError(f"No dead letter of {message_id}")
         for letter in letters:
@@ -102,9 +102,9 @@ def show(message_id: str, kind: str | None) -> None:
 @_choosing
 def retry(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None) -> None:
     """Queue dead letters again, e.g. after an upgrade. Each stays until its item is loaded."""
-    choice = _choice(ids, every=every, cause=cause, kind=kind)
+    which = _filter(ids, every=every, cause=cause, kind=kind)
     with warehouse(settings()) as engine, engine.begin() as connection:
-        queued = dead_letters.retry(connection, choice)
+        queued = dead_letters.retry(connection, which)
     click.echo(f"{queued} queued again")
 
 
@@ -114,7 +114,7 @@ def retry(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | N
 @click.confirmation_option(prompt="Delete them for good?")
 def purge(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None, days: float | None) -> None:
     """Delete dead letters for good, with what was received."""
-    choice = _choice(ids, every=every or (days is not None and not ids), cause=cause, kind=kind)
+    which = _filter(ids, every=every or (days is not None and not ids), cause=cause, kind=kind)
     with warehouse(settings()) as engine, engine.begin() as connection:
-        deleted = dead_letters.purge(connection, choice, older_than_days=days)
+        deleted = dead_letters.purge(connection, which, older_than_days=days)
     click.echo(f"{deleted} deleted")

@@ -33,7 +33,7 @@ def doctor(*, offline: bool, every: bool, as_json: bool) -> None:
     Spends at most one request of each location's allowance. Exit code 1 when a check fails.
     """
     failed = False
-    for check in _checks(offline=offline, most=None if every else PROBED):
+    for check in _checks(offline=offline, limit=None if every else PROBED):
         failed = failed or not check.ok
         if as_json:
             click.echo(json.dumps(dataclasses.asdict(check)))
@@ -44,7 +44,7 @@ def doctor(*, offline: bool, every: bool, as_json: bool) -> None:
     sys.exit(1 if failed else 0)
 
 
-def _checks(*, offline: bool, most: int | None) -> Iterator[Check]:
+def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
     """Every check, as soon as it is done; what depends on a failed one is left out."""
     try:
         found = read_settings()
@@ -68,11 +68,11 @@ def _checks(*, offline: bool, most: int | None) -> Iterator[Check]:
     yield _check("database", connect)
     for engine in engines:
         with _connection(engine) as connection:
-            yield from of_locations(connection, found, offline=offline, most=most)
+            yield from of_locations(connection, found, offline=offline, limit=limit)
 
 
-def of_locations(connection: Connection, found: Settings, *, offline: bool, most: int | None) -> Iterator[Check]:
-    """The checks of keys, tokens and locations; of ``most`` locations (None: all) the token is tried."""
+def of_locations(connection: Connection, found: Settings, *, offline: bool, limit: int | None) -> Iterator[Check]:
+    """The checks of keys, tokens and locations; of ``limit`` locations (None: all) the token is tried."""
     places = locations.overview(connection)
     vault = Vault(found.secret_keys)
     yield of_keys(store.all_encrypted(connection), vault, given=bool(found.secret_keys))
@@ -93,10 +93,10 @@ def of_locations(connection: Connection, found: Settings, *, offline: bool, most
     tokens = _tokens(connection, found, places, vault)
     with transport_of(found) as transport:
         client = client_of(found, transport)
-        for location_id, token in list(tokens.items())[:most]:
+        for location_id, token in list(tokens.items())[:limit]:
             yield of_probe(location_id, probe.refusal(client, token), may_expire=location_id in _renewable(places))
-    if most is not None and len(tokens) > most:
-        yield Check("token", ok=True, says=f"{len(tokens) - most} more were not tried; --all tries them")
+    if limit is not None and len(tokens) > limit:
+        yield Check("token", ok=True, says=f"{len(tokens) - limit} more were not tried; --all tries them")
 
 
 def _tokens(connection: Connection, found: Settings, places: list[locations.Overview], vault: Vault) -> dict[str, str]:

@@ -161,7 +161,7 @@ def _token(place: known.Overview) -> str:
     return "company" if place.connected else ""
 
 
-def _print_companies(companies: list[known.Company]) -> None:
+def _print_companies(companies: list[known.CompanyOverview]) -> None:
     if companies:
         print_table(
             ("company", "name", "connected", "expires", "locations"),

@@ -74,7 +74,7 @@ def _print_locations(places: list[locations.Overview]) -> None:
             click.echo(f"{shown(place.location_id)}: {mend}")
 
 
-def _print_runs(last: list[runs.Run]) -> None:
+def _print_runs(last: list[runs.RunSummary]) -> None:
     print_table(
         ("run", "job", "started", "outcome", "loaded", "to retry", "put off", "dead", "drift"),
         [

@@ -11,14 +11,21 @@ import mimetypes
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, cast
 from urllib.parse import unquote, urlsplit
 
 from etl.errors import TransformError
 from etl.transform.catalogue import DIRECTIONS, MESSAGE_TYPES, SHORT_NAMES, SOURCES, STATUSES, TYPE_OF_CODE
+from etl.transform.rows import AttachmentRow, MessageRow, MetaRow
 from etl.transform.values import date_or_none, fetchable_id, integer_or_none, storable, text_or_none
 
-Row = dict[str, Any]
+
+class Key(TypedDict):
+    """What all rows of a message begin with."""
+
+    location_id: str
+    message_id: str
+
 
 TEXT_FIELDS = {
     "conversationId": "conversation_id",
@@ -60,9 +67,9 @@ KNOWN_VALUES = {"direction": DIRECTIONS, "status": STATUSES, "source": SOURCES}
 class Record:
     """One payload normalized: the rows it becomes, as columns by name. No repr: it holds customers' words."""
 
-    message: Row
-    attachments: list[Row]
-    meta: Row | None
+    message: MessageRow
+    attachments: list[AttachmentRow]
+    meta: MetaRow | None
     drift: tuple[str, ...]
     """What this version does not know, e.g. ``field:foo`` or ``status:teleported``."""
 
@@ -79,12 +86,13 @@ def to_record(payload: Mapping[str, Any], *, location_id: str, fetched_at: datet
         TransformError: a known field holds what cannot be understood; no other exception, whatever the JSON.
     """
     drift: list[str] = []
-    key = {
-        "location_id": fetchable_id("locationId", payload.get("locationId") or location_id),
-        "message_id": fetchable_id("id", payload.get("id")),
-    }
+    key = Key(
+        location_id=fetchable_id("locationId", payload.get("locationId") or location_id),
+        message_id=fetchable_id("id", payload.get("id")),
+    )
     type_code = integer_or_none("type", payload.get("type"))
-    message: Row = key | {
+    message: dict[str, Any] = {
+        **key,
         "message_type": _message_type(payload.get("messageType"), type_code, drift.append),
         "type_code": type_code,
     }
@@ -102,7 +110,9 @@ def to_record(payload: Mapping[str, Any], *, location_id: str, fetched_at: datet
         drift.append("field:attachments[]")
     message["extra"] = storable(extra) or None
     message["fetched_at"] = fetched_at
-    return Record(message, attachments, _meta(payload.get("meta"), key), tuple(_named(each) for each in drift))
+    return Record(
+        cast("MessageRow", message), attachments, _meta(payload.get("meta"), key), tuple(_named(each) for each in drift)
+    )
 
 
 def _message_type(value: Any, code: int | None, report: Callable[[str], None]) -> str | None:
@@ -125,7 +135,7 @@ def _message_type(value: Any, code: int | None, report: Callable[[str], None]) -
     return name
 
 
-def _unknown_values(message: Row) -> Iterator[str]:
+def _unknown_values(message: Mapping[str, Any]) -> Iterator[str]:
     for column, known in KNOWN_VALUES.items():
         value = message[column]
         if value is not None and value not in known:
@@ -137,7 +147,7 @@ def _named(drift: str) -> str:
     return "".join(character if character.isalnum() or character in ":_.-[]" else "?" for character in drift[:80])
 
 
-def _attachments(value: Any, key: Row) -> tuple[list[Row], dict[str, Any]]:
+def _attachments(value: Any, key: Key) -> tuple[list[AttachmentRow], dict[str, Any]]:
     """The files, and by position what an entry holds beside them.
 
     Documented as URL strings; some public code expects objects; the key is missing on calls and WhatsApp (docs issues
@@ -147,7 +157,7 @@ def _attachments(value: Any, key: Row) -> tuple[list[Row], dict[str, Any]]:
         return [], {}
     if not isinstance(value, list):
         raise TransformError("attachments", "expected a list")
-    rows: list[Row] = []
+    rows: list[AttachmentRow] = []
     more: dict[str, Any] = {}
     for position, entry in enumerate(each for each in value if each is not None):
         fields = entry if isinstance(entry, dict) else {"url": entry}
@@ -157,13 +167,7 @@ def _attachments(value: Any, key: Row) -> tuple[list[Row], dict[str, Any]]:
         name = text_or_none(f"attachments[{position}].name", fields.get("name")) or _file_name(url)
         media_type = text_or_none(f"attachments[{position}].type", fields.get("type"))
         rows.append(
-            key
-            | {
-                "position": position,
-                "url": url,
-                "file_name": name,
-                "media_type": media_type or _media_type(name),
-            }
+            AttachmentRow(**key, position=position, url=url, file_name=name, media_type=media_type or _media_type(name))
         )
         if rest := {name: fields[name] for name in fields.keys() - {"url", "name", "type"}}:
             more[str(position)] = rest
@@ -182,7 +186,7 @@ def _media_type(file_name: str | None) -> str | None:
     return BUILT_IN_TYPES.guess_type(f"/{file_name}")[0] if file_name else None
 
 
-def _meta(value: Any, key: Row) -> Row | None:
+def _meta(value: Any, key: Key) -> MetaRow | None:
     """Call length and outcome from both places where they are seen; the rest as it came.
 
     Documented as ``meta.callDuration``, real as ``meta.call.duration``: docs issues 110, 214, 258.
@@ -200,11 +204,12 @@ def _meta(value: Any, key: Row) -> Row | None:
     status = _first(call.pop("status", None), extra.pop("callStatus", None), extra, "callStatus")
     if call:
         extra["call"] = call
-    return key | {
-        "call_duration": integer_or_none("meta.call.duration", duration),
-        "call_status": text_or_none("meta.call.status", status),
-        "extra": storable(extra) or None,
-    }
+    return MetaRow(
+        **key,
+        call_duration=integer_or_none("meta.call.duration", duration),
+        call_status=text_or_none("meta.call.status", status),
+        extra=storable(extra) or None,
+    )
 
 
 def _first(real: Any, documented: Any, extra: dict[str, Any], name: str) -> Any:

@@ -120,7 +120,7 @@ def _report_requests(connection: Connection, outcomes: Sequence[Outcome], unsent
 def _load(connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> None:
     records = [outcome.record for outcome in outcomes if outcome.record is not None]
     message_queue.complete(connection, [outcome.claimed.item for outcome in outcomes if outcome.record is not None])
-    loaded = messages.upsert(connection, records)
+    loaded = messages.load(connection, records)
     tally.loaded = len(records)
     tally.unchanged = loaded.unchanged
     tally.drift.update(entry for record in records for entry in record.drift)

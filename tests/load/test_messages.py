@@ -18,7 +18,7 @@ class Warehouse:
     def load(self, *, fetched_at: datetime = NOON, **fields: Any) -> Loaded:
         payload = {"id": "MSG1", "locationId": "LOC1", "messageType": "TYPE_SMS"} | fields
         with self._engine.begin() as connection:
-            return messages.upsert(connection, [to_record(payload, location_id="", fetched_at=fetched_at)])
+            return messages.load(connection, [to_record(payload, location_id="", fetched_at=fetched_at)])
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self._engine.connect() as connection:

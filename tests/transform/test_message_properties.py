@@ -88,7 +88,7 @@ def test_every_record_loads(engine: Engine, given_payloads: list[dict[str, Any]]
     records = [record for record in map(attempt, given_payloads) if record is not None]
     with engine.begin() as connection:
         for record in records:
-            messages.upsert(connection, [record])
+            messages.load(connection, [record])
 
 
 @given(keyed)
@@ -98,6 +98,6 @@ def test_loading_any_record_twice_writes_nothing_the_second_time(engine: Engine,
     if record is None:
         return
     with engine.connect() as connection:
-        messages.upsert(connection, [record])
-        assert messages.upsert(connection, [record]) == messages.Loaded(written=0, unchanged=1)
+        messages.load(connection, [record])
+        assert messages.load(connection, [record]) == messages.Loaded(written=0, unchanged=1)
         connection.rollback()
