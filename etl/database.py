@@ -2,12 +2,24 @@
 
 import enum
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
+from sqlalchemy import (
+    ARRAY,
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    any_,
+    cast,
+    create_engine,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import InstrumentedAttribute
 
 from etl.errors import ConfigurationError, DatabaseUnavailableError
 
@@ -141,6 +153,11 @@ def require_utf8(connection: Connection) -> None:
             f"The database is encoded in {encoding}; it must be UTF8. "
             "Make one with: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
         )
+
+
+def among(column: InstrumentedAttribute[Any] | ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+    """Whether a column is one of many values, which travel as one array rather than as a parameter each."""
+    return column == any_(cast(list(values), ARRAY(column.type)))
 
 
 def is_read_only(connection: Connection) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, case, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, case, func, select, update
 
+from etl.database import among
 from etl.load.upsert import Columns, Key, replace, upsert
 from etl.models import Attachment, Message, Meta
 from etl.transform.message import Record
@@ -58,8 +59,15 @@ def _stale(connection: Connection, rows: Sequence[MessageRow]) -> set[Key]:
     new = {_key(row): row for row in rows}
     query = select(Message.location_id, Message.message_id, Message.date_updated, Message.fetched_at)
     stale = set()
-    for old in connection.execute(query.where(tuple_(Message.location_id, Message.message_id).in_(sorted(new)))):
-        row = new[old.location_id, old.message_id]
+    for old in connection.execute(
+        query.where(
+            among(Message.location_id, {row["location_id"] for row in rows}),
+            among(Message.message_id, [row["message_id"] for row in rows]),
+        )
+    ):
+        row = new.get((old.location_id, old.message_id))
+        if row is None:
+            continue
         if None not in (old.date_updated, row["date_updated"]) and old.date_updated != row["date_updated"]:
             is_older = row["date_updated"] < old.date_updated
         else:

@@ -4,15 +4,17 @@ Unchanged rows are not written. Every statement names ``location_id``, and the t
 on a warehouse that is distributed by location, too.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, delete, not_, null, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import KeyedColumnElement
 
+from etl.database import among
 from etl.models import Base
 
 Key = tuple[str, str]
@@ -61,9 +63,9 @@ def upsert(
     differs = [old[name].is_distinct_from(new[name]) for name in content if name != "fetched_at"]
     changes: dict[str, Any] = {name: new[name] for name in content}
     if "updated_at" in times:
-        changes["updated_at"] = now
+        changes["updated_at"] = new["updated_at"]
     if "deleted_at" in table.columns:
-        changes["deleted_at"] = None
+        changes["deleted_at"] = null()
         differs.append(old["deleted_at"].is_not(None))
     condition = or_(*differs) if is_older is None else and_(or_(*differs), not_(is_older(new, old)))
     statement = statement.on_conflict_do_update(index_elements=keys, set_=changes, where=condition)
@@ -75,7 +77,7 @@ def upsert(
 def replace(
     connection: Connection,
     model: type[Base],
-    parents: Collection[Key],
+    parents: AbstractSet[Key],
     rows: Sequence[Mapping[str, Any]],
     *,
     now: datetime,
@@ -88,9 +90,9 @@ def replace(
         return set()
     changed = upsert(connection, model, rows, now=now)
     keys = list(model.__table__.primary_key)
-    there = connection.execute(select(*keys).where(tuple_(*keys[:2]).in_(sorted(parents))))
-    kept = {tuple(row[column.name] for column in keys) for row in rows}
-    lost = sorted({tuple(row) for row in there} - kept)
+    of_parents = [among(column, {parent[place] for parent in parents}) for place, column in enumerate(keys[:2])]
+    there = {tuple(row) for row in connection.execute(select(*keys).where(*of_parents)) if (row[0], row[1]) in parents}
+    lost = sorted(there - {tuple(row[column.name] for column in keys) for row in rows})
     if lost:
         connection.execute(delete(model).where(tuple_(*keys).in_(lost)))
     return changed | {(key[0], key[1]) for key in lost}

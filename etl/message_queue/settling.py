@@ -6,9 +6,10 @@ wait for each other but not deadlock; and it changes the queue before it changes
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from etl.database import among
 from etl.message_queue.items import Burial, Item, PutBack
 from etl.models import DeadLetter, QueueItem
 
@@ -16,11 +17,13 @@ WAITING = {"lease_id": None, "leased_until": None, "again": False}
 """The columns of an item that nobody has in hand."""
 
 
-def _under_lease(items: Collection[Item]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _under_lease(items: Collection[Item]) -> tuple[ColumnElement[bool], ...]:
     """The items' rows, as far as their leases stand; items of one call are of one kind."""
-    kinds = {item.kind for item in items}
-    leases = [(item.message_id, item.lease_id) for item in items]
-    return QueueItem.kind.in_(kinds), tuple_(QueueItem.message_id, QueueItem.lease_id).in_(leases)
+    return (
+        among(QueueItem.kind, {item.kind for item in items}),
+        among(QueueItem.message_id, [item.message_id for item in items]),
+        among(QueueItem.lease_id, {item.lease_id for item in items}),
+    )
 
 
 def lock(connection: Connection, items: Collection[Item]) -> set[Item]:
@@ -37,7 +40,8 @@ def lock(connection: Connection, items: Collection[Item]) -> set[Item]:
         .with_for_update()
     )
     given = {(item.message_id, item.lease_id): item for item in items}
-    return {given[row.message_id, row.lease_id] for row in connection.execute(query)}
+    found = {(row.message_id, row.lease_id) for row in connection.execute(query)}
+    return {item for key, item in given.items() if key in found}
 
 
 def complete(connection: Connection, items: Collection[Item]) -> int:
@@ -48,9 +52,10 @@ def complete(connection: Connection, items: Collection[Item]) -> int:
     if not items:
         return 0
     completed = _end(connection, items)
-    letters = tuple_(DeadLetter.kind, DeadLetter.message_id).in_([(item.kind, item.message_id) for item in items])
     if completed:
-        connection.execute(delete(DeadLetter).where(letters))
+        of_kind = among(DeadLetter.kind, {item.kind for item in items})
+        ids = [item.message_id for item in items]
+        connection.execute(delete(DeadLetter).where(of_kind, among(DeadLetter.message_id, ids)))
     return completed
 
 

@@ -24,7 +24,7 @@ def fixes(office: Office, **changed: str) -> dict[str, str]:
     """The failed checks, and what to do about each."""
     found = read(environment(office) | changed, dotenv=None)
     with office.engine.connect() as connection:
-        checks = list(of_locations(connection, found, offline=False, most=None))
+        checks = list(of_locations(connection, found, offline=False, limit=None))
     return {check.name: check.fix or "" for check in checks if not check.ok}
 
 
