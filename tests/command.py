@@ -49,5 +49,5 @@ class Command:
     ) -> "subprocess.CompletedProcess[str]":
         """Run it to the end."""
         with self.start(*arguments, **environment) as process:
-            out, err = process.communicate(stdin, timeout=60)
+            out, err = process.communicate(stdin, timeout=100)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)

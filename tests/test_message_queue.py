@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable, Iterator
 from threading import Barrier, Event, Thread
 from typing import Any
@@ -9,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from etl import dead_letters, message_queue
 from etl.message_queue import Burial, Item, NewItem, PutBack
+from tests.waiting import await_
 
 LEASE = 60.0
 
@@ -294,10 +294,9 @@ def test_events_and_others_that_queue_the_same_items_do_not_deadlock(engine: Eng
     ids = [f"MSG{number:03}" for number in range(400)]
     named = [NewItem("message", id_, "LOC1") for id_ in ids]
     failures: list[BaseException] = []
-    stop = Event()
 
     def again(work: Callable[[Connection], object]) -> None:
-        while not stop.is_set():
+        for _ in range(60):
             try:
                 with engine.begin() as connection:
                     work(connection)
@@ -312,8 +311,6 @@ def test_events_and_others_that_queue_the_same_items_do_not_deadlock(engine: Eng
     threads = [Thread(target=again, args=(work,)) for work in works]
     for thread in threads:
         thread.start()
-    time.sleep(3.0)
-    stop.set()
     for thread in threads:
         thread.join()
     assert failures == []
@@ -331,13 +328,12 @@ def test_a_purge_passes_over_letters_that_somebody_has_locked(engine: Engine) ->
 def await_a_waiter(engine: Engine) -> None:
     """Wait until some transaction waits for another one's lock."""
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    deadline = time.monotonic() + 10
-    while True:
+
+    def waits() -> bool:
         with engine.connect() as connection:
-            if connection.execute(text(waiting)).scalar_one():
-                return
-        assert time.monotonic() < deadline, "nobody waits"
-        time.sleep(0.01)
+            return bool(connection.execute(text(waiting)).scalar_one())
+
+    await_(waits)
 
 
 def test_being_fetched_again_happens_once(connection: Connection) -> None:

@@ -37,6 +37,7 @@ class SandboxApp:
         self.world = World(config, clock)
         self._others = control_routes(self.world)
         self._hurry = asyncio.Event()
+        self._closing = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -50,12 +51,21 @@ class SandboxApp:
 
     def hurry(self) -> None:
         """Answer at once whatever is waiting, for the server is about to stop. Call it in the server's thread."""
+        self._closing = True
         self._hurry.set()
+        self.world.release()
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._hurry.wait()
+
+    async def _hold(self) -> None:
+        released = self.world.released
+        if not self._closing:
+            self.world.stats.held += 1
+            await released.wait()
+            self.world.stats.held -= 1
 
     async def _message(self, message_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         world = self.world
@@ -66,9 +76,10 @@ class SandboxApp:
         location_id = None
         try:
             location_id, reply = self._judge(message_id, headers)
-            delay = world.faults.delay() + reply.delay
-            if delay:
+            if delay := world.faults.delay():
                 await self._pause(delay)
+            if reply.is_held:
+                await self._hold()
             if reply.ending == "whole":
                 if b"gzip" in headers.get(b"accept-encoding", b""):
                     reply.compress()

@@ -35,6 +35,7 @@ def control_routes(world: World) -> Starlette:
             Route("/sandbox/faults", routes.faults, methods=["GET", "PUT"]),
             Route("/sandbox/limits", routes.limits, methods=["PUT"]),
             Route("/sandbox/reset", routes.reset, methods=["POST"]),
+            Route("/sandbox/release", routes.release, methods=["POST"]),
             Route("/sandbox/tokens/revoke", routes.revoke, methods=["POST"]),
             Route("/sandbox/messages/{id}", routes.change, methods=["PUT"]),
             Route("/sandbox/messages/{id}", routes.delete, methods=["DELETE"]),
@@ -139,6 +140,11 @@ class _Routes:
 
     async def reset(self, _request: Request) -> Response:
         self.world.reset()
+        return Response(status_code=204)
+
+    async def release(self, _request: Request) -> Response:
+        """Let go of the answers that the fault ``hold`` holds."""
+        self.world.release()
         return Response(status_code=204)
 
     async def revoke(self, request: Request) -> Response:

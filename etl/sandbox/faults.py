@@ -23,7 +23,7 @@ still apply on top of it. The kinds of faults:
 ``huge``       a message whose body has ``bytes`` bytes
 ``deep``       JSON nested ``depth`` times
 ``redirect``   302 to ``location``, another host
-``slow``       the answer, ``seconds`` later
+``hold``       the answer, when ``POST /sandbox/release`` says so
 ``status``     any other ``status``, with ``text`` as the message
 =============  ========================================================================================
 """
@@ -34,7 +34,7 @@ from random import Random
 from typing import Any
 
 KINDS = (
-    "429", "5xx", "401", "403", "drop", "cut", "malformed", "html", "wrong_id", "huge", "deep", "redirect", "slow",
+    "429", "5xx", "401", "403", "drop", "cut", "malformed", "html", "wrong_id", "huge", "deep", "redirect", "hold",
     "status",
 )  # fmt: skip
 
@@ -50,7 +50,6 @@ class Fault:
     statuses: tuple[int, ...] = (500, 502, 503, 504)
     bytes: int = 20_000_000
     depth: int = 100_000
-    seconds: float = 60.0
     location: str = "http://127.0.0.2:9/elsewhere"
 
     @classmethod

@@ -1,5 +1,6 @@
 """Talks to a running sandbox over HTTP and nothing else: what tests and the demo hold in their hands."""
 
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -63,6 +64,22 @@ class Sandbox:
     def reset(self) -> None:
         """Back to how it started."""
         self._call("POST", "reset")
+
+    def release(self) -> None:
+        """Let go of the answers that the fault ``hold`` holds."""
+        self._call("POST", "release")
+
+    def wait_for(self, *, requests: int = 0, held: int = 0, seconds: float = 60.0) -> None:
+        """Return when so many requests have come, and so many answers are held.
+
+        Raises:
+            TimeoutError: they did not come within ``seconds``.
+        """
+        deadline = time.monotonic() + seconds
+        while (stats := self.stats())["requests"] < requests or stats["held"] < held:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{stats['requests']} requests came, {stats['held']} answers are held")
+            time.sleep(0.01)
 
     def change(self, message_id: str, **patch: Any) -> None:
         """Change fields of a message; None removes one."""

@@ -27,7 +27,7 @@ class Reply:
     content_type: bytes = JSON
     headers: Headers = field(default_factory=list)
     ending: Literal["whole", "cut", "drop"] = "whole"
-    delay: float = 0.0
+    is_held: bool = False
 
     def all_headers(self) -> Headers:
         """The headers to send, length and type included."""
@@ -64,8 +64,8 @@ def spoil(reply: Reply, fault: Fault, *, message_id: str, other_id: str, status:
     match fault.kind:
         case "drop" | "cut":
             reply.ending = fault.kind
-        case "slow":
-            reply.delay = fault.seconds
+        case "hold":
+            reply.is_held = True
         case "malformed":
             reply.body = reply.body[: max(1, len(reply.body) * 2 // 3)]
         case "wrong_id":

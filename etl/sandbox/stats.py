@@ -9,6 +9,8 @@ class Stats:
 
     def __init__(self, interval: float = 10.0) -> None:
         self._interval = interval
+        self.held = 0
+        """Answers held just now."""
         self._statuses: Counter[str] = Counter()
         self._locations: Counter[str] = Counter()
         self._ids: Counter[str] = Counter()
@@ -53,6 +55,7 @@ class Stats:
         """Everything counted; ``peaks`` is each location's most counted requests in any sliding interval."""
         answer: dict[str, Any] = {
             "requests": sum(self._ids.values()),
+            "held": self.held,
             "distinct_ids": len(self._ids),
             "statuses": dict(self._statuses),
             "refused_429": self._statuses["429"],

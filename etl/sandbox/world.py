@@ -1,5 +1,6 @@
 """Everything a sandbox knows and remembers, without HTTP. Performs no I/O; the clock is an argument."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ class World:
         self.config = config
         self.clock = clock
         self.dataset = config.dataset()
+        self.released = asyncio.Event()
         self.reset()
 
     def reset(self) -> None:
@@ -25,6 +27,7 @@ class World:
         self.faults = FaultPlan.from_json(self.config.faults)
         self.limiter = Limiter(self.config.rate())
         self.stats = Stats(self.config.interval)
+        self.release()
         self.changed: dict[str, dict[str, Any]] = {}
         self.gone: set[str] = set()
         self.authority = Authority(
@@ -33,6 +36,11 @@ class World:
             clock=self.clock,
             rules=Rules(lifetime=self.config.token_lifetime, grace=self.config.refresh_grace),
         )
+
+    def release(self) -> None:
+        """Let go of the answers that are held; those to come are held again."""
+        self.released.set()
+        self.released = asyncio.Event()
 
     def answer(self, message_id: str) -> bytes | None:
         """The body that answers a request for this message now; None when there is no such message."""

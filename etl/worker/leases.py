@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -36,8 +36,11 @@ class _Lease:
 class Leases:
     """The leases this worker holds. A context manager: renewing ends with the block."""
 
-    def __init__(self, engine: Engine, *, seconds: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self, engine: Engine, *, seconds: float = LEASE_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._engine = engine
+        self._clock = clock
         self._seconds = seconds
         self._held: dict[int, _Lease] = {}
         self._lock = threading.Lock()
@@ -45,12 +48,12 @@ class Leases:
         self._thread: threading.Thread | None = None
 
     def hold(self, items: Iterable[Claimed], *, since: float) -> None:
-        """Renew the leases of these items from now on; they were claimed after ``since`` on ``time.monotonic``."""
+        """Renew the leases of these items from now on; they were claimed after ``since`` on the clock."""
         with self._lock:
             for each in items:
                 self._held.setdefault(each.item.lease_id, _Lease(0, since)).items += 1
         if self._thread is None:
-            self._thread = threading.Thread(target=self._renew, name="leases", daemon=True)
+            self._thread = threading.Thread(target=self._keep_renewing, name="leases", daemon=True)
             self._thread.start()
 
     def stands(self, lease_id: int) -> bool:
@@ -61,7 +64,7 @@ class Leases:
         """
         with self._lock:
             lease = self._held.get(lease_id)
-            return lease is not None and self._is_sure(lease, time.monotonic())
+            return lease is not None and self._is_sure(lease, self._clock())
 
     def drop(self, items: Iterable[Claimed]) -> None:
         """These items are settled."""
@@ -76,24 +79,28 @@ class Leases:
     def _is_sure(self, lease: _Lease, now: float) -> bool:
         return now - lease.renewed_at < self._seconds * SURE
 
-    def _renew(self) -> None:
+    def _keep_renewing(self) -> None:
         while not self._ended.wait(self._seconds / 3):
-            now = time.monotonic()
-            with self._lock:
-                held = list(self._held)
-                sure = [lease for lease in self._held.values() if self._is_sure(lease, now)]
-            if not held:
-                continue
-            try:
-                with self._engine.begin() as connection:
-                    message_queue.renew(connection, held, lease_seconds=self._seconds)
-                    limits.renew(connection, held, seconds=USAGE_SECONDS)
-            except DBAPIError as error:
-                # If it lasts, the leases lapse and the items are fetched by somebody else: nothing is lost.
-                log.warning("lease_not_renewed", error=type(error.orig).__name__)
-            else:
-                for lease in sure:
-                    lease.renewed_at = now
+            self.renew()
+
+    def renew(self) -> None:
+        """Renew all leases once; a failure is logged."""
+        now = self._clock()
+        with self._lock:
+            held = list(self._held)
+            sure = [lease for lease in self._held.values() if self._is_sure(lease, now)]
+        if not held:
+            return
+        try:
+            with self._engine.begin() as connection:
+                message_queue.renew(connection, held, lease_seconds=self._seconds)
+                limits.renew(connection, held, seconds=USAGE_SECONDS)
+        except DBAPIError as error:
+            # If it lasts, the leases lapse and the items are fetched by somebody else: nothing is lost.
+            log.warning("lease_not_renewed", error=type(error.orig).__name__)
+        else:
+            for lease in sure:
+                lease.renewed_at = now
 
     def __enter__(self) -> Self:
         return self

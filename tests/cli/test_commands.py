@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -12,6 +11,7 @@ from etl.cli import COMMANDS
 from etl.sandbox.server import RunningSandbox
 from tests.command import Command
 from tests.job import Job
+from tests.waiting import releasing
 
 
 def outcome(done: CompletedProcess[str]) -> tuple[int, str]:
@@ -183,29 +183,27 @@ def test_a_broken_jobs_file_names_file_and_line(etl: Command) -> None:
 
 
 def test_a_signal_stops_all_jobs_and_not_only_the_first(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
-    sandbox.faults(latency=0.3)
+    sandbox.faults(shares={"hold": 1.0})
     (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n  b:\n")
     job.enqueue(*job.ids[:200])
     with etl.start("run") as process:
-        while sandbox.stats()["requests"] < 8:
-            assert process.poll() is None
-            time.sleep(0.05)
+        sandbox.wait_for(held=8)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        with releasing(sandbox):
+            process.communicate(timeout=90)
     assert job.rows("SELECT job, outcome FROM etl.runs") == [("a", "stopped")]
 
 
 def test_an_orderly_stop_needs_no_terminal(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
-    sandbox.faults(latency=0.3)
+    sandbox.faults(shares={"hold": 1.0})
     job.enqueue(*job.ids[:100])
     process = etl.start("run")
     assert process.stderr is not None
     process.stderr.close()
-    while sandbox.stats()["requests"] < 8:
-        assert process.poll() is None
-        time.sleep(0.05)
+    sandbox.wait_for(held=8)
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=20)
+    with releasing(sandbox):
+        process.wait(timeout=90)
     process.typed.close()
     process.printed.close()
     assert job.value("SELECT count(lease_id) FROM etl.message_queue") == 0

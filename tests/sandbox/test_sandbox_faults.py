@@ -1,11 +1,13 @@
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import requests
 
 from etl.sandbox.faults import KINDS, FaultPlan
+from etl.sandbox.remote import Sandbox
 from etl.sandbox.server import RunningSandbox
 
 
@@ -86,10 +88,14 @@ def test_a_refusal_can_have_any_text(sandbox: RunningSandbox, message_id: str) -
     assert text == spoiled(sandbox, message_id, kind="401", text=text).json()["message"]
 
 
-def test_an_answer_can_be_slow(sandbox: RunningSandbox, message_id: str) -> None:
-    begun = time.monotonic()
-    spoiled(sandbox, message_id, kind="slow", seconds=0.3)
-    assert time.monotonic() - begun >= 0.3
+def test_an_answer_can_be_held_until_told(sandbox: RunningSandbox, message_id: str) -> None:
+    sandbox.faults(ids={message_id: "hold"})
+    with ThreadPoolExecutor(1) as pool, Sandbox(sandbox.url, sandbox.config) as other:
+        answer = pool.submit(sandbox.get, message_id)
+        other.wait_for(held=1)
+        assert not answer.done()
+        other.release()
+        assert 200 == answer.result().status_code
 
 
 def test_every_answer_can_be_late(sandbox: RunningSandbox, message_id: str) -> None:

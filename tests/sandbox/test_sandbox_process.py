@@ -15,6 +15,7 @@ import requests
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.keys import SandboxKeys
 from etl.sandbox.server import RunningSandbox, SandboxProcess
+from tests.waiting import await_
 
 COMMAND = [sys.executable, "-c", "from etl.cli.sandbox import sandbox; sandbox()"]
 
@@ -57,19 +58,15 @@ def test_a_sandbox_in_its_own_process_ends_when_its_parent_does() -> None:
         "import os; from etl.sandbox.server import SandboxProcess;print(SandboxProcess().url, flush=True); os._exit(0)"
     )
     parent = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True, timeout=20)
-    deadline = time.monotonic() + 5
-    while is_listening(parent.stdout.strip()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not is_listening(parent.stdout.strip())
+    await_(lambda: not is_listening(parent.stdout.strip()))
 
 
 def test_closing_does_not_wait_for_answers_that_are_late_on_purpose() -> None:
     with ThreadPoolExecutor(1) as pool, RunningSandbox(SandboxConfig(faults={"latency": 30})) as sandbox:
         answer = pool.submit(sandbox.get, sandbox.dataset.ids()[0])
-        while not sandbox.stats()["requests"]:
-            time.sleep(0.01)
+        sandbox.wait_for(requests=1)
         sandbox.close()
-        assert 200 == answer.result(timeout=5).status_code
+        assert 200 == answer.result(timeout=25).status_code
 
 
 def test_a_configuration_survives_the_journey() -> None:

@@ -2,42 +2,41 @@
 
 import random
 import signal
-import subprocess
-import time
-from typing import Any
 
 from sqlalchemy import text
 
 from etl.database import open_engine
 from etl.sandbox.server import RunningSandbox
-from tests.waiting import await_
+from tests.command import Command
+from tests.job import Job
+from tests.servers import OwnServer
+from tests.waiting import await_, releasing
+
+KILLS = 6
 
 
-def lapse_leases(job: Any) -> None:
+def lapse_leases(job: Job) -> None:
     """Let the time of a lease pass at once."""
     job.execute("UPDATE etl.message_queue SET leased_until = now() WHERE lease_id IS NOT NULL")
     job.execute("UPDATE etl.rate_usage SET expires_at = now()")
 
 
 def test_a_worker_killed_again_and_again_loses_nothing_and_loads_nothing_twice(
-    job: Any, etl: Any, sandbox: RunningSandbox
+    job: Job, etl: Command, sandbox: RunningSandbox
 ) -> None:
     draw = random.Random(7)
-    sandbox.faults(latency=0.01)
     job.enqueue(*job.ids)
-    kills = 0
-    while job.value("SELECT count(*) FROM etl.message_queue"):
+    seen = 0
+    for _ in range(KILLS):
         with etl.start("run") as process:
-            # Long enough to get beyond the imports, at most; then anywhere.
-            try:
-                process.wait(timeout=draw.uniform(0.9, 2.0))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                kills += 1
+            seen = sandbox.stats()["requests"] + draw.randrange(1, len(job.ids) // KILLS)
+            sandbox.wait_for(requests=seen)
+            process.kill()
             process.communicate()
         lapse_leases(job)
-        assert kills < 60
-    assert kills > 0
+    while job.value("SELECT count(*) FROM etl.message_queue"):
+        etl("run")
+        lapse_leases(job)
     loaded = job.rows("SELECT message_id FROM highlevel.messages ORDER BY message_id")
     assert loaded == [(message_id,) for message_id in sorted(job.ids)]
     assert job.value("SELECT count(*) FROM etl.dead_letters") == 0
@@ -46,21 +45,27 @@ def test_a_worker_killed_again_and_again_loses_nothing_and_loads_nothing_twice(
 
 
 def test_the_first_signal_finishes_what_is_in_hand_and_gives_the_rest_back(
-    job: Any, etl: Any, sandbox: RunningSandbox
+    job: Job, etl: Command, sandbox: RunningSandbox
 ) -> None:
-    sandbox.faults(latency=0.3)
+    sandbox.faults(shares={"hold": 1.0})
     job.enqueue(*job.ids[:100])
     with etl.start("run") as process:
-        await_(lambda: sandbox.stats()["requests"] > 8)
+        sandbox.wait_for(held=8)
         process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=20)
+        assert process.stderr is not None
+        assert "Finishing" in process.stderr.readline()
+        with releasing(sandbox):
+            out, _ = process.communicate(timeout=90)
     asked = sandbox.stats()["requests"]
-    assert (process.returncode, "(stopped)" in out) == (0, True)
+    assert process.returncode == 0
+    assert "(stopped)" in out
     assert job.value("SELECT count(*) FROM highlevel.messages") == asked
     assert job.rows("SELECT count(*), max(attempt), count(lease_id) FROM etl.message_queue") == [(100 - asked, 0, 0)]
 
 
-def test_a_follower_outlives_a_restart_of_postgres(own_server: Any, etl: Any, sandbox: RunningSandbox) -> None:
+def test_a_follower_outlives_a_restart_of_postgres(
+    own_server: OwnServer, etl: Command, sandbox: RunningSandbox
+) -> None:
     sandbox.limits(limit=None, daily=None)
     ids = list(sandbox.dataset.ids(sandbox.location_ids[0]))
     engine = open_engine(own_server.url)
@@ -79,17 +84,16 @@ def test_a_follower_outlives_a_restart_of_postgres(own_server: Any, etl: Any, sa
         await_(lambda: loaded() == 1)
         engine.dispose()
         own_server.stop()
-        time.sleep(1.0)
         own_server.start()
         enqueue(ids[1])
         await_(lambda: loaded() == 2)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=90)
     engine.dispose()
     assert process.returncode == 0
 
 
-def test_a_run_without_follow_gives_up_on_a_postgres_that_stays_away(own_server: Any, etl: Any) -> None:
+def test_a_run_without_follow_gives_up_on_a_postgres_that_stays_away(own_server: OwnServer, etl: Command) -> None:
     own_server.stop()
     done = etl("run", DATABASE_URL=own_server.url)
     assert (done.returncode, "Postgres cannot be reached" in done.stderr) == (3, True)

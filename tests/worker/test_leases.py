@@ -1,18 +1,27 @@
 """Whether what was claimed is still this worker's."""
 
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from etl import message_queue
 from etl.pipeline import Claimed
 from etl.sandbox.server import RunningSandbox
 from etl.worker.leases import Leases
+from tests.job import Job
 
-SECONDS = 0.9
+SECONDS = 45.0
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.fixture
@@ -24,8 +33,13 @@ def claimed(engine: Engine) -> list[Claimed]:
 
 
 @pytest.fixture
-def leases(engine: Engine) -> Iterator[Leases]:
-    with Leases(engine, seconds=SECONDS) as leases:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def leases(engine: Engine, clock: Clock) -> Iterator[Leases]:
+    with Leases(engine, seconds=SECONDS, clock=clock) as leases:
         yield leases
 
 
@@ -33,20 +47,35 @@ def lease_of(claimed: list[Claimed]) -> int:
     return claimed[0].item.lease_id
 
 
-def test_a_lease_stands_as_long_as_it_is_renewed(leases: Leases, claimed: list[Claimed]) -> None:
-    leases.hold(claimed, since=time.monotonic())
-    time.sleep(SECONDS * 2)
+def test_a_lease_stands_as_long_as_it_is_renewed(leases: Leases, claimed: list[Claimed], clock: Clock) -> None:
+    leases.hold(claimed, since=clock.now)
+    for _ in range(3):
+        clock.now += SECONDS / 3
+        leases.renew()
     assert leases.stands(lease_of(claimed))
 
 
-def test_a_lease_that_was_not_renewed_in_time_never_stands_again(leases: Leases, claimed: list[Claimed]) -> None:
-    leases.hold(claimed, since=time.monotonic() - SECONDS)
-    time.sleep(SECONDS)
+def test_a_lease_that_was_not_renewed_in_time_never_stands_again(
+    leases: Leases, claimed: list[Claimed], clock: Clock
+) -> None:
+    leases.hold(claimed, since=clock.now)
+    clock.now += SECONDS
+    leases.renew()
     assert not leases.stands(lease_of(claimed))
 
 
-def test_a_lease_stands_until_its_last_item_is_settled(leases: Leases, claimed: list[Claimed]) -> None:
-    leases.hold(claimed, since=time.monotonic())
+def test_renewing_keeps_the_items_ours(leases: Leases, claimed: list[Claimed], engine: Engine, clock: Clock) -> None:
+    leases.hold(claimed, since=clock.now)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE etl.message_queue SET leased_until = now() + interval '1 second'"))
+    leases.renew()
+    with engine.connect() as connection:
+        left = text("SELECT min(leased_until) > now() + interval '10 seconds' FROM etl.message_queue")
+        assert connection.execute(left).scalar_one()
+
+
+def test_a_lease_stands_until_its_last_item_is_settled(leases: Leases, claimed: list[Claimed], clock: Clock) -> None:
+    leases.hold(claimed, since=clock.now)
     leases.drop(claimed[:1])
     before = leases.stands(lease_of(claimed))
     leases.drop(claimed[1:])
@@ -54,7 +83,7 @@ def test_a_lease_stands_until_its_last_item_is_settled(leases: Leases, claimed: 
 
 
 def test_nothing_is_sent_for_an_item_whose_lease_may_have_lapsed(
-    job: Any, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+    job: Job, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job.enqueue(*job.ids[:10])
     before = sandbox.stats()["requests"]
