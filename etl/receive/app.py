@@ -8,11 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from etl.receive import webhook
+from etl.receive import signature, webhook
 from etl.receive.endpoint import Endpoint, Headers, Intake, Read
 from etl.receive.metrics import Metrics
+from etl.receive.signature import Keys
 from etl.receive.storage import Storage
-from etl.receive.webhook import Event, Keys, Policy
+from etl.receive.webhook import Event, Policy
 
 SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - a name
 """What the workflow action must send, unless it sends the secret as ``Authorization: Bearer``."""
@@ -44,9 +45,9 @@ class Signed:
 
     async def take(self, headers: Headers, read: Read) -> Event:
         """The event, when HighLevel signed it and it is meant for us."""
-        signature = webhook.signature_of(headers.get("x-ghl-signature", ()), headers.get("x-wh-signature", ()))
+        given = signature.signature_of(headers.get("x-ghl-signature", ()), headers.get("x-wh-signature", ()))
         body = await read()
-        webhook.verify(body, signature, self._keys)
+        signature.verify(body, given, self._keys)
         return webhook.admit(webhook.parse(body), self._policy, now=datetime.now(UTC))
 
 
@@ -61,7 +62,7 @@ class FromWorkflow:
         """The event, when the post knows the secret."""
         bearer = headers.get("authorization", [""])[0]
         given = headers.get(SECRET_HEADER.lower(), [""])[0] or bearer.removeprefix("Bearer ").strip()
-        webhook.require_secret(given, self._secret)
+        signature.require_secret(given, self._secret)
         # Posted once, without an id and never again, so no two posts are the same event: a second one about the same
         # message means that it changed.
         event = webhook.parse_workflow(await read(), webhook_id=f"workflow:{uuid.uuid4()}")

@@ -16,8 +16,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from etl.receive.metrics import Metrics
+from etl.receive.signature import WebhookRefusedError
 from etl.receive.storage import NotStoredError, Storage
-from etl.receive.webhook import Event, WebhookRefusedError
+from etl.receive.webhook import Event
 
 log = structlog.get_logger("etl.receive")
 

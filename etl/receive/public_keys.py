@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from nacl.signing import VerifyKey
 
 from etl.errors import ConfigurationError
-from etl.receive.webhook import Keys
+from etl.receive.signature import Keys
 
 ED25519 = "WEBHOOK_ED25519_PUBLIC_KEY"
 RSA = "WEBHOOK_RSA_PUBLIC_KEY"

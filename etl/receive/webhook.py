@@ -1,13 +1,6 @@
-"""What HighLevel posts, verified and read: performs no I/O, reads no clock, and parses nothing it has not verified.
+"""What HighLevel posts, read and judged: performs no I/O and reads no clock."""
 
-The signed bytes are the raw body (HighLevel docs, "Webhook Authentication"). Its samples verify the body after parsing
-and writing it again, which refuses genuine events as soon as a number or an escape is written differently.
-"""
-
-import base64
-import binascii
 import hashlib
-import hmac
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -15,22 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from nacl.exceptions import BadSignatureError
-from nacl.signing import VerifyKey
-
 from etl.ids import is_fetchable
+from etl.receive.signature import WebhookRefusedError
 
-Scheme = Literal["ed25519", "rsa"]
 Outcome = Literal["queued", "no_id", "bad_id", "ignored", "install", "uninstall"]
 """What becomes of an event: its ids are queued; it is a message without any id; its id cannot be asked for; it is of no
 interest; a location is added or retired."""
-
-UNSIGNED = "N/A"
-"""What HighLevel puts into a signature header when it did not sign (docs page "Webhook Authentication", 2026-08)."""
 
 WORKFLOW = "workflow"
 """The type under which posts of the workflow action are kept."""
@@ -38,31 +21,6 @@ WORKFLOW = "workflow"
 MESSAGE_TYPES = ("InboundMessage", "OutboundMessage")
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
 _WEBHOOK_ID = re.compile(r"[!-~]{1,128}\Z")
-
-
-class WebhookRefusedError(Exception):
-    """An event is not taken; ``status`` is the answer, ``reason`` a short code for the log and never for the sender."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(status, reason)
-        self.status = status
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The public keys that may have signed; several of each while HighLevel changes them."""
-
-    ed25519: Sequence[VerifyKey]
-    rsa: Sequence[RSAPublicKey]
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Signature:
-    """A signature as it came, not yet verified."""
-
-    scheme: Scheme
-    value: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,71 +52,6 @@ class Event:
     message_id: str | None = None
     email_id: str | None = None
     sent_at: datetime | None = None
-
-
-def signature_of(ed25519: Sequence[str], rsa: Sequence[str]) -> Signature:
-    """The signature to verify, from all values of ``X-GHL-Signature`` and of the older ``X-WH-Signature``.
-
-    The older one counts only where the newer is absent: otherwise a forger could choose the weaker scheme.
-
-    Raises:
-        WebhookRefusedError: there is none, more than one, or it is no signature.
-    """
-    scheme: Scheme = "ed25519" if ed25519 else "rsa"
-    given = ed25519 or rsa
-    if not given:
-        raise WebhookRefusedError(401, "unsigned")
-    if len(given) > 1:
-        raise WebhookRefusedError(401, "signature_ambiguous")
-    if given[0].strip().upper() == UNSIGNED:
-        raise WebhookRefusedError(401, "signature_not_available")
-    try:
-        value = base64.b64decode(given[0].strip(), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise WebhookRefusedError(401, "signature_malformed") from error
-    if scheme == "ed25519" and len(value) != 64:
-        raise WebhookRefusedError(401, "signature_malformed")
-    return Signature(scheme, value)
-
-
-def verify(body: bytes, signature: Signature, keys: Keys) -> None:
-    """Check that one of the keys signed exactly these bytes.
-
-    Raises:
-        WebhookRefusedError: none did.
-    """
-    if signature.scheme == "ed25519":
-        genuine = any(_signed(key, signature.value, body) for key in keys.ed25519)
-    else:
-        genuine = any(_signed_with_rsa(key, signature.value, body) for key in keys.rsa)
-    if not genuine:
-        raise WebhookRefusedError(401, "signature_wrong")
-
-
-def _signed(key: VerifyKey, signature: bytes, body: bytes) -> bool:
-    try:
-        key.verify(body, signature)
-    except BadSignatureError:
-        return False
-    return True
-
-
-def _signed_with_rsa(key: RSAPublicKey, signature: bytes, body: bytes) -> bool:
-    try:
-        key.verify(signature, body, PKCS1v15(), SHA256())
-    except InvalidSignature:
-        return False
-    return True
-
-
-def require_secret(given: str, expected: str) -> None:
-    """Compare the workflow action's shared secret, in a time that does not tell how much of it is right.
-
-    Raises:
-        WebhookRefusedError: it is another one.
-    """
-    if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode()):
-        raise WebhookRefusedError(401, "secret_wrong" if given else "secret_missing")
 
 
 def parse(body: bytes) -> Event:

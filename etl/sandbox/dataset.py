@@ -11,16 +11,16 @@ from itertools import accumulate
 from random import Random
 from typing import Any
 
-from etl.sandbox.catalogue import COMMON, MESSAGE_TYPES, MessageType
-from etl.sandbox.messages import Conversation, Slot, compose
-from etl.sandbox.phrases import FIRST_NAMES, LAST_NAMES, TRADES, Trade
-from etl.sandbox.shapes import documented, email_event, message_event
+from etl.sandbox.messages import MESSAGE_TYPES, Slot, compose, documented, event_of
 
 NEWEST = 1_793_491_200_000  # 2026-11-01T00:00:00Z, milliseconds: fixed, so that no clock changes the data
 DAY = 86_400_000
 SPAN_DAYS = 150
+NAMES = ("Ann", "Ben", "Dmitri", "Elif", "Femi", "Kenji", "Lucía", "Siobhán", "Wei", "Zoë")
+BUSINESSES = ("Harbour Street Dental", "Millers Garage", "Studio Lumen Hair", "Paws & Claws Vets")
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
-_WEIGHTS = tuple(accumulate(kind.weight for kind in COMMON))
+_NAMES = tuple(MESSAGE_TYPES)
+_WEIGHTS = tuple(accumulate(weight for _, _, weight, _ in MESSAGE_TYPES.values()))
 
 
 class Dataset:
@@ -55,7 +55,6 @@ class Dataset:
         self._index = {message_id: n for n, message_id in enumerate(self._ids)}
         self._by_location: dict[str, list[str]] = {}
         self.answer = lru_cache(maxsize=8192)(self._encode)
-        self._conversation = lru_cache(maxsize=1024)(self._meet)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -82,7 +81,7 @@ class Dataset:
 
     def name_of(self, location_id: str) -> str:
         """The business behind a location."""
-        return self._trade(self.location_ids.index(location_id)).business
+        return BUSINESSES[self.location_ids.index(location_id) % len(BUSINESSES)]
 
     def message(self, message_id: str) -> dict[str, Any] | None:
         """One message with the keys of a real answer, whatever shape it is answered in; None for an unknown id."""
@@ -106,15 +105,13 @@ class Dataset:
             KeyError: no such message.
         """
         index = self._index[message_id]
-        slot, message, draw = self._write(index)
+        slot, message, _ = self._write(index)
         envelope = {
             "appId": self._id("app", 0),
             "versionId": self._id("app", 0),
             "webhookId": self._uuid(f"webhook {edition}", index),
         }
-        if slot.kind.channel == "email":
-            return email_event(slot, message, envelope, draw)
-        return message_event(slot, message, envelope)
+        return event_of(slot, message, envelope)
 
     def _encode(self, message_id: str) -> bytes | None:
         payload = self.payload(message_id)
@@ -124,45 +121,31 @@ class Dataset:
         """A message and what is left of its source of chance, from which shape and event go on drawing."""
         draw = self._draw("message", index)
         number = self._conversation_number(index)
-        kind = self._kind(index, draw)
-        emails = draw.choice((1, 1, 2, 3, 5)) if kind.channel == "email" else 0
-        conversation = self._conversation(number)
-        position = min(index - self._starts[number], 30)
+        talk = self._draw("conversation", number)
+        begun = NEWEST - talk.randrange(8 * DAY, SPAN_DAYS * DAY)
+        pace = talk.choice((DAY // 480, DAY // 24, DAY // 4))
+        message_type = self._type(index, draw)
+        emails = draw.choice((1, 1, 2, 3, 5)) if MESSAGE_TYPES[message_type][1] == "email" else 0
         slot = Slot(
             id=self._ids[index],
-            kind=kind,
-            conversation=conversation,
-            at=conversation.begun + position * conversation.pace + draw.randrange(conversation.pace),
+            message_type=message_type,
+            location_id=self.location_ids[number % len(self.location_ids)],
+            conversation_id=self._id("conversation", number),
+            contact_id=self._id("contact", number),
+            user_id=self._id("user", number % len(self.location_ids)),
+            name=talk.choice(NAMES),
+            phone=f"+1555{talk.randrange(10**7):07d}",
+            at=begun + min(index - self._starts[number], 30) * pace + draw.randrange(pace),
             email_ids=tuple(self._id(f"email {index}", n) for n in range(emails)),
         )
         return slot, compose(slot, draw), draw
 
-    def _kind(self, index: int, draw: Random) -> MessageType:
+    def _type(self, index: int, draw: Random) -> str:
         # A regular trickle of every type, rare ones included, so that even a small data set holds all of them.
         turn, rest = divmod(index, self._every)
         if rest == self._every - 1:
-            return MESSAGE_TYPES[turn % len(MESSAGE_TYPES)]
-        return draw.choices(COMMON, cum_weights=_WEIGHTS)[0]
-
-    def _meet(self, number: int) -> Conversation:
-        draw = self._draw("conversation", number)
-        place = number % len(self.location_ids)
-        return Conversation(
-            id=self._id("conversation", number),
-            location_id=self.location_ids[place],
-            contact_id=self._id("contact", number),
-            trade=self._trade(place),
-            user_ids=tuple(self._id(f"user {place}", n) for n in range(4)),
-            first_name=draw.choice(FIRST_NAMES),
-            last_name=draw.choice(LAST_NAMES),
-            phone=f"+1555{draw.randrange(10**7):07d}",
-            business_phone=f"+1555010{place:04d}",
-            begun=NEWEST - draw.randrange(8 * DAY, SPAN_DAYS * DAY),
-            pace=draw.choice((DAY // 480, DAY // 24, DAY // 4)),
-        )
-
-    def _trade(self, place: int) -> Trade:
-        return TRADES[place % len(TRADES)]
+            return _NAMES[turn % len(_NAMES)]
+        return draw.choices(_NAMES, cum_weights=_WEIGHTS)[0]
 
     def _conversation_number(self, index: int) -> int:
         return bisect_right(self._starts, index) - 1

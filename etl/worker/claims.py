@@ -21,6 +21,16 @@ PAGE = 64
 """Locations looked at in one transaction."""
 
 
+OUTCOMES = {
+    "not_connected": "paused",
+    "paused": "paused",
+    "no_token": "paused",
+    "daily_budget": "budget",
+    "rate_limited": "rate_limited",
+}
+"""How a run ends that leaves items for this cause; the first that applies."""
+
+
 class Tokens(Protocol):
     """Says who serves a location."""
 
@@ -46,6 +56,10 @@ class Idle:
     rate_limited, daily_budget."""
     wait: float | None
     """Seconds until an allowance may come back; None when unknown."""
+
+    def outcome(self) -> str:
+        """How a run ends that leaves what is withheld; as in ``etl.runs.outcome``."""
+        return next((outcome for cause, outcome in OUTCOMES.items() if cause in self.withheld), "drained")
 
 
 class Claims:

@@ -8,12 +8,13 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from etl import message_queue, runs
-from etl.errors import ApiMisconfiguredError, ItemError, LocationError, RateLimitedError, SnoozedError
+from etl.errors import ApiMisconfiguredError, LocationError, RateLimitedError, SnoozedError
 from etl.extract import limits
 from etl.pipeline import Claimed, DatabaseClock, Outcome
 from etl.runs import Tally
 from etl.worker.batch import Batch
 from etl.worker.claims import Claims, Idle
+from etl.worker.failures import log_failures
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import Leases
 from etl.worker.listener import Listener
@@ -219,7 +220,7 @@ class Loop:
             if not soon and self._outage.total:
                 raise _End("api_unreachable", "not one request was answered properly")
             if not soon:
-                raise _End(_outcome_of(idle.withheld))
+                raise _End(idle.outcome())
         self._sleep(_pause(idle))
 
     def _sleep(self, seconds: float) -> None:
@@ -235,6 +236,7 @@ class Loop:
             timeout = SHORT_POLL_SECONDS
         outcomes = self._outcomes.take(timeout=timeout)
         self._batch.add(outcomes)
+        log_failures(outcomes)
         for outcome in outcomes:
             self._heed(outcome)
         due = self._batch.patience() == 0.0 and not self._outage.suspected
@@ -243,8 +245,6 @@ class Loop:
 
     def _heed(self, outcome: Outcome) -> None:
         """Let one outcome change what happens to the items that were not begun."""
-        if outcome.error is not None:
-            _log_failure(outcome, outcome.error)
         if self._outage.saw(outcome.error, now=time.monotonic()):
             self._batch.give_back(self._fetchers.take_back())
             if not self._plan.follow:
@@ -272,21 +272,6 @@ class Loop:
         self._settle(outage=end.outcome == "api_unreachable" or self._outage.lasts)
 
 
-def _log_failure(outcome: Outcome, error: ItemError) -> None:
-    """One line an item that failed; what is merely put off is for those who look closely."""
-    write = log.debug if isinstance(error, (SnoozedError, RateLimitedError)) else log.warning
-    item = outcome.claimed.item
-    write(
-        "item_failed",
-        kind=item.kind,
-        message_id=item.message_id,
-        location_id=outcome.claimed.token_location_id,
-        attempt=item.attempt,
-        cause=error.cause,
-        detail=error.detail,
-    )
-
-
 def _pause(idle: Idle) -> float:
     """How long to leave the queue alone after a look found nothing."""
     if "renewing" in idle.withheld:
@@ -294,17 +279,3 @@ def _pause(idle: Idle) -> float:
     if "rate" in idle.withheld:
         return min(idle.wait, POLL_SECONDS) if idle.wait is not None else SHORT_POLL_SECONDS
     return POLL_SECONDS
-
-
-def _outcome_of(withheld: dict[str, set[str]]) -> str:
-    """The outcome of a run that leaves nothing it could do now."""
-    for cause, outcome in (
-        ("not_connected", "paused"),
-        ("paused", "paused"),
-        ("no_token", "paused"),
-        ("daily_budget", "budget"),
-        ("rate_limited", "rate_limited"),
-    ):
-        if cause in withheld:
-            return outcome
-    return "drained"

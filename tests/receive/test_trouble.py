@@ -21,8 +21,9 @@ from etl.models import EVENT_OUTCOMES
 from etl.receive import endpoint, webhook
 from etl.receive import storage as storage_module
 from etl.receive.metrics import Metrics
+from etl.receive.signature import WebhookRefusedError
 from etl.receive.storage import NotStoredError, Storage
-from etl.receive.webhook import Event, WebhookRefusedError
+from etl.receive.webhook import Event
 from tests.receive.receiver import Launch, Receiver, Warehouse
 from tests.servers import OwnServer
 from tests.waiting import await_

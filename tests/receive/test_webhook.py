@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.receive import public_keys, webhook
-from etl.receive.webhook import Event, Keys, Policy, WebhookRefusedError
+from etl.receive import public_keys, signature, webhook
+from etl.receive.signature import Keys, WebhookRefusedError
+from etl.receive.webhook import Event, Policy
 from etl.sandbox.keys import SandboxKeys
 
 BODY = b'{"type":"InboundMessage","locationId":"LOC1","messageId":"MSG1"}'
@@ -34,7 +35,7 @@ def check(headers: dict[str, str], keys: Keys, body: bytes = BODY) -> None:
     """Verify as the receiver does; refuses or returns."""
     newer = [headers["X-GHL-Signature"]] if "X-GHL-Signature" in headers else []
     older = [headers["X-WH-Signature"]] if "X-WH-Signature" in headers else []
-    webhook.verify(body, webhook.signature_of(newer, older), keys)
+    signature.verify(body, signature.signature_of(newer, older), keys)
 
 
 def parse(**payload: Any) -> Event:
@@ -83,19 +84,19 @@ def test_without_keys_of_the_older_scheme_it_is_refused(keys: SandboxKeys) -> No
 
 
 def test_no_signature_is_refused() -> None:
-    assert (401, "unsigned") == refusal(lambda: webhook.signature_of([], []))
+    assert (401, "unsigned") == refusal(lambda: signature.signature_of([], []))
 
 
 def test_two_signatures_of_one_kind_are_refused(keys: SandboxKeys) -> None:
-    signature = keys.sign(BODY)["X-GHL-Signature"]
-    assert (401, "signature_ambiguous") == refusal(lambda: webhook.signature_of([signature, signature], []))
+    one = keys.sign(BODY)["X-GHL-Signature"]
+    assert (401, "signature_ambiguous") == refusal(lambda: signature.signature_of([one, one], []))
 
 
 @pytest.mark.parametrize("value", ["N/A", "n/a", " N/A "])
 @pytest.mark.parametrize("older", [False, True])
 def test_a_signature_not_available_is_refused(value: str, older: bool) -> None:  # noqa: FBT001 - a parameter
     newer, rsa = ([], [value]) if older else ([value], [])
-    assert (401, "signature_not_available") == refusal(lambda: webhook.signature_of(newer, rsa))
+    assert (401, "signature_not_available") == refusal(lambda: signature.signature_of(newer, rsa))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_a_signature_not_available_is_refused(value: str, older: bool) -> None: 
     ],
 )
 def test_what_is_no_signature_is_refused(value: str) -> None:
-    assert (401, "signature_malformed") == refusal(lambda: webhook.signature_of([value], []))
+    assert (401, "signature_malformed") == refusal(lambda: signature.signature_of([value], []))
 
 
 @pytest.mark.parametrize("size", [0, 1, 64, 255, 257, 512])
@@ -381,11 +382,11 @@ def test_a_workflow_that_names_no_message_is_refused(payload: object, reason: st
     ("given", "reason"), [("", "secret_missing"), ("wrong", "secret_wrong"), ("é", "secret_wrong")]
 )
 def test_another_secret_is_refused(given: str, reason: str) -> None:
-    assert (401, reason) == refusal(lambda: webhook.require_secret(given, "right"))
+    assert (401, reason) == refusal(lambda: signature.require_secret(given, "right"))
 
 
 def test_the_secret_is_taken() -> None:
-    webhook.require_secret("right", "right")
+    signature.require_secret("right", "right")
 
 
 FIELDS = ["type", "messageId", "emailMessageId", "threadId", "webhookId", "locationId", "appId", "timestamp", "data"]
@@ -430,5 +431,5 @@ def verdict(read: Callable[[], Event], policy: Policy) -> str | int:
 def test_any_headers_are_refused_unless_they_hold_a_signature(
     keys: SandboxKeys, newer: list[str], older: list[str], body: bytes
 ) -> None:
-    status, _ = refusal(lambda: webhook.verify(body, webhook.signature_of(newer, older), known(keys)))
+    status, _ = refusal(lambda: signature.verify(body, signature.signature_of(newer, older), known(keys)))
     assert 401 == status

@@ -3,8 +3,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from etl.sandbox.catalogue import MESSAGE_TYPES
 from etl.sandbox.config import SandboxConfig
+from etl.sandbox.messages import MESSAGE_TYPES
 from etl.sandbox.server import RunningSandbox
 
 

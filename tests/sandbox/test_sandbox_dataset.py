@@ -1,11 +1,10 @@
 import json
-import time
 from typing import Any
 
 import pytest
 
-from etl.sandbox.catalogue import MESSAGE_TYPES
 from etl.sandbox.dataset import Dataset
+from etl.sandbox.messages import MESSAGE_TYPES
 
 DATA = Dataset(messages=2000)
 MESSAGES = [DATA.message(message_id) or {} for message_id in DATA.ids()]
@@ -55,11 +54,11 @@ def test_a_conversation_has_one_contact() -> None:
 def test_every_documented_type_occurs_even_in_a_small_set(messages: int) -> None:
     data = Dataset(messages=messages)
     found = {(data.message(known) or {})["messageType"] for known in data.ids()}
-    assert {kind.name for kind in MESSAGE_TYPES} == found
+    assert set(MESSAGE_TYPES) == found
 
 
 def test_there_are_as_many_types_as_the_documentation_lists() -> None:
-    assert 42 == len({kind.name for kind in MESSAGE_TYPES})
+    assert 42 == len(MESSAGE_TYPES)
 
 
 def test_most_messages_are_texts() -> None:
@@ -193,12 +192,6 @@ def test_the_same_event_keeps_its_webhook_id() -> None:
 def test_another_edition_has_another_webhook_id() -> None:
     first = DATA.ids()[0]
     assert DATA.event(first)["webhookId"] != DATA.event(first, edition=1)["webhookId"]
-
-
-def test_a_hundred_thousand_messages_are_ready_in_two_seconds() -> None:
-    begun = time.process_time()
-    Dataset(messages=100_000)
-    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize("wrong", [{"locations": 0}, {"messages": 0}, {"documented_share": 1.5}])

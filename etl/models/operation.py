@@ -1,39 +1,11 @@
-r"""The tables, and nothing else: no query, no connection, no environment.
+"""The schema ``etl``: how the job works."""
 
-``highlevel`` is for analysts, ``etl`` for operation. Every table and column carries a comment, which Alembic turns into
-``COMMENT ON``, so that ``\d+`` in psql explains the warehouse.
-"""
+from datetime import date
 
-from datetime import date, datetime
-from typing import Annotated, Any
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    ColumnElement,
-    DateTime,
-    Identity,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Text,
-    func,
-    text,
-)
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.sql.schema import SchemaItem
-
-from etl.ids import ID_PATTERN
-
-NAMING_CONVENTION = {
-    "pk": "%(table_name)s_pkey",
-    "ck": "%(table_name)s_%(constraint_name)s_check",
-    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-    "uq": "%(table_name)s_%(column_0_N_name)s_key",
-    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-}
+from etl.models.base import Base, id_check, json, one_of, timestamp, timestamp_now
 
 KINDS = ("message", "email", "transcription", "recording")
 """What an item can name; each kind has its endpoint."""
@@ -52,182 +24,13 @@ HOT_TABLE = {
 """Storage of a table whose rows live for seconds: room for updates, and a vacuum that comes after thousands of dead
 rows rather than after a fifth of the table."""
 
-json = Annotated[dict[str, Any], mapped_column(JSONB(none_as_null=True))]
-timestamp = Annotated[datetime, mapped_column(DateTime(timezone=True))]
-timestamp_now = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
-
-
-class Base(DeclarativeBase):
-    """All tables, with one naming convention for constraints and indexes."""
-
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    type_annotation_map = {str: Text(), int: Integer(), bytes: LargeBinary()}  # noqa: RUF012 - SQLAlchemy's contract
-
-
-def id_check(column: str) -> CheckConstraint:
-    """The database's half of the rule that :func:`etl.ids.is_fetchable` states."""
-    return CheckConstraint(text(f"{column} ~ '{ID_PATTERN}' AND {column} !~ '^[.]+$'"), name=f"{column}_is_valid")
-
-
-def _in(column: str, values: tuple[str, ...]) -> ColumnElement[bool]:
-    return text(f"{column} IN ({', '.join(repr(value) for value in values)})")  # type: ignore[return-value]
-
-
-def _table(schema: str, comment: str, *items: SchemaItem) -> tuple[Any, ...]:
-    return (*items, {"schema": schema, "comment": comment})
-
-
-class Message(Base):
-    """One conversation message, as the API last described it."""
-
-    __tablename__ = "messages"
-    __table_args__ = _table(
-        "highlevel",
-        "One row a message, as HighLevel last described it. For email one row is a whole thread.",
-        Index(None, "location_id", "date_added"),
-        Index(None, "location_id", "conversation_id", "date_added"),
-        Index(None, "location_id", "contact_id", "date_added"),
-    )
-
-    # ve9EPM428h8vShlRW1KT
-    location_id: Mapped[str] = mapped_column(
-        primary_key=True, comment="Location (sub-account) the message belongs to. API: locationId."
-    )
-    # 4zTrQpvWmSDG0cQ0bKYL
-    message_id: Mapped[str] = mapped_column(primary_key=True, comment="The message. API: id.")
-    conversation_id: Mapped[str | None] = mapped_column(comment="Conversation it is part of. API: conversationId.")
-    contact_id: Mapped[str | None] = mapped_column(comment="Contact (customer) it was exchanged with. API: contactId.")
-    # TYPE_SMS
-    message_type: Mapped[str | None] = mapped_column(
-        comment="Kind of message, always in the TYPE_ form; see highlevel.message_types. API: messageType."
-    )
-    # 2
-    type_code: Mapped[int | None] = mapped_column(
-        comment="The API's number for the kind, as received. Prefer message_type. API: type."
-    )
-    # inbound
-    direction: Mapped[str | None] = mapped_column(
-        comment="inbound (from the contact) or outbound (to the contact). API: direction."
-    )
-    # delivered
-    status: Mapped[str | None] = mapped_column(
-        comment="Delivery status when last fetched; HighLevel announces no status changes. API: status."
-    )
-    # workflow
-    source: Mapped[str | None] = mapped_column(
-        comment="What sent it: workflow, bulk_actions, campaign, api, app. Null for most inbound. API: source."
-    )
-    # text/plain
-    content_type: Mapped[str | None] = mapped_column(comment="MIME type of body. API: contentType.")
-    body: Mapped[str | None] = mapped_column(
-        comment="Text of the message. Null for calls; not reliable for email threads. API: body."
-    )
-    # +15550001111
-    sender: Mapped[str | None] = mapped_column(comment="Address or number it came from; not for email. API: from.")
-    # +15550002222
-    recipient: Mapped[str | None] = mapped_column(comment="Address or number it went to; not for email. API: to.")
-    # Error 30005 - Unknown destination handset
-    error: Mapped[str | None] = mapped_column(comment="Why delivery failed, in the provider's words. API: error.")
-    user_id: Mapped[str | None] = mapped_column(
-        comment="HighLevel user who sent or answered it; null for automation and most inbound. API: userId."
-    )
-    conversation_provider_id: Mapped[str | None] = mapped_column(
-        comment="Custom conversation provider that carried it. API: conversationProviderId."
-    )
-    chat_widget_id: Mapped[str | None] = mapped_column(comment="Chat widget it came through. API: chatWidgetId.")
-    # wamid.HBgLMTU1NTAwMDExMTE
-    alt_id: Mapped[str | None] = mapped_column(comment="The carrier's own id of the message. API: altId.")
-    date_added: Mapped[timestamp | None] = mapped_column(
-        comment="When the message was created in HighLevel. API: dateAdded."
-    )
-    date_updated: Mapped[timestamp | None] = mapped_column(
-        comment="When HighLevel last changed it. API: dateUpdated (undocumented, usually present)."
-    )
-    extra: Mapped[json | None] = mapped_column(
-        comment="Whatever the API sent that no column holds, under the API's own names; null when nothing."
-    )
-    deleted_at: Mapped[timestamp | None] = mapped_column(
-        comment="When the API first said that the message no longer exists; null while it exists."
-    )
-    fetched_at: Mapped[timestamp] = mapped_column(
-        comment="When the content shown here was first received. A later fetch with the same content changes nothing."
-    )
-    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
-    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
-
-
-class Attachment(Base):
-    """One file of a message."""
-
-    __tablename__ = "attachments"
-    __table_args__ = _table("highlevel", "Files of messages. Calls have none here: their audio is a recording.")
-
-    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the message belongs to.")
-    message_id: Mapped[str] = mapped_column(primary_key=True, comment="Message the file is part of.")
-    position: Mapped[int] = mapped_column(
-        primary_key=True, autoincrement=False, comment="Place in the message's list of files, from 0."
-    )
-    # https://storage.example/ticket.pdf
-    url: Mapped[str] = mapped_column(comment="Where HighLevel serves the file; how long it does is not documented.")
-    # ticket.pdf
-    file_name: Mapped[str | None] = mapped_column(comment="Name of the file: the API's, else the last part of the URL.")
-    # application/pdf
-    media_type: Mapped[str | None] = mapped_column(comment="MIME type: the API's, else guessed from the file's ending.")
-
-
-class Meta(Base):
-    """What the API says of a message beside its content: for calls, length and outcome."""
-
-    __tablename__ = "meta"
-    __table_args__ = _table(
-        "highlevel", "A message's meta object: for calls, length and outcome. A row only where there is one."
-    )
-
-    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the message belongs to.")
-    message_id: Mapped[str] = mapped_column(primary_key=True, comment="Message that is described.")
-    # 37
-    call_duration: Mapped[int | None] = mapped_column(
-        comment="Length of the call in seconds. API: meta.call.duration or meta.callDuration."
-    )
-    # completed
-    call_status: Mapped[str | None] = mapped_column(
-        comment="Outcome: completed, answered, busy, no-answer, failed, canceled, voicemail, pending. "
-        "API: meta.call.status or meta.callStatus."
-    )
-    extra: Mapped[json | None] = mapped_column(
-        comment="Everything else in meta, as received (email thread, Instagram or Facebook page …); null when nothing."
-    )
-
-
-class MessageType(Base):
-    """What a ``message_type`` means; reference data, written by the migrations."""
-
-    __tablename__ = "message_types"
-    __table_args__ = _table(
-        "highlevel",
-        "Meaning of each message_type known when this version was released. Left join: new ones may appear.",
-    )
-
-    # TYPE_SMS
-    message_type: Mapped[str] = mapped_column(primary_key=True, comment="As in highlevel.messages.message_type.")
-    # 2
-    type_code: Mapped[int | None] = mapped_column(comment="The API's number for it; null where not established.")
-    # SMS
-    channel: Mapped[str] = mapped_column(
-        comment="Channel: SMS, Call, Email, WhatsApp, Facebook, Instagram, Google, TikTok, RCS, Chat, Internal, …"
-    )
-    is_campaign: Mapped[bool] = mapped_column(comment="True when a campaign sent it rather than a person or workflow.")
-    is_activity: Mapped[bool] = mapped_column(
-        comment="True for log entries in a conversation (appointment, payment …): nobody wrote them to anybody."
-    )
-
 
 class QueueItem(Base):
     """One item: "this thing must be fetched"."""
 
     __tablename__ = "message_queue"
     __table_args__ = (
-        CheckConstraint(_in("kind", KINDS), name="kind_is_known"),
+        CheckConstraint(one_of("kind", KINDS), name="kind_is_known"),
         id_check("message_id"),
         CheckConstraint(text("(lease_id IS NULL) = (leased_until IS NULL)"), name="lease_is_whole"),
         CheckConstraint(text("isfinite(scheduled_at)"), name="scheduled_at_is_finite"),
@@ -346,7 +149,7 @@ class Location(Base):
 
     __tablename__ = "locations"
     __table_args__ = (
-        CheckConstraint(_in("token_source", TOKEN_SOURCES), name="token_source_is_known"),
+        CheckConstraint(one_of("token_source", TOKEN_SOURCES), name="token_source_is_known"),
         CheckConstraint(text("(token_source IS NULL) = (access_token IS NULL)"), name="token_is_whole"),
         Index(None, "company_id", postgresql_where=text("company_id IS NOT NULL")),
         {
@@ -501,7 +304,7 @@ class WebhookEvent(Base):
 
     __tablename__ = "webhook_events"
     __table_args__ = (
-        CheckConstraint(_in("outcome", EVENT_OUTCOMES), name="outcome_is_known"),
+        CheckConstraint(one_of("outcome", EVENT_OUTCOMES), name="outcome_is_known"),
         Index(None, "received_at"),
         # What reconciliation looks for: few among many.
         Index("webhook_events_unnamed_idx", "received_at", postgresql_where=text("outcome IN ('no_id', 'bad_id')")),

@@ -1,0 +1,45 @@
+"""What all tables share: the naming of constraints, and the kinds of columns."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from sqlalchemy import CheckConstraint, ColumnElement, DateTime, Integer, LargeBinary, MetaData, Text, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.sql.schema import SchemaItem
+
+from etl.ids import ID_PATTERN
+
+NAMING_CONVENTION = {
+    "pk": "%(table_name)s_pkey",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+}
+
+json = Annotated[dict[str, Any], mapped_column(JSONB(none_as_null=True))]
+timestamp = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+timestamp_now = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
+
+
+class Base(DeclarativeBase):
+    """All tables, with one naming convention for constraints and indexes."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = {str: Text(), int: Integer(), bytes: LargeBinary()}  # noqa: RUF012 - SQLAlchemy's contract
+
+
+def id_check(column: str) -> CheckConstraint:
+    """The database's half of the rule that :func:`etl.ids.is_fetchable` states."""
+    return CheckConstraint(text(f"{column} ~ '{ID_PATTERN}' AND {column} !~ '^[.]+$'"), name=f"{column}_is_valid")
+
+
+def one_of(column: str, values: tuple[str, ...]) -> ColumnElement[bool]:
+    """The condition of a check: the column holds one of these words."""
+    return text(f"{column} IN ({', '.join(repr(value) for value in values)})")  # type: ignore[return-value]
+
+
+def table_args(schema: str, comment: str, *items: SchemaItem) -> tuple[Any, ...]:
+    """A table's schema, comment and indexes."""
+    return (*items, {"schema": schema, "comment": comment})

@@ -1,0 +1,34 @@
+"""Tells the log what failed: many items that fail for one reason are one line with a count."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from etl.errors import ItemError, RateLimitedError, SnoozedError
+from etl.pipeline import Outcome
+
+log = structlog.get_logger("etl.worker")
+
+MAX_IDS = 5
+"""Items named in one line."""
+
+
+def log_failures(outcomes: Sequence[Outcome]) -> None:
+    """One line for each reason; what is merely snoozed is for those who look closely."""
+    reasons: dict[tuple[type[ItemError], str, str, str, str], list[str]] = {}
+    for outcome in outcomes:
+        error, item = outcome.error, outcome.claimed.item
+        if error is not None:
+            reason = (type(error), item.kind, outcome.claimed.token_location_id, error.cause, error.detail)
+            reasons.setdefault(reason, []).append(item.message_id)
+    for (kind_of_error, kind, location_id, cause, detail), ids in reasons.items():
+        write = log.debug if issubclass(kind_of_error, (SnoozedError, RateLimitedError)) else log.warning
+        write(
+            "items_failed",
+            count=len(ids),
+            cause=cause,
+            detail=detail,
+            kind=kind,
+            location_id=location_id,
+            message_ids=ids[:MAX_IDS],
+        )
