@@ -37,5 +37,6 @@ format: $(VENV)/installed ## Put the code into its form
 bench: $(VENV)/installed-bench ## Measure, side by side
 	$(BIN)/python -m bench
 
-clean: ## Remove what make made
+clean: ## Remove what make made, and stop its embedded Postgres
+	@for home in .etl .etl/demo; do test ! -x $(BIN)/etl || ETL_HOME=$$home DATABASE_URL= $(BIN)/etl db stop; done
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -30,10 +30,10 @@ def main() -> None:
 
 def _complain(error: EtlError) -> None:
     problems = str(error).splitlines()
-    if len(problems) == 1:
-        click.echo(f"Error: {problems[0]}", err=True)
+    if len(error.args) <= 1:
+        click.echo(f"Error: {error}", err=True)
         return
-    click.echo(f"Error: {len(problems)} problems", err=True)
+    click.echo(f"Error: {len(error.args)} problems", err=True)
     for problem in problems:
         click.echo(f"  - {problem}", err=True)
 

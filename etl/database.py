@@ -166,6 +166,19 @@ def is_read_only(connection: Connection) -> bool:
     return setting == "on"
 
 
+def require_writable(connection: Connection) -> None:
+    """Check that the database takes writes. Not worth waiting for: a standby stays one until somebody acts.
+
+    Raises:
+        DatabaseUnavailableError: it does not.
+    """
+    if is_read_only(connection):
+        raise DatabaseUnavailableError(
+            "Postgres takes no writes: it is a standby, or default_transaction_read_only is on. "
+            "Point DATABASE_URL to the primary server, or switch that setting off."
+        )
+
+
 def wait_until_reachable(engine: Engine, *, seconds: float) -> None:
     """Return as soon as a connection works.
 
@@ -191,4 +204,5 @@ def first_line(error: DBAPIError) -> str:
 
 def _refuses_login(reason: str) -> bool:
     """Libpq reports a refused login without SQLSTATE, so only its text tells it from a server that is away."""
-    return any(words in reason for words in ("authentication failed", "does not exist", "no pg_hba.conf entry"))
+    refusals = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied")
+    return any(words in reason for words in refusals)

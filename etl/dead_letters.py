@@ -99,17 +99,27 @@ def retry(connection: Connection, which: LetterFilter) -> int:
 
 def purge(connection: Connection, which: LetterFilter, *, older_than_days: float | None = None) -> int:
     """Delete the chosen letters for good; returns how many. One that somebody settles or retries is passed over."""
-    conditions = which.conditions()
-    if older_than_days is not None:
-        age = func.make_interval(0, 0, 0, 0, 0, 0, older_than_days * 86_400, type_=Interval)
-        conditions.append(DeadLetter.died_at < func.now() - age)
     chosen = (
         select(DeadLetter.kind, DeadLetter.message_id)
-        .where(*conditions)
+        .where(*_older(which, older_than_days))
         .order_by(DeadLetter.kind, DeadLetter.message_id)
         .with_for_update(skip_locked=True)
     )
     return connection.execute(delete(DeadLetter).where(KEY.in_(chosen))).rowcount
+
+
+def count(connection: Connection, which: LetterFilter, *, older_than_days: float | None = None) -> int:
+    """How many letters are chosen."""
+    query = select(func.count()).select_from(DeadLetter).where(*_older(which, older_than_days))
+    return connection.execute(query).scalar_one()
+
+
+def _older(which: LetterFilter, days: float | None) -> list[ColumnElement[bool]]:
+    conditions = which.conditions()
+    if days is not None:
+        age = func.make_interval(0, 0, 0, 0, 0, 0, days * 86_400, type_=Interval)
+        conditions.append(DeadLetter.died_at < func.now() - age)
+    return conditions
 
 
 def causes(connection: Connection) -> dict[str, int]:

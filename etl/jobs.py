@@ -1,5 +1,6 @@
 """Reads jobs.yaml; every complaint names file, line and reason."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -61,6 +62,11 @@ def read(path: Path | None) -> dict[str, Job]:
     if problems:
         raise ConfigurationError(*problems)
     return jobs
+
+
+def kinds_taken(known: Mapping[str, Job]) -> set[str]:
+    """The kinds of items that some job takes; items of any other kind wait."""
+    return {job.kind for job in known.values()}
 
 
 def _jobs(document: yaml.Node | None, path: Path, problems: list[str]) -> dict[str, Job]:

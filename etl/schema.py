@@ -96,7 +96,23 @@ def differences(connection: Connection) -> list[str]:
     from alembic.migration import MigrationContext  # noqa: PLC0415
 
     context = MigrationContext.configure(connection, opts=COMPARE_OPTIONS)
-    return [repr(difference) for difference in compare_metadata(context, models.Base.metadata)]
+    return [line for each in compare_metadata(context, models.Base.metadata) for line in _in_words(each)]
+
+
+def _in_words(difference: Any) -> list[str]:
+    """A difference as Alembic tells it, in plain words; changes of one column come as a list."""
+    if isinstance(difference, list):
+        return [line for each in difference for line in _in_words(each)]
+    what, *about = difference
+    if what.startswith("modify_"):
+        schema, table, column = about[:3]
+        return [f"{schema}.{table}.{column}: {what.removeprefix('modify_')} differs"]
+    side = "is missing in the database" if what.startswith("add_") else "is only in the database"
+    if what.endswith("_column"):
+        return [f"column {about[0]}.{about[1]}.{about[2].name} {side}"]
+    thing = about[0]
+    named = getattr(thing, "fullname", None) or f"{thing.table.fullname}: {thing.name}"
+    return [f"{what.partition('_')[2].replace('_', ' ')} {named} {side}"]
 
 
 def _config(connection: Connection) -> "Config":

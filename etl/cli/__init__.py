@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "Show the queue, dead letters, locations and last runs.",
     "dead": "List, show, retry or purge dead letters.",
     "doctor": "Check everything a run needs, and say how to fix what is wrong.",
+    "crontab": "Print cron lines for the schedules in jobs.yaml.",
     "sandbox": "Serve a HighLevel look-alike for demos and tests.",
 }
 

@@ -91,6 +91,17 @@ def of_unserved(waiting: set[str], places: Sequence[Overview], serving: Serving)
     )
 
 
+def of_kinds(waiting: set[str], taken: set[str]) -> Check:
+    """Whether some job takes every kind of item that waits."""
+    untaken = sorted(waiting - taken)
+    return Check(
+        "kinds",
+        ok=not untaken,
+        says=f"no job takes items of kind {_some(untaken)}, which wait" if untaken else "some job takes every item",
+        fix="Upgrade, or add a job for that kind to jobs.yaml",
+    )
+
+
 def of_probe(location_id: str, problem: ItemError | None, *, may_expire: bool) -> Check:
     """What one request with a location's token showed."""
     name = f"token of {shown(location_id)}"

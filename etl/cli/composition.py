@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from etl import __version__, schema
-from etl.database import open_engine, reading_errors, require_utf8
+from etl.database import open_engine, parse_url, reading_errors, require_utf8, require_writable
 from etl.errors import ConfigurationError
 from etl.extract.client import Client
 from etl.extract.transport import Transport
@@ -51,6 +51,13 @@ def database_url(found: Settings) -> str:
     return embedded.start(found.embedded_directory)
 
 
+def described(found: Settings) -> str:
+    """Which database that is, without its password."""
+    if found.database_url is None:
+        return f"the embedded Postgres in {found.embedded_directory}"
+    return parse_url(found.database_url.get_secret_value()).set(drivername="postgresql").render_as_string()
+
+
 @contextmanager
 def warehouse(found: Settings, *, migrated: bool = True) -> Iterator[Engine]:
     """An engine on a database that was checked: reachable, UTF8 and, unless told otherwise, at head.
@@ -65,6 +72,7 @@ def warehouse(found: Settings, *, migrated: bool = True) -> Iterator[Engine]:
                 require_utf8(connection)
                 if migrated:
                     schema.require_head(connection)
+                    require_writable(connection)
             yield engine
     finally:
         engine.dispose()

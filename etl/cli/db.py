@@ -1,5 +1,7 @@
 """``etl db``: the schema, the analysts' role, the embedded server."""
 
+import os
+import shutil
 import sys
 
 import click
@@ -7,6 +9,7 @@ import click
 from etl import schema
 from etl.cli.composition import database_url, settings, warehouse
 from etl.database import parse_url
+from etl.errors import ConfigurationError
 
 
 @click.group()
@@ -52,6 +55,23 @@ def url() -> None:
     """Print the warehouse's URL, password included: psql "$(etl db url)"."""
     found = parse_url(database_url(settings()))
     click.echo(found.set(drivername="postgresql").render_as_string(hide_password=False))
+
+
+@db.command()
+def psql() -> None:
+    """Open psql on the warehouse: the one on your PATH, or the one that comes with the embedded Postgres."""
+    from etl import embedded
+
+    found = parse_url(database_url(settings()))
+    program = shutil.which("psql") or embedded.psql()
+    if program is None:
+        raise ConfigurationError("There is no psql on your PATH. Install the client of PostgreSQL, or use: etl db url")
+    password = str(found.password) if found.password is not None else ""
+    address = found.set(drivername="postgresql", password=None).render_as_string()
+    # The password goes through the environment: arguments can be seen by everybody on the machine.
+    environment = os.environ | ({"PGPASSWORD": password} if password else {})
+    sys.stdout.flush()
+    os.execve(program, ["psql", address], environment)  # noqa: S606 - the user asked for it
 
 
 @db.command()

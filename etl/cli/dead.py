@@ -10,6 +10,7 @@ import click
 
 from etl import dead_letters
 from etl.cli.composition import settings, warehouse
+from etl.cli.confirming import confirm
 from etl.cli.numbers import FiniteRange
 from etl.cli.tables import print_table, when
 from etl.dead_letters import LetterFilter
@@ -105,16 +106,31 @@ def retry(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | N
     which = _filter(ids, every=every, cause=cause, kind=kind)
     with warehouse(settings()) as engine, engine.begin() as connection:
         queued = dead_letters.retry(connection, which)
+    _require_matches(queued, which)
     click.echo(f"{queued} queued again")
+
+
+def _require_matches(count: int, which: LetterFilter) -> None:
+    """Exit with 1 when what was named is not there."""
+    if not count and which.message_ids is not None:
+        click.echo(f"No dead letter of {', '.join(which.message_ids)}. See: etl dead list", err=True)
+        sys.exit(1)
 
 
 @dead.command()
 @_choosing
 @click.option("--older-than", "days", type=FiniteRange(0), metavar="DAYS", help="Only those that died before.")
-@click.confirmation_option(prompt="Delete them for good?")
-def purge(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None, days: float | None) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge(
+    ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None, days: float | None, yes: bool
+) -> None:
     """Delete dead letters for good, with what was received."""
     which = _filter(ids, every=every or (days is not None and not ids), cause=cause, kind=kind)
-    with warehouse(settings()) as engine, engine.begin() as connection:
-        deleted = dead_letters.purge(connection, which, older_than_days=days)
+    with warehouse(settings()) as engine:
+        with engine.connect() as connection:
+            count = dead_letters.count(connection, which, older_than_days=days)
+        _require_matches(count, which)
+        confirm(f"Delete {count} dead letters for good, with what was received?", yes=yes)
+        with engine.begin() as connection:
+            deleted = dead_letters.purge(connection, which, older_than_days=days)
     click.echo(f"{deleted} deleted")

@@ -4,16 +4,16 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 from sqlalchemy import Connection, Engine
 
 from etl import jobs, locations, message_queue, schema
-from etl.cli.checks import RENEWABLE, Check, of_app, of_keys, of_pauses, of_probe, of_unserved
-from etl.cli.composition import client_of, database_url, serving_of, transport_of
+from etl.cli.checks import RENEWABLE, Check, of_app, of_keys, of_kinds, of_pauses, of_probe, of_unserved
+from etl.cli.composition import client_of, database_url, described, serving_of, transport_of
 from etl.cli.composition import settings as read_settings
-from etl.database import open_engine, reading_errors, require_utf8
+from etl.database import open_engine, reading_errors, require_utf8, require_writable
 from etl.errors import EtlError
 from etl.settings import Settings
 from etl.tokens import probe, store
@@ -62,8 +62,9 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
         with reading_errors(), engine.connect() as connection:
             require_utf8(connection)
             schema.require_head(connection)
+            require_writable(connection)
         engines.append(engine)
-        return f"reachable, UTF8, at revision {schema.HEAD}"
+        return f"{described(found)}, reachable, UTF8, takes writes, at revision {schema.HEAD}"
 
     yield _check("database", connect)
     for engine in engines:
@@ -86,8 +87,10 @@ def of_locations(connection: Connection, found: Settings, *, offline: bool, limi
         fix="Set HIGHLEVEL_TOKEN to a private integration token, or connect locations with: etl connect",
     )
     yield of_pauses(places)
-    waiting = {each.location_id for each in message_queue.depth(connection) if each.items}
-    yield of_unserved(waiting, places, serving)
+    depth = message_queue.depth(connection)
+    yield of_unserved({each.location_id for each in depth if each.items}, places, serving)
+    with suppress(EtlError):  # a jobs file that cannot be read was told above
+        yield of_kinds({each.kind for each in depth}, jobs.kinds_taken(jobs.read(found.etl_jobs)))
     if offline:
         return
     tokens = _tokens(connection, found, places, vault)

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from etl import message_queue
+from etl import jobs, message_queue
 from etl.cli.composition import settings, warehouse
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
@@ -29,6 +29,12 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
     Example: psql -Atc 'SELECT …' | etl enqueue -
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     found = settings()
+    taken = jobs.kinds_taken(jobs.read(found.etl_jobs))
+    if kind not in taken:
+        raise ConfigurationError(
+            f"No job in jobs.yaml takes items of kind {kind}, so they would wait for ever. Nothing was queued. "
+            f"Kinds with a job: {', '.join(sorted(taken))}"
+        )
     if "-" in ids and len(ids) > 1:
         raise ConfigurationError('"-" reads ids from standard input and goes alone. Nothing was queued.')
     wanted = _read_ids() if ids == ("-",) else list(ids)

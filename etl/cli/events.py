@@ -10,6 +10,7 @@ import click
 from sqlalchemy import Engine, func, select
 
 from etl.cli.composition import settings, warehouse
+from etl.cli.confirming import confirm
 from etl.cli.numbers import FiniteRange
 from etl.cli.tables import print_table, when
 from etl.errors import ConfigurationError
@@ -149,6 +150,9 @@ def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
     _require_some(which, every=every)
     with warehouse(settings()) as engine:
         replayed = sum(page.replayed for page in _pages(engine, which))
+    if not replayed and ids:
+        click.echo(f"None of these events is kept, or can be replayed: {', '.join(ids)}", err=True)
+        sys.exit(1)
     click.echo(f"{replayed} replayed")
 
 
@@ -168,8 +172,8 @@ def _pages(engine: Engine, which: EventFilter) -> Iterator[Page]:
 @events.command()
 @_choosing
 @click.option("--older-than", "days", type=FiniteRange(0), metavar="DAYS", help="Only those received before.")
-@click.confirmation_option(prompt="Delete them for good?")
-def purge(ids: tuple[str, ...], *, every: bool, days: float | None, **filters: Any) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge(ids: tuple[str, ...], *, every: bool, days: float | None, yes: bool, **filters: Any) -> None:
     """Delete events for good. A redelivery of one of them would be queued again.
 
     \b
@@ -178,6 +182,7 @@ def purge(ids: tuple[str, ...], *, every: bool, days: float | None, **filters: A
     which = _filter(ids, every=every, **filters)
     _require_some(which, every=every or days is not None)
     seconds = None if days is None else days * 86_400
+    confirm("Delete these events for good, with what was posted?", yes=yes)
     with warehouse(settings()) as engine:
         deleted = sum(_deletions(engine, which, seconds))
     click.echo(f"{deleted} deleted")

@@ -5,10 +5,12 @@ import json
 import sys
 
 import click
+from sqlalchemy import Connection
 
 from etl import locations as known
 from etl import message_queue
 from etl.cli.composition import oauth_of, settings, transport_of, warehouse
+from etl.cli.confirming import confirm
 from etl.cli.cures import cure_of, shown, state_of
 from etl.cli.tables import print_table, when
 from etl.errors import ConfigurationError
@@ -71,6 +73,7 @@ def pause(ids: tuple[str, ...], reason: str) -> None:
     """Stop fetching for locations until they are resumed; their items wait."""
     _check(ids)
     with warehouse(settings()) as engine, engine.begin() as connection:
+        _require_known(connection, ids)
         for location_id in map(_typed, ids):
             known.pause(connection, location_id, cause=known.BY_HAND, detail=reason, token=None)
     click.echo(f"{len(ids)} paused")
@@ -95,10 +98,11 @@ def resume(ids: tuple[str, ...], *, every: bool) -> None:
 @locations.command()
 @IDS
 @click.option("--company", is_flag=True, help="The ids are companies: remove them with the locations they serve.")
-@click.confirmation_option(prompt="Delete their tokens for good?")
-def remove(ids: tuple[str, ...], *, company: bool) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(ids: tuple[str, ...], *, company: bool, yes: bool) -> None:
     """Forget locations and delete their tokens; messages and waiting items stay."""
     _check(ids)
+    confirm(f"Delete the tokens of {', '.join(ids)} for good?", yes=yes)
     forget = known.remove_company if company else known.remove
     unknown = []
     with warehouse(settings()) as engine:
@@ -142,6 +146,19 @@ def rekey() -> None:
         except UnreadableError as error:
             raise ConfigurationError(f"A stored token cannot be read: {error}. See: etl doctor") from None
     click.echo(f"{count} encrypted anew" if count else "everything is encrypted with the newest key")
+
+
+def _require_known(connection: Connection, ids: tuple[str, ...]) -> None:
+    """A location counts as known when we have dealt with it or it has items waiting.
+
+    Raises:
+        ConfigurationError: some is not, so probably its id is mistyped.
+    """
+    there = {place.location_id for place in known.overview(connection)}
+    there |= {each.location_id for each in message_queue.depth(connection)}
+    unknown = [each for each in ids if _typed(each) and _typed(each) not in there]
+    if unknown:
+        raise ConfigurationError(f"Not known: {', '.join(unknown)}. Nothing was paused. See: etl locations list")
 
 
 def _check(ids: tuple[str, ...]) -> None:

@@ -55,7 +55,7 @@ def run(
     back.
 
     \b
-    Example, from cron:    * * * * *  cd /srv/etl && etl run messages --max-seconds 55
+    Example, from cron:    etl crontab prints the line
     Example, as a service: etl run messages --follow
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     found = settings()
@@ -104,12 +104,15 @@ def run_once(found: Settings, engine: Engine, job: Job, plan: Plan) -> Report:
 
 
 def exit_code(report: Report) -> int:
-    """0 done, 1 items died, 2 the API's address or version is wrong, 3 work is left."""
+    """0 done, 1 items died, 2 the API's address or version is wrong, 3 nothing could be done now."""
     if report.outcome == "misconfigured":
         return ConfigurationError.exit_code
-    if report.outcome in WORK_LEFT:
+    if report.outcome == "api_unreachable":
         return 3
-    return 1 if report.tally.dead else 0
+    if report.tally.dead:
+        return 1
+    # One location that waits among others that work is a line in the output.
+    return 3 if report.outcome in WORK_LEFT and not report.tally.loaded else 0
 
 
 def _choose(known: dict[str, Job], name: str | None, *, follow: bool) -> list[Job]:
@@ -163,7 +166,7 @@ def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[Callable[[Tally]
         task = bar.add_task(job.name, total=total, rest="")
 
         def show(tally: Tally) -> None:
-            parts = (("dead", tally.dead), ("to retry", tally.retried), ("put off", tally.snoozed))
+            parts = (("dead", tally.dead), ("retried", tally.retried), ("snoozed", tally.snoozed))
             rest = ", ".join(f"{count} {name}" for name, count in parts if count)
             bar.update(task, completed=tally.loaded + tally.dead, rest=rest)
 
@@ -192,7 +195,7 @@ def print_report(job: Job, report: Report) -> None:
     tally = report.tally
     click.echo(
         f"{job.name}: {tally.loaded} loaded ({tally.unchanged} unchanged, {tally.deleted} deleted upstream), "
-        f"{tally.retried} to retry, {tally.snoozed} put off, {tally.dead} dead in {report.seconds:.1f} s "
+        f"{tally.retried} retried, {tally.snoozed} snoozed, {tally.dead} dead in {report.seconds:.1f} s "
         f"({report.outcome})"
     )
     if tally.drift:

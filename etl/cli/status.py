@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import click
 
-from etl import dead_letters, locations, message_queue, runs
-from etl.cli.composition import settings, warehouse
+from etl import dead_letters, jobs, locations, message_queue, runs
+from etl.cli.composition import described, settings, warehouse
 from etl.cli.cures import cure_of, shown, state_of
 from etl.cli.tables import print_table, when
 
@@ -16,7 +16,9 @@ from etl.cli.tables import print_table, when
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(*, as_json: bool) -> None:
     """Show queue depth and age, dead letters, locations and their budgets, and the last runs."""
-    with warehouse(settings()) as engine, engine.connect() as connection:
+    found = settings()
+    taken = jobs.kinds_taken(jobs.read(found.etl_jobs))
+    with warehouse(found) as engine, engine.connect() as connection:
         queue = message_queue.depth(connection)
         causes = dead_letters.causes(connection)
         places = locations.overview(connection)
@@ -30,7 +32,10 @@ def status(*, as_json: bool) -> None:
         }
         click.echo(json.dumps(report, default=str))
         return
+    click.echo(f"database: {described(found)}")
     _print_queue(queue)
+    for kind in sorted({each.kind for each in queue} - taken):
+        click.echo(f"No job in jobs.yaml takes items of kind {kind}: they wait.")
     click.echo("dead letters: " + (", ".join(f"{count} {cause}" for cause, count in causes.items()) or "none"))
     if places:
         _print_locations(places)
@@ -76,7 +81,7 @@ def _print_locations(places: list[locations.Overview]) -> None:
 
 def _print_runs(last: list[runs.RunSummary]) -> None:
     print_table(
-        ("run", "job", "started", "outcome", "loaded", "to retry", "put off", "dead", "drift"),
+        ("run", "job", "started", "outcome", "loaded", "retried", "snoozed", "dead", "drift"),
         [
             (
                 run.run_id,

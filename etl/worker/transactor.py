@@ -16,6 +16,8 @@ log = structlog.get_logger("etl.worker")
 PATIENCE = 30.0
 """Seconds that a run without --follow waits for Postgres to come back."""
 LONGEST_PAUSE = 2.0
+READ_ONLY = "25006"
+"""The SQLSTATE of a standby, or of a database that was set so: waiting does not help."""
 
 T = TypeVar("T")
 
@@ -57,6 +59,8 @@ class Transactor:
         if fate is Fate.DATA:
             raise error
         reason = first_line(error)
+        if getattr(error.orig, "sqlstate", None) == READ_ONLY:
+            raise DatabaseUnavailableError(f"Postgres takes no writes: {reason}") from error
         if fate is Fate.SETUP:
             raise ConfigurationError(f"Postgres refuses: {reason}. Try: etl db check") from error
         impatient = self._patience is not None and waited >= self._patience

@@ -6,6 +6,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from sqlalchemy import make_url
 
 from etl.cli import COMMANDS
 from etl.sandbox.server import RunningSandbox
@@ -49,7 +50,7 @@ def test_queue_run_and_status(job: Job, etl: Command) -> None:
         "1 queued, 1 already queued\n",
     )
     code, printed = outcome(etl("run", "messages"))
-    assert (code, printed.startswith("messages: 4 loaded (0 unchanged, 0 deleted upstream), 0 to retry")) == (0, True)
+    assert (code, printed.startswith("messages: 4 loaded (0 unchanged, 0 deleted upstream), 0 retried")) == (0, True)
     code, printed = outcome(etl("status"))
     assert (code, "queue: empty\ndead letters: none\n" in printed) == (0, True)
 
@@ -123,8 +124,54 @@ def test_dead_letters_are_purged_when_confirmed(job: Job, etl: Command, sandbox:
     sandbox.faults(ids={job.ids[0]: "html"})
     job.enqueue(job.ids[0])
     etl("run")
-    assert outcome(etl("dead", "purge", "--all", stdin="n\n"))[0] == 130
+    code, printed = outcome(etl("dead", "purge", "--all", stdin="y\n"))
+    assert (code, "Delete 1 dead letters" in printed, "add --yes" in printed) == (2, True, True)
     assert outcome(etl("dead", "purge", "--all", "--yes")) == (0, "1 deleted\n")
+
+
+@pytest.mark.parametrize("what", [("dead", "retry"), ("dead", "purge", "--yes"), ("events", "replay")])
+def test_an_id_that_nobody_knows_is_no_success(etl: Command, what: tuple[str, ...]) -> None:
+    code, printed = outcome(etl(*what, "nonsense"))
+    assert (code, "nonsense" in printed) == (1, True)
+
+
+def test_a_location_that_nobody_knows_is_not_paused(etl: Command) -> None:
+    assert outcome(etl("locations", "pause", "nonsense"))[0] == 2
+
+
+def test_an_item_that_no_job_takes_is_not_queued(etl: Command) -> None:
+    code, printed = outcome(etl("enqueue", "--kind", "email", "EML1"))
+    assert (code, "No job in jobs.yaml takes items of kind email" in printed) == (2, True)
+
+
+def test_items_that_no_job_takes_are_told_by_status(job: Job, etl: Command) -> None:
+    job.execute("INSERT INTO etl.message_queue (kind, message_id) VALUES ('email', 'EML1')")
+    assert "No job in jobs.yaml takes items of kind email: they wait." in outcome(etl("status"))[1]
+
+
+def test_a_database_that_takes_no_writes_is_told_apart(job: Job, etl: Command) -> None:
+    job.execute(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', "
+        "current_database()); END $$"
+    )
+    code, printed = outcome(etl("run"))
+    assert (code, "Postgres takes no writes" in printed) == (3, True)
+
+
+@pytest.mark.parametrize("role", ["etl", "highlevel"])
+def test_a_role_named_like_a_schema_finds_no_differences(job: Job, etl: Command, role: str) -> None:
+    url = make_url(etl.environment["DATABASE_URL"])
+    job.execute(f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    job.execute(f"ALTER ROLE {role} LOGIN SUPERUSER PASSWORD '{url.password or 'none'}'")
+    theirs = url.set(username=role).render_as_string(hide_password=False)
+    assert outcome(etl("db", "check", DATABASE_URL=theirs)) == (0, "models and schema agree\n")
+
+
+def test_differences_are_told_in_plain_words(job: Job, etl: Command) -> None:
+    job.execute("ALTER TABLE highlevel.messages DROP COLUMN alt_id")
+    code, printed = outcome(etl("db", "check"))
+    assert code == 1
+    assert "column highlevel.messages.alt_id is missing in the database" in printed
 
 
 def test_retrying_needs_to_know_which(etl: Command) -> None:
@@ -171,7 +218,6 @@ def test_what_is_set_up_wrongly_is_one_clear_message(
 
 
 def _elsewhere(url: str) -> str:
-    from sqlalchemy import make_url  # noqa: PLC0415
 
     return make_url(url).set(database="nowhere").render_as_string(hide_password=False)
 

@@ -50,6 +50,7 @@ def test_resuming_all_ends_every_pause(command: Any, office: Office) -> None:
 
 
 def test_pausing_by_hand_gives_the_reason(command: Any, office: Office) -> None:
+    office.enqueue(office.first, 1)
     command("locations", "pause", "--reason", "stocktaking", office.first)
     place = office.place(office.first)
     assert ("by_hand", "stocktaking") == (place.pause_cause, place.pause_detail)

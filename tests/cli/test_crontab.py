@@ -1,0 +1,27 @@
+"""The lines that ``etl crontab`` prints work under cron as they are."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from etl.cli.crontab import line_of
+from etl.jobs import Job
+from tests.command import Command
+
+
+def test_a_line_starts_the_job_in_its_directory_with_nothing_but_cron_s_environment(etl: Command) -> None:
+    (etl.directory / ".env").write_text("".join(f"{name}={value}\n" for name, value in etl.environment.items()))
+    line = line_of(Job(name="messages"), directory=etl.directory, program=Path(sys.executable).parent / "etl")
+    command = line.removeprefix("* * * * * ")
+    done = subprocess.run(["/bin/sh", "-c", command], env={}, capture_output=True, text=True, check=False)
+    assert (0, "messages: 0 loaded") == (done.returncode, done.stdout[:18])
+
+
+def test_a_percent_sign_is_escaped() -> None:
+    line = line_of(Job(name="messages", schedule="0 3 * * *"), directory=Path("/srv/100%"), program=Path("/bin/etl"))
+    assert line == r"0 3 * * * cd /srv/100\% && /bin/etl run messages"
+
+
+def test_every_job_has_its_line(etl: Command) -> None:
+    (etl.directory / "jobs.yaml").write_text('jobs:\n  a:\n  b:\n    schedule: "5 * * * *"\n')
+    assert ["* * * * * cd", "5 * * * * cd"] == [line[:12] for line in etl("crontab").stdout.splitlines()]
