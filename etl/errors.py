@@ -1,4 +1,4 @@
-"""Every error by what happens next: the process ends, or one item is retried, put off, buried, or its location pauses.
+"""Every error by what happens next: the process ends, or one item is retried, snoozed, buried, or its location pauses.
 
 Item errors carry data, never a formatted customer's word: ``cause`` is a short code for machines, ``detail`` a
 sentence for people, ``payload`` the bytes that were received.

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 
 from etl import jobs, message_queue, schema
 from etl.cli.composition import database_url, settings, warehouse
+from etl.cli.crontab import program
 from etl.cli.run import exit_code, print_report, run_once
 from etl.cli.tables import print_table
 from etl.errors import ConfigurationError
@@ -29,8 +30,8 @@ LIMIT = 5_000
 
 ROWS = {
     "highlevel.messages": """
-        SELECT message_id, message_type, direction, status, left(body, 40) AS body, date_added::timestamp(0)
-        FROM highlevel.messages ORDER BY date_added DESC, message_id LIMIT 5""",
+        SELECT message_id, message_type, direction, left(body, 26) AS body
+        FROM highlevel.messages WHERE body > '' ORDER BY date_added DESC, message_id LIMIT 5""",
     "highlevel.attachments": """
         SELECT message_id, position, file_name, media_type FROM highlevel.attachments
         ORDER BY message_id, position LIMIT 3""",
@@ -172,9 +173,9 @@ def _step(number: int, title: str) -> None:
 
 def _say_what_next(home: object) -> None:
     click.echo(
-        f"""Look around:  psql "$(ETL_HOME={home} etl db url)"     and when done: ETL_HOME={home} etl db stop
-For real:     export HIGHLEVEL_TOKEN=…       a private integration token, scope conversations/message.readonly
-              etl db upgrade                 (set DATABASE_URL first to use a Postgres of your own)
-              etl enqueue MESSAGE_ID …       or INSERT INTO etl.message_queue (message_id) VALUES ('…')
-              etl run"""  # noqa: S608 - words for a person
+        f"""Look around:
+  ETL_HOME={home} {program()} db psql
+When done:
+  ETL_HOME={home} {program()} db stop
+With your account: see the README, "Use it with your account"."""
     )
