@@ -109,8 +109,12 @@ def _runtime_directory() -> Path:
     """A directory of this user, with a short path, since a socket's path may have 107 characters only."""
     directory = Path(tempfile.gettempdir()) / f"highlevel-etl-{os.getuid()}"
     try:
-        (directory / "python_PostgresServer").mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         is_ours = directory.stat().st_uid == os.getuid()
+        if is_ours:
+            # The wheel takes only a runtime directory with this mode, and only one in which its own exists.
+            directory.chmod(0o700)
+            (directory / "python_PostgresServer").mkdir(exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"{error.filename}: {error.strerror}. Set TMPDIR to a directory of yours.") from error
     if not is_ours:

