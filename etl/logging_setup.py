@@ -4,7 +4,6 @@ import json
 import logging
 import sys
 from contextlib import suppress
-from typing import TextIO
 
 import structlog
 
@@ -14,7 +13,7 @@ def configure(level: str, style: str) -> None:
     readable = style == "console" or (style == "auto" and sys.stderr.isatty())
     encode = json.JSONEncoder(default=repr).encode
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False)
         if readable
         # json.dumps would make an encoder for each line, which costs more than encoding it.
         else structlog.processors.JSONRenderer(lambda event, **_: encode(event))
@@ -23,26 +22,24 @@ def configure(level: str, style: str) -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.TimeStamper(fmt="%H:%M:%S" if readable else "iso", utc=not readable),
             structlog.processors.format_exc_info,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=_Forgiving(sys.stderr)),  # type: ignore[arg-type]
+        logger_factory=structlog.WriteLoggerFactory(file=_Forgiving()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
 
 
 class _Forgiving:
-    """A stream whose failures stop nobody: a full disk, or a reader that is gone, must not end what is being logged."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    """Standard error, whose failures stop nobody: neither a full disk nor a reader that is gone ends what is logged."""
 
     def write(self, text: str) -> None:
         with suppress(OSError, ValueError):
-            self._stream.write(text)
+            # Looked up for each line: a progress bar puts its own stream there, which writes above the bar.
+            sys.stderr.write(text)
 
     def flush(self) -> None:
         with suppress(OSError, ValueError):
-            self._stream.flush()
+            sys.stderr.flush()

@@ -59,15 +59,13 @@ def _print_queue(queue: list[message_queue.Depth]) -> None:
 
 def _print_locations(places: list[locations.Overview]) -> None:
     print_table(
-        ("location", "state", "limit", "used", "left today", "heard"),
+        ("location", "state", "requests", "left today"),
         [
             (
                 shown(place.location_id),
                 state_of(place),
-                _limit(place),
-                place.used,
+                _requests(place),
                 place.daily_remaining,
-                when(place.heard_at),
             )
             for place in places
         ],
@@ -81,7 +79,7 @@ def _print_locations(places: list[locations.Overview]) -> None:
 
 def _print_runs(last: list[runs.RunSummary]) -> None:
     print_table(
-        ("run", "job", "started", "outcome", "loaded", "retried", "snoozed", "dead", "drift"),
+        ("run", "job", "started", "outcome", "loaded", "retried", "snoozed", "dead"),
         [
             (
                 run.run_id,
@@ -92,7 +90,6 @@ def _print_runs(last: list[runs.RunSummary]) -> None:
                 run.retried,
                 run.snoozed,
                 run.dead,
-                len(run.drift or {}) or "",
             )
             for run in last
         ],
@@ -100,10 +97,11 @@ def _print_runs(last: list[runs.RunSummary]) -> None:
     )
 
 
-def _limit(place: locations.Overview) -> str:
+def _requests(place: locations.Overview) -> str:
+    """What counts now, of how many in which time."""
     if place.max_requests is None or place.interval_ms is None:
         return ""
-    return f"{place.max_requests} in {place.interval_ms / 1000:g} s"
+    return f"{place.used} of {place.max_requests} in {place.interval_ms / 1000:g} s"
 
 
 def _age(since: datetime | None) -> str:

@@ -10,6 +10,10 @@ PLAIN_WIDTH = 120
 """Columns of a table that is printed where there is no terminal."""
 
 
+WHOLE = 24
+"""Characters of a cell that is never broken: an id has 20."""
+
+
 def print_table(
     header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None, always: bool = False
 ) -> None:
@@ -28,7 +32,11 @@ def print_table(
     from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-    table = Table(*header, box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for place, name in enumerate(header):
+        # Ids, dates and numbers stay whole; what is longer is folded.
+        longest = max((len(row[place]) for row in cells), default=0)
+        table.add_column(name, no_wrap=longest <= WHOLE)
     for row in cells:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
     if title:
@@ -37,5 +45,6 @@ def print_table(
 
 
 def when(moment: datetime | None) -> str:
-    """A moment in local time, to the second."""
-    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """A moment in local time: short on a terminal, to the second where a script may read it."""
+    form = "%m-%d %H:%M" if sys.stdout.isatty() else "%Y-%m-%d %H:%M:%S"
+    return "" if moment is None else moment.astimezone().strftime(form)

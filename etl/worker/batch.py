@@ -12,6 +12,7 @@ from etl.errors import RefusedError
 from etl.extract.client import KEPT_BODY
 from etl.pipeline import Claimed, Outcome
 from etl.runs import Tally
+from etl.worker.failures import log_failures
 from etl.worker.settlement import Settlement
 from etl.worker.transactor import Transactor
 
@@ -60,6 +61,7 @@ class Batch:
         outcomes, unsent = self._outcomes, self._unsent
         self._outcomes, self._unsent, self._bytes = [], [], 0
         tally = self._settle(outcomes, unsent, run_id, outage=outage)
+        log_failures(outcomes)
         return tally, [each.claimed for each in outcomes] + unsent
 
     def _settle(self, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], run_id: int, *, outage: bool) -> Tally:

@@ -14,7 +14,6 @@ from etl.pipeline import Claimed, DatabaseClock, Outcome
 from etl.runs import Tally
 from etl.worker.batch import Batch
 from etl.worker.claims import Claims, Idle
-from etl.worker.failures import log_failures
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import Leases
 from etl.worker.listener import Listener
@@ -236,7 +235,6 @@ class Loop:
             timeout = SHORT_POLL_SECONDS
         outcomes = self._outcomes.take(timeout=timeout)
         self._batch.add(outcomes)
-        log_failures(outcomes)
         for outcome in outcomes:
             self._heed(outcome)
         due = self._batch.patience() == 0.0 and not self._outage.suspected
