@@ -1,6 +1,6 @@
 """The schema ``highlevel``: what analysts read."""
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from etl.models.base import Base, json, table_args, timestamp, timestamp_now
@@ -148,4 +148,8 @@ class MessageType(Base):
     is_campaign: Mapped[bool] = mapped_column(comment="True when a campaign sent it rather than a person or workflow.")
     is_activity: Mapped[bool] = mapped_column(
         comment="True for log entries in a conversation (appointment, payment …): nobody wrote them to anybody."
+    )
+    is_internal: Mapped[bool] = mapped_column(
+        server_default=text("false"),
+        comment="True for what the team writes to itself, and for notes about a chat: no customer sees it.",
     )

@@ -14,7 +14,7 @@ TYPE_OF_CODE = {
     7: "TYPE_CAMPAIGN_SMS",
     8: "TYPE_CAMPAIGN_CALL",
     9: "TYPE_CAMPAIGN_EMAIL",
-    10: "TYPE_CAMPAIGN_VOICEMAIL",
+    10: "TYPE_VOICEMAIL",
     11: "TYPE_FACEBOOK",
     12: "TYPE_CAMPAIGN_FACEBOOK",
     13: "TYPE_CAMPAIGN_MANUAL_CALL",
@@ -43,16 +43,16 @@ TYPE_OF_CODE = {
     36: "TYPE_INTERNAL_CHAT",
     37: "TYPE_INTERNAL_COMMENT",
     38: "TYPE_ACTIVITY_EMPLOYEE_ACTION_LOG",
+    41: "TYPE_TIKTOK",
+    42: "TYPE_TIKTOK_COMMENT",
 }
 
 UNNUMBERED_TYPES = (
     "TYPE_RCS",
-    "TYPE_TIKTOK",
-    "TYPE_TIKTOK_COMMENT",
+    "TYPE_CAMPAIGN_VOICEMAIL",
     "TYPE_ACTIVITY_WHATSAPP",
     "TYPE_FORM_SUBMISSION",
     "TYPE_SMS_REACTION",
-    "TYPE_VOICEMAIL",
 )
 
 MESSAGE_TYPES = frozenset((*TYPE_OF_CODE.values(), *UNNUMBERED_TYPES))
@@ -68,15 +68,19 @@ SHORT_NAMES = {
 
 DIRECTIONS = frozenset(("inbound", "outbound"))
 
-SOURCES = frozenset(("workflow", "bulk_actions", "campaign", "api", "app"))
+SOURCES = frozenset(("workflow", "bulk_actions", "campaign", "api", "app", "manual"))
 
 STATUSES = frozenset(
     (
+        "answered",
+        "busy",
+        "canceled",
         "clicked",
         "completed",
         "connected",
         "delivered",
         "failed",
+        "no-answer",
         "opened",
         "opt_out",
         "pending",

@@ -125,7 +125,9 @@ def _message_type(value: Any, code: int | None, report: Callable[[str], None]) -
         if code is not None and code not in TYPE_OF_CODE:
             report(f"type:{code}")
         return TYPE_OF_CODE.get(code) if code is not None else None
-    if not name.startswith("TYPE_"):
+    if name.upper().startswith("TYPE_"):
+        name = name.upper()
+    else:
         short = "".join(character for character in name if character.isalnum()).upper()
         if short == "CUSTOM":
             return TYPE_OF_CODE.get(code or 0, "TYPE_CUSTOM_SMS")
