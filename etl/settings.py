@@ -2,7 +2,8 @@
 
 import os
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,8 @@ from etl.errors import ConfigurationError
 from etl.ids import ID_RULE, is_fetchable
 
 SHORTEST_SECRET = 16
+PREFIXES = ("HIGHLEVEL_", "ETL_", "WEBHOOK_", "DATABASE_", "LOG_")
+"""What the names of settings begin with."""
 
 
 def _token(value: SecretStr) -> SecretStr:
@@ -146,9 +149,10 @@ def read(environ: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(
     Raises:
         ConfigurationError: with everything that is wrong, and no secret in it.
     """
-    given = {name: value for name, value in _layers(environ, dotenv).items() if value.strip()}
+    written = _dotenv(dotenv)
+    given = {name: value for name, value in (written | dict(environ)).items() if value.strip()}
     values: dict[str, Any] = {}
-    problems: list[str] = []
+    problems = [f"{dotenv}: {problem}" for problem in _misspelt(written)]
     for field in Settings.model_fields:
         name = field.upper()
         if name in given:
@@ -168,14 +172,24 @@ def read(environ: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(
     return settings
 
 
-def _layers(environ: Mapping[str, str], dotenv: Path | None) -> dict[str, str]:
-    layers: dict[str, str] = {}
-    if dotenv is not None and dotenv.is_file():
-        try:
-            layers |= {name: value for name, value in dotenv_values(dotenv).items() if value is not None}
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{dotenv} cannot be read ({type(error).__name__})") from error
-    return layers | dict(environ)
+def _dotenv(path: Path | None) -> dict[str, str]:
+    if path is None or not path.is_file():
+        return {}
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read ({type(error).__name__})") from error
+
+
+def _misspelt(names: Iterable[str]) -> list[str]:
+    """Names that look like ours and are none. Only of the ``.env`` file: the environment holds other programs' too."""
+    known = [name for field in Settings.model_fields for name in (field.upper(), f"{field.upper()}_FILE")]
+    problems = []
+    for name in names:
+        if name.startswith(PREFIXES) and name not in known:
+            nearest = get_close_matches(name, known, n=1)
+            problems.append(f"{name} is no setting" + (f"; did you mean {nearest[0]}?" if nearest else ""))
+    return problems
 
 
 def _problem(error: Any) -> str:

@@ -72,3 +72,9 @@ def test_no_secret_is_in_an_error_or_a_repr() -> None:
     found = read(HIGHLEVEL_TOKEN="marked-secret", DATABASE_URL="postgresql://u:marked-secret@h/d")
     assert "marked-secret" not in repr(found)
     assert not any("marked-secret" in problem for problem in problems(HIGHLEVEL_TOKEN="marked-secret here"))
+
+
+def test_a_misspelt_name_in_the_env_file_is_told_with_the_nearest_right_one(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("HIGHLEVEL_TOKN=x\nPATH=/bin\n")
+    with pytest.raises(ConfigurationError, match=r"HIGHLEVEL_TOKN is no setting; did you mean HIGHLEVEL_TOKEN\?"):
+        settings.read({}, dotenv=tmp_path / ".env")
