@@ -4,6 +4,8 @@ import subprocess
 import sys
 from typing import Any
 
+from sqlalchemy import text
+
 from bench.report import Target, print_table, print_targets
 from bench.stage import Stage
 from etl import message_queue
@@ -20,6 +22,9 @@ LOCATIONS, WORKERS = 10, 3
 def measure(on: Stage, *, seconds: float, window: Window) -> list[Target]:
     """Let the workers loose on more than they may fetch, print what the server counted, and return the targets."""
     on.clear()
+    # The limits that another measurement heard from another sandbox, for locations of the same names.
+    with on.engine.begin() as connection:
+        connection.execute(text("TRUNCATE etl.rate_limits"))
     # Half as much again as the allowance, so that no location runs out of work.
     messages = int(LOCATIONS * LIMIT * (seconds / INTERVAL + 1) * 1.5)
     config = SandboxConfig(locations=LOCATIONS, messages=messages, limit=LIMIT, interval=INTERVAL, window=window)

@@ -249,6 +249,8 @@ def test_a_database_that_takes_no_writes_is_not_ready(launch: Launch, database_u
     with launch(database_url) as receiver:
         with engine.begin() as connection:
             connection.execute(text(f'ALTER DATABASE "{engine.url.database}" SET default_transaction_read_only = on'))
+        # Only once that is committed: whoever connects again before would not see it.
+        with engine.begin() as connection:
             connection.execute(
                 text(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
