@@ -96,8 +96,10 @@ def test_the_database_and_the_command_line_accept_the_same_ids(engine: Engine, v
     assert accepted == is_fetchable(value)
 
 
-def test_kinds_are_four() -> None:
-    assert KINDS == ("message", "email", "transcription", "recording")
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_item_of_each_kind_can_be_queued(engine: Engine, kind: str) -> None:
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT etl.enqueue('X1', 'LOC1', :kind)"), {"kind": kind}).scalar_one() is True
 
 
 def refusal(engine: Engine) -> str:

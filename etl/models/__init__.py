@@ -5,7 +5,20 @@ r"""The tables, and nothing else: no query, no connection, no environment.
 """
 
 from etl.models.base import Base
-from etl.models.highlevel import Attachment, Message, MessageType, Meta
+from etl.models.highlevel import (
+    Attachment,
+    Contact,
+    Email,
+    EmailAttachment,
+    LocationProfile,
+    Message,
+    MessageType,
+    Meta,
+    Recording,
+    StatusChange,
+    Transcript,
+    User,
+)
 from etl.models.operation import (
     EVENT_OUTCOMES,
     KINDS,
@@ -25,14 +38,22 @@ __all__ = [
     "Attachment",
     "Base",
     "Company",
+    "Contact",
     "DeadLetter",
+    "Email",
+    "EmailAttachment",
     "Location",
+    "LocationProfile",
     "Message",
     "MessageType",
     "Meta",
     "QueueItem",
     "RateLimit",
     "RateUsage",
+    "Recording",
     "Run",
+    "StatusChange",
+    "Transcript",
+    "User",
     "WebhookEvent",
 ]

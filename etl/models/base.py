@@ -3,7 +3,18 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from sqlalchemy import CheckConstraint, ColumnElement, DateTime, Integer, LargeBinary, MetaData, Text, func, text
+from sqlalchemy import (
+    ARRAY,
+    CheckConstraint,
+    ColumnElement,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.sql.schema import SchemaItem
@@ -19,6 +30,8 @@ NAMING_CONVENTION = {
 }
 
 json = Annotated[dict[str, Any], mapped_column(JSONB(none_as_null=True))]
+json_list = Annotated[list[Any], mapped_column(JSONB(none_as_null=True))]
+texts = Annotated[list[str], mapped_column(ARRAY(Text()))]
 timestamp = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 timestamp_now = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
 

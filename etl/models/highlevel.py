@@ -1,9 +1,9 @@
 """The schema ``highlevel``: what analysts read."""
 
-from sqlalchemy import Index, text
+from sqlalchemy import BigInteger, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from etl.models.base import Base, json, table_args, timestamp, timestamp_now
+from etl.models.base import Base, json, json_list, table_args, texts, timestamp, timestamp_now
 
 
 class Message(Base):
@@ -51,6 +51,7 @@ class Message(Base):
     body: Mapped[str | None] = mapped_column(
         comment="Text of the message. Null for calls; not reliable for email threads. API: body."
     )
+    subject: Mapped[str | None] = mapped_column(comment="Subject, where the message itself has one. API: subject.")
     # +15550001111
     sender: Mapped[str | None] = mapped_column(comment="Address or number it came from; not for email. API: from.")
     # +15550002222
@@ -66,6 +67,11 @@ class Message(Base):
     chat_widget_id: Mapped[str | None] = mapped_column(comment="Chat widget it came through. API: chatWidgetId.")
     # wamid.HBgLMTU1NTAwMDExMTE
     alt_id: Mapped[str | None] = mapped_column(comment="The carrier's own id of the message. API: altId.")
+    reply_to_message_id: Mapped[str | None] = mapped_column(comment="Message it answers. API: replyToMessageId.")
+    # for example {USR2}
+    mentions: Mapped[texts | None] = mapped_column(
+        comment="Users that an internal comment calls by name; their ids. API: mentions."
+    )
     date_added: Mapped[timestamp | None] = mapped_column(
         comment="When the message was created in HighLevel. API: dateAdded."
     )
@@ -126,6 +132,246 @@ class Meta(Base):
     extra: Mapped[json | None] = mapped_column(
         comment="Everything else in meta, as received (email thread, Instagram or Facebook page …); null when nothing."
     )
+
+
+class StatusChange(Base):
+    """One change of a message's status that a fetch found."""
+
+    __tablename__ = "status_changes"
+    __table_args__ = table_args(
+        "highlevel",
+        "Changes of messages' statuses, as fetches found them: HighLevel announces none. "
+        "A change and its reverse between two fetches leave no row.",
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the message belongs to.")
+    message_id: Mapped[str] = mapped_column(primary_key=True, comment="Message whose status changed.")
+    seen_at: Mapped[timestamp] = mapped_column(primary_key=True, comment="When the new status was first received.")
+    # sent
+    previous_status: Mapped[str | None] = mapped_column(comment="Status before; null when there was none.")
+    # delivered
+    status: Mapped[str | None] = mapped_column(comment="Status from then on.")
+    date_updated: Mapped[timestamp | None] = mapped_column(comment="HighLevel's own time of it. API: dateUpdated.")
+
+
+class Email(Base):
+    """One email of a thread."""
+
+    __tablename__ = "emails"
+    __table_args__ = table_args(
+        "highlevel",
+        "One row an email. In highlevel.messages a whole thread is one message. A row exists as soon as the thread "
+        "names the email, and is filled when it is fetched.",
+        Index(None, "location_id", "message_id", "position"),
+        Index(None, "location_id", "date_added"),
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the email belongs to.")
+    # EML1aBcDeFgHiJkLmNoP
+    email_id: Mapped[str] = mapped_column(primary_key=True, comment="The email. API: id, emailMessageId.")
+    message_id: Mapped[str | None] = mapped_column(
+        comment="Message in highlevel.messages that is its thread. API: threadId."
+    )
+    position: Mapped[int | None] = mapped_column(
+        comment="Place in the thread, from 0; null while only the email names its thread."
+    )
+    conversation_id: Mapped[str | None] = mapped_column(comment="Conversation it is part of. API: conversationId.")
+    contact_id: Mapped[str | None] = mapped_column(comment="Contact it was exchanged with. API: contactId.")
+    direction: Mapped[str | None] = mapped_column(comment="inbound or outbound. API: direction.")
+    # delivered
+    status: Mapped[str | None] = mapped_column(comment="Delivery status when last fetched. API: status.")
+    source: Mapped[str | None] = mapped_column(comment="What sent it: workflow, campaign, api, app … API: source.")
+    # Leadconnector Gmail
+    provider: Mapped[str | None] = mapped_column(comment="Service that carried it. API: provider.")
+    subject: Mapped[str | None] = mapped_column(comment="Subject. API: subject.")
+    content_type: Mapped[str | None] = mapped_column(comment="MIME type of body. API: contentType.")
+    body: Mapped[str | None] = mapped_column(comment="The email as sent, usually HTML. API: body.")
+    body_text: Mapped[str | None] = mapped_column(comment="body as plain text, for reading and searching.")
+    # shop@example.com
+    sender: Mapped[str | None] = mapped_column(comment="Address it came from. API: from.")
+    # Shop
+    sender_name: Mapped[str | None] = mapped_column(comment="Name beside that address; null when there is none.")
+    # for example {ann@example.com}
+    recipients: Mapped[texts | None] = mapped_column(comment="Addresses it went to. API: to.")
+    cc: Mapped[texts | None] = mapped_column(comment="Addresses in copy. API: cc.")
+    bcc: Mapped[texts | None] = mapped_column(comment="Addresses in blind copy. API: bcc.")
+    reply_to_email_id: Mapped[str | None] = mapped_column(comment="Email it answers. API: replyToMessageId.")
+    error: Mapped[str | None] = mapped_column(comment="Why delivery failed. API: error.")
+    conversation_provider_id: Mapped[str | None] = mapped_column(
+        comment="Custom conversation provider that carried it. API: conversationProviderId."
+    )
+    alt_id: Mapped[str | None] = mapped_column(comment="The provider's own id. API: altId.")
+    date_added: Mapped[timestamp | None] = mapped_column(comment="When it was created. API: dateAdded.")
+    date_updated: Mapped[timestamp | None] = mapped_column(comment="When HighLevel last changed it. API: dateUpdated.")
+    extra: Mapped[json | None] = mapped_column(
+        comment="Whatever the API sent that no column holds, under the API's own names; null when nothing."
+    )
+    deleted_at: Mapped[timestamp | None] = mapped_column(
+        comment="When the API first said that the email no longer exists; null while it exists."
+    )
+    fetched_at: Mapped[timestamp | None] = mapped_column(
+        comment="When the content shown here was first received; null: only named by its thread so far."
+    )
+    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
+    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
+
+
+class EmailAttachment(Base):
+    """One file of an email."""
+
+    __tablename__ = "email_attachments"
+    __table_args__ = table_args("highlevel", "Files of emails.")
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the email belongs to.")
+    email_id: Mapped[str] = mapped_column(primary_key=True, comment="Email the file is part of.")
+    position: Mapped[int] = mapped_column(
+        primary_key=True, autoincrement=False, comment="Place in the email's list of files, from 0."
+    )
+    url: Mapped[str] = mapped_column(comment="Where HighLevel serves the file; how long it does is not documented.")
+    file_name: Mapped[str | None] = mapped_column(comment="Name of the file: the API's, else the last part of the URL.")
+    media_type: Mapped[str | None] = mapped_column(comment="MIME type: the API's, else guessed from the file's ending.")
+
+
+class Transcript(Base):
+    """What was said in a call."""
+
+    __tablename__ = "transcripts"
+    __table_args__ = table_args("highlevel", "What was said in calls. A row only where HighLevel has a transcript.")
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the call belongs to.")
+    message_id: Mapped[str] = mapped_column(primary_key=True, comment="The call, as in highlevel.messages.")
+    transcript: Mapped[str] = mapped_column(comment="The whole text, one line a sentence, in the order of time.")
+    sentences: Mapped[json_list] = mapped_column(
+        comment="The sentences as the API gave them: mediaChannel (who spoke), startTime, endTime (ms), confidence …"
+    )
+    fetched_at: Mapped[timestamp] = mapped_column(comment="When the content shown here was first received.")
+    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
+    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
+
+
+class Recording(Base):
+    """The audio of a call."""
+
+    __tablename__ = "recordings"
+    __table_args__ = table_args(
+        "highlevel", "Audio of calls: what is known of it and, where recordings_url is set, where it is kept."
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the call belongs to.")
+    message_id: Mapped[str] = mapped_column(primary_key=True, comment="The call, as in highlevel.messages.")
+    leg: Mapped[int] = mapped_column(
+        primary_key=True, autoincrement=False, comment="Part of the call: 0, and 1 where it was passed on."
+    )
+    # audio/x-wav
+    media_type: Mapped[str | None] = mapped_column(comment="MIME type, as HighLevel said.")
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger, comment="Length of the audio; null where not said.")
+    sha256: Mapped[str | None] = mapped_column(comment="SHA-256 of the audio, hexadecimal; null: it was not kept.")
+    # s3://bucket/recordings/LOC1/MSG1-0.wav
+    url: Mapped[str | None] = mapped_column(comment="Where the audio is kept; null: it was not kept.")
+    fetched_at: Mapped[timestamp] = mapped_column(comment="When the content shown here was first received.")
+    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
+    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
+
+
+class Contact(Base):
+    """A contact: the customer that messages are exchanged with."""
+
+    __tablename__ = "contacts"
+    __table_args__ = table_args(
+        "highlevel",
+        "Contacts of messages, fetched when first seen and again when older than a day. Filled only where jobs.yaml "
+        "has a job for them.",
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the contact belongs to.")
+    contact_id: Mapped[str] = mapped_column(primary_key=True, comment="The contact. API: id.")
+    # Ann Lee
+    name: Mapped[str | None] = mapped_column(comment="Full name, as given or joined from its parts.")
+    first_name: Mapped[str | None] = mapped_column(comment="First name. API: firstName.")
+    last_name: Mapped[str | None] = mapped_column(comment="Last name. API: lastName.")
+    email: Mapped[str | None] = mapped_column(comment="Email address. API: email.")
+    phone: Mapped[str | None] = mapped_column(comment="Phone number. API: phone.")
+    company_name: Mapped[str | None] = mapped_column(comment="Company. API: companyName.")
+    # for example {vip,lead}
+    tags: Mapped[texts | None] = mapped_column(comment="Tags. API: tags.")
+    # lead
+    contact_type: Mapped[str | None] = mapped_column(comment="Type of contact, e.g. lead or customer. API: type.")
+    source: Mapped[str | None] = mapped_column(comment="Where the contact came from. API: source.")
+    # Europe/Madrid
+    time_zone: Mapped[str | None] = mapped_column(comment="Time zone. API: timezone.")
+    date_added: Mapped[timestamp | None] = mapped_column(comment="When it was created. API: dateAdded.")
+    date_updated: Mapped[timestamp | None] = mapped_column(comment="When HighLevel last changed it. API: dateUpdated.")
+    extra: Mapped[json | None] = mapped_column(
+        comment="Whatever the API sent that no column holds (custom fields …), under the API's own names."
+    )
+    deleted_at: Mapped[timestamp | None] = mapped_column(
+        comment="When the API first said that the contact no longer exists; null while it exists."
+    )
+    fetched_at: Mapped[timestamp] = mapped_column(comment="When it was last fetched.")
+    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
+    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
+
+
+class User(Base):
+    """A user: who works for the location."""
+
+    __tablename__ = "users"
+    __table_args__ = table_args(
+        "highlevel",
+        "Users named by messages, fetched when first seen and again when older than a day. Filled only where jobs.yaml "
+        "has a job for them.",
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location in which the user was seen.")
+    user_id: Mapped[str] = mapped_column(primary_key=True, comment="The user. API: id.")
+    # Sam Fox
+    name: Mapped[str | None] = mapped_column(comment="Full name, as given or joined from its parts.")
+    first_name: Mapped[str | None] = mapped_column(comment="First name. API: firstName.")
+    last_name: Mapped[str | None] = mapped_column(comment="Last name. API: lastName.")
+    email: Mapped[str | None] = mapped_column(comment="Email address. API: email.")
+    phone: Mapped[str | None] = mapped_column(comment="Phone number. API: phone.")
+    # admin
+    role: Mapped[str | None] = mapped_column(comment="Role in the location. API: roles.role.")
+    extra: Mapped[json | None] = mapped_column(
+        comment="Whatever the API sent that no column holds, under the API's own names."
+    )
+    deleted_at: Mapped[timestamp | None] = mapped_column(
+        comment="When the API first said that the user no longer exists; null while it exists."
+    )
+    fetched_at: Mapped[timestamp] = mapped_column(comment="When it was last fetched.")
+    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
+    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
+
+
+class LocationProfile(Base):
+    """A location's own name and time zone."""
+
+    __tablename__ = "locations"
+    __table_args__ = table_args(
+        "highlevel",
+        "Locations (sub-accounts) by name and time zone, fetched when first seen and again when older than a day. "
+        "Filled only where jobs.yaml has a job for them.",
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="The location. API: id.")
+    # Harbour Street Dental
+    name: Mapped[str | None] = mapped_column(comment="Name of the business. API: name.")
+    # Europe/Madrid
+    time_zone: Mapped[str | None] = mapped_column(comment="Its time zone. API: timezone.")
+    company_id: Mapped[str | None] = mapped_column(comment="Company (agency) it belongs to. API: companyId.")
+    email: Mapped[str | None] = mapped_column(comment="Email address. API: email.")
+    phone: Mapped[str | None] = mapped_column(comment="Phone number. API: phone.")
+    city: Mapped[str | None] = mapped_column(comment="City. API: city.")
+    country: Mapped[str | None] = mapped_column(comment="Country, two letters. API: country.")
+    extra: Mapped[json | None] = mapped_column(
+        comment="Whatever the API sent that no column holds, under the API's own names."
+    )
+    deleted_at: Mapped[timestamp | None] = mapped_column(
+        comment="When the API first said that the location no longer exists; null while it exists."
+    )
+    fetched_at: Mapped[timestamp] = mapped_column(comment="When it was last fetched.")
+    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
+    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
 
 
 class MessageType(Base):

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from etl.models.base import Base, id_check, json, one_of, timestamp, timestamp_now
 
-KINDS = ("message", "email", "transcription", "recording")
-"""What an item can name; each kind has its endpoint."""
+KINDS = ("message", "email", "conversation", "transcription", "recording", "contact", "user", "location")
+"""What an item can name; each kind has its module in :mod:`etl.kinds`."""
 
 TOKEN_SOURCES = ("private", "app", "company")
 """Where a stored token is from; each is renewed in its own way."""
@@ -58,9 +58,12 @@ class QueueItem(Base):
     kind: Mapped[str] = mapped_column(
         primary_key=True,
         server_default="message",
-        comment="What to fetch: message, email, transcription, recording.",
+        comment="What to fetch: message, email, conversation, transcription, recording, contact, user, location.",
     )
-    message_id: Mapped[str] = mapped_column(primary_key=True, comment="Its id in HighLevel (of an email: the email's).")
+    message_id: Mapped[str] = mapped_column(
+        primary_key=True,
+        comment="Its id in HighLevel: of a transcription or recording the message's, else the thing's own.",
+    )
     location_id: Mapped[str] = mapped_column(
         server_default="", comment="Location it belongs to; empty: the location of HIGHLEVEL_TOKEN."
     )
@@ -78,6 +81,12 @@ class QueueItem(Base):
     )
     cause: Mapped[str | None] = mapped_column(comment="Why the last attempt failed or waits; null at first.")
     enqueued_at: Mapped[timestamp_now] = mapped_column(comment="When the item was queued, or last queued again.")
+    conversation_id: Mapped[str | None] = mapped_column(
+        comment="Conversation of a message, where whoever queued it knew: there it is looked for if its id is refused."
+    )
+    dated_at: Mapped[timestamp | None] = mapped_column(
+        comment="When the message was created, where whoever queued it knew: many of one time are fetched together."
+    )
 
 
 class DeadLetter(Base):
