@@ -79,6 +79,10 @@ class SnoozedError(ItemError):
     """Not now, and not the item's fault: its token is being replaced, or its lease may be over. No attempt spent."""
 
 
+class UngrantedError(ItemError):
+    """The token may not read this kind of thing: the item waits a day, and the location's other kinds go on."""
+
+
 class LocationError(ItemError):
     """The fault is the location's, not the item's: pause the location and keep its items.
 

@@ -3,14 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from etl.errors import ConfigurationError
 
 DEFAULT_FILE = Path("jobs.yaml")
+
+KindName = Literal["message", "email", "conversation", "transcription", "recording", "contact", "user", "location"]
+"""A test compares it with ``etl.models.KINDS``."""
+
+OPTIONS = {
+    "bulk": ("message",),
+    "status_checks": ("message", "email"),
+    "media_checks": ("message",),
+    "recordings_url": ("recording",),
+}
+"""Keys that only some kinds have."""
 
 
 def _cron(value: str) -> str:
@@ -19,17 +30,45 @@ def _cron(value: str) -> str:
     return value
 
 
+def _checks(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Checks = Annotated[tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], BeforeValidator(_checks)]
+
+
 class Job(BaseModel):
     """An entry of jobs.yaml: what a run takes from the queue, and how hard it works."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str
-    kind: Literal["message"] = Field("message", description="Kind of item it takes from the queue.")
+    kind: KindName = Field("message", description="Kind of item it takes from the queue.")
     schedule: Annotated[str, AfterValidator(_cron)] = Field("* * * * *", description="Five cron fields.")
     concurrency: int = Field(8, ge=1, le=256, description="Requests in flight.")
     batch_size: int = Field(100, ge=1, le=1000, description="Items a transaction.")
     max_attempts: int = Field(8, ge=1, le=100, description="Attempts before an item becomes a dead letter.")
+    bulk: Literal["auto", "off"] = Field(
+        "auto", description="Of kind message: whether many messages of one time are fetched by pages of the export."
+    )
+    status_checks: Checks = Field(
+        (3600.0, 86_400.0, 604_800.0),
+        description="Of kinds message and email: seconds after which one whose status is not final is fetched again.",
+    )
+    media_checks: Checks = Field(
+        (15.0, 120.0, 3600.0),
+        description="Of kind message: seconds after which one is fetched again whose media may come late.",
+    )
+    recordings_url: str | None = Field(
+        None, description="Of kind recording: a folder, or an fsspec URL such as s3://bucket/calls, to keep audio in."
+    )
+
+    @model_validator(mode="after")
+    def _options_belong_to_the_kind(self) -> Self:
+        for option, kinds in OPTIONS.items():
+            if option in self.model_fields_set and self.kind not in kinds:
+                raise ValueError(f"{option} is for kind {' or '.join(kinds)} only")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +103,9 @@ def read(path: Path | None) -> dict[str, Job]:
     return jobs
 
 
-def kinds_taken(known: Mapping[str, Job]) -> set[str]:
+def kinds_taken(known: Mapping[str, Job]) -> frozenset[str]:
     """The kinds of items that some job takes; items of any other kind wait."""
-    return {job.kind for job in known.values()}
+    return frozenset(job.kind for job in known.values())
 
 
 def _jobs(document: yaml.Node | None, path: Path, problems: list[str]) -> dict[str, Job]:
@@ -107,7 +146,7 @@ def _job(name: str, entry: _Entry, path: Path, problems: list[str]) -> Job | Non
         return Job(name=name, **values)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            key = str(problem["loc"][0])
+            key = str(problem["loc"][0]) if problem["loc"] else "kind"
             line = keys[key].line if key in keys else entry.line
             problems.append(f"{path}:{line}: job {name!r}: {_reason(key, problem)}")
     return None
@@ -117,7 +156,8 @@ def _reason(key: str, problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         known = ", ".join(name for name in Job.model_fields if name != "name")
         return f"unknown key {key!r}; known: {known}"
-    return f"{key}: {problem['msg'].removeprefix('Value error, ')}, not {problem['input']!r}"
+    reason = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {reason}, not {problem['input']!r}" if problem["loc"] else reason
 
 
 def _mapping(node: Any, path: Path, problems: list[str], expected: str, *, line: int = 1) -> dict[str, _Entry]:

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from etl.errors import ItemError, LocationError, RetriableError, TransformError
+from etl.errors import ItemError, LocationError, RetriableError, TokenError, TransformError, UngrantedError
 from etl.extract.allowance import NOTHING_SAID, RateHeaders
-from etl.extract.client import Answer, Client, kept
+from etl.extract.client import Answer, Call, Client
+from etl.kinds import Kind, Origin
 from etl.message_queue import Item
-from etl.transform.message import Record, to_record
+from etl.transform.record import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,13 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Outcome:
-    """What came of one item: a record, or the error that says what happens next. No repr: it holds a payload."""
+    """What came of one item: records, or the error that says what happens next. No repr: it holds a payload."""
 
     claimed: Claimed
     answered_at: float
     """``time.monotonic()`` when the request was over."""
-    record: Record | None = None
+    records: list[Record] | None = None
+    """None: it failed."""
     error: ItemError | None = None
     body: bytes = b""
     headers: RateHeaders = NOTHING_SAID
@@ -57,19 +59,21 @@ class Pipeline:
     def __init__(
         self,
         *,
+        kind: Kind,
         client: Client,
         token_of: Callable[[str], str],
         clock: DatabaseClock,
         refused: Callable[[str, str, LocationError], ItemError] = lambda _location_id, _token, error: error,
     ) -> None:
         """Fetch with ``token_of`` a location; ``refused`` says what it means when the API refuses that."""
+        self._kind = kind
         self._client = client
         self._token_of = token_of
         self._refused = refused
         self._clock = clock
 
     def process(self, claimed: Claimed) -> Outcome:
-        """Fetch one item and make it a record. Every failure of the item is in the outcome."""
+        """Fetch one item and make records of it. Every failure of the item is in the outcome."""
         headers = NOTHING_SAID
 
         def hear(said: RateHeaders) -> None:
@@ -77,19 +81,20 @@ class Pipeline:
             headers = said
 
         answer: Answer | None = None
-        record: Record | None = None
+        records: list[Record] | None = None
         error: ItemError | None = None
         token = ""
         try:
             token = self._token_of(claimed.token_location_id)
-            answer = self._client.get_message(claimed.item.message_id, token=token, heard=hear)
             location_id = claimed.item.location_id or claimed.token_location_id
-            record = to_record(answer.payload, location_id=location_id, fetched_at=self._clock.now())
+            answer = self._kind.extract(Call(self._client, token, hear), claimed.item.message_id, location_id)
+            origin = Origin(claimed.item.message_id, location_id, self._clock.now())
+            records = self._kind.transform(answer.payload, origin)
         except TransformError as refused:
-            refused.payload = kept(answer.body, token) if answer else None
+            refused.payload = answer.kept() if answer else None
             error = refused
         except LocationError as failed:
-            error = self._refused(claimed.token_location_id, token, failed)
+            error = self._refusal(claimed.token_location_id, token, failed)
         except ItemError as failed:
             error = failed
         except Exception as unexpected:  # noqa: BLE001 - a thread that dies would hold its item for ever
@@ -97,8 +102,14 @@ class Pipeline:
         return Outcome(
             claimed,
             time.monotonic(),
-            record=record,
+            records=records,
             error=error,
             body=answer.body if answer else b"",
             headers=headers,
         )
+
+    def _refusal(self, location_id: str, token: str, error: LocationError) -> ItemError:
+        """What a refusal means: of the token it is everybody's, of the scope only this kind's, but for messages."""
+        if self._kind.name != "message" and not isinstance(error, TokenError):
+            return UngrantedError(error.cause, error.detail)
+        return self._refused(location_id, token, error)

@@ -61,6 +61,11 @@ def _locations(value: object) -> object:
     return tuple(ids)
 
 
+def _words(value: object) -> object:
+    """Words separated by commas or spaces."""
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
 Token = Annotated[SecretStr, AfterValidator(_token)]
 Stripped = BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)
 
@@ -104,6 +109,9 @@ class Settings(BaseSettings):
     )
     webhook_locations: Annotated[tuple[str, ...], BeforeValidator(_locations)] = Field(
         (), description="Locations whose events alone are taken, separated by commas; unset: all."
+    )
+    webhook_drop_types: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(
+        ("LCEmailStats",), description="Types of events that are answered and not stored, separated by commas."
     )
     webhook_max_age: float | None = Field(
         # Off, because genuine retries come late: up to 70 minutes after the event under the policy of 6 attempts, later

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 from etl import message_queue
 from etl.cli.composition import open_loop
 from etl.jobs import Job as JobEntry
+from etl.jobs import KindName
 from etl.sandbox.server import RunningSandbox
 from etl.settings import Settings
 from etl.worker.loop import Loop, Plan, Report
@@ -24,6 +25,8 @@ class Choices(TypedDict, total=False):
     follow: bool
     limit: int
     max_seconds: float
+    kind: KindName
+    taken: frozenset[str]
 
 
 class Job:
@@ -36,15 +39,16 @@ class Job:
         self.location_id = sandbox.location_ids[0]
         self.ids = list(sandbox.dataset.ids(self.location_id))
 
-    def enqueue(self, *message_ids: str, location_id: str = "") -> None:
-        """Queue messages."""
+    def enqueue(self, *message_ids: str, location_id: str = "", kind: str = "message") -> None:
+        """Queue items."""
         with self._engine.begin() as connection:
-            message_queue.enqueue(connection, message_ids, kind="message", location_id=location_id)
+            message_queue.enqueue(connection, message_ids, kind=kind, location_id=location_id)
 
     def loop(self, **choices: Unpack[Choices]) -> Loop:
         """A run that has not started."""
         entry = JobEntry(
             name="messages",
+            kind=choices.get("kind", "message"),
             concurrency=choices.get("concurrency", 8),
             batch_size=choices.get("batch_size", 20),
             max_attempts=choices.get("max_attempts", 8),
@@ -62,6 +66,7 @@ class Job:
             limit=choices.get("limit"),
             # The end of a test that hangs; no test waits for it.
             max_seconds=choices.get("max_seconds", 100.0),
+            taken=choices.get("taken", frozenset(("message",))),
         )
         return self._open.enter_context(open_loop(settings, self._engine, entry, plan))
 

@@ -13,9 +13,9 @@ OWNERS = {
     "RateLimit": ["etl/extract/limits.py"],
     "RateUsage": ["etl/extract/limits.py"],
     "WebhookEvent": ["etl/receive/events.py"],
-    "Message": ["etl/load"],
-    "Attachment": ["etl/load"],
-    "Meta": ["etl/load"],
+    "Message": ["etl/load", "etl/kinds"],
+    "Attachment": ["etl/load", "etl/kinds"],
+    "Meta": ["etl/load", "etl/kinds"],
 }
 """Who uses each table's model."""
 

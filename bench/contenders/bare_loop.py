@@ -4,8 +4,9 @@ import queue
 import threading
 
 from bench.contenders.assignment import Assignment
-from etl.extract.client import Client
+from etl.extract.client import Call, Client
 from etl.extract.transport import Transport
+from etl.kinds import messages
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
                     message_id = waiting.get_nowait()
                 except queue.Empty:
                     return
-                client.get_message(message_id, token=assignment.token)
+                messages.extract(Call(client, assignment.token), message_id)
 
         threads = [threading.Thread(target=fetch) for _ in range(assignment.concurrency)]
         for thread in threads:

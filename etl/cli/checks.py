@@ -1,6 +1,7 @@
 """What the doctor makes of what it found; pure but for decrypting. Holds no token in its texts."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import KW_ONLY, dataclass
 
 from etl.cli.cures import cure_of, shown, state_of
@@ -91,7 +92,7 @@ def of_unserved(waiting: set[str], places: Sequence[Overview], serving: Serving)
     )
 
 
-def of_kinds(waiting: set[str], taken: set[str]) -> Check:
+def of_kinds(waiting: set[str], taken: AbstractSet[str]) -> Check:
     """Whether some job takes every kind of item that waits."""
     untaken = sorted(waiting - taken)
     return Check(

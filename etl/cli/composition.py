@@ -5,12 +5,13 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
-from etl import __version__, schema
+from etl import __version__, kinds, schema
 from etl.database import open_engine, parse_url, reading_errors, require_utf8, require_writable
 from etl.errors import ConfigurationError
 from etl.extract.client import Client
 from etl.extract.transport import Transport
 from etl.jobs import Job
+from etl.kinds import KINDS, Options
 from etl.logging_setup import configure
 from etl.pipeline import DatabaseClock, Pipeline
 from etl.runs import Tally
@@ -139,12 +140,16 @@ def build_loop(
 ) -> Loop:
     """A run of ``job`` on parts that the caller closes."""
     clock = DatabaseClock()
-    pipeline = Pipeline(client=client, token_of=tokens.token_of, clock=clock, refused=tokens.refused)
+    options = Options(job.status_checks, job.media_checks, job.recordings_url)
+    kind = KINDS[job.kind](options)
+    pipeline = Pipeline(kind=kind, client=client, token_of=tokens.token_of, clock=clock, refused=tokens.refused)
     return Loop(
         engine=engine,
         claims=Claims(kind=job.kind, tokens=tokens),
         process=pipeline.process,
-        settlement=Settlement(max_attempts=job.max_attempts, fingerprint=tokens.fingerprint),
+        settlement=Settlement(
+            kind=kind, max_attempts=job.max_attempts, fingerprint=tokens.fingerprint, taken=kinds.tables(plan.taken)
+        ),
         clock=clock,
         plan=plan,
         progress=progress,

@@ -3,12 +3,13 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeVar
 
 import click
 from sqlalchemy import Engine, func, select
 
+from etl import jobs
 from etl.cli.composition import settings, warehouse
 from etl.cli.confirming import confirm
 from etl.cli.numbers import FiniteRange
@@ -148,22 +149,24 @@ def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     which = _filter(ids, every=every, **filters)
     _require_some(which, every=every)
-    with warehouse(settings()) as engine:
-        replayed = sum(page.replayed for page in _pages(engine, which))
+    found = settings()
+    kinds = jobs.kinds_taken(jobs.read(found.etl_jobs))
+    with warehouse(found) as engine:
+        replayed = sum(page.replayed for page in _pages(engine, which, kinds))
     if not replayed and ids:
         click.echo(f"None of these events is kept, or can be replayed: {', '.join(ids)}", err=True)
         sys.exit(1)
     click.echo(f"{replayed} replayed")
 
 
-def _pages(engine: Engine, which: EventFilter) -> Iterator[Page]:
+def _pages(engine: Engine, which: EventFilter, kinds: Collection[str]) -> Iterator[Page]:
     """Replay page by page, each in a transaction; events that arrive meanwhile are not among them."""
     with engine.connect() as connection:
         until = connection.execute(select(func.now())).scalar_one()
     page: Page | None = None
     while True:
         with engine.begin() as connection:
-            page = webhook_events.replay(connection, which, until=until, after=page)
+            page = webhook_events.replay(connection, which, kinds=kinds, until=until, after=page)
         if page is None:
             return
         yield page

@@ -84,6 +84,7 @@ def _run_all(
             follow=follow,
             limit=limit,
             max_seconds=None if max_seconds is None else max(max_seconds - spent, 0.0),
+            taken=jobs.kinds_taken(jobs.read(found.etl_jobs)),
         )
         report = run_once(found, engine, job, plan)
         yield job, report

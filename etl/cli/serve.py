@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl import schema
+from etl import jobs, schema
 from etl.cli.composition import database_url, settings
 from etl.database import open_async_engine, open_engine, parse_url, reading_errors, require_utf8
 from etl.errors import DatabaseUnavailableError
@@ -75,6 +75,8 @@ def _policy(found: Settings) -> "Policy":
         app_id=found.webhook_app_id or client_id.partition("-")[0] or None,
         locations=frozenset(found.webhook_locations),
         max_age=found.webhook_max_age,
+        kinds=jobs.kinds_taken(jobs.read(found.etl_jobs)),
+        dropped_types=frozenset(found.webhook_drop_types),
     )
 
 

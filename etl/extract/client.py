@@ -1,11 +1,11 @@
-"""The HighLevel API: one method an endpoint, and one place that turns an HTTP outcome into a payload or an error.
+"""The HighLevel API: the one place that turns an HTTP outcome into a payload or an error. Endpoints: :mod:`etl.kinds`.
 
 Sends each request once: the queue decides what happens next.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
 
@@ -32,47 +32,80 @@ MAX_DEPTH = 100
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """A payload as received. Without a repr of its content: it holds customers' words."""
+    """A payload as received. Without a repr: it holds customers' words and the token."""
 
-    payload: dict[str, Any]
+    payload: Any
     body: bytes
+    token: str
+
+    def kept(self) -> bytes:
+        """What a dead letter keeps of it."""
+        return kept(self.body, self.token)
+
+    def unwrapped(self, *names: str) -> "Answer":
+        """The object under the first of these names that is there, or the answer itself: both shapes are met.
+
+        Raises:
+            RefusedError: there is no object.
+        """
+        answer = self.payload
+        inner = next((answer[name] for name in names if name in answer), answer) if isinstance(answer, dict) else answer
+        if not isinstance(inner, dict):
+            raise RefusedError("not_an_object", f"the answer holds no {names[0]} object", payload=self.kept())
+        return replace(self, payload=inner)
+
+    def about(self, id_: str) -> "Answer":
+        """This answer.
+
+        Raises:
+            RefusedError: it is about something else than was asked for.
+        """
+        if self.payload.get("id") != id_:
+            raise RefusedError("wrong_id", "the answer is about another id than was asked for", payload=self.kept())
+        return self
 
 
 class Client:
-    """Fetches from HighLevel; safe to share between threads.
-
-    ``heard`` is called with the limits each answer states, whatever its status, as soon as its head is there.
-    """
+    """Reads from HighLevel; safe to share between threads."""
 
     def __init__(self, transport: Transport, *, api_version: str) -> None:
         self._transport = transport
         self._api_version = api_version
 
-    def get_message(
-        self, message_id: str, *, token: str, heard: Callable[[RateHeaders], None] = lambda _: None
+    def get(
+        self,
+        path: str,
+        *,
+        token: str,
+        heard: Callable[[RateHeaders], None] = lambda _: None,
+        params: Mapping[str, str | int] | None = None,
     ) -> Answer:
-        """GET /conversations/messages/{id}: the message, unwrapped.
+        """GET a path whose answer is JSON.
 
-        Documented flat, answered as ``{"message": {…}, "traceId": …}``: GoHighLevel/highlevel-api-docs issue 258.
+        ``heard`` is called with the limits the answer states, whatever its status, as soon as its head is there.
 
         Raises:
             ItemError: a subclass that says what to do; nothing else.
         """
-        path = f"/conversations/messages/{quote(message_id, safe='')}"
-        body = self._get(path, token=token, heard=heard)
+        response = self._send(path, token=token, heard=heard, params=params)
+        if not response.is_whole:
+            raise RefusedError(
+                "too_large", f"the answer is larger than {BOUNDS.max_bytes} bytes", payload=kept(response.body, token)
+            )
         try:
-            answer = _parse(body)
-            payload = answer.get("message", answer) if isinstance(answer, dict) else answer
-            if not isinstance(payload, dict):
-                raise RefusedError("not_an_object", "the answer holds no message object")
-            if payload.get("id") != message_id:
-                raise RefusedError("wrong_id", "the answer is about another message than was asked for")
+            return Answer(_parse(response.body), response.body, token)
         except ItemError as error:
-            error.payload = kept(body, token)
+            error.payload = kept(response.body, token)
             raise
-        return Answer(payload, body)
 
-    def _get(self, path: str, *, token: str, heard: Callable[[RateHeaders], None]) -> bytes:
+    def _send(
+        self,
+        path: str,
+        *,
+        token: str,
+        heard: Callable[[RateHeaders], None],
+        params: Mapping[str, str | int] | None,
+    ) -> Response:
         if not token.isascii() or not token.isprintable():
             raise TokenError("token_refused", "the token has characters that no HTTP header can carry")
         try:
@@ -82,16 +115,35 @@ class Client:
                 headers={"Authorization": f"Bearer {token}", "Version": self._api_version},
                 bounds=BOUNDS,
                 heard=lambda headers: heard(RateHeaders.from_headers(headers)),
+                params=params,
             )
         except NoAnswerError as error:
             raise UnreachableError("no_answer", f"no complete answer ({error.reason})") from error
         if response.status != 200:
             _raise_for_status(response, token)
-        if not response.is_whole:
-            raise RefusedError(
-                "too_large", f"the answer is larger than {BOUNDS.max_bytes} bytes", payload=kept(response.body, token)
-            )
-        return response.body
+        return response
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Call:
+    """One request that an item may make: the client, with the token to use and an ear for the limits."""
+
+    client: Client
+    token: str
+    heard: Callable[[RateHeaders], None] = lambda _: None
+
+    def get(self, path: str, **params: str | int) -> Answer:
+        """GET a path; the parts of it that are ids are quoted with :func:`segment`.
+
+        Raises:
+            ItemError: see :meth:`Client.get`.
+        """
+        return self.client.get(path, token=self.token, heard=self.heard, params=params or None)
+
+
+def segment(id_: str) -> str:
+    """An id as one segment of a path."""
+    return quote(id_, safe="")
 
 
 def kept(body: bytes, token: str) -> bytes:

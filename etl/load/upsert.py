@@ -5,7 +5,7 @@ on a warehouse that is distributed by location, too.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
@@ -35,14 +35,19 @@ from sqlalchemy.sql.elements import KeyedColumnElement
 from etl.database import among
 from etl.models import Base
 
-Key = tuple[str, str]
-"""(location_id, and the id of what the rows are about)"""
+Key = tuple[str, ...]
+"""(location_id, and the id of what the rows are about); of a location itself only its id"""
 
 Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 """A row's columns by name."""
 
 WRITTEN_BY_LOADER = ("created_at", "updated_at", "deleted_at")
 """Columns that no payload fills."""
+
+
+def key_names(model: type[Base]) -> list[str]:
+    """The columns of a table that say what its rows are about: the first two of its key."""
+    return [column.name for column in model.__table__.primary_key][:2]
 
 
 def content_of(model: type[Base]) -> list[str]:
@@ -57,6 +62,9 @@ def upsert(
     *,
     now: datetime,
     is_older: Callable[[Columns, Columns], ColumnElement[bool]] | None = None,
+    is_whole: bool = True,
+    kept: Collection[str] = (),
+    is_refreshed: bool = False,
 ) -> set[Key]:
     """Insert rows, or change those that differ; returns the keys of what was written.
 
@@ -65,40 +73,58 @@ def upsert(
     Args:
         connection: The caller's transaction.
         model: The table.
-        rows: One mapping a row, all with the columns of :func:`content_of`.
+        rows: One mapping a row, all with the same columns; the others stay as they are.
         now: Goes to ``created_at`` and ``updated_at``, where the table has them.
         is_older: From the new and the old row's columns: whether the old one stays.
+        is_whole: Whether a null overwrites a value.
+        kept: Columns in which a value that is there stays.
+        is_refreshed: Whether a fetch time alone is a reason to write.
+
+    Raises:
+        ValueError: a row has a column that the table has not, or other columns than the first row.
     """
     if not rows:
         return set()
     table = model.__table__
     keys = [column.name for column in table.primary_key]
-    content = [name for name in content_of(model) if name not in keys]
+    content = [name for name in rows[0] if name not in keys]
+    _check(model, rows)
     times = {name: now for name in ("created_at", "updated_at") if name in table.columns}
     filled = [*keys, *content, *times]
     source = _unfolded(model, filled)
     statement = insert(model).from_select(filled, select(*source.c).order_by(*(source.c[name] for name in keys)))
     new, old = statement.excluded, table.columns
-    # A fetch time alone is no reason to write.
-    differs = [old[name].is_distinct_from(new[name]) for name in content if name != "fetched_at"]
     changes: dict[str, Any] = {name: new[name] for name in content}
+    if not is_whole:
+        changes = {name: func.coalesce(new[name], old[name]) for name in content}
+    changes |= {name: func.coalesce(old[name], new[name]) for name in kept}
+    compared = [name for name in content if name != "fetched_at" or is_refreshed]
+    differs = [old[name].is_distinct_from(changes[name]) for name in compared]
+    if "fetched_at" in content:
+        differs.append(old["fetched_at"].is_(None))
+        if "deleted_at" in table.columns:
+            changes["deleted_at"] = null()
+            differs.append(old["deleted_at"].is_not(None))
     if "updated_at" in times:
         changes["updated_at"] = new["updated_at"]
-    if "deleted_at" in table.columns:
-        changes["deleted_at"] = null()
-        differs.append(old["deleted_at"].is_not(None))
     condition = or_(*differs) if is_older is None else and_(or_(*differs), not_(is_older(new, old)))
     statement = statement.on_conflict_do_update(index_elements=keys, set_=changes, where=condition)
     document = json.dumps([{**row, **times} for row in rows], default=datetime.isoformat, ensure_ascii=False)
-    written = connection.execute(statement.returning(old[keys[0]], old[keys[1]]), {"rows": document})
-    return {(location_id, id_) for location_id, id_ in written}
+    written = connection.execute(statement.returning(*(old[name] for name in key_names(model))), {"rows": document})
+    return {tuple(row) for row in written}
+
+
+def _check(model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    names = rows[0].keys()
+    unknown = names - model.__table__.columns.keys()
+    if unknown or any(row.keys() != names for row in rows):
+        raise ValueError(f"rows of {model.__tablename__} have unknown or unequal columns: {sorted(unknown)}")
 
 
 def _unfolded(model: type[Base], names: Sequence[str]) -> TableValuedAlias:
     """The rows of the parameter ``rows``, one JSON document, by the table's own types.
 
-    A document is a quarter of the cost of a parameter for each value. A name that the table does not have would be
-    passed over silently: a test compares the rows' types with the tables.
+    A document is a quarter of the cost of a parameter for each value.
     """
     table = model.__table__
     row_type: ColumnElement[Any] = literal_column(f"NULL::{table}")

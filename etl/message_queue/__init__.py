@@ -19,7 +19,7 @@ item that was completed and queued again starts anew.)
 """
 
 from etl.message_queue.claiming import claim, due_locations, release_lapsed, renew, waiting_locations
-from etl.message_queue.enqueuing import enqueue, enqueue_items
+from etl.message_queue.enqueuing import enqueue, enqueue_items, follow_up
 from etl.message_queue.items import Burial, Item, NewItem, PutBack
 from etl.message_queue.overview import Depth, depth
 from etl.message_queue.settling import bury, complete, lock, put_back
@@ -37,6 +37,7 @@ __all__ = [
     "due_locations",
     "enqueue",
     "enqueue_items",
+    "follow_up",
     "lock",
     "put_back",
     "release_lapsed",

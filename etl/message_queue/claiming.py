@@ -53,7 +53,8 @@ CLAIM = text("""
         attempt = q.attempt + 1, again = false
     FROM lease
     WHERE q.kind = :kind AND q.message_id = ANY (ARRAY (SELECT message_id FROM due))
-    RETURNING q.message_id, q.location_id, q.attempt, q.lease_id, q.cause, clock_timestamp() AS claimed_at
+    RETURNING q.message_id, q.location_id, q.attempt, q.lease_id, q.cause, q.conversation_id,
+              clock_timestamp() AS claimed_at
 """)
 
 

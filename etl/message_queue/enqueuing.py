@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
@@ -12,9 +14,10 @@ from etl.message_queue.items import NewItem
 # is known wins.
 ENQUEUE = text("""
     WITH added AS (
-        INSERT INTO etl.message_queue AS q (kind, message_id, location_id, priority)
-        SELECT kind, message_id, max(location_id), :priority
-        FROM jsonb_to_recordset(CAST(:named AS jsonb)) AS given (kind text, message_id text, location_id text)
+        INSERT INTO etl.message_queue AS q (kind, message_id, location_id, priority, conversation_id, dated_at)
+        SELECT kind, message_id, max(location_id), :priority, max(conversation_id), max(dated_at)
+        FROM jsonb_to_recordset(CAST(:named AS jsonb)) AS given (
+            kind text, message_id text, location_id text, conversation_id text, dated_at timestamptz)
         GROUP BY kind, message_id ORDER BY kind, message_id
         ON CONFLICT (kind, message_id) DO UPDATE SET
             location_id = CASE WHEN q.lease_id IS NULL AND excluded.location_id <> ''
@@ -24,7 +27,9 @@ ENQUEUE = text("""
                                 ELSE excluded.scheduled_at END,
             attempt = CASE WHEN q.lease_id IS NULL THEN 0 ELSE q.attempt END,
             again = q.lease_id IS NOT NULL,
-            enqueued_at = now()
+            enqueued_at = now(),
+            conversation_id = coalesce(excluded.conversation_id, q.conversation_id),
+            dated_at = coalesce(excluded.dated_at, q.dated_at)
         RETURNING q.xmax = 0 AS new
     )
     SELECT count(*) FILTER (WHERE new) FROM added
@@ -35,11 +40,30 @@ def enqueue_items(connection: Connection, named: Sequence[NewItem], *, priority:
     """Queue items of several kinds and locations at once; returns how many were not queued already."""
     if not named:
         return 0
-    document = json.dumps(
-        [{"kind": each.kind, "message_id": each.message_id, "location_id": each.location_id} for each in named]
-    )
-    added: int = connection.execute(ENQUEUE, {"named": document, "priority": priority}).scalar_one()
+    added: int = connection.execute(ENQUEUE, {"named": _document(named), "priority": priority}).scalar_one()
     return added
+
+
+# What waits, is in hand or was given up on stays as it is: a follow-up is no news of it. Behind what was asked for.
+FOLLOW_UP = text("""
+    INSERT INTO etl.message_queue (kind, message_id, location_id, priority, scheduled_at, conversation_id)
+    SELECT kind, message_id, location_id, -1, now() + make_interval(secs => delay), conversation_id
+    FROM jsonb_to_recordset(CAST(:named AS jsonb)) AS given (
+        kind text, message_id text, location_id text, conversation_id text, delay float)
+    WHERE NOT EXISTS (SELECT FROM etl.dead_letters AS d
+                      WHERE d.kind = given.kind AND d.message_id = given.message_id AND d.retried_at IS NULL)
+    ORDER BY kind, message_id
+    ON CONFLICT (kind, message_id) DO NOTHING
+""")
+
+
+def follow_up(connection: Connection, named: Sequence[NewItem]) -> int:
+    """Queue what loaded records ask for, unless it is queued or dead already; returns how many."""
+    return connection.execute(FOLLOW_UP, {"named": _document(named)}).rowcount if named else 0
+
+
+def _document(named: Sequence[NewItem]) -> str:
+    return json.dumps([asdict(each) for each in named], default=datetime.isoformat)
 
 
 def enqueue(

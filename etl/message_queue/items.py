@@ -11,6 +11,12 @@ class NewItem:
     kind: str
     message_id: str
     location_id: str
+    conversation_id: str | None = None
+    """Of a message: the conversation it is part of, where that is known."""
+    dated_at: datetime | None = None
+    """Of a message: when it was created, where that is known."""
+    delay: float = 0.0
+    """Seconds until it is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,8 @@ class Item:
     """Why the attempt before this one failed or waited; None at first."""
     claimed_at: datetime
     """By Postgres's clock."""
+    conversation_id: str | None = None
+    """The conversation that it is part of, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)

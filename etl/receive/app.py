@@ -56,7 +56,7 @@ class FromWorkflow:
 
     def __init__(self, secret: str, policy: Policy) -> None:
         self._secret = secret
-        self._policy = Policy(locations=policy.locations)
+        self._policy = Policy(locations=policy.locations, kinds=policy.kinds)
 
     async def take(self, headers: Headers, read: Read) -> Event:
         """The event, when the post knows the secret."""

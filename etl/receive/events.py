@@ -1,6 +1,6 @@
 """Every statement on ``etl.webhook_events``, and what an event sets going. Nothing here commits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -54,14 +54,14 @@ def act(connection: Connection, events: Sequence[Event]) -> None:
             locations.install(connection, **place, app_id=event.app_id)
         elif event.outcome == "uninstall":
             locations.retire(connection, **place)
-    message_queue.enqueue_items(connection, [item for event in events for item in _items(event)])
-
-
-def _items(event: Event) -> Iterable[NewItem]:
-    if event.message_id is not None:
-        yield NewItem("message", event.message_id, event.location_id)
-    if event.email_id is not None:
-        yield NewItem("email", event.email_id, event.location_id)
+    message_queue.enqueue_items(
+        connection,
+        [
+            NewItem(kind, id_, event.location_id, event.conversation_id, event.dated_at)
+            for event in events
+            for kind, id_ in event.items
+        ],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +153,15 @@ class Page:
 
 
 def replay(
-    connection: Connection, which: EventFilter, *, until: datetime, after: Page | None = None, limit: int = 1000
+    connection: Connection,
+    which: EventFilter,
+    *,
+    kinds: Collection[str],
+    until: datetime,
+    after: Page | None = None,
+    limit: int = 1000,
 ) -> Page | None:
-    """Read the next chosen events anew and queue what they name; None when there are no more.
+    """Read the next chosen events anew and queue the items of ``kinds`` that they name; None when there are no more.
 
     A page at a time, in order of arrival, so that a month of events neither fills memory nor makes one long
     transaction. Installations are left alone: an old one would bring back, or take away, a location that has changed
@@ -184,7 +190,7 @@ def replay(
     rows = connection.execute(query).all()
     if not rows:
         return None
-    read = [_read_again(row.webhook_id, row.type, row.body) for row in rows]
+    read = [webhook.choose(_read_again(row.webhook_id, row.type, row.body), kinds) for row in rows]
     act(connection, read)
     for event in read:
         connection.execute(

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -19,6 +19,10 @@ WORKFLOW = "workflow"
 """The type under which posts of the workflow action are kept."""
 
 MESSAGE_TYPES = ("InboundMessage", "OutboundMessage")
+UNREAD_TYPES = ("ConversationUnreadUpdate", "ConversationUnreadWebhook")
+"""Something happened in a conversation; ``id`` is the conversation's (HighLevel docs, webhook events)."""
+CONTACT_DELETED = "ContactDelete"
+"""``id`` is the contact's (HighLevel docs, webhook events)."""
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
 _WEBHOOK_ID = re.compile(r"[!-~]{1,128}\Z")
 
@@ -33,6 +37,10 @@ class Policy:
     """The only locations of interest; empty: all."""
     max_age: float | None = None
     """Seconds since the event's own timestamp; None: any age."""
+    kinds: Collection[str] = ("message", "email")
+    """The kinds of items that some job takes: no others are queued."""
+    dropped_types: Collection[str] = ()
+    """Types of events that are not even stored."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -52,6 +60,10 @@ class Event:
     message_id: str | None = None
     email_id: str | None = None
     sent_at: datetime | None = None
+    dated_at: datetime | None = None
+    """When the message was created."""
+    items: tuple[tuple[str, str], ...] = ()
+    """What is to be fetched: kinds and ids."""
 
 
 def parse(body: bytes) -> Event:
@@ -65,6 +77,7 @@ def parse(body: bytes) -> Event:
     # The guide's sample code reads req.body.data; no event has been seen so, but reading both costs nothing.
     fields = {**wrapped, **payload} if isinstance(wrapped, dict) else payload
     message_id, email_id, named = _named(fields)
+    conversation_id = _id(fields.get("conversationId"))
     webhook_id = fields.get("webhookId")
     return Event(
         # A retry repeats the body byte for byte, so its hash will do where there is no webhookId (docs issue 224).
@@ -77,10 +90,12 @@ def parse(body: bytes) -> Event:
         location_id=_id(fields.get("locationId")) or "",
         company_id=_id(fields.get("companyId")) or "",
         app_id=_text(fields.get("appId")),
-        conversation_id=_id(fields.get("conversationId")),
+        conversation_id=conversation_id,
         message_id=message_id,
         email_id=email_id,
         sent_at=_moment(fields.get("timestamp")),
+        dated_at=_moment(fields.get("dateAdded")),
+        items=tuple(_items(fields, message_id, email_id, conversation_id)),
     )
 
 
@@ -105,7 +120,15 @@ def parse_workflow(body: bytes, *, webhook_id: str) -> Event:
     location_id = _first(places, "location_id", "locationId") or (
         location.get("id") if isinstance(location, dict) else None
     )
-    return Event(webhook_id, WORKFLOW, "queued", body, location_id=_id(location_id) or "", message_id=message_id)
+    return Event(
+        webhook_id,
+        WORKFLOW,
+        "queued",
+        body,
+        location_id=_id(location_id) or "",
+        message_id=message_id,
+        items=(("message", message_id),),
+    )
 
 
 def admit(event: Event, policy: Policy, *, now: datetime) -> Event:
@@ -114,6 +137,8 @@ def admit(event: Event, policy: Policy, *, now: datetime) -> Event:
     Raises:
         WebhookRefusedError: it is for another app, too old, or (with status 200) of a location without interest.
     """
+    if event.type in policy.dropped_types:
+        raise WebhookRefusedError(200, "type_dropped")
     changes_locations = event.outcome in ("install", "uninstall")
     if policy.app_id and event.app_id and event.app_id != policy.app_id:
         # An event without appId is taken: real ones came without (docs issue 224), and naming a message does no harm.
@@ -128,7 +153,18 @@ def admit(event: Event, policy: Policy, *, now: datetime) -> Event:
     if changes_locations and not (policy.app_id and event.app_id):
         # Anyone can make an app and have its events posted here, so these must be known to be our app's.
         return replace(event, outcome="ignored")
-    return event
+    return choose(event, policy.kinds)
+
+
+def choose(event: Event, kinds: Collection[str]) -> Event:
+    """The event with only those items that some job takes: others would wait for ever."""
+    items = tuple(item for item in event.items if item[0] in kinds)
+    outcome = event.outcome
+    if items:
+        outcome = "queued"
+    elif outcome == "queued":
+        outcome = "ignored"
+    return replace(event, items=items, outcome=outcome)
 
 
 def _require_young(event: Event, max_age: float, now: datetime) -> None:
@@ -158,6 +194,28 @@ def _named(fields: Mapping[str, Any]) -> tuple[str | None, str | None, bool]:
     thread = fields.get("threadId") if email or fields.get("messageType") == "Email" else None
     message = thread or fields.get("messageId")
     return _id(message), _id(email), bool(message or email)
+
+
+def _items(
+    fields: Mapping[str, Any], message_id: str | None, email_id: str | None, conversation_id: str | None
+) -> Iterator[tuple[str, str]]:
+    """What an event asks for. One id is never asked for as two kinds: HighLevel's examples repeat an email's as thread.
+
+    A message without id is looked for among the newest of its conversation.
+    """
+    event_type = fields.get("type")
+    own_id = _id(fields.get("id"))
+    if message_id is not None and message_id != email_id:
+        yield "message", message_id
+    if email_id is not None:
+        yield "email", email_id
+    if message_id is None and email_id is None:
+        if event_type in MESSAGE_TYPES and conversation_id is not None:
+            yield "conversation", conversation_id
+        if event_type in UNREAD_TYPES and own_id is not None:
+            yield "conversation", own_id
+        if event_type == CONTACT_DELETED and own_id is not None:
+            yield "contact", own_id
 
 
 def _outcome(event_type: object, *, found: bool, named: bool) -> Outcome:

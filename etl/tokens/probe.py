@@ -13,7 +13,7 @@ def refusal(client: Client, token: str) -> ItemError | None:
     It does not show whose token it is: only a message of the location would.
     """
     try:
-        client.get_message(PROBE_ID, token=token)
+        client.get(f"/conversations/messages/{PROBE_ID}", token=token)
     except (LocationError, ApiMisconfiguredError, UnreachableError) as error:
         return error
     except ItemError:

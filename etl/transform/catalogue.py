@@ -92,3 +92,27 @@ STATUSES = frozenset(
         "voicemail",
     )
 )
+
+FINAL_STATUSES = frozenset(
+    (
+        "answered",
+        "busy",
+        "canceled",
+        "clicked",
+        "completed",
+        "delivered",
+        "failed",
+        "no-answer",
+        "opened",
+        "opt_out",
+        "read",
+        "undelivered",
+        "voicemail",
+    )
+)
+"""Statuses that do not change any more, or only from delivered to read."""
+
+CALL_STATUSES = frozenset(
+    ("answered", "busy", "canceled", "completed", "failed", "no-answer", "pending", "voicemail", "connected")
+)
+"""Outcomes of calls: HighLevel docs, MessageMeta."""

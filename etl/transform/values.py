@@ -1,7 +1,11 @@
-"""Single values out of JSON; pure. Each reader returns what a column can hold or raises a TransformError."""
+"""Single values out of JSON; pure. Each reader returns what a column can hold, and whether the value was as expected.
+
+A value of an unexpected kind never fails: what is obvious is read, everything else is None. The caller keeps it.
+"""
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,41 +15,69 @@ from etl.ids import is_fetchable
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_INTEGER = 2**31 - 1
 REPLACEMENT = "\ufffd"
+SPEAKING = ("message", "text", "name", "value", "href", "url")
+"""Keys under which an object says what a text in its place would have said."""
 _REFUSED = re.compile("[\\0\ud800-\udfff]")
+_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{2})\Z", re.ASCII)
 
 
-def text_or_none(field: str, value: Any) -> str | None:
-    """Text that Postgres can hold."""
+def text_of(value: Any) -> tuple[str | None, bool]:
+    """Text that Postgres can hold; of a list its texts, of an object what it says."""
     if value is None:
-        return None
-    if not isinstance(value, str):
-        raise TransformError(field, f"expected text, got {_kind(value)}")
-    return _storable_text(value)
-
-
-def integer_or_none(field: str, value: Any) -> int | None:
-    """A whole number, given as a number or as text. A fraction is rounded; an empty text is nothing."""
+        return None, True
     if isinstance(value, str):
-        value = value.strip()
-        if not value:
-            return None
+        return _storable_text(value), True
+    if isinstance(value, bool):
+        return None, False
+    if isinstance(value, (int, float)):
+        return str(value), False
+    if isinstance(value, dict):
+        return next((text_of(value[key])[0] for key in SPEAKING if isinstance(value.get(key), str)), None), False
+    said = [each for each in value if isinstance(each, str)]
+    return (_storable_text(", ".join(said)) if said and len(said) == len(value) else None), False
+
+
+def texts_of(value: Any) -> tuple[list[str] | None, bool]:
+    """A list of texts; one text stands for a list of one."""
+    if value is None:
+        return None, True
+    if isinstance(value, list):
+        read = [text_of(each) for each in value]
+        return [text for text, _ in read if text], all(expected for _, expected in read)
+    text, expected = text_of(value)
+    return ([text] if text else None), expected
+
+
+def integer_of(value: Any) -> tuple[int | None, bool]:
+    """A whole number, given as a number or as text. A fraction is rounded; an empty text is nothing."""
+    if value is None or value == "":
+        return None, True
+    if isinstance(value, str):
         try:
             value = float(value)
         except ValueError:
-            raise TransformError(field, "expected a number") from None
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TransformError(field, f"expected a number, got {_kind(value)}")
-    if not abs(value) <= MAX_INTEGER:
-        raise TransformError(field, "the number is out of range")
-    return round(value)
+            return None, False
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MAX_INTEGER:
+        return None, False
+    return round(value), True
 
 
-def date_or_none(field: str, value: Any) -> datetime | None:
+def seconds_of(value: Any) -> tuple[int | None, bool]:
+    """A number of seconds; ``00:02:13`` and ``2:13``, which public code has seen, are read too."""
+    clock = _CLOCK.match(value.strip()) if isinstance(value, str) else None
+    if clock is None:
+        return integer_of(value)
+    hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+    return hours * 3600 + minutes * 60 + seconds, False
+
+
+def date_of(value: Any) -> datetime | None:
     """A moment: ISO 8601 with or without milliseconds or offset (none means UTC), or epoch milliseconds.
 
     Message endpoints answer ISO text, search endpoints epoch milliseconds: HighLevel docs, conversations.
+
+    Raises:
+        ValueError: it cannot be read.
     """
     if value is None or value == "":
         return None
@@ -55,16 +87,25 @@ def date_or_none(field: str, value: Any) -> datetime | None:
             return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return EPOCH + timedelta(milliseconds=value)
-    except (ValueError, OverflowError):
-        raise TransformError(field, "expected a date") from None
-    raise TransformError(field, f"expected a date, got {_kind(value)}")
+    except OverflowError:
+        raise ValueError("out of range") from None
+    raise ValueError("expected a date")
 
 
-def fetchable_id(field: str, value: Any) -> str:
-    """An id that can key a row and be asked for again."""
+def id_of(field: str, value: Any) -> str:
+    """An id that can key a row and be asked for again.
+
+    Raises:
+        TransformError: it is none.
+    """
     if not isinstance(value, str) or not is_fetchable(value):
         raise TransformError(field, "missing" if value in (None, "") else "not an id")
     return value
+
+
+def object_of(value: Any) -> Mapping[str, Any]:
+    """An object, or an empty one in place of anything else."""
+    return value if isinstance(value, dict) else {}
 
 
 def storable(value: Any) -> Any:
@@ -87,7 +128,3 @@ def _storable_text(value: str) -> str:
     if value.isascii() and "\0" not in value:
         return value
     return _REFUSED.sub(REPLACEMENT, value)
-
-
-def _kind(value: Any) -> str:
-    return {dict: "an object", list: "a list", str: "text", bool: "true or false"}.get(type(value), "a number")

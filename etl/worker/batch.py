@@ -73,8 +73,8 @@ class Batch:
         try:
             return self._transact(work)
         except (DBAPIError, ValueError) as error:
-            # Some record cannot be written as it is. Halving finds it; the others are written.
-            if not any(outcome.record for outcome in outcomes):
+            # Some row cannot be written as it is. Halving finds it; the others are written.
+            if not any(outcome.records for outcome in outcomes):
                 raise
             if len(outcomes) == 1:
                 return self._settle([_poisonous(outcomes[0], error)], unsent, run_id, outage=outage)
@@ -88,4 +88,4 @@ def _poisonous(outcome: Outcome, error: Exception) -> Outcome:
     """The outcome of a record that Postgres refuses. Only its code is told: its text repeats the row."""
     code = getattr(getattr(error, "orig", None), "sqlstate", None) or type(error).__name__
     refused = RefusedError("load", f"Postgres refuses the rows ({code})", payload=outcome.body[:KEPT_BODY])
-    return replace(outcome, record=None, error=refused)
+    return replace(outcome, records=None, error=refused)

@@ -47,6 +47,8 @@ class Plan:
     follow: bool = False
     limit: int | None = None
     max_seconds: float | None = None
+    taken: frozenset[str] = frozenset()
+    """The kinds of items that some job takes: no others follow from what is loaded."""
 
 
 @dataclass(slots=True)

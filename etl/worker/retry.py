@@ -1,6 +1,6 @@
 """When an item that failed comes back, or whether it is given up on; pure, with the randomness passed in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from etl.errors import ItemError, NotFoundError, RetriableError
 
@@ -9,10 +9,6 @@ BASE = 60.0
 CAP = 7200.0
 FLOOR = 1.0
 
-NOT_FOUND_DELAYS = (2.0, 8.0, 30.0)
-"""Seconds until an unknown id is asked for again. Right after a webhook the API may not have it yet; it is final when
-these are used up."""
-
 
 def next_delay(
     error: ItemError,
@@ -20,6 +16,7 @@ def next_delay(
     attempt: int,
     max_attempts: int,
     uniform: Callable[[float, float], float],
+    not_found_delays: Sequence[float],
     previous_cause: str | None = None,
 ) -> float | None:
     """Seconds until the next attempt; None means give up.
@@ -31,6 +28,7 @@ def next_delay(
         attempt: Attempts spent, this one included.
         max_attempts: Attempts the job allows.
         uniform: ``random.uniform``, or a fake.
+        not_found_delays: Seconds until an unknown id is asked for again, by how often it was.
         previous_cause: Why the attempt before this one failed.
     """
     if attempt >= max_attempts:
@@ -38,7 +36,7 @@ def next_delay(
     if isinstance(error, NotFoundError):
         # Attempts that failed for another reason say nothing about how long the API has had the id.
         asked = attempt if previous_cause == error.cause else 1
-        return NOT_FOUND_DELAYS[asked - 1] if asked <= len(NOT_FOUND_DELAYS) else None
+        return not_found_delays[asked - 1] if asked <= len(not_found_delays) else None
     if isinstance(error, RetriableError):
         return max(FLOOR, uniform(0.0, min(CAP, BASE * 2 ** (attempt - 1))))
     return None

@@ -2,55 +2,87 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from etl import locations, message_queue
-from etl.errors import ItemError, LocationError, NotFoundError, RateLimitedError, RefusedError, RetriableError
+from etl.errors import (
+    ItemError,
+    LocationError,
+    NotFoundError,
+    RateLimitedError,
+    RefusedError,
+    RetriableError,
+    UngrantedError,
+)
 from etl.extract import limits
 from etl.extract.allowance import AnsweredRequest
-from etl.load import messages
-from etl.message_queue import Burial, Item, PutBack
+from etl.kinds import Kind
+from etl.load import follow_ups, loader
+from etl.message_queue import Burial, Item, NewItem, PutBack
+from etl.models import Base
 from etl.pipeline import Claimed, Outcome
 from etl.runs import Tally
+from etl.transform.record import FollowUp
 from etl.worker.outage import is_improper
 from etl.worker.retry import next_delay
 
 JITTER = 2.0
 """Seconds: bound of the random wait added to a 429's."""
+UNGRANTED_SECONDS = 86_400.0
+"""How long an item waits that the token may not read."""
+
+LOOKED_UP = "looked_up"
+"""The cause of a message that waits while its conversation is fetched."""
+LOOK_UP_CAUSES = ("not_found", "wrong_id", "http_400")
+"""What the API may say of a message that is there under another id, as was seen for an email that had been sent (public
+probe of 2026-11)."""
+LOOK_UP_SECONDS = 60.0
 
 Uniform = Callable[[float, float], float]
 
 
-def verdict(error: ItemError, item: Item, *, max_attempts: int, outage: bool, uniform: Uniform) -> PutBack | Burial:
+def verdict(
+    error: ItemError, item: Item, *, kind: Kind, max_attempts: int, outage: bool, uniform: Uniform
+) -> PutBack | Burial:
     """What becomes of an item that failed; pure.
 
     Only what may be the item's own fault spends an attempt. During an outage of the API, no failure that looks like
     one does.
     """
+    if isinstance(error, UngrantedError):
+        return PutBack(item, UNGRANTED_SECONDS, error.cause, spent=False)
     own_fault = isinstance(error, (RetriableError, NotFoundError, RefusedError))
     if not own_fault or (outage and is_improper(error)):
         return PutBack(item, 0.0, error.cause, spent=False)
-    delay = next_delay(
-        error,
-        attempt=item.attempt,
-        max_attempts=max_attempts,
-        uniform=uniform,
-        previous_cause=item.cause,
-    )
-    if delay is None:
-        return Burial(item, error.cause, error.detail, error.payload)
-    return PutBack(item, delay, error.cause)
+    delay = None
+    if item.cause != LOOKED_UP or isinstance(error, RetriableError):
+        delay = next_delay(
+            error,
+            attempt=item.attempt,
+            max_attempts=max_attempts,
+            uniform=uniform,
+            not_found_delays=kind.absence.delays,
+            previous_cause=item.cause,
+        )
+    if delay is not None:
+        return PutBack(item, delay, error.cause)
+    if error.cause in LOOK_UP_CAUSES and kind.name == "message" and item.conversation_id and item.cause != LOOKED_UP:
+        return PutBack(item, LOOK_UP_SECONDS, LOOKED_UP, spent=False)
+    return Burial(item, error.cause, error.detail, error.payload)
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """How outcomes are settled; ``fingerprint`` tells a location's token from the next one."""
 
+    kind: Kind
     max_attempts: int
     fingerprint: Callable[[str], str]
+    taken: Mapping[str, type[Base] | None] = field(default_factory=dict)
+    """The kinds that some job takes, and where each keeps what it fetches: no other follows from a record."""
     uniform: Uniform = random.uniform
 
     def apply(
@@ -66,25 +98,82 @@ class Settlement:
         unsent = [each for each in unsent if each.item in held]
         tally = Tally()
         _report_requests(connection, outcomes, unsent)
-        _load(connection, outcomes, tally)
+        asked = _load(connection, outcomes, tally)
         put_back = [PutBack(each.item, 0.0, spent=False) for each in unsent]
         burials: list[Burial] = []
         for outcome in outcomes:
             if outcome.error is None:
                 continue
             item = outcome.claimed.item
-            decided = verdict(outcome.error, item, max_attempts=self.max_attempts, outage=outage, uniform=self.uniform)
+            decided = self._verdict(outcome.error, item, outage=outage)
             if isinstance(decided, PutBack):
                 put_back.append(decided)
             else:
                 burials.append(decided)
-        burials = _without_deleted(connection, outcomes, burials, tally)
+        asked += _looked_for(put_back)
+        burials = self._without_absent(connection, outcomes, burials, tally)
         message_queue.put_back(connection, put_back)
         tally.retried = sum(each.spent for each in put_back)
         tally.snoozed = sum(not each.spent and each.cause is not None for each in put_back)
         tally.dead = message_queue.bury(connection, burials)
+        self._follow_up(connection, asked)
         self._stop_locations(connection, outcomes)
         return tally
+
+    def _verdict(self, error: ItemError, item: Item, *, outage: bool) -> PutBack | Burial:
+        decided = verdict(
+            error, item, kind=self.kind, max_attempts=self.max_attempts, outage=outage, uniform=self.uniform
+        )
+        if decided.cause == LOOKED_UP and "conversation" not in self.taken:
+            return Burial(item, error.cause, error.detail, error.payload)
+        return decided
+
+    def _without_absent(
+        self, connection: Connection, outcomes: Sequence[Outcome], burials: Sequence[Burial], tally: Tally
+    ) -> list[Burial]:
+        """Settle what the API no longer knows but the tables do: it was deleted, which is no failure.
+
+        Nor is it one when a kind may well be absent, or when what was looked for elsewhere was found there.
+        """
+        places = {
+            each.claimed.item: each.claimed.item.location_id or each.claimed.token_location_id for each in outcomes
+        }
+        missing = {each.claimed.item for each in outcomes if isinstance(each.error, NotFoundError)}
+        ended, deleted = [], []
+        for burial in burials:
+            item = burial.item
+            if item in missing and self._is_known(connection, item, places[item]):
+                deleted.append(item)
+            elif (item in missing and not self.kind.absence.is_failure) or (
+                item.cause == LOOKED_UP and self._was_found(connection, item, places[item])
+            ):
+                ended.append(item)
+        tally.deleted = message_queue.complete(connection, deleted)
+        tally.loaded += tally.deleted + message_queue.complete(connection, ended)
+        settled = {*ended, *deleted}
+        return [burial for burial in burials if burial.item not in settled]
+
+    def _is_known(self, connection: Connection, item: Item, location_id: str) -> bool:
+        """Mark what is gone upstream; messages that name it are looked at again. False when no table has it."""
+        kind, id_ = self.kind, item.message_id
+        if kind.named_in_messages_as is not None:
+            ids = loader.messages_naming(connection, kind.named_in_messages_as, id_, location_id=location_id)
+            again = [FollowUp("message", message_id, location_id, is_repeat=True) for message_id in ids]
+            self._follow_up(connection, again)
+        return kind.table is not None and loader.mark_deleted(connection, kind.table, id_, location_id=location_id)
+
+    def _was_found(self, connection: Connection, item: Item, location_id: str) -> bool:
+        """Whether the fetched conversation brought what an id names: a message, or an email of a thread."""
+        tables = {table for kind, table in self.taken.items() if table is not None and kind in ("message", "email")}
+        key = (location_id, item.message_id)
+        return any(loader.fetched_at(connection, table, [key]) for table in tables)
+
+    def _follow_up(self, connection: Connection, asked: Sequence[FollowUp]) -> None:
+        wanted = follow_ups.wanted(connection, asked, self.taken)
+        message_queue.follow_up(
+            connection,
+            [NewItem(each.kind, each.id, each.location_id, each.conversation_id, delay=each.delay) for each in wanted],
+        )
 
     def _stop_locations(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
         """A 429 blocks its location for a while, a refusal of the location pauses it."""
@@ -117,30 +206,22 @@ def _report_requests(connection: Connection, outcomes: Sequence[Outcome], unsent
     limits.settle(connection, answers, [(each.token_location_id, each.item.lease_id) for each in unsent])
 
 
-def _load(connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> None:
-    records = [outcome.record for outcome in outcomes if outcome.record is not None]
-    message_queue.complete(connection, [outcome.claimed.item for outcome in outcomes if outcome.record is not None])
-    loaded = messages.load(connection, records)
-    tally.loaded = len(records)
-    tally.unchanged = loaded.unchanged
+def _load(connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> list[FollowUp]:
+    """Write the rows and remove the items; returns what the records ask for."""
+    done = [outcome for outcome in outcomes if outcome.records is not None]
+    message_queue.complete(connection, [outcome.claimed.item for outcome in done])
+    records = [record for outcome in done for record in outcome.records or ()]
+    loaded = loader.load(connection, records)
+    tally.loaded = len(done)
+    tally.unchanged = sum(not loaded.has_written(outcome.records or ()) for outcome in done)
     tally.drift.update(entry for record in records for entry in record.drift)
+    return list(loaded.follow_ups)
 
 
-def _without_deleted(
-    connection: Connection, outcomes: Sequence[Outcome], burials: list[Burial], tally: Tally
-) -> list[Burial]:
-    """Settle what the API no longer knows but the tables do: such a message was deleted, which is no failure."""
-    missing = {
-        outcome.claimed.item: outcome.claimed.item.location_id or outcome.claimed.token_location_id
-        for outcome in outcomes
-        if isinstance(outcome.error, NotFoundError)
-    }
-    deleted = [
-        burial.item
-        for burial in burials
-        if burial.item in missing
-        and messages.mark_deleted(connection, burial.item.message_id, location_id=missing[burial.item])
+def _looked_for(put_back: Sequence[PutBack]) -> list[FollowUp]:
+    """The conversations in which refused messages are looked for."""
+    return [
+        FollowUp("conversation", each.item.conversation_id, each.item.location_id, is_repeat=True)
+        for each in put_back
+        if each.cause == LOOKED_UP and each.item.conversation_id
     ]
-    tally.deleted = message_queue.complete(connection, deleted)
-    tally.loaded += tally.deleted
-    return [burial for burial in burials if burial.item not in deleted]

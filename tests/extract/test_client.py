@@ -18,8 +18,9 @@ from etl.errors import (
     UnreachableError,
 )
 from etl.extract.allowance import RateHeaders
-from etl.extract.client import KEPT_BODY, Answer, Client
+from etl.extract.client import KEPT_BODY, Answer, Call, Client
 from etl.extract.transport import Transport
+from etl.kinds import messages
 from etl.sandbox.server import RunningSandbox
 
 
@@ -47,17 +48,17 @@ def token(sandbox: RunningSandbox) -> str:
 
 def test_a_wrapped_answer_is_unwrapped(client: Client, sandbox: RunningSandbox, message_id: str, token: str) -> None:
     sandbox.faults(payloads={message_id: {"message": {"id": message_id, "body": "hi"}, "traceId": "T"}})
-    assert client.get_message(message_id, token=token).payload == {"id": message_id, "body": "hi"}
+    assert messages.extract(Call(client, token), message_id).payload == {"id": message_id, "body": "hi"}
 
 
 def test_a_flat_answer_is_taken_as_it_is(client: Client, sandbox: RunningSandbox, message_id: str, token: str) -> None:
     sandbox.faults(payloads={message_id: {"id": message_id, "body": "hi"}})
-    assert client.get_message(message_id, token=token).payload == {"id": message_id, "body": "hi"}
+    assert messages.extract(Call(client, token), message_id).payload == {"id": message_id, "body": "hi"}
 
 
 def test_the_body_is_kept_byte_for_byte(client: Client, sandbox: RunningSandbox, message_id: str, token: str) -> None:
     sandbox.faults(bodies={message_id: f'{{"id": "{message_id}",   "b":1}}'})
-    assert client.get_message(message_id, token=token).body == f'{{"id": "{message_id}",   "b":1}}'.encode()
+    assert messages.extract(Call(client, token), message_id).body == f'{{"id": "{message_id}",   "b":1}}'.encode()
 
 
 def test_the_limits_of_every_answer_are_heard(
@@ -65,7 +66,7 @@ def test_the_limits_of_every_answer_are_heard(
 ) -> None:
     sandbox.limits(limit=25, interval=10, daily=10_000)
     heard: list[RateHeaders] = []
-    client.get_message(message_id, token=token, heard=heard.append)
+    messages.extract(Call(client, token, heard.append), message_id)
     assert heard == [RateHeaders(25, 10_000, 24, 10_000, 9_999)]
 
 
@@ -117,7 +118,7 @@ def answering() -> Iterator[Answering]:
 
 def failure(client: Client, message_id: str, token: str) -> ItemError:
     with pytest.raises(ItemError) as caught:
-        client.get_message(message_id, token=token)
+        messages.extract(Call(client, token), message_id)
     return caught.value
 
 
@@ -224,7 +225,7 @@ def test_a_good_answer_is_taken_as_it_is_even_where_it_holds_the_tokens_letters(
     client: Client, sandbox: RunningSandbox, message_id: str, token: str
 ) -> None:
     sandbox.faults(payloads={message_id: {"id": message_id, "body": f"my token is {token}"}})
-    assert client.get_message(message_id, token=token).payload["body"] == f"my token is {token}"
+    assert messages.extract(Call(client, token), message_id).payload["body"] == f"my token is {token}"
 
 
 def test_an_answer_about_another_message_is_kept_without_the_token(answering: Answering) -> None:
@@ -268,7 +269,7 @@ def test_a_server_that_is_not_there_is_unreachable(token: str) -> None:
 
 
 def test_an_answer_has_no_repr_of_its_content() -> None:
-    assert "secret" not in repr(Answer({"body": "secret"}, b"secret"))
+    assert "secret" not in repr(Answer({"body": "secret"}, b"secret", "secret"))
 
 
 @pytest.mark.parametrize("value", ["", "x", "-1", "1.5", "٣", "9" * 30])

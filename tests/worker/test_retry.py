@@ -1,10 +1,18 @@
+from typing import Any
+
 import pytest
 
-from etl.errors import NotFoundError, RefusedError, TransformError, UnreachableError
-from etl.worker.retry import BASE, CAP, NOT_FOUND_DELAYS, next_delay
+from etl.errors import ItemError, NotFoundError, RefusedError, TransformError, UnreachableError
+from etl.worker import retry
+from etl.worker.retry import BASE, CAP
 
+DELAYS = (2.0, 8.0, 30.0)
 AWAY = UnreachableError("http_500", "…")
 MISSING = NotFoundError("not_found", "…")
+
+
+def next_delay(error: ItemError, **given: Any) -> float | None:
+    return retry.next_delay(error, not_found_delays=DELAYS, **given)
 
 
 def longest(low: float, high: float) -> float:  # noqa: ARG001 - stands in for random.uniform
@@ -32,12 +40,12 @@ def test_an_unknown_id_is_asked_for_a_few_times_soon() -> None:
     delays = [
         next_delay(MISSING, attempt=n, max_attempts=8, uniform=longest, previous_cause="not_found") for n in range(1, 5)
     ]
-    assert delays == [*NOT_FOUND_DELAYS, None]
+    assert delays == [*DELAYS, None]
 
 
 def test_attempts_that_failed_otherwise_do_not_make_an_unknown_id_final() -> None:
     delay = next_delay(MISSING, attempt=6, max_attempts=8, uniform=longest, previous_cause="http_503")
-    assert delay == NOT_FOUND_DELAYS[0]
+    assert delay == DELAYS[0]
 
 
 @pytest.mark.parametrize("error", [RefusedError("wrong_id", "…"), TransformError("id", "…")])

@@ -7,10 +7,44 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from etl.errors import TransformError
-from etl.load import messages
-from etl.transform.message import DATE_FIELDS, KNOWN_FIELDS, TEXT_FIELDS, Record, to_record
+from etl.kinds import Options, Origin, messages
+from etl.load import loader
+from etl.transform.record import Record
 
 FETCHED_AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+TEXT_FIELDS = (
+    "conversationId",
+    "contactId",
+    "direction",
+    "status",
+    "source",
+    "contentType",
+    "body",
+    "subject",
+    "from",
+    "to",
+    "error",
+    "userId",
+    "conversationProviderId",
+    "chatWidgetId",
+    "altId",
+    "replyToMessageId",
+)
+DATE_FIELDS = ("dateAdded", "dateUpdated")
+KNOWN_FIELDS = (
+    *TEXT_FIELDS,
+    *DATE_FIELDS,
+    "id",
+    "locationId",
+    "type",
+    "messageType",
+    "attachments",
+    "meta",
+    "mentions",
+    "callDuration",
+    "callStatus",
+)
 
 scalars = (
     st.none()
@@ -65,9 +99,10 @@ keyed = (good | mutated).map(lambda payload: payload | {"id": "MSG1", "locationI
 
 def attempt(payload: dict[str, Any]) -> Record | None:
     try:
-        return to_record(payload, location_id="", fetched_at=FETCHED_AT)
+        (record,) = messages.transform(payload, Origin("MSG1", "", FETCHED_AT), options=Options())
     except TransformError:
         return None
+    return record
 
 
 @given(payloads)
@@ -88,7 +123,7 @@ def test_every_record_loads(engine: Engine, given_payloads: list[dict[str, Any]]
     records = [record for record in map(attempt, given_payloads) if record is not None]
     with engine.begin() as connection:
         for record in records:
-            messages.load(connection, [record])
+            loader.load(connection, [record])
 
 
 @given(keyed)
@@ -98,6 +133,6 @@ def test_loading_any_record_twice_writes_nothing_the_second_time(engine: Engine,
     if record is None:
         return
     with engine.connect() as connection:
-        messages.load(connection, [record])
-        assert messages.load(connection, [record]) == messages.Loaded(written=0, unchanged=1)
+        loader.load(connection, [record])
+        assert loader.load(connection, [record]).has_written([record]) is False
         connection.rollback()

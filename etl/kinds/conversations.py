@@ -1,0 +1,50 @@
+"""Kind ``conversation``: the newest messages of a conversation, where an event names none, or media came late. Pure.
+
+Shapes: HighLevel docs, "Get messages by conversation id"; docs issues 54 (nesting) and 212 (media only here).
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from etl.errors import RefusedError
+from etl.extract.client import Answer, Call, segment
+from etl.kinds import messages
+from etl.kinds.kind import Kind, Options, Origin
+from etl.transform.record import Record
+
+NEWEST = 100
+"""Messages asked for: the most that public code was seen to get. Older ones are what backfill is for."""
+
+
+def kind(options: Options) -> Kind:
+    """The kind, as jobs.yaml wants it."""
+    return Kind("conversation", None, extract, partial(transform, options=options))
+
+
+def extract(call: Call, conversation_id: str, _location_id: str = "") -> Answer:
+    """GET /conversations/{id}/messages.
+
+    Documented flat, answered as ``{"messages": {"messages": […]}}``: docs issue 54.
+
+    Raises:
+        ItemError: a subclass that says what to do.
+    """
+    answer = call.get(f"/conversations/{segment(conversation_id)}/messages", limit=NEWEST)
+    payload = answer.payload
+    if isinstance(payload, dict) and isinstance(payload.get("messages"), list):
+        return answer
+    inner = answer.unwrapped("messages")
+    if not isinstance(inner.payload.get("messages"), list):
+        raise RefusedError("not_a_list", "the answer holds no list of messages", payload=answer.kept())
+    return inner
+
+
+def transform(payload: Mapping[str, Any], origin: Origin, *, options: Options) -> list[Record]:
+    """Normalize the messages of a list, which may lack fields that a message's own answer has.
+
+    Raises:
+        TransformError: one of them has no id, or a date that cannot be read.
+    """
+    rows = [row for row in payload["messages"] if isinstance(row, dict)]
+    return [record for row in rows for record in messages.transform(row, origin, options=options, is_whole=False)]

@@ -1,0 +1,41 @@
+"""Which of the things that records ask for are still to be fetched. Only reads."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from etl.load import loader
+from etl.models import Base
+from etl.transform.record import FollowUp
+
+
+def wanted(
+    connection: Connection, asked: Sequence[FollowUp], tables: Mapping[str, type[Base] | None]
+) -> list[FollowUp]:
+    """Those of kinds that are taken, and not fetched yet or too long ago; one for each item, the soonest.
+
+    ``tables`` has the kinds that some job takes, and where each keeps what it fetches.
+    """
+    found: dict[tuple[str, str], FollowUp] = {}
+    by_kind: dict[str, list[FollowUp]] = {}
+    for each in asked:
+        if each.kind in tables:
+            by_kind.setdefault(each.kind, []).append(each)
+    now = loader.now_of(connection) if by_kind else None
+    for kind, of_kind in by_kind.items():
+        table = tables[kind]
+        keys = {(each.location_id, each.id) for each in of_kind if not each.is_repeat}
+        at = loader.fetched_at(connection, table, keys) if table is not None and keys else {}
+        for each in of_kind:
+            if each.is_repeat or _is_due(at.get((each.location_id, each.id)), each.max_age, now):
+                other = found.get((kind, each.id))
+                if other is None or each.delay < other.delay:
+                    found[kind, each.id] = each
+    return list(found.values())
+
+
+def _is_due(fetched: datetime | None, max_age: float | None, now: datetime | None) -> bool:
+    if fetched is None or now is None:
+        return True
+    return max_age is not None and now - fetched > timedelta(seconds=max_age)

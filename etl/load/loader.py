@@ -1,0 +1,199 @@
+"""Loads records, whatever their kind: the one place that writes the tables of ``highlevel``. Nothing here commits.
+
+A record older than the row it would replace changes nothing: by ``date_updated`` where both have one, else by when they
+were fetched. Children that the newest answer no longer has are deleted. Equal content writes nothing.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, case, func, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from etl.database import among
+from etl.load.upsert import Columns, Key, key_names, replace, upsert
+from etl.models import Base, Contact, Email, LocationProfile, Message, StatusChange, User
+from etl.transform.record import FollowUp, Record, Row
+
+REFRESHED: frozenset[type[Base]] = frozenset((Contact, User, LocationProfile))
+"""Tables whose ``fetched_at`` says when a row was last fetched, changed or not."""
+NAMED_BY_OTHERS: dict[type[Base], tuple[str, ...]] = {Email: ("message_id",)}
+"""Columns that a thing's own answer does not overrule: the thread says better which emails it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What loading some records did."""
+
+    written: frozenset[tuple[type[Base], Key]]
+    """The tables and keys of records of which some row was inserted, changed or deleted."""
+    follow_ups: tuple[FollowUp, ...] = ()
+    """What the records ask for, but for those that were older than what the tables have."""
+
+    def has_written(self, records: Iterable[Record]) -> bool:
+        """Whether one of these records changed something."""
+        return any((record.table, _key(record)) in self.written for record in records)
+
+
+def load(connection: Connection, records: Sequence[Record]) -> Loaded:
+    """Write the records' rows."""
+    now = now_of(connection)
+    written: set[tuple[type[Base], Key]] = set()
+    follow_ups: list[FollowUp] = []
+    ordered = sorted(records, key=lambda record: (record.table.__tablename__, record.is_whole))
+    for _, group in groupby(ordered, key=lambda record: (record.table, record.is_whole)):
+        same = _newest(group)
+        changed, stale = _load(connection, same, now=now)
+        written |= {(same[0].table, key) for key in changed}
+        follow_ups += [each for record in same if _key(record) not in stale for each in record.follow_ups]
+    return Loaded(frozenset(written), tuple(dict.fromkeys(follow_ups)))
+
+
+def _newest(records: Iterable[Record]) -> list[Record]:
+    """One record a row: lists and pages may hold a message twice, and one statement writes a row only once."""
+    return list({_key(record): record for record in records}.values())
+
+
+def _load(connection: Connection, records: Sequence[Record], *, now: datetime) -> tuple[set[Key], set[Key]]:
+    """Write records of one table; returns the keys of those that changed something, and of those that are stale."""
+    table = records[0].table
+    rows = [record.row for record in records]
+    before = _statuses(connection, rows) if table is Message else {}
+    changed = upsert(
+        connection,
+        table,
+        rows,
+        now=now,
+        is_older=_is_older,
+        is_whole=records[0].is_whole,
+        kept=NAMED_BY_OTHERS.get(table, ()),
+        is_refreshed=table in REFRESHED,
+    )
+    _note_status_changes(connection, [record.row for record in records if _key(record) in changed], before)
+    stale = _stale(connection, table, [record.row for record in records if _key(record) not in changed])
+    fresh = [record for record in records if _key(record) not in stale]
+    for child in {child: None for record in fresh for child in record.children}:
+        having = [record for record in fresh if child in record.children]
+        of_child = [row for record in having for row in record.children[child]]
+        changed |= replace(connection, child, {_key(record) for record in having}, of_child, now=now)
+    for other in {other: None for record in fresh for other in record.named}:
+        of_other = {tuple(row.values())[:2]: row for record in fresh for row in record.named.get(other, ())}
+        upsert(connection, other, list(of_other.values()), now=now)
+    return changed, stale
+
+
+def _is_older(new: Columns, old: Columns) -> ColumnElement[bool]:
+    """By the API's own clock where both sides have it; else by ours, which is Postgres's on every machine."""
+    fetched_earlier = func.coalesce(new["fetched_at"] < old["fetched_at"], literal(value=False))
+    if "date_updated" not in new:
+        return fetched_earlier
+    return case(
+        (old["date_updated"] != new["date_updated"], new["date_updated"] < old["date_updated"]), else_=fetched_earlier
+    )
+
+
+def _stale(connection: Connection, table: type[Base], rows: Sequence[Row]) -> set[Key]:
+    """The keys of the rows that are older than what the table has: the same rule, for rows that were not written."""
+    if not rows:
+        return set()
+    keys, columns = key_names(table), table.__table__.columns
+    compared = [name for name in ("date_updated", "fetched_at") if name in columns]
+    new = {tuple(row[name] for name in keys): row for row in rows}
+    query = select(*(columns[name] for name in (*keys, *compared))).where(
+        *(among(columns[name], {row[name] for row in rows}) for name in keys)
+    )
+    stale = set()
+    for old in connection.execute(query).mappings():
+        key = tuple(old[name] for name in keys)
+        row = new.get(key)
+        if row is not None and _was_older(row, old):
+            stale.add(key)
+    return stale
+
+
+def _was_older(new: Any, old: Any) -> bool:
+    updated = new.get("date_updated"), old.get("date_updated")
+    if None not in updated and updated[0] != updated[1]:
+        return bool(updated[0] < updated[1])
+    return old["fetched_at"] is not None and bool(new["fetched_at"] < old["fetched_at"])
+
+
+def _statuses(connection: Connection, rows: Sequence[Row]) -> dict[Key, str | None]:
+    """The statuses of those of the messages that the table has."""
+    query = select(Message.location_id, Message.message_id, Message.status).where(
+        among(Message.location_id, {row["location_id"] for row in rows}),
+        among(Message.message_id, [row["message_id"] for row in rows]),
+    )
+    return {(row.location_id, row.message_id): row.status for row in connection.execute(query)}
+
+
+def _note_status_changes(connection: Connection, rows: Sequence[Row], before: dict[Key, str | None]) -> None:
+    changes = [
+        {
+            "location_id": row["location_id"],
+            "message_id": row["message_id"],
+            "seen_at": row["fetched_at"],
+            "previous_status": before[key],
+            "status": row["status"],
+            "date_updated": row["date_updated"],
+        }
+        for row in rows
+        if (key := (row["location_id"], row.get("message_id", ""))) in before
+        and row["status"] is not None
+        and row["status"] != before[key]
+    ]
+    if changes:
+        connection.execute(insert(StatusChange).on_conflict_do_nothing(), changes)
+
+
+def mark_deleted(connection: Connection, table: type[Base], id_: str, *, location_id: str) -> bool:
+    """Note that a thing is gone upstream; its rows stay. False when the table has none.
+
+    With an empty ``location_id`` it is looked for at every location, which is slower.
+    """
+    columns, keys = table.__table__.columns, key_names(table)
+    known = select(columns["location_id"]).where(columns[keys[-1]] == id_)
+    if location_id:
+        known = known.where(columns["location_id"] == location_id)
+    places = list(connection.execute(known).scalars())
+    now = now_of(connection)
+    for place in places:
+        connection.execute(
+            update(table)
+            .where(columns["location_id"] == place, columns[keys[-1]] == id_, columns["deleted_at"].is_(None))
+            .values(deleted_at=now, updated_at=now)
+        )
+    return bool(places)
+
+
+def messages_naming(connection: Connection, column: str, id_: str, *, location_id: str) -> list[str]:
+    """The messages of a location that name a thing in one of their columns."""
+    columns = Message.__table__.columns
+    query = select(Message.message_id).where(Message.location_id == location_id, columns[column] == id_)
+    return list(connection.execute(query).scalars())
+
+
+def fetched_at(
+    connection: Connection, table: type[Base], keys: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], datetime]:
+    """When those of the things were fetched that the table has; keys are ``(location_id, id)``."""
+    columns, names = table.__table__.columns, key_names(table)
+    query = select(columns["location_id"], columns[names[-1]], columns["fetched_at"]).where(
+        among(columns["location_id"], {location_id for location_id, _ in keys}),
+        among(columns[names[-1]], {id_ for _, id_ in keys}),
+        columns["fetched_at"].is_not(None),
+    )
+    return {(location_id, id_): at for location_id, id_, at in connection.execute(query)}
+
+
+def now_of(connection: Connection) -> datetime:
+    """The time by Postgres, the same throughout a transaction."""
+    now: datetime = connection.execute(select(func.now())).scalar_one()
+    return now
+
+
+def _key(record: Record) -> Key:
+    return tuple(record.row[name] for name in key_names(record.table))

@@ -1,0 +1,70 @@
+"""Files of messages and emails become rows; pure.
+
+Documented as URL strings; some public code expects objects; the key is missing on calls and WhatsApp (docs issues 212,
+258).
+"""
+
+import mimetypes
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from etl.transform.reading import Reader
+from etl.transform.values import storable, text_of
+
+BUILT_IN_TYPES = mimetypes.MimeTypes()
+"""Python's own table, without the machine's mime.types: the same file has the same type on every machine."""
+for _ending, _type in {
+    ".amr": "audio/amr",
+    ".heic": "image/heic",
+    ".m4a": "audio/mp4",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".webp": "image/webp",
+}.items():
+    BUILT_IN_TYPES.add_type(_type, _ending)
+
+
+def attachment_rows(reader: Reader, key: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the field ``attachments``, each beginning with ``key``; what they leave out goes to ``extra``."""
+    value = reader.take("attachments")
+    if value is None:
+        return []
+    entries = value if isinstance(value, list) else [value]
+    rows: list[dict[str, Any]] = []
+    more: dict[str, Any] = {}
+    for entry in entries:
+        row, rest = _row(entry)
+        if rest:
+            more[str(len(rows))] = rest
+        if row is not None:
+            rows.append({**key, "position": len(rows), **row})
+    if not isinstance(value, list):
+        reader.keep("attachments", value)
+    elif more:
+        reader.keep_more("attachments", more)
+    return rows
+
+
+def _row(entry: Any) -> tuple[dict[str, Any] | None, Any]:
+    """A file, and what its entry says beside the columns; an empty entry is no file."""
+    if entry is None or entry == "":
+        return None, None
+    fields = dict(entry) if isinstance(entry, dict) else {"url": entry}
+    url = text_of(fields.pop("url", None) or fields.pop("href", None))
+    if not url[0] or not url[1]:
+        return None, entry
+    name, media_type = text_of(fields.pop("name", None))[0], text_of(fields.pop("type", None))[0]
+    name = name or _file_name(url[0])
+    return {"url": url[0], "file_name": name, "media_type": media_type or _media_type(name)}, fields
+
+
+def _file_name(url: str) -> str | None:
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return None
+    return storable(unquote(path.rsplit("/", 1)[-1])) or None
+
+
+def _media_type(file_name: str | None) -> str | None:
+    return BUILT_IN_TYPES.guess_type(f"/{file_name}")[0] if file_name else None

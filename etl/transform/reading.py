@@ -1,0 +1,106 @@
+"""Reads one JSON object field by field and remembers what no column holds; pure.
+
+Only an id, or the date a thing was added, fails a reading. Any other value of an unexpected kind becomes what is
+obvious, or None; its raw form goes to ``extra`` under the API's own name, and drift says so.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from etl.errors import TransformError
+from etl.transform.values import date_of, integer_of, storable, text_of, texts_of
+
+ENVELOPE_FIELDS = frozenset(("traceId",))
+"""Of the answer rather than of the thing, and new in every answer; beside the fields when the answer is flat."""
+
+
+T = TypeVar("T")
+
+
+class Reader:
+    """One object being read. Each field is read once; what is left at the end goes to :meth:`extra`."""
+
+    def __init__(self, payload: Mapping[str, Any]) -> None:
+        self._left = {name: value for name, value in payload.items() if name not in ENVELOPE_FIELDS}
+        self._odd: dict[str, Any] = {}
+        self._drift: list[str] = []
+
+    def take(self, name: str) -> Any:
+        """A field as it came; None when it is not there."""
+        return self._left.pop(name, None)
+
+    def text(self, name: str) -> str | None:
+        """A text."""
+        return self._read(name, text_of)
+
+    def texts(self, name: str) -> list[str] | None:
+        """A list of texts."""
+        return self._read(name, texts_of)
+
+    def integer(self, name: str) -> int | None:
+        """A whole number."""
+        return self._read(name, integer_of)
+
+    def word(self, name: str, known: Collection[str]) -> str | None:
+        """A word of an enumeration; one that is not ``known`` is kept and is drift."""
+        value = self.text(name)
+        if value is not None and value not in known:
+            self.report(f"{name}:{value}")
+        return value
+
+    def date(self, name: str) -> datetime | None:
+        """A moment."""
+        value = self.take(name)
+        try:
+            return date_of(value)
+        except ValueError:
+            self.keep(name, value)
+            return None
+
+    def date_added(self) -> datetime | None:
+        """When the thing was created: without it a row would stand at no place in time.
+
+        Raises:
+            TransformError: there is one that cannot be read.
+        """
+        try:
+            return date_of(self.take("dateAdded"))
+        except ValueError:
+            raise TransformError("dateAdded", "expected a date") from None
+
+    def keep(self, name: str, value: Any) -> None:
+        """A value of an unexpected kind stays in ``extra`` and is drift."""
+        self._odd[name] = value
+        self.report(f"kind:{name}")
+
+    def keep_more(self, name: str, value: Any) -> None:
+        """A part of a field that no column holds stays in ``extra`` and is drift."""
+        self._odd[name] = value
+        self.report(f"field:{name}[]")
+
+    def report(self, entry: str) -> None:
+        """Something that this version does not know."""
+        self._drift.append(entry)
+
+    def extra(self) -> dict[str, Any] | None:
+        """What no column holds, under the API's own names; None when nothing. Call it last."""
+        for name in self._left:
+            self.report(f"field:{name}")
+        return storable(self._left | self._odd) or None
+
+    def drift(self) -> tuple[str, ...]:
+        """What this version does not know, e.g. ``field:foo``, ``kind:to`` or ``status:teleported``."""
+        return tuple(_named(entry) for entry in self._drift)
+
+    def _read(self, name: str, reader: Callable[[Any], tuple[T, bool]]) -> T:
+        value = self.take(name)
+        read, expected = reader(value)
+        if not expected:
+            self.keep(name, value)
+        return read
+
+
+def _named(drift: str) -> str:
+    """A drift entry fit for a report: short, and without any character that only prose would have."""
+    return "".join(character if character.isalnum() or character in ":_.-[]" else "?" for character in drift[:80])

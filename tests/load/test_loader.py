@@ -1,0 +1,263 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from etl.kinds import Options, Origin, emails, messages
+from etl.load import loader
+from etl.models import Base, Email, Message
+from etl.transform.record import Record
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Warehouse:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def load(self, *, fetched_at: datetime = NOON, is_whole: bool = True, **fields: Any) -> bool:
+        """Load a message; whether that changed something."""
+        payload = {"id": "MSG1", "locationId": "LOC1", "messageType": "TYPE_SMS"} | fields
+        origin = Origin("MSG1", "", fetched_at)
+        return self.load_records(messages.transform(payload, origin, options=Options(), is_whole=is_whole))
+
+    def load_email(self, *, fetched_at: datetime = NOON, **fields: Any) -> bool:
+        """Load an email; whether that changed something."""
+        payload = {"id": "EML1", "locationId": "LOC1", "threadId": "MSG1"} | fields
+        return self.load_records(emails.transform(payload, Origin("EML1", "", fetched_at), options=Options()))
+
+    def load_records(self, records: list[Record]) -> bool:
+        """Load records; whether that changed something."""
+        with self._engine.begin() as connection:
+            return loader.load(connection, records).has_written(records)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self._engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+
+    def delete(self, message_id: str, location_id: str, table: type[Base] = Message) -> bool:
+        with self._engine.begin() as connection:
+            return loader.mark_deleted(connection, table, message_id, location_id=location_id)
+
+
+@pytest.fixture
+def warehouse(engine: Engine) -> Warehouse:
+    return Warehouse(engine)
+
+
+def test_a_new_message_is_written(warehouse: Warehouse) -> None:
+    assert warehouse.load() is True
+
+
+def test_loading_the_same_payload_again_writes_nothing(warehouse: Warehouse) -> None:
+    fields: dict[str, Any] = {
+        "body": "hi",
+        "attachments": ["https://a.example/1"],
+        "meta": {"call": {"duration": 3}},
+        "odd": [1, 2],
+    }
+    warehouse.load(**fields)
+    before = warehouse.rows("SELECT xmin, ctid, * FROM highlevel.messages")
+    assert warehouse.load(fetched_at=NOON + timedelta(hours=1), **fields) is False
+    assert before == warehouse.rows("SELECT xmin, ctid, * FROM highlevel.messages")
+
+
+def test_a_changed_message_is_updated_in_place(warehouse: Warehouse) -> None:
+    warehouse.load(status="pending")
+    warehouse.load(status="delivered", fetched_at=NOON + timedelta(seconds=1))
+    assert warehouse.rows("SELECT status FROM highlevel.messages") == [("delivered",)]
+
+
+def test_created_at_stays_and_updated_at_moves_when_a_row_changes(warehouse: Warehouse) -> None:
+    warehouse.load(status="pending")
+    ((created, updated),) = warehouse.rows("SELECT created_at, updated_at FROM highlevel.messages")
+    warehouse.load(status="delivered", fetched_at=NOON + timedelta(seconds=1))
+    ((created_after, updated_after),) = warehouse.rows("SELECT created_at, updated_at FROM highlevel.messages")
+    assert (created_after == created, updated_after > updated) == (True, True)
+
+
+def test_a_payload_that_the_api_updated_earlier_never_overwrites_a_later_one(warehouse: Warehouse) -> None:
+    warehouse.load(status="delivered", dateUpdated="2026-02-03T10:00:02Z")
+    older = warehouse.load(
+        status="pending", dateUpdated="2026-02-03T10:00:01Z", attachments=["u"], fetched_at=NOON + timedelta(hours=1)
+    )
+    assert older is False
+    assert warehouse.rows("SELECT status FROM highlevel.messages") == [("delivered",)]
+    assert warehouse.rows("SELECT * FROM highlevel.attachments") == []
+
+
+def test_without_an_update_date_the_payload_that_was_fetched_later_wins(warehouse: Warehouse) -> None:
+    warehouse.load(status="delivered")
+    warehouse.load(status="pending", fetched_at=NOON - timedelta(seconds=1))
+    assert warehouse.rows("SELECT status FROM highlevel.messages") == [("delivered",)]
+
+
+def test_a_later_update_date_wins_whenever_it_was_fetched(warehouse: Warehouse) -> None:
+    warehouse.load(status="pending", dateUpdated="2026-02-03T10:00:01Z")
+    warehouse.load(status="delivered", dateUpdated="2026-02-03T10:00:02Z", fetched_at=NOON - timedelta(seconds=1))
+    assert warehouse.rows("SELECT status FROM highlevel.messages") == [("delivered",)]
+
+
+def test_attachments_that_disappeared_upstream_disappear_here(warehouse: Warehouse) -> None:
+    warehouse.load(attachments=["https://a.example/1", "https://a.example/2", "https://a.example/3"])
+    warehouse.load(attachments=["https://a.example/2"], fetched_at=NOON + timedelta(seconds=1))
+    assert warehouse.rows("SELECT position, url FROM highlevel.attachments") == [(0, "https://a.example/2")]
+
+
+def test_meta_that_disappeared_upstream_disappears_here(warehouse: Warehouse) -> None:
+    warehouse.load(meta={"call": {"duration": 3}})
+    assert warehouse.load(meta=None, fetched_at=NOON + timedelta(seconds=1)) is True
+    assert warehouse.rows("SELECT * FROM highlevel.meta") == []
+
+
+def test_a_change_of_only_the_attachments_counts_as_written(warehouse: Warehouse) -> None:
+    warehouse.load(attachments=["https://a.example/1"])
+    changed = warehouse.load(attachments=["https://a.example/9"], fetched_at=NOON + timedelta(seconds=1))
+    assert changed is True
+
+
+def test_the_same_id_at_two_locations_is_two_messages(warehouse: Warehouse) -> None:
+    warehouse.load(locationId="LOC1")
+    warehouse.load(locationId="LOC2")
+    assert warehouse.rows("SELECT location_id FROM highlevel.messages ORDER BY 1") == [("LOC1",), ("LOC2",)]
+
+
+def test_a_deleted_message_is_marked_and_keeps_its_content(warehouse: Warehouse) -> None:
+    warehouse.load(body="hi")
+    assert warehouse.delete("MSG1", "LOC1") is True
+    assert warehouse.rows("SELECT body, deleted_at IS NOT NULL FROM highlevel.messages") == [("hi", True)]
+
+
+def test_marking_twice_keeps_the_first_time(warehouse: Warehouse) -> None:
+    warehouse.load()
+    warehouse.delete("MSG1", "LOC1")
+    before = warehouse.rows("SELECT deleted_at FROM highlevel.messages")
+    warehouse.delete("MSG1", "LOC1")
+    assert before == warehouse.rows("SELECT deleted_at FROM highlevel.messages")
+
+
+def test_a_message_is_found_for_marking_without_its_location(warehouse: Warehouse) -> None:
+    warehouse.load()
+    assert warehouse.delete("MSG1", "") is True
+
+
+def test_an_unknown_message_cannot_be_marked(warehouse: Warehouse) -> None:
+    warehouse.load()
+    assert warehouse.delete("MSG1", "LOC2") is False
+
+
+def test_a_message_that_comes_back_is_no_longer_deleted(warehouse: Warehouse) -> None:
+    warehouse.load(body="hi")
+    warehouse.delete("MSG1", "LOC1")
+    warehouse.load(body="hi", fetched_at=NOON + timedelta(seconds=1))
+    assert warehouse.rows("SELECT deleted_at FROM highlevel.messages") == [(None,)]
+
+
+def test_a_change_of_status_is_noted(warehouse: Warehouse) -> None:
+    warehouse.load(status="sent")
+    warehouse.load(status="delivered", dateUpdated="2026-02-03T10:00:00Z", fetched_at=NOON + timedelta(hours=1))
+    noted = warehouse.rows(
+        "SELECT message_id, previous_status, status, seen_at, date_updated FROM highlevel.status_changes"
+    )
+    updated = datetime(2026, 2, 3, 10, tzinfo=UTC)
+    assert noted == [("MSG1", "sent", "delivered", NOON + timedelta(hours=1), updated)]
+
+
+@pytest.mark.parametrize("fields", [{"status": "sent", "body": "changed"}, {"status": None}])
+def test_another_change_is_no_change_of_status(warehouse: Warehouse, fields: dict[str, Any]) -> None:
+    warehouse.load(status="sent")
+    warehouse.load(fetched_at=NOON + timedelta(hours=1), **fields)
+    assert warehouse.rows("SELECT * FROM highlevel.status_changes") == []
+
+
+def test_an_older_status_is_no_change(warehouse: Warehouse) -> None:
+    warehouse.load(status="delivered")
+    warehouse.load(status="sent", fetched_at=NOON - timedelta(hours=1))
+    assert warehouse.rows("SELECT * FROM highlevel.status_changes") == []
+
+
+def test_a_row_of_a_list_keeps_what_it_leaves_out(warehouse: Warehouse) -> None:
+    warehouse.load(body="hi", sender="x", attachments=["https://a.example/1"], meta={"call": {"duration": 3}})
+    changed = warehouse.load(is_whole=False, fetched_at=NOON + timedelta(seconds=1))
+    kept = warehouse.rows(
+        "SELECT body, (SELECT count(*) FROM highlevel.attachments), (SELECT count(*) FROM highlevel.meta) "
+        "FROM highlevel.messages"
+    )
+    assert (changed, kept) == (False, [("hi", 1, 1)])
+
+
+def test_a_row_of_a_list_brings_what_is_new(warehouse: Warehouse) -> None:
+    warehouse.load(status="sent")
+    warehouse.load(
+        is_whole=False, status="delivered", attachments=["https://a.example/1"], fetched_at=NOON + timedelta(seconds=1)
+    )
+    assert warehouse.rows(
+        "SELECT status, url FROM highlevel.messages JOIN highlevel.attachments USING (message_id)"
+    ) == [("delivered", "https://a.example/1")]
+
+
+def test_a_message_twice_in_a_list_is_one_row(warehouse: Warehouse) -> None:
+    payload = {"id": "MSG1", "locationId": "LOC1"}
+    twice = [
+        record
+        for _ in range(2)
+        for record in messages.transform(payload, Origin("MSG1", "", NOON), options=Options(), is_whole=False)
+    ]
+    warehouse.load_records(twice)
+    assert warehouse.rows("SELECT message_id FROM highlevel.messages") == [("MSG1",)]
+
+
+THREAD: dict[str, Any] = {"messageType": "TYPE_EMAIL", "meta": {"email": {"messageIds": ["EML1", "EML2"]}}}
+
+
+def test_a_thread_makes_a_row_for_each_email_that_it_names(warehouse: Warehouse) -> None:
+    warehouse.load(**THREAD)
+    named = warehouse.rows("SELECT email_id, message_id, position, fetched_at FROM highlevel.emails ORDER BY position")
+    assert named == [("EML1", "MSG1", 0, None), ("EML2", "MSG1", 1, None)]
+
+
+def test_an_email_fills_the_row_that_its_thread_made(warehouse: Warehouse) -> None:
+    warehouse.load(**THREAD)
+    warehouse.load_email(subject="Order")
+    assert warehouse.rows("SELECT position, subject FROM highlevel.emails ORDER BY position") == [
+        (0, "Order"),
+        (1, None),
+    ]
+
+
+def test_an_email_without_content_counts_as_fetched(warehouse: Warehouse) -> None:
+    warehouse.load(**THREAD)
+    warehouse.load_email()
+    assert warehouse.rows("SELECT email_id FROM highlevel.emails WHERE fetched_at IS NOT NULL") == [("EML1",)]
+
+
+def test_the_thread_says_better_than_the_email_where_it_belongs(warehouse: Warehouse) -> None:
+    warehouse.load(**THREAD)
+    warehouse.load_email(threadId="MSG9")
+    assert warehouse.rows("SELECT message_id FROM highlevel.emails WHERE email_id = 'EML1'") == [("MSG1",)]
+
+
+def test_a_thread_that_is_loaded_again_leaves_its_emails_as_they_are(warehouse: Warehouse) -> None:
+    warehouse.load(**THREAD)
+    warehouse.load_email(subject="Order")
+    warehouse.load(**THREAD, body="grown", fetched_at=NOON + timedelta(seconds=1))
+    assert warehouse.rows("SELECT subject FROM highlevel.emails WHERE email_id = 'EML1'") == [("Order",)]
+
+
+def test_files_of_emails_have_rows(warehouse: Warehouse) -> None:
+    warehouse.load_email(attachments=["https://a.example/offer.pdf"])
+    files = warehouse.rows("SELECT email_id, position, file_name FROM highlevel.email_attachments")
+    assert files == [("EML1", 0, "offer.pdf")]
+
+
+def test_a_deleted_email_is_marked(warehouse: Warehouse) -> None:
+    warehouse.load_email()
+    warehouse.delete("EML1", "LOC1", Email)
+    assert warehouse.rows("SELECT email_id FROM highlevel.emails WHERE deleted_at IS NOT NULL") == [("EML1",)]
+
+
+def test_a_misspelt_column_is_refused(engine: Engine) -> None:
+    row = {"location_id": "LOC1", "message_id": "MSG1", "bodi": "hi", "fetched_at": NOON}
+    with engine.connect() as connection, pytest.raises(ValueError, match="bodi"):
+        loader.load(connection, [Record(Message, row)])
