@@ -61,14 +61,6 @@ class Sandbox:
         answer: dict[str, Any] = self._call("GET", "stats?ids=1" if ids else "stats").json()
         return answer
 
-    def reset(self) -> None:
-        """Back to how it started."""
-        self._call("POST", "reset")
-
-    def release(self) -> None:
-        """Let go of the answers that the fault ``hold`` holds."""
-        self._call("POST", "release")
-
     def wait_for(self, *, requests: int = 0, held: int = 0, seconds: float = 60.0) -> None:
         """Return when so many requests have come, and so many answers are held.
 
@@ -81,17 +73,25 @@ class Sandbox:
                 raise TimeoutError(f"{stats['requests']} requests came, {stats['held']} answers are held")
             time.sleep(0.01)
 
-    def change(self, message_id: str, **patch: Any) -> None:
-        """Change fields of a message; None removes one."""
-        self._call("PUT", f"messages/{message_id}", patch)
+    def reset(self) -> None:
+        """Back to how it started."""
+        self._call("POST", "reset")
 
-    def delete(self, message_id: str) -> None:
-        """Make a message disappear upstream."""
-        self._call("DELETE", f"messages/{message_id}")
+    def release(self) -> None:
+        """Let go of the answers that the fault ``hold`` holds."""
+        self._call("POST", "release")
 
     def revoke(self, *, token: str | None = None, location_id: str | None = None) -> None:
         """Revoke one token, or every token of a location."""
-        self._call("POST", "tokens/revoke", {"token": token, "location_id": location_id})
+        self._call("POST", "revoke", {"token": token, "location_id": location_id})
+
+    def change(self, known_id: str, **patch: Any) -> None:
+        """Change fields of a message; None removes one."""
+        self._call("PUT", f"data/{known_id}", patch)
+
+    def delete(self, known_id: str) -> None:
+        """Make a message disappear upstream."""
+        self._call("DELETE", f"data/{known_id}")
 
     def close(self) -> None:
         """Stop talking to it; whoever started it also stops it here."""

@@ -6,10 +6,11 @@ from typing import Any
 
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.dataset import encode
-from etl.sandbox.faults import FaultPlan
 from etl.sandbox.limits import Limiter
-from etl.sandbox.oauth import Authority, Rules
+from etl.sandbox.oauth import Authority
 from etl.sandbox.stats import Stats
+
+WRAPPERS = ("message",)
 
 
 class World:
@@ -24,17 +25,18 @@ class World:
 
     def reset(self) -> None:
         """Back to how it started. Tokens issued since then are forgotten; the private ones are valid again."""
-        self.faults = FaultPlan.from_json(self.config.faults)
+        self.faults = self.config.faults.model_copy(deep=True)
         self.limiter = Limiter(self.config.rate())
         self.stats = Stats(self.config.interval)
         self.release()
-        self.changed: dict[str, dict[str, Any]] = {}
-        self.gone: set[str] = set()
+        self._changed: dict[str, dict[str, Any]] = {}
+        self._gone: set[str] = set()
         self.authority = Authority(
             self.dataset.company_id,
             self.dataset.location_ids,
             clock=self.clock,
-            rules=Rules(lifetime=self.config.token_lifetime, grace=self.config.refresh_grace),
+            lifetime=self.config.token_lifetime,
+            grace=self.config.refresh_grace,
         )
 
     def release(self) -> None:
@@ -42,43 +44,43 @@ class World:
         self.released.set()
         self.released = asyncio.Event()
 
-    def answer(self, message_id: str) -> bytes | None:
-        """The body that answers a request for this message now; None when there is no such message."""
-        faults = self.faults
-        if message_id in faults.bodies:
-            return faults.bodies[message_id].encode()
-        if message_id in faults.payloads:
-            return encode(faults.payloads[message_id])
-        if message_id in self.gone or faults.is_missing(message_id):
+    def answer(self, known_id: str) -> bytes | None:
+        """The body that answers a request for this thing now; None when there is no such thing."""
+        if known_id in self._gone:
             return None
-        if message_id in self.changed:
-            return encode(self.changed[message_id])
-        return self.dataset.answer(message_id)
+        if known_id in self._changed:
+            return encode(self._changed[known_id])
+        return self.dataset.answer(known_id)
 
-    def change(self, message_id: str, patch: dict[str, Any]) -> dict[str, Any]:
-        """Apply a JSON merge patch (RFC 7396) to a message and return its whole new answer.
+    def payload(self, known_id: str) -> dict[str, Any] | None:
+        """The same as JSON."""
+        if known_id in self._gone:
+            return None
+        return self._changed.get(known_id) or self.dataset.payload(known_id)
 
-        Raises:
-            KeyError: no such message.
-        """
-        payload = self.changed.get(message_id) or self.dataset.payload(message_id)
-        if payload is None or message_id in self.gone:
-            raise KeyError(message_id)
-        if "message" in payload:
-            self.changed[message_id] = payload | {"message": merge(payload["message"], patch)}
-        else:
-            self.changed[message_id] = merge(payload, patch)
-        return self.changed[message_id]
-
-    def delete(self, message_id: str) -> None:
-        """Make a message disappear upstream.
+    def change(self, known_id: str, patch: dict[str, Any]) -> dict[str, Any]:
+        """Apply a JSON merge patch (RFC 7396) to a thing and return its whole new answer.
 
         Raises:
-            KeyError: no such message.
+            KeyError: no such thing.
         """
-        if message_id not in self.dataset:
-            raise KeyError(message_id)
-        self.gone.add(message_id)
+        payload = self.payload(known_id)
+        if payload is None:
+            raise KeyError(known_id)
+        wrapper = next((key for key in WRAPPERS if key in payload), None)
+        changed = merge(payload, patch if wrapper is None else {wrapper: patch})
+        self._changed[known_id] = changed
+        return dict(changed)
+
+    def delete(self, known_id: str) -> None:
+        """Make a thing disappear upstream.
+
+        Raises:
+            KeyError: no such thing.
+        """
+        if self.dataset.payload(known_id) is None:
+            raise KeyError(known_id)
+        self._gone.add(known_id)
 
 
 def merge(target: Any, patch: Any) -> Any:
