@@ -9,12 +9,13 @@ import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
+from etl.sandbox.asking import Ask
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.control import control_routes
 from etl.sandbox.dataset import encode
-from etl.sandbox.endpoints import Ask, ask_for
+from etl.sandbox.endpoints import ask_for
 from etl.sandbox.faults import NO_ACCESS, Reply, refuse, spoil
-from etl.sandbox.oauth import RefusedError, unauthorized
+from etl.sandbox.oauth import NO_SCOPE, RefusedError, unauthorized
 from etl.sandbox.world import World
 
 Scope = MutableMapping[str, Any]
@@ -81,7 +82,7 @@ class SandboxApp:
     def _judge(self, ask: Ask, name: str, headers: dict[bytes, bytes]) -> Reply:
         world = self.world
         try:
-            ask.location_id = self._authenticate(headers)
+            ask.location_id = self._authenticate(headers, ask.endpoint.scope)
         except RefusedError as error:
             return Reply(error.status, encode(error.answer | {"traceId": "00000000-0000-4000-8000-000000000000"}))
         now = world.clock()
@@ -102,7 +103,7 @@ class SandboxApp:
             reply = spoil(reply, fault, own_id=ask.id, other_id=other_id)
         return reply
 
-    def _authenticate(self, headers: dict[bytes, bytes]) -> str:
+    def _authenticate(self, headers: dict[bytes, bytes], scope: str) -> str:
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         principal = self.world.authority.principal(token if scheme.lower() == "bearer" else "")
         version = headers.get(b"version")
@@ -113,12 +114,14 @@ class SandboxApp:
         if principal.location_id is None:
             # An agency's private token and a company's OAuth token are told different things (public probes).
             raise unauthorized(_WRONG_CLASS if principal.oauth else "Token's user type mismatch!")
+        if not self.world.allows(principal.location_id, scope):
+            raise unauthorized(NO_SCOPE)
         return principal.location_id
 
     def _find(self, ask: Ask, name: str) -> Reply:
         world = self.world
         owner = world.dataset.location_of(ask.id)
-        if owner not in (None, ask.location_id):
+        if not {owner, ask.query.get("locationId")} <= {None, ask.location_id}:
             return refuse(403, NO_ACCESS, error="Forbidden")
         replaced = world.faults.replaced(name)
         if replaced is not None:

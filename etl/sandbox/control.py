@@ -1,6 +1,7 @@
 """The routes beside the API: OAuth, and ``/sandbox``, which shows and changes what the sandbox does."""
 
 import json
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.applications import Starlette
@@ -125,7 +126,7 @@ class _Routes:
         return JSONResponse(limit.model_dump())
 
     async def change(self, request: Request) -> Response:
-        """Change or delete a message."""
+        """Change or delete a message, email, contact, user or location."""
         known_id = request.path_params["id"]
         if request.method == "DELETE":
             self.world.delete(known_id)
@@ -133,10 +134,16 @@ class _Routes:
         return JSONResponse(self.world.change(known_id, await request.json()))
 
     async def act(self, request: Request) -> Response:
-        """What needs no answer; the body holds the arguments."""
-        actions = {"reset": self.world.reset, "release": self.world.release, "revoke": self.world.authority.revoke}
-        actions[request.path_params["action"]](**json.loads(await request.body() or b"{}"))
-        return Response(status_code=204)
+        """Call one of these; the body holds its arguments."""
+        actions: dict[str, Any] = {
+            "reset": self.world.reset,
+            "release": self.world.release,
+            "revoke": self.world.authority.revoke,
+            "lack": self.world.lack,
+            "grow": self.world.grow,
+            "missing": self.world.faults.not_found.update,
+        }
+        return JSONResponse(actions[request.path_params["action"]](**json.loads(await request.body() or b"{}")))
 
 
 async def _form(request: Request) -> dict[str, str]:

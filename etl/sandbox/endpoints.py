@@ -1,50 +1,19 @@
-"""The API's read endpoints: what each answers to a request that was let in. Performs no I/O and reads no clock."""
+"""The API's read endpoints: what each answers to a request that was let in. Performs no I/O and reads no clock.
+
+Lists of messages are in :mod:`etl.sandbox.lists`. Where the status for an unknown id is not known, it is 400, which
+"Contact not found" was seen with.
+"""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import parse_qsl
 
-from etl.sandbox.faults import Fault, Reply
+from etl.sandbox.asking import Ask, Endpoint
+from etl.sandbox.dataset import Kind, encode
+from etl.sandbox.faults import Reply
 from etl.sandbox.world import World
 
 MESSAGES = "conversations/message.readonly"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One route.
-
-    Attributes:
-        name: the beginning of the names that its faults go by; without one, the id is the name.
-        path: as documented; ``{id}`` is what is asked for.
-        scope: what a token must be allowed.
-        missing: status and message when there is no such thing.
-        answer: the answer, or None when there is no such thing.
-    """
-
-    name: str
-    path: str
-    scope: str
-    missing: tuple[int, str]
-    answer: Callable[[World, "Ask"], "Reply | None"]
-
-
-@dataclass(slots=True)
-class Ask:
-    """One request; ``location_id`` is whose token it came with, once that is known."""
-
-    endpoint: Endpoint
-    id: str
-    path: dict[str, str] = field(default_factory=dict)
-    query: dict[str, str] = field(default_factory=dict)
-    location_id: str = ""
-    fault: Fault | None = None
-
-    @property
-    def name(self) -> str:
-        """What faults and statistics know it by."""
-        return f"{self.endpoint.name}/{self.id}" if self.endpoint.name else self.id
 
 
 def ask_for(path: str, query: bytes) -> Ask | None:
@@ -53,19 +22,54 @@ def ask_for(path: str, query: bytes) -> Ask | None:
         return Ask(MESSAGE, name)
     for pattern, endpoint in _ROUTES:
         if found := pattern.fullmatch(path):
-            return Ask(endpoint, found["id"], found.groupdict(), dict(parse_qsl(query.decode())))
+            asked = dict(parse_qsl(query.decode())) | found.groupdict()
+            return Ask(endpoint, asked.get("id", asked.get("locationId", "")), asked)
     return None
 
 
-def _message(world: World, ask: Ask) -> Reply | None:
-    body = world.answer(ask.id) if ask.id in world.dataset else None
+def _thing(kind: Kind, world: World, ask: Ask) -> Reply | None:
+    body = world.answer(ask.id) if world.dataset.kind_of(ask.id) == kind else None
     return None if body is None else Reply(200, body)
 
 
-# The status for an unknown message is not known; 400 is the only documented one that fits, and "Contact not found" was
-# seen with it.
-MESSAGE = Endpoint("", "/conversations/messages/{id}", MESSAGES, (400, "Message not found"), _message)
-ENDPOINTS: tuple[Endpoint, ...] = (MESSAGE,)
+def _recording(world: World, ask: Ask) -> Reply | None:
+    """The bytes of a leg; ``index`` 1 is the second (public codebases)."""
+    leg = {"0": 0, "1": 1}.get(ask.query.get("index", "0"), 2)
+    sound = world.dataset.recording(ask.id, leg) if world.exists(ask.id) else None
+    if sound is None:
+        return None
+    return Reply(200, sound, b"audio/x-wav", [(b"content-disposition", b'attachment; filename="audio.wav"')])
+
+
+def _transcription(world: World, ask: Ask) -> Reply | None:
+    sentences = world.dataset.transcription(ask.id) if world.exists(ask.id) else None
+    return None if sentences is None else Reply(200, encode(sentences))
+
+
+MESSAGE = Endpoint("", "/conversations/messages/{id}", MESSAGES, (400, "Message not found"), partial(_thing, "message"))
+ENDPOINTS: tuple[Endpoint, ...] = (
+    MESSAGE,
+    Endpoint(
+        "", "/conversations/messages/email/{id}", MESSAGES, (400, "Email message not found"), partial(_thing, "email")
+    ),
+    Endpoint(
+        "recording",
+        "/conversations/messages/{id}/locations/{locationId}/recording",
+        MESSAGES,
+        (422, "Recording not found"),
+        _recording,
+    ),
+    Endpoint(
+        "transcription",
+        "/conversations/locations/{locationId}/messages/{id}/transcription",
+        MESSAGES,
+        (404, "Transcription not found"),
+        _transcription,
+    ),
+    Endpoint("", "/contacts/{id}", "contacts.readonly", (400, "Contact not found"), partial(_thing, "contact")),
+    Endpoint("", "/users/{id}", "users.readonly", (400, "User not found"), partial(_thing, "user")),
+    Endpoint("", "/locations/{id}", "locations.readonly", (400, "Location not found"), partial(_thing, "location")),
+)
 
 _HOT = "/conversations/messages/"
 _ROUTES = [(re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", each.path)), each) for each in ENDPOINTS]

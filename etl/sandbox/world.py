@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.dataset import encode
 from etl.sandbox.limits import Limiter
+from etl.sandbox.messages import iso
 from etl.sandbox.oauth import Authority
 from etl.sandbox.stats import Stats
 
-WRAPPERS = ("message",)
+WRAPPERS = ("message", "emailMessage", "contact", "location")
 
 
 class World:
@@ -31,6 +33,7 @@ class World:
         self.release()
         self._changed: dict[str, dict[str, Any]] = {}
         self._gone: set[str] = set()
+        self._lacking: dict[str, frozenset[str]] = {}
         self.authority = Authority(
             self.dataset.company_id,
             self.dataset.location_ids,
@@ -44,19 +47,59 @@ class World:
         self.released.set()
         self.released = asyncio.Event()
 
+    def allows(self, location_id: str, scope: str) -> bool:
+        """Whether the tokens of a location have a scope."""
+        return scope not in self._lacking.get(location_id, ())
+
+    def lack(self, location_id: str, scopes: list[str]) -> None:
+        """Take scopes from the tokens of a location, and give back any others."""
+        self._lacking[location_id] = frozenset(scopes)
+
     def answer(self, known_id: str) -> bytes | None:
         """The body that answers a request for this thing now; None when there is no such thing."""
-        if known_id in self._gone:
+        if not self.exists(known_id):
             return None
-        if known_id in self._changed:
-            return encode(self._changed[known_id])
-        return self.dataset.answer(known_id)
+        changed = self._changed.get(known_id)
+        return self.dataset.answer(known_id) if changed is None else encode(changed)
 
     def payload(self, known_id: str) -> dict[str, Any] | None:
         """The same as JSON."""
-        if known_id in self._gone:
+        if not self.exists(known_id):
             return None
         return self._changed.get(known_id) or self.dataset.payload(known_id)
+
+    def exists(self, known_id: str) -> bool:
+        """Whether a thing was not deleted, and an email's thread has grown so far."""
+        if known_id in self._gone:
+            return False
+        if known_id in self.dataset:
+            return True
+        thread = self.dataset.thread_of(known_id)
+        return thread is None or (thread not in self._gone and known_id in emails_of(self.row(thread) or {}))
+
+    def row(self, message_id: str) -> dict[str, Any] | None:
+        """A message without its envelope, as lists have it."""
+        payload = self.payload(message_id)
+        return None if payload is None else payload.get("message", payload)
+
+    def grow(self, message_id: str) -> str:
+        """Add an email to a thread, and return its id.
+
+        Raises:
+            KeyError: no such thread.
+        """
+        row = self.row(message_id) or {}
+        emails = emails_of(row)
+        if not emails:
+            raise KeyError(message_id)
+        emails = [*emails, self.dataset.email_id(message_id, len(emails))]
+        meta = {"messageIds": emails}
+        patch: dict[str, Any] = {"meta": {"email": {"email": meta} if "email" in row["meta"]["email"] else meta}}
+        if "dateUpdated" in row:
+            later = datetime.fromisoformat(row["dateUpdated"]) + timedelta(hours=1)
+            patch["dateUpdated"] = iso(round(later.timestamp() * 1000))
+        self.change(message_id, patch)
+        return emails[-1]
 
     def change(self, known_id: str, patch: dict[str, Any]) -> dict[str, Any]:
         """Apply a JSON merge patch (RFC 7396) to a thing and return its whole new answer.
@@ -78,9 +121,16 @@ class World:
         Raises:
             KeyError: no such thing.
         """
-        if self.dataset.payload(known_id) is None:
+        if self.payload(known_id) is None:
             raise KeyError(known_id)
         self._gone.add(known_id)
+
+
+def emails_of(row: dict[str, Any]) -> list[str]:
+    """The ids of a thread's emails, in either shape of ``meta``."""
+    email = row.get("meta", {}).get("email", {})
+    ids: list[str] = email.get("email", email).get("messageIds", [])
+    return ids
 
 
 def merge(target: Any, patch: Any) -> Any:
