@@ -141,6 +141,7 @@ class _Routes:
             "revoke": self.world.authority.revoke,
             "lack": self.world.lack,
             "grow": self.world.grow,
+            "expire_cursors": self.world.expire_cursors,
             "missing": self.world.faults.not_found.update,
         }
         return JSONResponse(actions[request.path_params["action"]](**json.loads(await request.body() or b"{}")))

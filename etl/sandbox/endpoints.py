@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from etl.sandbox.asking import Ask, Endpoint
 from etl.sandbox.dataset import Kind, encode
 from etl.sandbox.faults import Reply
+from etl.sandbox.lists import conversation, export
 from etl.sandbox.world import World
 
 MESSAGES = "conversations/message.readonly"
@@ -52,6 +53,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "", "/conversations/messages/email/{id}", MESSAGES, (400, "Email message not found"), partial(_thing, "email")
     ),
+    Endpoint("export", "/conversations/messages/export", MESSAGES, (400, "Location not found"), export),
+    Endpoint("", "/conversations/{id}/messages", MESSAGES, (400, "Conversation not found"), conversation),
     Endpoint(
         "recording",
         "/conversations/messages/{id}/locations/{locationId}/recording",
@@ -72,4 +75,4 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 
 _HOT = "/conversations/messages/"
-_ROUTES = [(re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", each.path)), each) for each in ENDPOINTS]
+_ROUTES = [(re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", each.path)), each) for each in ENDPOINTS[1:]]

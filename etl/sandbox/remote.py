@@ -107,6 +107,10 @@ class Sandbox:
         """Add an email to the thread of a message; returns its id."""
         return str(self._call("POST", "grow", {"message_id": message_id}).json())
 
+    def expire_cursors(self) -> None:
+        """Let every export that has begun die."""
+        self._call("POST", "expire_cursors")
+
     def unready(self, message_id: str, *kinds: str) -> None:
         """Let a call have no ``recording`` or ``transcription`` yet, until :meth:`ready`."""
         self._call("POST", "missing", {f"{kind}/{message_id}": None for kind in kinds})

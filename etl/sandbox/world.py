@@ -2,17 +2,44 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from secrets import token_urlsafe
 from typing import Any
 
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.dataset import encode
 from etl.sandbox.limits import Limiter
-from etl.sandbox.messages import iso
+from etl.sandbox.messages import MESSAGE_TYPES, iso
 from etl.sandbox.oauth import Authority
 from etl.sandbox.stats import Stats
 
 WRAPPERS = ("message", "emailMessage", "contact", "location")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What decides whether and where a message is listed; times are milliseconds since 1970."""
+
+    id: str
+    message_type: str
+    conversation_id: str
+    contact_id: str
+    added: float
+    updated: float
+
+    @property
+    def is_email(self) -> bool:
+        """Whether it is the container of a thread."""
+        return MESSAGE_TYPES[self.message_type][1] == "email"
+
+
+@dataclass(slots=True)
+class Walk:
+    """One export from page to page: what it found when it began, and when it was last asked for a page."""
+
+    ids: list[str]
+    asked_at: float
 
 
 class World:
@@ -34,6 +61,8 @@ class World:
         self._changed: dict[str, dict[str, Any]] = {}
         self._gone: set[str] = set()
         self._lacking: dict[str, frozenset[str]] = {}
+        self._outlines: dict[str, Row] = {}
+        self._cursors: dict[str, tuple[Walk, int]] = {}
         self.authority = Authority(
             self.dataset.company_id,
             self.dataset.location_ids,
@@ -82,6 +111,45 @@ class World:
         payload = self.payload(message_id)
         return None if payload is None else payload.get("message", payload)
 
+    def outline(self, message_id: str) -> Row:
+        """Where a message is listed. It has the dates of the real shape, even if it is answered in the documented."""
+        if message_id not in self._outlines:
+            first = self.dataset.message(message_id) or {}
+            changed = self._changed.get(message_id, {})
+            message = first | changed.get("message", changed)
+            added, updated = (datetime.fromisoformat(message[key]) for key in ("dateAdded", "dateUpdated"))
+            self._outlines[message_id] = Row(
+                message_id,
+                first["messageType"],
+                message["conversationId"],
+                message["contactId"],
+                added.timestamp() * 1000,
+                updated.timestamp() * 1000,
+            )
+        return self._outlines[message_id]
+
+    def outlines(self, location_id: str) -> list[Row]:
+        """Those of a location's messages that are there."""
+        return [self.outline(each) for each in self.dataset.ids(location_id) if each not in self._gone]
+
+    def cursor(self, walk: Walk, start: int) -> str:
+        """What leads to the next page of an export."""
+        cursor = token_urlsafe(16)
+        self._cursors[cursor] = walk, start
+        return cursor
+
+    def resume(self, cursor: str, seconds: float) -> tuple[Walk, int] | None:
+        """The export a cursor belongs to and the place it leads to; None when its last page was asked for long ago."""
+        walk, start = self._cursors.get(cursor, (None, 0))
+        if walk is None or self.clock() - walk.asked_at >= seconds:
+            return None
+        walk.asked_at = self.clock()
+        return walk, start
+
+    def expire_cursors(self) -> None:
+        """Let every export that has begun die."""
+        self._cursors.clear()
+
     def grow(self, message_id: str) -> str:
         """Add an email to a thread, and return its id.
 
@@ -113,6 +181,7 @@ class World:
         wrapper = next((key for key in WRAPPERS if key in payload), None)
         changed = merge(payload, patch if wrapper is None else {wrapper: patch})
         self._changed[known_id] = changed
+        self._outlines.pop(known_id, None)
         return dict(changed)
 
     def delete(self, known_id: str) -> None:
