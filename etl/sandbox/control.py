@@ -87,6 +87,7 @@ class _Routes:
                 "token": PIT + location_id,
                 "messages": len(dataset.ids(location_id)),
                 "example_ids": list(dataset.ids(location_id)[:3]),
+                "examples": dataset.examples(location_id),
             }
             for location_id in dataset.location_ids
         ]

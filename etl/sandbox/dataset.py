@@ -67,6 +67,19 @@ class Dataset:
         place, step = self.location_ids.index(location_id), len(self.location_ids)
         return [known for known, other in self._others.items() if other[0] == kind and other[1] % step == place]
 
+    def examples(self, location_id: str) -> dict[str, str]:
+        """An id of each other kind; ``call`` is a message with a recording and a transcription."""
+        kinds: tuple[Kind, ...] = ("conversation", "contact", "user")
+        found = {kind: self.ids_of(kind, location_id)[0] for kind in kinds if self.ids_of(kind, location_id)}
+        for message_id in self.ids(location_id):
+            if "email" not in found and self.thread_of(self.email_id(message_id, 0)):
+                found["email"] = self.email_id(message_id, 0)
+            if "call" not in found and self.transcription(message_id):
+                found["call"] = message_id
+            if len(found) == len(kinds) + 2:
+                break
+        return found
+
     def kind_of(self, known_id: str) -> Kind | None:
         """What an id is the id of, or None for an unknown one."""
         return self._find(known_id)[0]

@@ -180,6 +180,24 @@ def test_the_index_names_locations_and_working_tokens(sandbox: RunningSandbox) -
     assert 200 == sandbox.get(place["example_ids"][0], token=place["token"]).status_code
 
 
+def test_the_index_names_something_of_each_kind(sandbox: RunningSandbox) -> None:
+    place = requests.get(f"{sandbox.url}/sandbox", timeout=10).json()["locations"][0]
+    examples = place["examples"]
+    paths = [
+        f"/conversations/{examples['conversation']}/messages",
+        f"/conversations/messages/email/{examples['email']}",
+        f"/conversations/messages/{examples['call']}/locations/{place['location_id']}/recording",
+        f"/contacts/{examples['contact']}",
+        f"/users/{examples['user']}",
+    ]
+    assert [200] * 5 == [sandbox.ask(path).status_code for path in paths]
+
+
+def test_the_index_lists_every_route(sandbox: RunningSandbox) -> None:
+    routes = requests.get(f"{sandbox.url}/sandbox", timeout=10).json()["routes"]
+    assert {"GET /contacts/{id}", "GET /conversations/messages/{id}", "POST /oauth/token"} <= set(routes)
+
+
 @pytest.mark.parametrize("query", ["limit=x"])
 def test_a_query_that_makes_no_sense_is_refused(sandbox: RunningSandbox, query: str) -> None:
     assert 400 == requests.get(f"{sandbox.url}/sandbox/ids?{query}", timeout=10).status_code
