@@ -111,12 +111,11 @@ def _sandbox(messages: int) -> Iterator["SandboxProcess"]:
 
 def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages: int) -> None:
     """Have the sandbox announce its messages to a receiver, as HighLevel would: some twice, some forged."""
-    from etl.sandbox.deliveries import Traffic
     from etl.sandbox.keys import SandboxKeys
-    from etl.sandbox.send import send
+    from etl.sandbox.send import Traffic, send
 
     keys = SandboxKeys.load_or_create(ours.etl_home / "sandbox-keys", rsa_bits=2048)
-    genuine = Traffic(count=messages, duplicates=0.05, reorder=5)
+    genuine = Traffic(count=messages, duplicates=0.05)
     forged = Traffic(count=max(messages // 50, 1), bad_signatures=1.0)
     with _receiver(ours, keys.environment()) as url:
         _step(3, "Signed webhooks name the messages")

@@ -1,26 +1,21 @@
 """``etl sandbox``: only reads options and prints; the work is in :mod:`etl.sandbox`."""
 
-import json
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from pydantic import ValidationError
 
 from etl.cli.numbers import FiniteRange
 
 if TYPE_CHECKING:
     from etl.sandbox.config import SandboxConfig
-    from etl.sandbox.send import Report
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-SHARE = FiniteRange(0, 1)
-FAULTS = {"error_429": "429", "error_5xx": "5xx", "drop": "drop", "malformed": "malformed"}
 
 
 def _data_options(command: Command) -> Command:
@@ -38,58 +33,44 @@ def _data_options(command: Command) -> Command:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8399, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
 @_data_options
-@click.option("--documented-share", default=0.15, show_default=True, type=SHARE, help="Answers without wrapper.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="Requests per 10 s.")
-@click.option("--no-limit", is_flag=True, help="No rate limit at all.")
-@click.option("--daily", default=200_000, show_default=True, type=click.IntRange(0), help="Requests a day.")
-@click.option("--window", default="sliding", show_default=True, type=click.Choice(["sliding", "fixed"]))
-@click.option("--latency", default=0.0, show_default=True, type=FiniteRange(0), help="Seconds an answer takes.")
-@click.option("--error-429", default=0.0, type=SHARE, help="Share of requests told to slow down.")
-@click.option("--error-5xx", default=0.0, type=SHARE, help="Share of requests that fail with 500-504.")
-@click.option("--drop", default=0.0, type=SHARE, help="Share of connections dropped.")
-@click.option("--malformed", default=0.0, type=SHARE, help="Share of answers with broken JSON.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(0), help="Requests per 10 s; 0: no limit.")
+@click.option("--faults", default="{}", help="What goes wrong, as JSON; see docs/sandbox.md.")
 @click.option("--ready-file", type=click.Path(path_type=Path), help="Write the URL here when serving.")
 @click.pass_context
-def sandbox(context: click.Context, /, host: str, port: int, ready_file: Path | None, **options: Any) -> None:
+def sandbox(
+    context: click.Context, /, host: str, port: int, limit: int, faults: str, ready_file: Path | None, **data: int
+) -> None:
     """A HighLevel look-alike on this machine, for demos, tests and load.
 
     Prints what to paste to try the product against it:
 
-        etl sandbox --error-5xx 0.05 --drop 0.01
+        etl sandbox --faults '{"latency": 0.1, "shares": {"5xx": 0.05}}'
     """
-    if context.invoked_subcommand is None:
-        _serve(_config(options), host, port, ready_file)
-
-
-def _config(options: dict[str, Any]) -> "SandboxConfig":
+    if context.invoked_subcommand is not None:
+        return
     from etl.sandbox.config import SandboxConfig
-
-    latency = options.pop("latency")
-    shares = {kind: options.pop(name) for name, kind in FAULTS.items()}
-    if sum(shares.values()) > 1:
-        raise click.UsageError("the shares of what goes wrong add up to more than 1")
-    if options.pop("no_limit"):
-        options |= {"limit": None, "daily": None}
-    faults = {"latency": latency, "shares": {kind: share for kind, share in shares.items() if share}}
-    return SandboxConfig(faults=faults, **options)
-
-
-def _serve(config: "SandboxConfig", host: str, port: int, ready_file: Path | None) -> None:
+    from etl.sandbox.faults import FaultPlan
     from etl.sandbox.server import listen, serve, url_of
 
+    try:
+        plan = FaultPlan.model_validate_json(faults)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise click.UsageError(f"--faults is not understood: {wrong}") from error
     try:
         listener = listen(host, port)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise click.UsageError(f"cannot listen on {host}:{port}: {reason}. Try another --port.") from error
+    config = SandboxConfig(limit=limit or None, daily=200_000 if limit else None, faults=plan, **data)
     url = url_of(listener)
 
-    def announce(_server: object) -> None:
+    def announce() -> None:
         click.echo(_instructions(url, config))
         if ready_file is not None:
             ready_file.write_text(f"{url}\n")
 
-    serve(config, listener, on_ready=announce)
+    serve(config, listener, announce)
 
 
 def _instructions(url: str, config: "SandboxConfig") -> str:
@@ -110,12 +91,8 @@ def _instructions(url: str, config: "SandboxConfig") -> str:
 @click.option("--count", default=100, show_default=True, type=click.IntRange(0), help="Webhooks, besides duplicates.")
 @click.option("--rate", default=20.0, show_default=True, type=FiniteRange(0, min_open=True), help="A second.")
 @_data_options
-@click.option("--scheme", default="both", show_default=True, type=click.Choice(["ed25519", "rsa", "both"]))
-@click.option("--duplicates", default=0.0, type=SHARE, help="Share delivered twice.")
-@click.option("--reorder", default=0, type=click.IntRange(0), help="Places a webhook may come early or late.")
-@click.option("--bad-signatures", default=0.0, type=SHARE, help="Share signed wrongly.")
-@click.option("--retries", default=5, show_default=True, type=click.IntRange(0), help="After a 429 or no answer.")
-@click.option("--concurrency", default=8, show_default=True, type=click.IntRange(1), help="Connections.")
+@click.option("--duplicates", default=0.0, type=FiniteRange(0, 1), help="Share delivered twice.")
+@click.option("--bad-signatures", default=0.0, type=FiniteRange(0, 1), help="Share signed wrongly.")
 @click.option(
     "--keys",
     "keys_directory",
@@ -124,8 +101,7 @@ def _instructions(url: str, config: "SandboxConfig") -> str:
     type=click.Path(path_type=Path, file_okay=False),
     help="Where the signing keys are kept.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
-def send(*, to_url: str, locations: int, messages: int, keys_directory: Path, as_json: bool, **traffic: Any) -> None:
+def send(*, to_url: str, seed: int, locations: int, messages: int, keys_directory: Path, **traffic: Any) -> None:
     """Post signed webhooks to a receiver, as HighLevel would.
 
     Exits 1 when something was never acknowledged or a forgery was accepted.
@@ -133,53 +109,23 @@ def send(*, to_url: str, locations: int, messages: int, keys_directory: Path, as
         etl sandbox send --to http://127.0.0.1:8080/webhooks/highlevel --count 1000 --rate 50
     """
     from etl.sandbox.dataset import Dataset
-    from etl.sandbox.deliveries import Traffic
     from etl.sandbox.keys import SandboxKeys
+    from etl.sandbox.send import Traffic
     from etl.sandbox.send import send as send_webhooks
 
     keys = SandboxKeys.load_or_create(keys_directory)
-    if not as_json:
-        environment = " ".join(f"{name}={value}" for name, value in keys.environment().items())
-        click.echo(f"The receiver accepts these webhooks with: export {environment}")
-    with _stopped_by_signals() as stop:
-        dataset = Dataset(traffic["seed"], locations, messages)
-        report = send_webhooks(to_url, dataset=dataset, keys=keys, traffic=Traffic(**traffic), stop=stop)
-    click.echo(json.dumps(_as_json(report)) if as_json else _as_text(report))
-    if report.unacknowledged or report.accepted_forgeries:
-        raise click.exceptions.Exit(1)
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[Callable[[], bool]]:
-    """Remember Ctrl-C and SIGTERM instead of ending the process; yields whether one came."""
-    stopping = Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: stopping.set()) for number in numbers]
-    try:
-        yield stopping.is_set
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-
-
-def _as_json(report: "Report") -> dict[str, object]:
-    return {
-        "sent": report.sent,
-        "statuses": dict(report.statuses),
-        "acknowledged": len(report.acknowledged),
-        "unacknowledged": len(report.unacknowledged),
-        "accepted_forgeries": report.accepted_forgeries,
-        "p50_seconds": round(report.p50, 4),
-        "p99_seconds": round(report.p99, 4),
-        "seconds": round(report.seconds, 3),
-    }
-
-
-def _as_text(report: "Report") -> str:
+    environment = " ".join(f"{name}={value}" for name, value in keys.environment().items())
+    click.echo(f"The receiver accepts these webhooks with: export {environment}")
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    dataset = Dataset(seed, locations, messages)
+    report = send_webhooks(to_url, dataset=dataset, keys=keys, traffic=Traffic(**traffic), stop=stop.is_set)
     statuses = ", ".join(f"{status}: {count}" for status, count in sorted(report.statuses.items()))
-    return (
+    click.echo(
         f"{report.sent} sent in {report.seconds:.1f} s ({statuses or 'no answers'}); "
-        f"p50 {report.p50 * 1000:.0f} ms, p99 {report.p99 * 1000:.0f} ms; "
         f"{len(report.acknowledged)} acknowledged, {len(report.unacknowledged)} not, "
         f"{report.accepted_forgeries} forgeries accepted."
     )
+    if report.unacknowledged or report.accepted_forgeries:
+        raise click.exceptions.Exit(1)

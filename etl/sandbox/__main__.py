@@ -1,34 +1,33 @@
-"""The process behind :class:`etl.sandbox.server.SandboxProcess`; the only place that reads its arguments.
+"""The process behind :class:`etl.sandbox.server.SandboxProcess`: ``python -m etl.sandbox CONFIG``.
 
-``python -m etl.sandbox CONFIG`` serves what the JSON says on a free port, prints ``{"url": ...}`` and stops when its
-standard input ends.
+Prints its URL when it serves, and stops when its standard input ends.
 """
 
-import json
+import os
+import signal
 import sys
 from threading import Thread
-
-import uvicorn
 
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import listen, serve, url_of
 
 
-def main(config: str) -> None:
+def main() -> None:
     """Serve until standard input ends or a signal comes."""
     listener = listen()
 
-    def announce(server: uvicorn.Server) -> None:
-        def watch() -> None:
-            sys.stdin.read()
-            server.should_exit = True
-
-        Thread(target=watch, daemon=True).start()
-        sys.stdout.write(json.dumps({"url": url_of(listener)}) + "\n")
+    def announce() -> None:
+        Thread(target=_watch, daemon=True).start()
+        sys.stdout.write(f"{url_of(listener)}\n")
         sys.stdout.flush()
 
-    serve(SandboxConfig.from_json(config), listener, on_ready=announce)
+    serve(SandboxConfig.model_validate_json(sys.argv[1]), listener, announce)
+
+
+def _watch() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

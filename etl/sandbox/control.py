@@ -1,7 +1,6 @@
-"""The routes that are not hot: OAuth, and ``/sandbox``, which shows and changes what the sandbox does."""
+"""The routes beside the API: OAuth, and ``/sandbox``, which shows and changes what the sandbox does."""
 
 import json
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -10,16 +9,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from etl.sandbox.config import SandboxConfig
+from etl.sandbox.endpoints import ENDPOINTS
 from etl.sandbox.faults import FaultPlan
-from etl.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, PIT, RefusedError, UserType, unauthorized
+from etl.sandbox.limits import Limit
+from etl.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, PIT, RefusedError, unauthorized
 from etl.sandbox.world import World
-
-_LIMIT_KEYS = ("limit", "interval", "daily", "window", "retry_after")
 
 
 def control_routes(world: World) -> Starlette:
-    """An ASGI application for everything but the messages."""
+    """An ASGI application for everything but the API's data."""
     routes = _Routes(world)
     return Starlette(
         routes=[
@@ -27,18 +25,14 @@ def control_routes(world: World) -> Starlette:
             Route("/oauth/locationToken", routes.location_token, methods=["POST"]),
             Route("/oauth/installedLocations", routes.installed_locations),
             Route("/oauth/reconnect", routes.reconnect, methods=["POST"]),
-            Route("/oauth/chooselocation", routes.choose_location),
             Route("/v2/oauth/chooselocation", routes.choose_location),
             Route("/sandbox", routes.index),
             Route("/sandbox/ids", routes.ids),
             Route("/sandbox/stats", routes.stats),
             Route("/sandbox/faults", routes.faults, methods=["GET", "PUT"]),
             Route("/sandbox/limits", routes.limits, methods=["PUT"]),
-            Route("/sandbox/reset", routes.reset, methods=["POST"]),
-            Route("/sandbox/release", routes.release, methods=["POST"]),
-            Route("/sandbox/tokens/revoke", routes.revoke, methods=["POST"]),
-            Route("/sandbox/messages/{id}", routes.change, methods=["PUT"]),
-            Route("/sandbox/messages/{id}", routes.delete, methods=["DELETE"]),
+            Route("/sandbox/data/{id}", routes.change, methods=["PUT", "DELETE"]),
+            Route("/sandbox/{action}", routes.act, methods=["POST"]),
         ],
         exception_handlers={
             RefusedError: _refused,
@@ -59,28 +53,25 @@ class _Routes:
 
     async def location_token(self, request: Request) -> Response:
         """A location's token for the company's. It answers 201 (HighLevel docs, apps/oauth.json)."""
-        _require_version(request)
         form = await _form(request)
         return JSONResponse(self.world.authority.location_token(_bearer(request), form), status_code=201)
 
     async def installed_locations(self, request: Request) -> Response:
-        _require_version(request)
         return JSONResponse(self.world.authority.installed_locations(_bearer(request), self.world.dataset.name_of))
 
     async def reconnect(self, request: Request) -> Response:
         """Takes JSON too: the help article does not say which it is."""
         is_json = request.headers.get("content-type", "").startswith("application/json")
-        return JSONResponse(self.world.authority.reconnect(await (_object if is_json else _form)(request)))
+        return JSONResponse(self.world.authority.reconnect(await (request.json() if is_json else _form(request))))
 
     async def choose_location(self, request: Request) -> Response:
         """Goes back at once, as if somebody had agreed; ``sandbox_user_type=Company`` installs for the company."""
         query = request.query_params
         if query.get("client_id") != CLIENT_ID or "redirect_uri" not in query:
-            return JSONResponse({"statusCode": 400, "message": "Invalid client_id or redirect_uri"}, status_code=400)
-        company = query.get("sandbox_user_type", "Location").lower() == "company"
-        user_type: UserType = "Company" if company else "Location"
+            raise ValueError("Invalid client_id or redirect_uri")
+        company = query.get("sandbox_user_type") == "Company"
         location_id = query.get("sandbox_location_id", self.world.dataset.location_ids[0])
-        answer = {"code": self.world.authority.authorize(user_type, location_id)}
+        answer = {"code": self.world.authority.authorize(None if company else location_id)}
         if "state" in query:
             answer["state"] = query["state"]
         target = query["redirect_uri"]
@@ -96,98 +87,75 @@ class _Routes:
                 "token": PIT + location_id,
                 "messages": len(dataset.ids(location_id)),
                 "example_ids": list(dataset.ids(location_id)[:3]),
+                "examples": dataset.examples(location_id),
             }
             for location_id in dataset.location_ids
         ]
-        routes = [f"{' '.join(sorted(route.methods or ()))} {route.path}" for route in _paths(request)]
+        others = [route for route in request.app.routes if isinstance(route, Route)]
         answer = {
             "base_url": str(request.base_url).rstrip("/"),
             "locations": locations,
             "company_id": dataset.company_id,
             "oauth": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET},
-            "limits": _limit_of(self.world.config),
-            "routes": ["GET /conversations/messages/{id}", *routes],
+            "limits": self.world.config.rate().model_dump(),
+            "routes": [f"GET {each.path}" for each in ENDPOINTS]
+            + [f"{' '.join(sorted(route.methods or ()))} {route.path}" for route in others],
         }
         return Response(json.dumps(answer, indent=2, ensure_ascii=False) + "\n", media_type="application/json")
 
     async def ids(self, request: Request) -> Response:
-        """Message ids, one a line; ``location_id``, ``limit`` and ``offset`` narrow them."""
+        """Message ids, one a line; ``location_id`` and ``limit`` narrow them."""
         query = request.query_params
-        offset = int(query.get("offset", 0))
         ids = self.world.dataset.ids(query.get("location_id"))
         limit = int(query.get("limit", len(ids)))
-        if offset < 0 or limit < 0:
-            raise ValueError("limit and offset are not negative")
-        return PlainTextResponse("".join(f"{known}\n" for known in ids[offset : offset + limit]))
+        return PlainTextResponse("".join(f"{known}\n" for known in ids[: max(0, limit)]))
 
     async def stats(self, request: Request) -> Response:
-        return JSONResponse(self.world.stats.to_json(with_ids=request.query_params.get("ids") == "1"))
+        return JSONResponse(self.world.stats.to_json(with_ids="ids" in request.query_params))
 
     async def faults(self, request: Request) -> Response:
         if request.method == "PUT":
-            self.world.faults = FaultPlan.from_json(await request.json())
-        return JSONResponse(self.world.faults.to_json())
+            self.world.faults = FaultPlan.model_validate(await request.json())
+        return JSONResponse(self.world.faults.model_dump())
 
     async def limits(self, request: Request) -> Response:
         """Change the limit of one location (``location_id``) or of all; keys left out have their first values."""
-        settings = await _object(request)
+        settings = await request.json()
         location_id = settings.pop("location_id", None)
-        if not settings.keys() <= set(_LIMIT_KEYS):
-            raise ValueError(f"a limit has the keys {', '.join(_LIMIT_KEYS)}")
-        config = replace(self.world.config, **settings)
-        self.world.limiter.change(config.rate(), location_id)
-        return JSONResponse(_limit_of(config))
-
-    async def reset(self, _request: Request) -> Response:
-        self.world.reset()
-        return Response(status_code=204)
-
-    async def release(self, _request: Request) -> Response:
-        """Let go of the answers that the fault ``hold`` holds."""
-        self.world.release()
-        return Response(status_code=204)
-
-    async def revoke(self, request: Request) -> Response:
-        """Revoke ``token``, or every token of ``location_id``."""
-        settings = await _object(request)
-        revoked = self.world.authority.revoke(token=settings.get("token"), location_id=settings.get("location_id"))
-        return JSONResponse({"revoked": revoked})
+        limit = Limit.model_validate(self.world.config.rate().model_dump() | settings)
+        self.world.limiter.change(limit, location_id)
+        return JSONResponse(limit.model_dump())
 
     async def change(self, request: Request) -> Response:
-        return JSONResponse(self.world.change(request.path_params["id"], await _object(request)))
+        """Change or delete a message, email, contact, user or location."""
+        known_id = request.path_params["id"]
+        if request.method == "DELETE":
+            self.world.delete(known_id)
+            return Response(status_code=204)
+        return JSONResponse(self.world.change(known_id, await request.json()))
 
-    async def delete(self, request: Request) -> Response:
-        self.world.delete(request.path_params["id"])
-        return Response(status_code=204)
-
-
-def _limit_of(config: SandboxConfig) -> dict[str, Any]:
-    return {key: getattr(config, key) for key in _LIMIT_KEYS}
+    async def act(self, request: Request) -> Response:
+        """Call one of these; the body holds its arguments."""
+        actions: dict[str, Any] = {
+            "reset": self.world.reset,
+            "release": self.world.release,
+            "revoke": self.world.authority.revoke,
+            "lack": self.world.lack,
+            "grow": self.world.grow,
+            "expire_cursors": self.world.expire_cursors,
+            "missing": self.world.faults.not_found.update,
+        }
+        return JSONResponse(actions[request.path_params["action"]](**json.loads(await request.body() or b"{}")))
 
 
 async def _form(request: Request) -> dict[str, str]:
     return dict(parse_qsl((await request.body()).decode()))
 
 
-async def _object(request: Request) -> dict[str, Any]:
-    value = await request.json()
-    if not isinstance(value, dict):
-        raise ValueError("a JSON object is expected")  # noqa: TRY004 - the request is wrong, not the program
-    return value
-
-
 def _bearer(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token if scheme.lower() == "bearer" else ""
-
-
-def _require_version(request: Request) -> None:
     if "version" not in request.headers:
         raise unauthorized("version header was not found.")
-
-
-def _paths(request: Request) -> list[Route]:
-    return [route for route in request.app.routes if isinstance(route, Route)]
+    return request.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
@@ -200,4 +168,4 @@ async def _not_understood(_request: Request, error: Exception) -> Response:
 
 
 async def _unknown(_request: Request, error: Exception) -> Response:
-    return JSONResponse({"statusCode": 404, "message": f"No such message: {error}"}, status_code=404)
+    return JSONResponse({"statusCode": 404, "message": f"No such thing: {error}"}, status_code=404)

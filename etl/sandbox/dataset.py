@@ -5,13 +5,17 @@ from array import array
 from base64 import b64encode
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from itertools import accumulate
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
-from etl.sandbox.messages import MESSAGE_TYPES, Slot, compose, documented, event_of
+from etl.sandbox import calls, events, people
+from etl.sandbox.emails import compose_email
+from etl.sandbox.messages import MESSAGE_TYPES, Slot, Talk, compose, documented
+
+Kind = Literal["message", "email", "conversation", "contact", "user", "location"]
 
 NEWEST = 1_793_491_200_000  # 2026-11-01T00:00:00Z, milliseconds: fixed, so that no clock changes the data
 DAY = 86_400_000
@@ -33,18 +37,13 @@ class Dataset:
         seed: another seed, other ids and texts.
         locations: how many locations, at least 1.
         messages: how many messages over all locations, at least 1.
-        documented_share: the share (0 to 1) answered in the documented, unwrapped shape; the others come as the API
-            was seen to answer, ``{"message": {...}, "traceId": ...}`` (HighLevel docs issue 258).
-
-    Raises:
-        ValueError: a number out of range.
+        documented_share: the share (0 to 1) of messages and emails answered in the documented, unwrapped shape; the
+            others come as the API was seen to answer, ``{"message": {...}, "traceId": ...}`` (docs issue 258).
     """
 
     def __init__(
         self, seed: int = 1, locations: int = 3, messages: int = 1000, *, documented_share: float = 0.15
     ) -> None:
-        if locations < 1 or messages < 1 or not 0 <= documented_share <= 1:
-            raise ValueError("a data set needs at least one location, one message and a share between 0 and 1")
         self.seed = seed
         self.documented_share = documented_share
         self.company_id = self._id("company", 0)
@@ -53,31 +52,46 @@ class Dataset:
         self._every = max(1, min(20, messages // len(MESSAGE_TYPES)))
         self._ids = [self._id("message", n) for n in range(messages)]
         self._index = {message_id: n for n, message_id in enumerate(self._ids)}
-        self._by_location: dict[str, list[str]] = {}
         self.answer = lru_cache(maxsize=8192)(self._encode)
 
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __contains__(self, message_id: object) -> bool:
-        return message_id in self._index
+    def __contains__(self, known_id: object) -> bool:
+        """Whether there is such a message."""
+        return known_id in self._index
 
     def ids(self, location_id: str | None = None) -> Sequence[str]:
         """All message ids, or those of one location; none for a location that is not in the data set."""
-        if location_id is None:
-            return self._ids
-        if not self._by_location:
-            self._by_location = {known: [] for known in self.location_ids}
-            for message_id in self._ids:
-                self._by_location[self.location_of(message_id) or ""].append(message_id)
-        return self._by_location.get(location_id, ())
+        return self._ids if location_id is None else self._by_location.get(location_id, ())
 
-    def location_of(self, message_id: str) -> str | None:
-        """The location that owns a message, or None for an unknown id."""
-        index = self._index.get(message_id)
-        if index is None:
+    def ids_of(self, kind: Kind, location_id: str) -> list[str]:
+        """The ids of a location's conversations, contacts or users."""
+        place, step = self.location_ids.index(location_id), len(self.location_ids)
+        return [known for known, other in self._others.items() if other[0] == kind and other[1] % step == place]
+
+    def examples(self, location_id: str) -> dict[str, str]:
+        """An id of each other kind; ``call`` is a message with a recording and a transcription."""
+        kinds: tuple[Kind, ...] = ("conversation", "contact", "user")
+        found = {kind: self.ids_of(kind, location_id)[0] for kind in kinds if self.ids_of(kind, location_id)}
+        for message_id in self.ids(location_id):
+            if "email" not in found and self.thread_of(self.email_id(message_id, 0)):
+                found["email"] = self.email_id(message_id, 0)
+            if "call" not in found and self.transcription(message_id):
+                found["call"] = message_id
+            if len(found) == len(kinds) + 2:
+                break
+        return found
+
+    def kind_of(self, known_id: str) -> Kind | None:
+        """What an id is the id of, or None for an unknown one."""
+        return self._find(known_id)[0]
+
+    def location_of(self, known_id: str) -> str | None:
+        """The location that owns a thing, or None for an unknown id."""
+        kind, number = self._find(known_id)
+        if kind is None:
             return None
-        return self.location_ids[self._conversation_number(index) % len(self.location_ids)]
+        if kind in ("message", "email"):
+            number = self._conversation_number(number)
+        return self.location_ids[number % len(self.location_ids)]
 
     def name_of(self, location_id: str) -> str:
         """The business behind a location."""
@@ -88,57 +102,155 @@ class Dataset:
         index = self._index.get(message_id)
         return None if index is None else self._write(index)[1]
 
-    def payload(self, message_id: str) -> dict[str, Any] | None:
-        """The whole JSON answer of ``GET /conversations/messages/{id}``; None for an unknown id."""
-        index = self._index.get(message_id)
-        if index is None:
-            return None
-        _, message, draw = self._write(index)
-        if draw.random() < self.documented_share:
-            return documented(message, draw)
-        return {"message": message, "traceId": self._uuid("trace", index)}
+    def messages_of(self, conversation_id: str) -> Sequence[str]:
+        """The ids of a conversation's messages, oldest first; none for an unknown id."""
+        kind, number = self._find(conversation_id)
+        if kind != "conversation":
+            return ()
+        end = self._starts[number + 1] if number + 1 < len(self._starts) else len(self._ids)
+        return self._ids[self._starts[number] : end]
 
-    def event(self, message_id: str, *, edition: int = 0) -> dict[str, Any]:
+    def email_id(self, message_id: str, position: int) -> str:
+        """The id of an email of a thread; the first is at 0, and there are 19 at most."""
+        return message_id[position + 1 :] + message_id[: position + 1]
+
+    def thread_of(self, email_id: str) -> str | None:
+        """The message whose thread an email belongs to, or would belong to if it had grown so far."""
+        kind, index = self._find(email_id)
+        return self._ids[index] if kind == "email" else None
+
+    def payload(self, known_id: str) -> dict[str, Any] | None:
+        """The whole JSON answer of ``GET`` for a message, email, contact, user or location; None for an unknown id."""
+        kind, number = self._find(known_id)
+        payload: dict[str, Any] | None = None
+        match kind:
+            case "message":
+                payload = self._message(number)
+            case "email":
+                payload = self._email(known_id, number)
+            case "contact":
+                payload = {"contact": self._contact(number), "traceId": self._uuid("contact", number)}
+            case "user":
+                payload = people.user(known_id, self.location_ids[number], self._draw("user", number))
+            case "location":
+                payload = {"location": people.location(known_id, self.company_id, self.name_of(known_id), number)}
+        return payload
+
+    def recording(self, message_id: str, leg: int) -> bytes | None:
+        """A WAV file of a call's first (0) or second (1) leg; None where there is none."""
+        return calls.recording(self.message(message_id) or {}, leg)
+
+    def transcription(self, message_id: str) -> list[dict[str, Any]] | None:
+        """The sentences of a call; None where there are none."""
+        return calls.transcription(self.message(message_id) or {})
+
+    def event(self, message_id: str, *, edition: int = 0, named: bool = True) -> dict[str, Any]:
         """The webhook event HighLevel posts for a message; every edition has a webhookId of its own.
+
+        Without ``named`` it names no message, as the documentation's example of a text does not.
 
         Raises:
             KeyError: no such message.
         """
-        index = self._index[message_id]
-        slot, message, _ = self._write(index)
-        envelope = {
-            "appId": self._id("app", 0),
-            "versionId": self._id("app", 0),
-            "webhookId": self._uuid(f"webhook {edition}", index),
-        }
-        return event_of(slot, message, envelope)
+        slot, message, _ = self._write(self._index[message_id])
+        event = events.of_message(slot, message, self._envelope(f"webhook {edition}", self._index[message_id]))
+        return event if named else events.without_id(event)
 
-    def _encode(self, message_id: str) -> bytes | None:
-        payload = self.payload(message_id)
+    def unread_event(self, conversation_id: str) -> dict[str, Any]:
+        """The event that a conversation has unread messages; it names no message."""
+        number = self._others[conversation_id][1]
+        return events.unread(self._talk(number), self._envelope("unread", number))
+
+    def contact_deleted_event(self, contact_id: str) -> dict[str, Any]:
+        """The event that a contact is deleted."""
+        number = self._others[contact_id][1]
+        return events.contact_deleted(self._contact(number), self._envelope("contact deleted", number))
+
+    @cached_property
+    def _by_location(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {known: [] for known in self.location_ids}
+        for message_id in self._ids:
+            found[self.location_of(message_id) or ""].append(message_id)
+        return found
+
+    @cached_property
+    def _others(self) -> dict[str, tuple[Kind, int]]:
+        """What is neither a message nor an email: kind and number of each id."""
+        found: dict[str, tuple[Kind, int]] = {}
+        for number, location_id in enumerate(self.location_ids):
+            found[location_id] = "location", number
+            found[self._id("user", number)] = "user", number
+        for number in range(len(self._starts)):
+            found[self._id("conversation", number)] = "conversation", number
+            found[self._id("contact", number)] = "contact", number
+        return found
+
+    def _find(self, known_id: str) -> tuple[Kind | None, int]:
+        """Kind and number; an email has the number of its thread's message."""
+        index = self._index.get(known_id)
+        if index is not None:
+            return "message", index
+        if known_id in self._others:
+            return self._others[known_id]
+        for turn in range(1, 20):  # an email's id is its thread's, turned: so it needs no place in memory
+            index = self._index.get(known_id[-turn:] + known_id[:-turn])
+            if index is not None and self._write(index)[0].email_ids:
+                return "email", index
+        return None, 0
+
+    def _encode(self, known_id: str) -> bytes | None:
+        payload = self.payload(known_id)
         return None if payload is None else encode(payload)
 
     def _write(self, index: int) -> tuple[Slot, dict[str, Any], Random]:
-        """A message and what is left of its source of chance, from which shape and event go on drawing."""
+        """A message and what is left of its source of chance, from which its shape goes on drawing."""
         draw = self._draw("message", index)
         number = self._conversation_number(index)
-        talk = self._draw("conversation", number)
-        begun = NEWEST - talk.randrange(8 * DAY, SPAN_DAYS * DAY)
-        pace = talk.choice((DAY // 480, DAY // 24, DAY // 4))
+        talk = self._talk(number)
         message_type = self._type(index, draw)
         emails = draw.choice((1, 1, 2, 3, 5)) if MESSAGE_TYPES[message_type][1] == "email" else 0
         slot = Slot(
             id=self._ids[index],
             message_type=message_type,
-            location_id=self.location_ids[number % len(self.location_ids)],
-            conversation_id=self._id("conversation", number),
-            contact_id=self._id("contact", number),
-            user_id=self._id("user", number % len(self.location_ids)),
-            name=talk.choice(NAMES),
-            phone=f"+1555{talk.randrange(10**7):07d}",
-            at=begun + min(index - self._starts[number], 30) * pace + draw.randrange(pace),
-            email_ids=tuple(self._id(f"email {index}", n) for n in range(emails)),
+            talk=talk,
+            at=talk.begun + min(index - self._starts[number], 30) * talk.pace + draw.randrange(talk.pace),
+            email_ids=tuple(self.email_id(self._ids[index], n) for n in range(emails)),
         )
         return slot, compose(slot, draw), draw
+
+    def _talk(self, number: int) -> Talk:
+        draw = self._draw("conversation", number)
+        place = number % len(self.location_ids)
+        return Talk(
+            conversation_id=self._id("conversation", number),
+            location_id=self.location_ids[place],
+            contact_id=self._id("contact", number),
+            user_id=self._id("user", place),
+            begun=NEWEST - draw.randrange(8 * DAY, SPAN_DAYS * DAY),
+            pace=draw.choice((DAY // 480, DAY // 24, DAY // 4)),
+            name=draw.choice(NAMES),
+            phone=f"+1555{draw.randrange(10**7):07d}",
+        )
+
+    def _message(self, index: int) -> dict[str, Any]:
+        _, message, draw = self._write(index)
+        if draw.random() < self.documented_share:
+            return documented(message, draw)
+        return {"message": message, "traceId": self._uuid("trace", index)}
+
+    def _contact(self, number: int) -> dict[str, Any]:
+        return people.contact(self._talk(number), self._draw("contact", number))
+
+    def _email(self, email_id: str, index: int) -> dict[str, Any]:
+        slot, _, _ = self._write(index)
+        position = next(n for n in range(19) if self.email_id(slot.id, n) == email_id)
+        draw = self._draw(f"email {position}", index)
+        previous = self.email_id(slot.id, position - 1) if position else None
+        subject = self._draw("subject", index)
+        email = compose_email(slot, email_id, previous, position, subject=subject, draw=draw)
+        if draw.random() < self.documented_share:
+            return email
+        return {"emailMessage": email, "traceId": self._uuid(f"email {position}", index)}
 
     def _type(self, index: int, draw: Random) -> str:
         # A regular trickle of every type, rare ones included, so that even a small data set holds all of them.
@@ -149,6 +261,10 @@ class Dataset:
 
     def _conversation_number(self, index: int) -> int:
         return bisect_right(self._starts, index) - 1
+
+    def _envelope(self, purpose: str, number: int) -> dict[str, str]:
+        app_id = self._id("app", 0)
+        return {"appId": app_id, "versionId": app_id, "webhookId": self._uuid(purpose, number)}
 
     def _draw(self, purpose: str, number: int) -> Random:
         return Random(int.from_bytes(self._digest(purpose, number, 16)))  # noqa: S311 - reproducible on purpose

@@ -1,146 +1,210 @@
 """Decides what goes wrong with a request: shares of all requests, or named ids. Performs no I/O and reads no clock.
 
-A plan comes from JSON (``PUT /sandbox/faults``)::
+A plan comes from JSON (``PUT /sandbox/faults``, ``etl sandbox --faults``)::
 
-    {"latency": 0.1, "jitter": 0.05, "seed": 1,
+    {"latency": 0.1,
      "shares": {"5xx": 0.02, "drop": 0.01},
-     "ids": {"<message id>": {"kind": "html", "times": 2}},
-     "not_found": {"<message id>": 3},
-     "payloads": {"<message id>": {"any": "JSON"}}, "bodies": {"<message id>": "any text"}}
+     "ids": {"<id>": {"kind": "html", "times": 2}, "recording/<message id>": "cut"},
+     "not_found": {"<id>": 3},
+     "payloads": {"<id>": {"any": "JSON"}}, "bodies": {"<id>": "any text"}}
 
-``times`` and the numbers of ``not_found`` count down; null means always. A payload or body replaces the answer; faults
-still apply on top of it. The kinds of faults:
+A thing is named by its id; its recording, transcription or a location's export by ``recording/<id>``,
+``transcription/<id>``, ``export/<id>``. A fault of a plain id is a fault of those too. ``times`` and the numbers of
+``not_found`` count down; null means always; ``after`` lets so many requests pass first. A payload or body replaces the
+answer; faults still apply on top of it. The kinds:
 
-=============  ========================================================================================
-``429``        too many requests, whatever the limit says
-``5xx``        one of ``statuses`` (500, 502, 503, 504), as the gateway's HTML or as JSON
-``401 403``    refused, with ``text`` as the message
-``drop``       the connection closes before any byte
-``cut``        the connection closes in the middle of the body
-``malformed``  JSON that stops in the middle, complete as far as HTTP can tell
-``html``       a login page with status 200
-``wrong_id``   the answer of the message, under another id
-``huge``       a message whose body has ``bytes`` bytes
-``deep``       JSON nested ``depth`` times
-``redirect``   302 to ``location``, another host
-``hold``       the answer, when ``POST /sandbox/release`` says so
-``status``     any other ``status``, with ``text`` as the message
-=============  ========================================================================================
+================  =====================================================================================
+``429``           too many requests, whatever the limit says
+``5xx``           one of ``statuses`` (500, 502, 503, 504), as the gateway's HTML or as JSON
+``401 403``       refused, with ``text`` as the message
+``drop``          the connection closes before any byte
+``cut``           the connection closes in the middle of the body
+``malformed``     a body that stops in the middle, complete as far as HTTP can tell
+``html``          a login page with status 200
+``wrong_id``      the answer under the id of another message
+``huge``          an answer of ``bytes`` bytes
+``deep``          JSON nested ``depth`` times
+``redirect``      302 to another host
+``hold``          the answer, when ``POST /sandbox/release`` says so
+``status``        any other ``status``, with ``text`` as the message
+``skip_rows``     an export page whose cursor leaves out the row after it
+``repeat_rows``   an export page whose last row is the first of the next page again
+================  =====================================================================================
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from random import Random
-from typing import Any
+import gzip
+from dataclasses import dataclass, field
+from random import Random, choice
+from typing import Annotated, Any, Literal, Self, get_args
 
-KINDS = (
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PrivateAttr, model_validator
+
+from etl.sandbox.dataset import encode
+from etl.sandbox.limits import Headers
+
+Kind = Literal[
     "429", "5xx", "401", "403", "drop", "cut", "malformed", "html", "wrong_id", "huge", "deep", "redirect", "hold",
-    "status",
-)  # fmt: skip
+    "status", "skip_rows", "repeat_rows",
+]  # fmt: skip
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+JSON = b"application/json; charset=utf-8"
+HTML = b"text/html; charset=utf-8"
+NO_ACCESS = "The token does not have access to this location."
+_GZIP_FROM = 1024
+_LOGIN = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Sign in to continue</h1></body></html>"
+_GATEWAY = b"<html><head><title>%d</title></head><body><center><h1>%d Error</h1></center></body></html>"
 
 
-@dataclass(slots=True)
-class Fault:
+class Fault(BaseModel):
     """One thing that goes wrong, and its measures. The meaning of each kind is in the module's docstring."""
 
-    kind: str
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Kind
     times: int | None = None
+    after: int = 0
     text: str | None = None
     status: int = 418
     statuses: tuple[int, ...] = (500, 502, 503, 504)
     bytes: int = 20_000_000
     depth: int = 100_000
-    location: str = "http://127.0.0.2:9/elsewhere"
 
+    @model_validator(mode="before")
     @classmethod
-    def from_json(cls, value: object) -> "Fault":
-        """Read ``{"kind": ..., ...}`` or just the kind.
+    def _of_kind(cls, value: object) -> object:
+        return {"kind": value} if isinstance(value, str) else value
 
-        Raises:
-            ValueError: an unknown kind or key.
-        """
-        settings = {"kind": value} if isinstance(value, str) else value
-        if not isinstance(settings, Mapping):
-            raise ValueError(f"a fault is a kind or an object, not {value!r}")  # noqa: TRY004 - a wrong request
-        unknown = set(settings) - {item.name for item in fields(cls)}
-        if unknown or settings.get("kind") not in KINDS:
-            raise ValueError(f"unknown fault or key in {dict(settings)!r}; kinds are {', '.join(KINDS)}")
-        return cls(**settings)
+    def happens(self) -> bool:
+        """Whether it spoils the request that comes now; counts down."""
+        if self.after:
+            self.after -= 1
+            return False
+        if self.times:
+            self.times -= 1
+            return True
+        return self.times is None
 
 
-@dataclass(slots=True)
-class FaultPlan:
+class FaultPlan(BaseModel):
     """Everything that shall go wrong. Choosing counts down, so a plan is used by one server only."""
 
-    latency: float = 0.0
-    jitter: float = 0.0
-    seed: int = 1
-    shares: dict[str, float] = field(default_factory=dict)
-    ids: dict[str, Fault] = field(default_factory=dict)
-    not_found: dict[str, int | None] = field(default_factory=dict)
-    payloads: dict[str, Any] = field(default_factory=dict)
-    bodies: dict[str, str] = field(default_factory=dict)
-    _random: Random = field(default_factory=Random, repr=False)
+    model_config = ConfigDict(extra="forbid")
 
-    def __post_init__(self) -> None:
-        wrong = [kind for kind, share in self.shares.items() if kind not in KINDS or not 0 <= share <= 1]
-        if wrong or sum(self.shares.values()) > 1 or self.latency < 0 or self.jitter < 0:
-            raise ValueError(f"latency and jitter are seconds, shares lie between 0 and 1 for the kinds {KINDS}")
-        self._random = Random(self.seed)  # noqa: S311 - reproducible on purpose
+    latency: NonNegativeFloat = 0.0
+    shares: dict[Kind, Annotated[float, Field(ge=0, le=1)]] = {}
+    ids: dict[str, Fault] = {}
+    not_found: dict[str, int | None] = {}
+    payloads: dict[str, Any] = {}
+    bodies: dict[str, str] = {}
+    _random: Random = PrivateAttr(default_factory=lambda: Random(1))  # noqa: S311 - reproducible on purpose
 
-    @classmethod
-    def from_json(cls, value: object) -> "FaultPlan":
-        """Read the JSON form; keys left out have their defaults.
+    @model_validator(mode="after")
+    def _shares_are_shares(self) -> Self:
+        if sum(self.shares.values()) > 1:
+            raise ValueError("the shares of what goes wrong add up to more than 1")
+        return self
 
-        Raises:
-            ValueError: something that is not understood.
-        """
-        if not isinstance(value, Mapping):
-            raise ValueError("a plan of faults is a JSON object")  # noqa: TRY004 - a wrong request
-        settings = dict(value)
-        unknown = set(settings) - {item.name for item in fields(cls) if not item.name.startswith("_")}
-        if unknown:
-            raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
-        settings["ids"] = {key: Fault.from_json(fault) for key, fault in settings.get("ids", {}).items()}
-        return cls(**settings)
-
-    def to_json(self) -> dict[str, Any]:
-        """The plan as it stands, with what is left of each count."""
-        plan = asdict(self)
-        del plan["_random"]
-        return plan
-
-    def delay(self) -> float:
-        """Seconds to wait before answering."""
-        return self.latency + self._random.random() * self.jitter if self.jitter else self.latency
-
-    def choose(self, message_id: str) -> Fault | None:
-        """What goes wrong with this request; a fault of the id goes before those of all requests."""
-        named = self.ids.get(message_id) if self.ids else None
-        if named is not None and named.times != 0:
-            if named.times is not None:
-                named.times -= 1
-            return named
+    def choose(self, name: str) -> Fault | None:
+        """What goes wrong with this request; a fault of the name goes before those of all requests."""
+        if self.ids:
+            named = self.ids.get(name) or self.ids.get(name.rpartition("/")[2])
+            if named is not None and named.happens():
+                return named
         if not self.shares:
             return None
         chance = self._random.random()
         for kind, share in self.shares.items():
             if chance < share:
-                return Fault(kind)
+                return Fault(kind=kind)
             chance -= share
         return None
 
-    def is_missing(self, message_id: str) -> bool:
-        """Whether this request is told that there is no such message."""
-        if message_id not in self.not_found:
-            return False
-        left = self.not_found[message_id]
-        if left is None:
-            return True
-        if left > 0:
-            self.not_found[message_id] = left - 1
-        return left > 0
+    def replaced(self, name: str) -> bytes | None:
+        """The body that answers instead of the true one, if any."""
+        if name in self.bodies:
+            return self.bodies[name].encode()
+        return encode(self.payloads[name]) if name in self.payloads else None
 
-    def any_status(self, fault: Fault) -> int:
-        """One of the statuses of a ``5xx`` fault."""
-        return self._random.choice(fault.statuses)
+    def is_missing(self, name: str) -> bool:
+        """Whether this request is told that there is no such thing."""
+        left = self.not_found.get(name, 0)
+        if left:
+            self.not_found[name] = left - 1
+        return left is None or left > 0
+
+
+@dataclass(slots=True)
+class Reply:
+    """One answer; ``ending`` says whether all of it, half of it or nothing reaches the client."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: Headers = field(default_factory=list)
+    ending: Literal["whole", "cut", "drop"] = "whole"
+    is_held: bool = False
+
+    def all_headers(self) -> Headers:
+        """The headers to send, length and type included."""
+        length = (b"content-length", b"%d" % len(self.body))
+        return [(b"content-type", self.content_type), length, *self.headers]
+
+    def compress(self) -> None:
+        """Use gzip if the body is worth it; the fastest level, for the server must not become the bottleneck."""
+        if len(self.body) > _GZIP_FROM and self.content_type == JSON:
+            self.body = gzip.compress(self.body, compresslevel=1, mtime=0)
+            self.headers = [*self.headers, (b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
+
+
+def refuse(status: int, message: str | list[str], *, error: str | None = None) -> Reply:
+    """A JSON error in HighLevel's documented form."""
+    answer = {"statusCode": status, "message": message} | ({"error": error} if error else {})
+    return Reply(status, encode(answer | {"traceId": "00000000-0000-4000-8000-000000000000"}))
+
+
+def spoil(reply: Reply, fault: Fault, *, own_id: str, other_id: str) -> Reply:
+    """The reply after a fault; ``other_id`` is that of some other message."""
+    match fault.kind:
+        case "drop" | "cut":
+            reply.ending = fault.kind
+        case "hold":
+            reply.is_held = True
+        case "malformed":
+            reply.body = reply.body[: max(1, len(reply.body) * 2 // 3)]
+        case "wrong_id":
+            reply.body = reply.body.replace(own_id.encode(), other_id.encode())
+        case "huge":
+            reply.body += b" " * max(0, fault.bytes - len(reply.body))
+        case "deep":
+            end = reply.body[-1:]
+            key = b'"nest":' if end == b"}" else b""
+            reply.body = reply.body[:-1] + b"," + key + b"[" * fault.depth + b"]" * fault.depth + end
+        case "skip_rows" | "repeat_rows":
+            pass
+        case _:
+            return _instead(reply, fault)
+    return reply
+
+
+def _instead(reply: Reply, fault: Fault) -> Reply:
+    match fault.kind:
+        case "5xx":
+            status = choice(fault.statuses)  # noqa: S311 - no secret
+            if status == 500:  # from the application, as JSON; the others from the gateway before it, as a page
+                return refuse(500, "Internal server error")
+            return Reply(status, _GATEWAY % (status, status), HTML)
+        case "html":
+            return Reply(200, _LOGIN, HTML)
+        case "redirect":
+            return Reply(302, b"", HTML, [(b"location", b"http://127.0.0.2:9/elsewhere")])
+        case "429":  # its body is not documented; this is the form of the other errors
+            refusal = refuse(429, "Too Many Requests")
+        case "401":
+            refusal = refuse(401, fault.text or "Invalid JWT", error="Unauthorized")
+        case "403":
+            refusal = refuse(403, fault.text or NO_ACCESS, error="Forbidden")
+        case _:
+            refusal = refuse(fault.status, fault.text or "As configured")
+    refusal.headers = reply.headers
+    return refusal

@@ -5,7 +5,7 @@ is Ed25519, ``X-WH-Signature`` the older RSA-SHA256 with PKCS#1 v1.5 padding; bo
 """
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -21,11 +21,7 @@ RSA_HEADER = "X-WH-Signature"
 
 @dataclass(frozen=True, slots=True)
 class SandboxKeys:
-    """Two key pairs.
-
-    Attributes:
-        ed25519_public_pem, rsa_public_pem: files for ``WEBHOOK_ED25519_PUBLIC_KEY`` and ``WEBHOOK_RSA_PUBLIC_KEY``.
-    """
+    """Two key pairs; the public ones are files for ``WEBHOOK_ED25519_PUBLIC_KEY`` and ``WEBHOOK_RSA_PUBLIC_KEY``."""
 
     ed25519_public_pem: Path
     rsa_public_pem: Path
@@ -43,31 +39,26 @@ class SandboxKeys:
             OSError: the directory cannot be read or written.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        private = directory / "sandbox.ed25519.private.pem"
-        old = directory / "sandbox.rsa.private.pem"
-        if not private.exists():
-            _keep_private(private, ed25519.Ed25519PrivateKey.generate())
-        if not old.exists():
-            _keep_private(old, rsa.generate_private_key(public_exponent=65537, key_size=rsa_bits))
-        new_key = serialization.load_pem_private_key(private.read_bytes(), password=None)
-        old_key = serialization.load_pem_private_key(old.read_bytes(), password=None)
-        if not isinstance(new_key, ed25519.Ed25519PrivateKey) or not isinstance(old_key, rsa.RSAPrivateKey):
-            raise ValueError(f"{directory} holds keys of another kind")  # noqa: TRY004 - a wrong file, not a wrong call
-        return cls(
-            ed25519_public_pem=_keep_public(directory / "sandbox.ed25519.pem", new_key.public_key()),
-            rsa_public_pem=_keep_public(directory / "sandbox.rsa.pem", old_key.public_key()),
-            _ed25519=new_key,
-            _rsa=old_key,
+        new = _kept(directory / "sandbox.ed25519.private.pem", ed25519.Ed25519PrivateKey.generate)
+        old = _kept(
+            directory / "sandbox.rsa.private.pem",
+            lambda: rsa.generate_private_key(public_exponent=65537, key_size=rsa_bits),
         )
+        if not isinstance(new, ed25519.Ed25519PrivateKey) or not isinstance(old, rsa.RSAPrivateKey):
+            raise ValueError(f"{directory} holds keys of another kind")  # noqa: TRY004 - a wrong file, not a wrong call
+        public = directory / "sandbox.ed25519.pem", directory / "sandbox.rsa.pem"
+        form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        public[0].write_bytes(new.public_key().public_bytes(*form))
+        public[1].write_bytes(old.public_key().public_bytes(*form))
+        return cls(*public, new, old)
 
     def sign(self, body: bytes, scheme: Scheme = "ed25519") -> dict[str, str]:
         """The signature headers for exactly these bytes."""
         headers = {}
-        if scheme in {"ed25519", "both"}:
+        if scheme != "rsa":
             headers[ED25519_HEADER] = b64encode(self._ed25519.sign(body)).decode()
-        if scheme in {"rsa", "both"}:
-            signature = self._rsa.sign(body, padding.PKCS1v15(), hashes.SHA256())
-            headers[RSA_HEADER] = b64encode(signature).decode()
+        if scheme != "ed25519":
+            headers[RSA_HEADER] = b64encode(self._rsa.sign(body, padding.PKCS1v15(), hashes.SHA256())).decode()
         return headers
 
     def environment(self) -> Mapping[str, str]:
@@ -78,15 +69,10 @@ class SandboxKeys:
         }
 
 
-def _keep_private(path: Path, key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey) -> None:
-    path.touch(mode=0o600)
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-
-
-def _keep_public(path: Path, key: ed25519.Ed25519PublicKey | rsa.RSAPublicKey) -> Path:
-    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if not path.exists() or path.read_bytes() != pem:
-        path.write_bytes(pem)
-    return path
+def _kept(path: Path, generate: Callable[[], ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey]) -> object:
+    """The private key in a file, made if there is none."""
+    if not path.exists():
+        path.touch(mode=0o600)
+        pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        path.write_bytes(generate().private_bytes(*pem))
+    return serialization.load_pem_private_key(path.read_bytes(), password=None)

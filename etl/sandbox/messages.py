@@ -1,4 +1,4 @@
-"""Writes one message as the API answers it, and the event that announces it. Performs no I/O.
+"""Writes one message as the API answers it. Performs no I/O.
 
 Real answers (HighLevel docs issues 40, 212, 214, 258) lack keys that the documentation requires, and have
 ``dateUpdated``, which it does not mention. Both shapes are written here.
@@ -6,7 +6,7 @@ Real answers (HighLevel docs issues 40, 212, 214, 258) lack keys that the docume
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -83,20 +83,33 @@ NETWORKS = {"FACEBOOK": "fb", "INSTAGRAM": "ig"}
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """The place of one message: who talks to whom and when."""
+class Talk:
+    """One conversation: who talks to whom. ``begun`` and ``pace`` are milliseconds, since 1970 and between messages."""
 
-    id: str
-    message_type: str
-    location_id: str
     conversation_id: str
+    location_id: str
     contact_id: str
     user_id: str
     name: str
     """First name of the customer."""
     phone: str
+    begun: int
+    pace: int
+
+    @property
+    def email(self) -> str:
+        """The customer's address."""
+        return f"{self.contact_id[:8].lower()}@example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place of one message; ``at`` is in milliseconds since 1970."""
+
+    id: str
+    message_type: str
+    talk: Talk
     at: int
-    """Milliseconds since 1970."""
     email_ids: tuple[str, ...]
 
     @property
@@ -119,9 +132,9 @@ def compose(slot: Slot, draw: Random) -> dict[str, Any]:
         "id": slot.id,
         "type": MESSAGE_TYPES[slot.message_type][0],
         "messageType": slot.message_type,
-        "locationId": slot.location_id,
-        "contactId": slot.contact_id,
-        "conversationId": slot.conversation_id,
+        "locationId": slot.talk.location_id,
+        "contactId": slot.talk.contact_id,
+        "conversationId": slot.talk.conversation_id,
         "dateAdded": iso(slot.at),
         "dateUpdated": iso(slot.at + draw.randrange(0, 90_000)),
         "direction": "inbound" if inbound else "outbound",
@@ -130,13 +143,13 @@ def compose(slot: Slot, draw: Random) -> dict[str, Any]:
     if not inbound:
         message["source"] = draw.choice(SOURCES)
         if message["source"] == "app":
-            message["userId"] = slot.user_id
+            message["userId"] = slot.talk.user_id
     return message
 
 
 def _content(slot: Slot, draw: Random, *, inbound: bool) -> dict[str, Any]:
     """What depends on the channel."""
-    body = draw.choice(INBOUND if inbound else OUTBOUND).format(name=slot.name)
+    body = draw.choice(INBOUND if inbound else OUTBOUND).format(name=slot.talk.name)
     if draw.random() < 0.01:
         body = body * 50
     channel = slot.channel
@@ -150,7 +163,8 @@ def _content(slot: Slot, draw: Random, *, inbound: bool) -> dict[str, Any]:
         # A container of a thread: its body lives on the email endpoint and is often missing here (docs issue 40).
         return email | ({"body": f"<div><p>{body}</p></div>", "status": "delivered"} if draw.random() < 0.6 else {})
     if channel == "comment":
-        return {"body": f"@Sam<userId>{slot.user_id}</userId> please call {slot.name}", "contentType": "text/plain"}
+        body = f"@Sam<userId>{slot.talk.user_id}</userId> please call {slot.talk.name}"
+        return {"body": body, "contentType": "text/plain"}
     if channel == "activity":
         return {"body": slot.message_type.removeprefix("TYPE_").capitalize(), "contentType": "text/plain"}
     return _text(slot, draw, body, inbound=inbound)
@@ -165,12 +179,12 @@ def _text(slot: Slot, draw: Random, body: str, *, inbound: bool) -> dict[str, An
     if status == "failed":
         content["error"] = "Error 30005 - Unknown destination handset"
     if channel in ("text", "provider", "whatsapp"):
-        ends = (slot.phone, "+15550100000")
+        ends = (slot.talk.phone, "+15550100000")
         content["from"], content["to"] = ends if inbound else ends[::-1]
     if channel == "provider":
-        content["conversationProviderId"] = slot.location_id[::-1]
+        content["conversationProviderId"] = slot.talk.location_id[::-1]
     if channel == "chat":
-        content["chatWidgetId"] = slot.location_id
+        content["chatWidgetId"] = slot.talk.location_id
     if channel == "whatsapp":
         content["altId"] = f"wamid.{draw.getrandbits(120):030X}"
         if draw.random() < 0.3:  # media: an empty body, and no attachments key (docs issue 212)
@@ -197,25 +211,3 @@ def documented(message: Mapping[str, Any], draw: Random) -> dict[str, Any]:
     if draw.random() < 0.2:
         written["dateAdded"] = f"{message['dateAdded'][:19]}Z"
     return written
-
-
-def event_of(slot: Slot, message: Mapping[str, Any], envelope: Mapping[str, str]) -> dict[str, Any]:
-    """The webhook event that announces a message; an email names its thread and no message (docs issue 255)."""
-    sent = datetime.fromisoformat(message["dateAdded"]) + timedelta(seconds=1)
-    same = ("locationId", "contactId", "conversationId", "dateAdded", "direction", "body", "source", "status", "userId")
-    event = {
-        "type": "InboundMessage" if message["direction"] == "inbound" else "OutboundMessage",
-        **{key: message[key] for key in same if key in message},
-        **envelope,
-        "timestamp": iso(round(sent.timestamp() * 1000)),
-    }
-    if slot.channel == "email":
-        event.pop("status", None)
-        return event | {"messageType": "Email", "emailMessageId": slot.email_ids[-1], "threadId": slot.id}
-    number, _, _, short = MESSAGE_TYPES[slot.message_type]
-    event |= {"messageId": slot.id, "messageType": short or slot.message_type.removeprefix("TYPE_")}
-    event |= {"messageTypeId": number, "messageTypeString": slot.message_type}
-    if slot.channel == "call":
-        call = message["meta"]["call"]
-        event |= {"callDuration": call["duration"], "callStatus": call["status"]}
-    return event

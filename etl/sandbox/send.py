@@ -1,24 +1,57 @@
-"""Posts signed webhooks the way HighLevel does: some twice, some out of order and, after a 429, again.
+"""Posts signed webhooks the way HighLevel does: some twice and, after a 429, again.
 
 HighLevel retries a 429 up to six times about ten minutes apart; whether it retries anything else has changed over time
 (docs issue 257, webhook guide). Here a 429 or no answer is retried, after a delay short enough to watch.
 """
 
-import heapq
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from threading import Condition, Thread
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from random import Random
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from etl.sandbox.dataset import Dataset, encode
-from etl.sandbox.deliveries import Delivery, Traffic, plan
-from etl.sandbox.keys import SandboxKeys, Scheme
+from etl.sandbox.keys import SandboxKeys
 
 NO_ANSWER = "no answer"
+CONNECTIONS = 8
 TIMEOUT = 10.0
+LATER = 0.5  # seconds at most between a webhook and its duplicate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """How webhooks come in.
+
+    Attributes:
+        count: how many, besides duplicates.
+        rate: a second; None makes all due at once.
+        duplicates: the share (0 to 1) delivered once more up to half a second later, under the same webhookId.
+        bad_signatures: the share whose signature belongs to other bytes; these are never retried.
+        retries: how often more a 429 or no answer is tried.
+        retry_delay: seconds before each retry, in which that connection sends nothing else.
+    """
+
+    count: int = 100
+    rate: float | None = None
+    duplicates: float = 0.0
+    bad_signatures: float = 0.0
+    retries: int = 5
+    retry_delay: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Delivery:
+    """One webhook on its way: ``due`` seconds after the start, the n-th ``edition`` of what announces a message."""
+
+    due: float
+    message_id: str
+    edition: int = 0
+    genuine: bool = True
 
 
 @dataclass(slots=True)
@@ -26,36 +59,37 @@ class Report:
     """What became of the webhooks.
 
     Attributes:
-        sent: requests made, retries included.
         statuses: how many answers of each status; ``no answer`` counts the requests without one.
         acknowledged: the message id of each webhookId answered 2xx: what the receiver must not lose.
         unacknowledged: the same for the genuine ones that never were.
         accepted_forgeries: wrongly signed webhooks answered 2xx; anything but 0 is a fault of the receiver.
-        latencies: seconds each answered request took, in the order they ended.
         seconds: how long it all took.
     """
 
-    sent: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     acknowledged: dict[str, str] = field(default_factory=dict, repr=False)
     unacknowledged: dict[str, str] = field(default_factory=dict, repr=False)
     accepted_forgeries: int = 0
-    latencies: list[float] = field(default_factory=list, repr=False)
     seconds: float = 0.0
 
     @property
-    def p50(self) -> float:
-        """The seconds within which half of the answers came."""
-        return self._within(0.5)
+    def sent(self) -> int:
+        """Requests made, retries included."""
+        return self.statuses.total()
 
-    @property
-    def p99(self) -> float:
-        """The seconds within which 99 of 100 answers came."""
-        return self._within(0.99)
 
-    def _within(self, share: float) -> float:
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+def plan(ids: Sequence[str], traffic: Traffic) -> list[Delivery]:
+    """The deliveries in the order they are due: the ids from the first on, and over again until there are enough."""
+    draw = Random(1)  # noqa: S311 - reproducible on purpose
+    planned = []
+    for place in range(traffic.count):
+        edition, number = divmod(place, len(ids))
+        due = place / traffic.rate if traffic.rate else 0.0
+        genuine = draw.random() >= traffic.bad_signatures
+        planned.append(Delivery(due, ids[number], edition, genuine))
+        if genuine and draw.random() < traffic.duplicates:
+            planned.append(Delivery(due + draw.random() * LATER, ids[number], edition))
+    return sorted(planned, key=lambda delivery: delivery.due)
 
 
 def send(
@@ -70,96 +104,58 @@ def send(
         traffic: how many webhooks, how fast, how badly.
         stop: asked before each request; True ends the sending early.
     """
-    outbox = _Outbox(plan(dataset.ids(), traffic), traffic, stop)
-    post = _Post(to_url, dataset, keys, traffic.scheme)
-    threads = [Thread(target=outbox.work, args=(post,), daemon=True) for _ in range(traffic.concurrency)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return outbox.finish()
+    begun = time.monotonic()
+    report = Report()
+    with ThreadPoolExecutor(CONNECTIONS) as pool, requests.Session() as session:
+        session.trust_env = False
+        session.mount("http", HTTPAdapter(pool_maxsize=CONNECTIONS))
+
+        def deliver(delivery: Delivery) -> tuple[Delivery, str, list[str]]:
+            event = dataset.event(delivery.message_id, edition=delivery.edition)
+            body = encode(event)
+            signed = keys.sign(body if delivery.genuine else body + b" ")
+            statuses: list[str] = []
+            due = begun + delivery.due
+            while len(statuses) <= traffic.retries and _wait(due, stop):
+                statuses.append(_post(session, to_url, body, signed))
+                if not delivery.genuine or statuses[-1] not in {"429", NO_ANSWER}:
+                    break
+                due = time.monotonic() + traffic.retry_delay
+            return delivery, event["webhookId"], statuses
+
+        for delivery, webhook_id, statuses in pool.map(deliver, plan(dataset.ids(), traffic)):
+            _record(report, delivery, webhook_id, statuses)
+    report.seconds = time.monotonic() - begun
+    return report
 
 
-@dataclass(frozen=True, slots=True)
-class _Post:
-    """How one webhook is posted."""
-
-    to_url: str
-    dataset: Dataset
-    keys: SandboxKeys
-    scheme: Scheme
-
-    def __call__(self, session: requests.Session, delivery: Delivery) -> tuple[str, int | None, float]:
-        """The webhookId, the status or None without an answer, and the seconds the answer took.
-
-        Signs here rather than when planning, because an RSA-4096 signature takes milliseconds.
-        """
-        event = self.dataset.event(delivery.message_id, edition=delivery.edition)
-        body = encode(event)
-        headers = self.keys.sign(body if delivery.genuine else body + b" ", self.scheme)
-        headers["Content-Type"] = "application/json"
-        begun = time.monotonic()
-        try:
-            response = session.post(self.to_url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False)
-        except requests.RequestException:
-            return event["webhookId"], None, 0.0
-        return event["webhookId"], response.status_code, time.monotonic() - begun
-
-
-class _Outbox:
-    """What is still to be delivered, shared by the threads that deliver it."""
-
-    def __init__(self, planned: list[Delivery], traffic: Traffic, stop: Callable[[], bool]) -> None:
-        self._waiting = planned  # in order, and so a heap
-        self._in_hand = 0
-        self._change = Condition()
-        self._traffic = traffic
-        self._stop = stop
-        self._begun = time.monotonic()
-        self._report = Report()
-
-    def work(self, post: _Post) -> None:
-        """Deliver until nothing is left that could still have to be delivered."""
-        with requests.Session() as session:
-            session.trust_env = False
-            while (delivery := self._next()) is not None:
-                webhook_id, status, seconds = post(session, delivery)
-                with self._change:
-                    self._record(delivery, webhook_id, status, seconds)
-                    self._in_hand -= 1
-                    self._change.notify_all()
-
-    def finish(self) -> Report:
-        """The report, once every thread has returned."""
-        for webhook_id in self._report.acknowledged:
-            self._report.unacknowledged.pop(webhook_id, None)
-        self._report.seconds = time.monotonic() - self._begun
-        return self._report
-
-    def _next(self) -> Delivery | None:
-        with self._change:
-            while (self._waiting or self._in_hand) and not self._stop():
-                wait = self._waiting[0].due - (time.monotonic() - self._begun) if self._waiting else 0.1
-                if wait <= 0:
-                    self._in_hand += 1
-                    return heapq.heappop(self._waiting)
-                self._change.wait(min(wait, 0.1))
-            return None
-
-    def _record(self, delivery: Delivery, webhook_id: str, status: int | None, seconds: float) -> None:
-        report = self._report
-        report.sent += 1
-        report.statuses[NO_ANSWER if status is None else str(status)] += 1
-        if status is not None:
-            report.latencies.append(seconds)
-        accepted = status is not None and 200 <= status < 300
-        if not delivery.genuine:
-            report.accepted_forgeries += accepted
-            return
-        if accepted:
-            report.acknowledged[webhook_id] = delivery.message_id
-            return
+def _record(report: Report, delivery: Delivery, webhook_id: str, statuses: list[str]) -> None:
+    report.statuses.update(statuses)
+    accepted = bool(statuses) and statuses[-1].startswith("2")
+    if not delivery.genuine:
+        report.accepted_forgeries += accepted
+    elif accepted:
+        report.acknowledged[webhook_id] = delivery.message_id
+        report.unacknowledged.pop(webhook_id, None)
+    elif statuses and webhook_id not in report.acknowledged:
         report.unacknowledged[webhook_id] = delivery.message_id
-        if status in {None, 429} and delivery.attempt <= self._traffic.retries:
-            due = time.monotonic() - self._begun + self._traffic.retry_delay
-            heapq.heappush(self._waiting, replace(delivery, due=due, attempt=delivery.attempt + 1))
+
+
+def _wait(due: float, stop: Callable[[], bool]) -> bool:
+    """Whether it is time, and not time to stop."""
+    while not stop():
+        wait = due - time.monotonic()
+        if wait <= 0:
+            return True
+        time.sleep(min(wait, 0.1))
+    return False
+
+
+def _post(session: requests.Session, to_url: str, body: bytes, signed: dict[str, str]) -> str:
+    """The status, or that there was no answer."""
+    headers = signed | {"Content-Type": "application/json"}
+    try:
+        response = session.post(to_url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False)
+    except requests.RequestException:
+        return NO_ANSWER
+    return str(response.status_code)

@@ -1,6 +1,5 @@
 """Runs the sandbox on a socket: in this thread, in a thread beside it, or in a process of its own."""
 
-import json
 import signal
 import socket
 import subprocess
@@ -9,24 +8,13 @@ from collections.abc import Callable
 from threading import Thread
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from etl.sandbox.app import TRANSPORT, SandboxApp
+from etl.sandbox.app import SandboxApp
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.remote import Sandbox
 
-LOCALHOST = "127.0.0.1"
 
-
-class _Protocol(HttpToolsProtocol):
-    """Hands the transport to the application: dropping a connection before any byte cannot be said in ASGI."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope[TRANSPORT] = self.transport  # type: ignore[literal-required]
-
-
-def listen(host: str = LOCALHOST, port: int = 0) -> socket.socket:
+def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
     """A socket that already queues connections; port 0 takes any free one.
 
     Raises:
@@ -45,52 +33,41 @@ def url_of(listener: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
-def serve(
-    config: SandboxConfig, listener: socket.socket, *, on_ready: Callable[[uvicorn.Server], None] = lambda _server: None
-) -> None:
-    """Serve in the main thread until SIGINT or SIGTERM, or until ``should_exit`` of the server is set.
+def serve(config: SandboxConfig, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve in the main thread until SIGINT or SIGTERM.
 
     Args:
         config: what to serve.
         listener: from :func:`listen`; closed at the end.
         on_ready: called once, when connections are queued and signals are heeded.
-
-    Raises:
-        ValueError: the configuration makes no sense.
     """
     server = _server(config)
     # In place before anybody is told that it is ready, and still there when uvicorn, at its end, raises the signal
     # again: being stopped is the normal end here.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: setattr(server, "should_exit", True))
-    on_ready(server)
+    on_ready()
     with listener:
         server.run(sockets=[listener])
 
 
-class _Server(uvicorn.Server):
-    """Does not wait for answers that are late on purpose."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        app: SandboxApp = self.config.app  # type: ignore[assignment]
-        app.hurry()
-        await super().shutdown(sockets)
-
-
 def _server(config: SandboxConfig) -> uvicorn.Server:
+    app = SandboxApp(config)
     settings = uvicorn.Config(
-        SandboxApp(config),
-        http=_Protocol,
+        app,
+        http="httptools",
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
-        log_level=None,
+        log_level="critical",  # an answer cut on purpose would be reported as a broken application
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=0,  # answers that are late on purpose are not waited for
     )
-    return _Server(settings)
+    server = uvicorn.Server(settings)
+    app.connections = server.server_state.connections
+    return server
 
 
 class RunningSandbox(Sandbox):
@@ -104,9 +81,7 @@ class RunningSandbox(Sandbox):
         self._server = _server(config)
         self._listener = listen()
         super().__init__(url_of(self._listener), config)
-        self._thread = Thread(
-            target=self._server.run, kwargs={"sockets": [self._listener]}, name="sandbox", daemon=True
-        )
+        self._thread = Thread(target=self._server.run, args=([self._listener],), name="sandbox", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -125,22 +100,13 @@ class SandboxProcess(Sandbox):
 
     def __init__(self, config: SandboxConfig | None = None) -> None:
         config = config or SandboxConfig()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "etl.sandbox", config.to_json()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, "-m", "etl.sandbox", config.model_dump_json()]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None  # noqa: S101 - for the type checker: both ends are pipes
-        ready = self._process.stdout.readline()
-        if not ready:
+        url = self._process.stdout.readline().strip()
+        if not url:
             raise RuntimeError(f"the sandbox did not start: exit {self._process.wait()}")
-        super().__init__(json.loads(ready)["url"], config)
-
-    @property
-    def pid(self) -> int:
-        """The process id, for those who measure."""
-        return self._process.pid
+        super().__init__(url, config)
 
     def close(self) -> None:
         """Stop it and wait until it has stopped."""

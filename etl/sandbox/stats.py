@@ -5,7 +5,10 @@ from typing import Any
 
 
 class Stats:
-    """Requests for messages: how many, how they ended, how many at once, how dense. Times are seconds since 1970."""
+    """Requests to the API: how many, how they ended, how many at once, how dense. Times are seconds since 1970.
+
+    What was asked for goes by its name: an id, or ``recording/<id>`` and the like (see :mod:`etl.sandbox.faults`).
+    """
 
     def __init__(self, interval: float = 10.0) -> None:
         self._interval = interval
@@ -13,26 +16,24 @@ class Stats:
         """Answers held just now."""
         self._statuses: Counter[str] = Counter()
         self._locations: Counter[str] = Counter()
-        self._ids: Counter[str] = Counter()
+        self._names: Counter[str] = Counter()
         self._under_way: Counter[str] = Counter()
         self._under_way_now = 0
         self._most_at_once = 0
-        self._most_for_one_id = 0
+        self._most_for_one = 0
         self._recent: defaultdict[str, deque[float]] = defaultdict(deque)
         self._densest: Counter[str] = Counter()
-        self._first: float | None = None
-        self._last: float | None = None
+        self._times: tuple[float | None, float | None] = (None, None)
 
-    def begin(self, message_id: str, now: float) -> None:
+    def begin(self, name: str, now: float) -> None:
         """A request has arrived."""
-        if self._first is None:
-            self._first = now
-        self._last = now
-        self._ids[message_id] += 1
+        first = self._times[0]
+        self._times = (now if first is None else first, now)
+        self._names[name] += 1
         self._under_way_now += 1
         self._most_at_once = max(self._most_at_once, self._under_way_now)
-        same = self._under_way[message_id] = self._under_way[message_id] + 1
-        self._most_for_one_id = max(self._most_for_one_id, same)
+        same = self._under_way[name] = self._under_way[name] + 1
+        self._most_for_one = max(self._most_for_one, same)
 
     def counted(self, location_id: str, now: float) -> None:
         """The rate limit has counted a request of this location."""
@@ -42,31 +43,27 @@ class Stats:
             recent.popleft()
         self._densest[location_id] = max(self._densest[location_id], len(recent))
 
-    def end(self, message_id: str, location_id: str | None, outcome: str) -> None:
+    def end(self, name: str, location_id: str | None, outcome: str) -> None:
         """A request is over; ``outcome`` is its status, or ``dropped``."""
         self._statuses[outcome] += 1
         self._locations[location_id or "unauthorized"] += 1
         self._under_way_now -= 1
-        self._under_way[message_id] -= 1
-        if not self._under_way[message_id]:
-            del self._under_way[message_id]
+        self._under_way[name] -= 1
+        if not self._under_way[name]:
+            del self._under_way[name]
 
     def to_json(self, *, with_ids: bool = False) -> dict[str, Any]:
         """Everything counted; ``peaks`` is each location's most counted requests in any sliding interval."""
-        answer: dict[str, Any] = {
-            "requests": sum(self._ids.values()),
+        answer = {
+            "requests": self._names.total(),
             "held": self.held,
-            "distinct_ids": len(self._ids),
             "statuses": dict(self._statuses),
             "refused_429": self._statuses["429"],
             "locations": dict(self._locations),
             "peaks": dict(self._densest),
-            "peak_interval": self._interval,
             "max_concurrent": self._most_at_once,
-            "max_concurrent_same_id": self._most_for_one_id,
-            "first_request": self._first,
-            "last_request": self._last,
+            "max_concurrent_same_id": self._most_for_one,
+            "first_request": self._times[0],
+            "last_request": self._times[1],
         }
-        if with_ids:
-            answer["ids"] = dict(self._ids)
-        return answer
+        return answer | {"ids": dict(self._names)} if with_ids else answer

@@ -2,14 +2,44 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from secrets import token_urlsafe
 from typing import Any
 
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.dataset import encode
-from etl.sandbox.faults import FaultPlan
 from etl.sandbox.limits import Limiter
-from etl.sandbox.oauth import Authority, Rules
+from etl.sandbox.messages import MESSAGE_TYPES, iso
+from etl.sandbox.oauth import Authority
 from etl.sandbox.stats import Stats
+
+WRAPPERS = ("message", "emailMessage", "contact", "location")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What decides whether and where a message is listed; times are milliseconds since 1970."""
+
+    id: str
+    message_type: str
+    conversation_id: str
+    contact_id: str
+    added: float
+    updated: float
+
+    @property
+    def is_email(self) -> bool:
+        """Whether it is the container of a thread."""
+        return MESSAGE_TYPES[self.message_type][1] == "email"
+
+
+@dataclass(slots=True)
+class Walk:
+    """One export from page to page: what it found when it began, and when it was last asked for a page."""
+
+    ids: list[str]
+    asked_at: float
 
 
 class World:
@@ -24,17 +54,21 @@ class World:
 
     def reset(self) -> None:
         """Back to how it started. Tokens issued since then are forgotten; the private ones are valid again."""
-        self.faults = FaultPlan.from_json(self.config.faults)
+        self.faults = self.config.faults.model_copy(deep=True)
         self.limiter = Limiter(self.config.rate())
         self.stats = Stats(self.config.interval)
         self.release()
-        self.changed: dict[str, dict[str, Any]] = {}
-        self.gone: set[str] = set()
+        self._changed: dict[str, dict[str, Any]] = {}
+        self._gone: set[str] = set()
+        self._lacking: dict[str, frozenset[str]] = {}
+        self._outlines: dict[str, Row] = {}
+        self._cursors: dict[str, tuple[Walk, int]] = {}
         self.authority = Authority(
             self.dataset.company_id,
             self.dataset.location_ids,
             clock=self.clock,
-            rules=Rules(lifetime=self.config.token_lifetime, grace=self.config.refresh_grace),
+            lifetime=self.config.token_lifetime,
+            grace=self.config.refresh_grace,
         )
 
     def release(self) -> None:
@@ -42,43 +76,130 @@ class World:
         self.released.set()
         self.released = asyncio.Event()
 
-    def answer(self, message_id: str) -> bytes | None:
-        """The body that answers a request for this message now; None when there is no such message."""
-        faults = self.faults
-        if message_id in faults.bodies:
-            return faults.bodies[message_id].encode()
-        if message_id in faults.payloads:
-            return encode(faults.payloads[message_id])
-        if message_id in self.gone or faults.is_missing(message_id):
+    def allows(self, location_id: str, scope: str) -> bool:
+        """Whether the tokens of a location have a scope."""
+        return scope not in self._lacking.get(location_id, ())
+
+    def lack(self, location_id: str, scopes: list[str]) -> None:
+        """Take scopes from the tokens of a location, and give back any others."""
+        self._lacking[location_id] = frozenset(scopes)
+
+    def answer(self, known_id: str) -> bytes | None:
+        """The body that answers a request for this thing now; None when there is no such thing."""
+        if not self.exists(known_id):
             return None
-        if message_id in self.changed:
-            return encode(self.changed[message_id])
-        return self.dataset.answer(message_id)
+        changed = self._changed.get(known_id)
+        return self.dataset.answer(known_id) if changed is None else encode(changed)
 
-    def change(self, message_id: str, patch: dict[str, Any]) -> dict[str, Any]:
-        """Apply a JSON merge patch (RFC 7396) to a message and return its whole new answer.
+    def payload(self, known_id: str) -> dict[str, Any] | None:
+        """The same as JSON."""
+        if not self.exists(known_id):
+            return None
+        return self._changed.get(known_id) or self.dataset.payload(known_id)
+
+    def exists(self, known_id: str) -> bool:
+        """Whether a thing was not deleted, and an email's thread has grown so far."""
+        if known_id in self._gone:
+            return False
+        if known_id in self.dataset:
+            return True
+        thread = self.dataset.thread_of(known_id)
+        return thread is None or (thread not in self._gone and known_id in emails_of(self.row(thread) or {}))
+
+    def row(self, message_id: str) -> dict[str, Any] | None:
+        """A message without its envelope, as lists have it."""
+        payload = self.payload(message_id)
+        return None if payload is None else payload.get("message", payload)
+
+    def outline(self, message_id: str) -> Row:
+        """Where a message is listed. It has the dates of the real shape, even if it is answered in the documented."""
+        if message_id not in self._outlines:
+            first = self.dataset.message(message_id) or {}
+            changed = self._changed.get(message_id, {})
+            message = first | changed.get("message", changed)
+            added, updated = (datetime.fromisoformat(message[key]) for key in ("dateAdded", "dateUpdated"))
+            self._outlines[message_id] = Row(
+                message_id,
+                first["messageType"],
+                message["conversationId"],
+                message["contactId"],
+                added.timestamp() * 1000,
+                updated.timestamp() * 1000,
+            )
+        return self._outlines[message_id]
+
+    def outlines(self, location_id: str) -> list[Row]:
+        """Those of a location's messages that are there."""
+        return [self.outline(each) for each in self.dataset.ids(location_id) if each not in self._gone]
+
+    def cursor(self, walk: Walk, start: int) -> str:
+        """What leads to the next page of an export."""
+        cursor = token_urlsafe(16)
+        self._cursors[cursor] = walk, start
+        return cursor
+
+    def resume(self, cursor: str, seconds: float) -> tuple[Walk, int] | None:
+        """The export a cursor belongs to and the place it leads to; None when its last page was asked for long ago."""
+        walk, start = self._cursors.get(cursor, (None, 0))
+        if walk is None or self.clock() - walk.asked_at >= seconds:
+            return None
+        walk.asked_at = self.clock()
+        return walk, start
+
+    def expire_cursors(self) -> None:
+        """Let every export that has begun die."""
+        self._cursors.clear()
+
+    def grow(self, message_id: str) -> str:
+        """Add an email to a thread, and return its id.
 
         Raises:
-            KeyError: no such message.
+            KeyError: no such thread.
         """
-        payload = self.changed.get(message_id) or self.dataset.payload(message_id)
-        if payload is None or message_id in self.gone:
+        row = self.row(message_id) or {}
+        emails = emails_of(row)
+        if not emails:
             raise KeyError(message_id)
-        if "message" in payload:
-            self.changed[message_id] = payload | {"message": merge(payload["message"], patch)}
-        else:
-            self.changed[message_id] = merge(payload, patch)
-        return self.changed[message_id]
+        emails = [*emails, self.dataset.email_id(message_id, len(emails))]
+        meta = {"messageIds": emails}
+        patch: dict[str, Any] = {"meta": {"email": {"email": meta} if "email" in row["meta"]["email"] else meta}}
+        if "dateUpdated" in row:
+            later = datetime.fromisoformat(row["dateUpdated"]) + timedelta(hours=1)
+            patch["dateUpdated"] = iso(round(later.timestamp() * 1000))
+        self.change(message_id, patch)
+        return emails[-1]
 
-    def delete(self, message_id: str) -> None:
-        """Make a message disappear upstream.
+    def change(self, known_id: str, patch: dict[str, Any]) -> dict[str, Any]:
+        """Apply a JSON merge patch (RFC 7396) to a thing and return its whole new answer.
 
         Raises:
-            KeyError: no such message.
+            KeyError: no such thing.
         """
-        if message_id not in self.dataset:
-            raise KeyError(message_id)
-        self.gone.add(message_id)
+        payload = self.payload(known_id)
+        if payload is None:
+            raise KeyError(known_id)
+        wrapper = next((key for key in WRAPPERS if key in payload), None)
+        changed = merge(payload, patch if wrapper is None else {wrapper: patch})
+        self._changed[known_id] = changed
+        self._outlines.pop(known_id, None)
+        return dict(changed)
+
+    def delete(self, known_id: str) -> None:
+        """Make a thing disappear upstream.
+
+        Raises:
+            KeyError: no such thing.
+        """
+        if self.payload(known_id) is None:
+            raise KeyError(known_id)
+        self._gone.add(known_id)
+
+
+def emails_of(row: dict[str, Any]) -> list[str]:
+    """The ids of a thread's emails, in either shape of ``meta``."""
+    email = row.get("meta", {}).get("email", {})
+    ids: list[str] = email.get("email", email).get("messageIds", [])
+    return ids
 
 
 def merge(target: Any, patch: Any) -> Any:

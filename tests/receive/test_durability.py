@@ -8,9 +8,8 @@ from functools import partial
 from sqlalchemy import text
 
 from etl.database import open_engine
-from etl.sandbox.deliveries import Traffic
 from etl.sandbox.keys import SandboxKeys
-from etl.sandbox.send import NO_ANSWER, Report, send
+from etl.sandbox.send import NO_ANSWER, Report, Traffic, send
 from etl.sandbox.server import RunningSandbox
 from tests.command import Command
 from tests.job import Job

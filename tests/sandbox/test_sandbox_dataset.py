@@ -192,9 +192,3 @@ def test_the_same_event_keeps_its_webhook_id() -> None:
 def test_another_edition_has_another_webhook_id() -> None:
     first = DATA.ids()[0]
     assert DATA.event(first)["webhookId"] != DATA.event(first, edition=1)["webhookId"]
-
-
-@pytest.mark.parametrize("wrong", [{"locations": 0}, {"messages": 0}, {"documented_share": 1.5}])
-def test_a_data_set_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        Dataset(**wrong)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from etl.sandbox.faults import KINDS, FaultPlan
+from etl.sandbox.faults import KINDS, FaultPlan, Kind
 from etl.sandbox.remote import Sandbox
 from etl.sandbox.server import RunningSandbox
 
@@ -78,11 +78,6 @@ def test_an_answer_can_be_nested_deeply(sandbox: RunningSandbox, message_id: str
         json.loads(spoiled(sandbox, message_id, kind="deep", depth=100_000).content)
 
 
-def test_a_redirect_leads_to_another_host(sandbox: RunningSandbox, message_id: str) -> None:
-    target = spoiled(sandbox, message_id, kind="redirect", location="http://127.0.0.3/x").headers["Location"]
-    assert "http://127.0.0.3/x" == target
-
-
 def test_a_refusal_can_have_any_text(sandbox: RunningSandbox, message_id: str) -> None:
     text = "The token is not authorized for this scope."
     assert text == spoiled(sandbox, message_id, kind="401", text=text).json()["message"]
@@ -148,7 +143,7 @@ def test_the_plan_shows_what_is_left(sandbox: RunningSandbox, message_id: str) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_share_of_all_requests_is_spoiled(kind: str) -> None:
+def test_a_share_of_all_requests_is_spoiled(kind: Kind) -> None:
     plan = FaultPlan(shares={kind: 0.2})
     spoiled_requests = sum(plan.choose(str(number)) is not None for number in range(5000))
     assert 900 < spoiled_requests < 1100
@@ -157,12 +152,6 @@ def test_a_share_of_all_requests_is_spoiled(kind: str) -> None:
 def test_shares_add_up() -> None:
     plan = FaultPlan(shares={"drop": 0.5, "html": 0.5})
     assert {"drop", "html"} == {getattr(plan.choose(str(number)), "kind", None) for number in range(200)}
-
-
-def test_the_same_seed_spoils_the_same_requests() -> None:
-    plans = [FaultPlan(seed=3, shares={"drop": 0.5}) for _ in range(2)]
-    first, second = ([plan.choose(str(number)) for number in range(100)] for plan in plans)
-    assert first == second
 
 
 @pytest.mark.parametrize(

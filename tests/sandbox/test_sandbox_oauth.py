@@ -29,7 +29,7 @@ def authority(clock: Clock) -> Authority:
 
 
 def install(authority: Authority, location_id: str | None = "place") -> dict[str, str]:
-    code = authority.authorize("Company" if location_id is None else "Location", location_id)
+    code = authority.authorize(location_id)
     return authority.token(APP | {"grant_type": "authorization_code", "code": code})
 
 
@@ -65,7 +65,7 @@ def test_a_token_says_whose_it_is_like_a_jwt(authority: Authority) -> None:
 
 
 def test_a_code_works_once(authority: Authority) -> None:
-    code = authority.authorize("Location", "place")
+    code = authority.authorize("place")
     authority.token(APP | {"grant_type": "authorization_code", "code": code})
     with pytest.raises(RefusedError, match="401"):
         authority.token(APP | {"grant_type": "authorization_code", "code": code})

@@ -1,4 +1,3 @@
-import json
 import signal
 import socket
 import subprocess
@@ -66,12 +65,13 @@ def test_closing_does_not_wait_for_answers_that_are_late_on_purpose() -> None:
         answer = pool.submit(sandbox.get, sandbox.dataset.ids()[0])
         sandbox.wait_for(requests=1)
         sandbox.close()
-        assert 200 == answer.result(timeout=25).status_code
+        assert 500 == answer.result(timeout=25).status_code
 
 
 def test_a_configuration_survives_the_journey() -> None:
     config = SandboxConfig(limit=None, faults={"shares": {"drop": 0.1}}, window="fixed")
-    assert config == SandboxConfig.from_json(config.to_json())
+    again = SandboxConfig.model_validate_json(config.model_dump_json())
+    assert config.model_dump() == again.model_dump()
 
 
 def test_a_closed_sandbox_listens_no_more() -> None:
@@ -103,11 +103,11 @@ def test_the_command_prints_what_to_paste(tmp_path: Path) -> None:
 
 
 def test_the_options_reach_the_sandbox(tmp_path: Path) -> None:
-    with serving(tmp_path, "--limit", "7", "--window", "fixed", "--drop", "0.25", "--latency", "0.01") as (_, url):
+    with serving(tmp_path, "--limit", "7", "--faults", '{"shares": {"drop": 0.25}, "latency": 0.01}') as (_, url):
         limits = requests.get(f"{url}/sandbox", timeout=10).json()["limits"]
         faults = requests.get(f"{url}/sandbox/faults", timeout=10).json()
-    expected = (7, "fixed", {"drop": 0.25}, 0.01)
-    assert expected == (limits["limit"], limits["window"], faults["shares"], faults["latency"])
+    expected = (7, {"drop": 0.25}, 0.01)
+    assert expected == (limits["limit"], faults["shares"], faults["latency"])
 
 
 def test_a_port_in_use_is_a_usage_error_that_says_so() -> None:
@@ -119,7 +119,6 @@ def test_a_port_in_use_is_a_usage_error_that_says_so() -> None:
 
 def test_sending_reports_what_was_not_acknowledged(keys: SandboxKeys, sandbox: RunningSandbox) -> None:
     directory = str(keys.ed25519_public_pem.parent)
-    options = ["--to", f"{sandbox.url}/nobody", "--count", "3", "--rate", "100", "--keys", directory, "--json"]
+    options = ["--to", f"{sandbox.url}/nobody", "--count", "3", "--rate", "100", "--keys", directory]
     ended = subprocess.run([*COMMAND, "send", *options], capture_output=True, text=True, check=False, timeout=60)
-    report = json.loads(ended.stdout)
-    assert (1, {"404": 3}, 3) == (ended.returncode, report["statuses"], report["unacknowledged"])
+    assert (1, True) == (ended.returncode, "(404: 3); 0 acknowledged, 3 not, 0 forgeries" in ended.stdout)
