@@ -1,6 +1,6 @@
-"""The commands, and nothing but: they read settings, build the parts, call them, and print.
+"""Holds only the commands: they read settings, build the parts, call them, and print.
 
-Each command's module is imported when it is called, so that a cron line pays only for what it uses.
+The module of a command is imported when the command is called, so that a cron line loads only what it uses.
 """
 
 import importlib
@@ -10,18 +10,18 @@ import click
 from etl import __version__
 
 COMMANDS = {
-    "demo": "See the whole story on this machine, without an account.",
-    "db": "Migrate and inspect the warehouse's schema.",
+    "demo": "Show the whole story on this machine, without an account.",
+    "db": "Create, check and open the database.",
     "enqueue": "Queue messages to be fetched.",
-    "run": "Fetch what is due, load it, and exit.",
+    "run": "Fetch the messages that are due, load them, and exit.",
     "serve": "Receive webhooks.",
-    "events": "List, show, replay or purge the webhooks received.",
-    "connect": "Connect locations: OAuth, or a token of their own.",
+    "events": "List, show, replay or delete received webhooks.",
+    "connect": "Connect locations: store their tokens.",
     "locations": "List, pause, resume or remove locations.",
     "status": "Show the queue, dead letters, locations and last runs.",
-    "dead": "List, show, retry or purge dead letters.",
+    "dead": "List, show, retry or delete dead letters (items given up on).",
     "doctor": "Check everything a run needs, and say how to fix what is wrong.",
-    "crontab": "Print cron lines for the schedules in jobs.yaml.",
+    "crontab": "Print lines for cron, from the schedules in jobs.yaml.",
     "sandbox": "Serve a HighLevel look-alike for demos and tests.",
 }
 
@@ -44,15 +44,18 @@ class _LazyGroup(click.Group):
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="highlevel-etl")
 def cli() -> None:
-    """HighLevel conversations in your own Postgres.
+    """Load HighLevel conversations into your own Postgres.
 
     \b
     First time:   etl demo
-    For real:     export HIGHLEVEL_TOKEN=…          (and DATABASE_URL=postgresql://…)
+    For real:     export HIGHLEVEL_TOKEN=…    (and DATABASE_URL=postgresql://…)
                   etl db upgrade
                   etl enqueue MESSAGE_ID …
                   etl run
 
-    Exit codes: 0 done, 1 done but items died (or a check failed), 2 usage or configuration,
-    3 stopped with work left that could not be done now.
+    \b
+    Exit codes:   0 done
+                  1 done, but items were given up on, or a check failed
+                  2 wrong usage or configuration
+                  3 nothing could be done now, e.g. Postgres cannot be reached
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines

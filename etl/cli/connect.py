@@ -1,4 +1,4 @@
-"""``etl connect``: from a browser, a pasted code or a pasted token to stored tokens. Prints no secret."""
+"""``etl connect``: stores tokens, from a browser, a pasted code or a pasted token. Prints no secret."""
 
 import secrets
 import sys
@@ -28,13 +28,18 @@ ASK = "-"
 
 @click.command()
 @click.option(
-    "--token", is_flag=False, flag_value=ASK, help="Store a private integration token; asked for if left out."
+    "--token",
+    is_flag=False,
+    flag_value=ASK,
+    help="Store a private integration token. Without a value, it asks for the token.",
 )
 @click.option("--location", "location_id", help="The location of --token.")
-@click.option("--company", is_flag=True, help="Ask for what a company (agency) needs to connect all its locations.")
-@click.option("--paste", is_flag=True, help="Paste the code instead of receiving it on this machine.")
-@click.option("--redirect-uri", default="http://localhost:8765/callback", show_default=True, help="As set in the app.")
-@click.option("--authorize-url", help="The app's installation URL, e.g. of a white label.")
+@click.option("--company", is_flag=True, help="Connect a company (agency) with all its locations.")
+@click.option("--paste", is_flag=True, help="Paste the code, for a browser on another machine.")
+@click.option(
+    "--redirect-uri", default="http://localhost:8765/callback", show_default=True, help="The redirect URL of the app."
+)
+@click.option("--authorize-url", help="The installation URL of the app, for a white label.")
 @click.option("--wait", default=300.0, show_default=True, type=FiniteRange(1), help="Seconds to wait for the code.")
 @click.option("--new-key", is_flag=True, help="Print a new key for ETL_SECRET_KEY and exit.")
 def connect(
@@ -48,12 +53,13 @@ def connect(
     paste: bool,
     new_key: bool,
 ) -> None:
-    """Connect locations: store their tokens, encrypted, and keep them fresh.
+    """Connect locations: store their tokens, encrypted. Tokens of an app are renewed.
 
     \b
-    With an OAuth app:          etl connect            (or, for a whole agency, etl connect --company)
-    With a token of a location: etl connect --location ve9EPM428h8vShlRW1KT --token
-    From a script:              etl connect --location … --token < token.txt
+    With an app:     etl connect
+    A whole agency:  etl connect --company
+    With a token:    etl connect --location ve9EPM428h8vShlRW1KT --token
+    From a script:   etl connect --location … --token < token.txt
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     if new_key:
         click.echo(vault.new_key())

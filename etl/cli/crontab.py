@@ -15,10 +15,10 @@ EACH_MINUTE = "* * * * *"
 
 @click.command()
 def crontab() -> None:
-    """Print cron lines for the schedules in jobs.yaml.
+    """Print lines for cron, from the schedules in jobs.yaml.
 
-    The lines have full paths, because cron knows neither your directory nor your PATH. Run it where jobs.yaml and .env
-    are.
+    The lines have full paths, because cron does not know your directory and your PATH. Run this command in the
+    directory with jobs.yaml and .env.
 
     \b
     Example: (crontab -l; etl crontab) | crontab -

@@ -14,12 +14,12 @@ from etl.errors import ConfigurationError
 
 @click.group()
 def db() -> None:
-    """Migrate and inspect the warehouse's schema."""
+    """Create, check and open the database."""
 
 
 @db.command()
 def upgrade() -> None:
-    """Create or migrate the tables; safe to repeat, and to run twice at once."""
+    """Create or migrate the tables. You can repeat it at any time."""
     with warehouse(settings(), migrated=False) as engine, engine.connect() as connection:
         before = schema.revision(connection)
         schema.upgrade(connection)
@@ -29,7 +29,10 @@ def upgrade() -> None:
 
 @db.command()
 def check() -> None:
-    """Compare the database with what this version expects; exit 1 if they differ."""
+    """Check that the tables are as this version expects.
+
+    Exits with 1 if they are not.
+    """
     with warehouse(settings()) as engine, engine.connect() as connection:
         differences = schema.differences(connection)
     for difference in differences:
@@ -41,9 +44,9 @@ def check() -> None:
 @db.command("grant-reader")
 @click.argument("role")
 def grant_reader(role: str) -> None:
-    """Make ROLE an analyst: it reads the schema highlevel, with timeouts, and nothing else.
+    """Let ROLE read the schema highlevel, and nothing else.
 
-    The role is created when it does not exist; give it a password with psql: \\password ROLE
+    Its queries get timeouts. The role is created if it does not exist. Give it a password in psql: \\password ROLE
     """  # noqa: D301 - psql's command, and click shows the text as it is
     with warehouse(settings()) as engine, engine.begin() as connection:
         created = schema.grant_reader(connection, role)
@@ -52,14 +55,21 @@ def grant_reader(role: str) -> None:
 
 @db.command()
 def url() -> None:
-    """Print the warehouse's URL, password included: psql "$(etl db url)"."""
+    """Print the URL of the database, with the password.
+
+    \b
+    Example: psql "$(etl db url)"
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     found = parse_url(database_url(settings()))
     click.echo(found.set(drivername="postgresql").render_as_string(hide_password=False))
 
 
 @db.command()
 def psql() -> None:
-    """Open psql on the warehouse: the one on your PATH, or the one that comes with the embedded Postgres."""
+    """Open psql on the database.
+
+    Uses the psql on your PATH, or else the one of the embedded Postgres.
+    """
     from etl import embedded
 
     found = parse_url(database_url(settings()))
@@ -76,7 +86,7 @@ def psql() -> None:
 
 @db.command()
 def stop() -> None:
-    """Stop the embedded Postgres; the next command that needs it starts it again."""
+    """Stop the embedded Postgres. The next command starts it again."""
     from etl import embedded
 
     stopped = embedded.stop(settings().embedded_directory)

@@ -1,4 +1,4 @@
-"""``etl dead``: what was given up on, and what to do about it."""
+"""``etl dead``: items that were given up on, and what to do about them."""
 
 import dataclasses
 import json
@@ -42,13 +42,13 @@ def _filter(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str |
 
 @click.group()
 def dead() -> None:
-    """List, show, retry or purge dead letters: items that were given up on."""
+    """List, show, retry or delete dead letters: items that were given up on."""
 
 
 @dead.command("list")
 @click.option("--cause", help="Only with this cause, e.g. not_found.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="The newest so many.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="Show at most this many.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object on each line.")
 def list_(cause: str | None, limit: int, *, as_json: bool) -> None:
     """List dead letters, the newest first."""
     with warehouse(settings()) as engine, engine.connect() as connection:
@@ -82,9 +82,9 @@ def list_(cause: str | None, limit: int, *, as_json: bool) -> None:
 
 @dead.command()
 @click.argument("message_id", metavar="ID")
-@click.option("--kind", type=click.Choice(KINDS), help="When several kinds share the id.")
+@click.option("--kind", type=click.Choice(KINDS), help="The kind, if several kinds have this id.")
 def show(message_id: str, kind: str | None) -> None:
-    """Show a dead letter and what was received. Prints customers' words."""
+    """Show a dead letter and what was received. Prints the words of customers."""
     with warehouse(settings()) as engine, engine.connect() as connection:
         letters = dead_letters.find(connection, LetterFilter([message_id], kind=kind))
         if not letters:
@@ -102,7 +102,10 @@ def show(message_id: str, kind: str | None) -> None:
 @dead.command()
 @_choosing
 def retry(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None) -> None:
-    """Queue dead letters again, e.g. after an upgrade. Each stays until its item is loaded."""
+    """Queue dead letters again, for example after an upgrade.
+
+    Each dead letter stays until its item is loaded.
+    """
     which = _filter(ids, every=every, cause=cause, kind=kind)
     with warehouse(settings()) as engine, engine.begin() as connection:
         queued = dead_letters.retry(connection, which)
@@ -119,12 +122,18 @@ def _require_matches(count: int, which: LetterFilter) -> None:
 
 @dead.command()
 @_choosing
-@click.option("--older-than", "days", type=FiniteRange(0), metavar="DAYS", help="Only those that died before.")
+@click.option(
+    "--older-than",
+    "days",
+    type=FiniteRange(0),
+    metavar="DAYS",
+    help="Only those given up on more than this many days ago.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(
     ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None, days: float | None, yes: bool
 ) -> None:
-    """Delete dead letters for good, with what was received."""
+    """Delete dead letters forever, with what was received."""
     which = _filter(ids, every=every or (days is not None and not ids), cause=cause, kind=kind)
     with warehouse(settings()) as engine:
         with engine.connect() as connection:

@@ -65,13 +65,15 @@ QUESTIONS = {
 
 
 @click.command()
-@click.option("--messages", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="How many.")
+@click.option(
+    "--messages", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="Number of messages."
+)
 @click.pass_context
 def demo(context: click.Context, messages: int) -> None:
-    """See the whole story on this machine, without an account.
+    """Show the whole story on this machine, without an account.
 
-    Starts an embedded Postgres, a HighLevel look-alike and the receiver, sends signed webhooks, runs the job and shows
-    the tables.
+    Starts an embedded Postgres, a HighLevel look-alike and the receiver, sends signed webhooks, runs the job, and shows
+    the tables. Uses a database of its own, under .etl/demo.
     """
     found = settings()
     home = found.etl_home / "demo"

@@ -1,4 +1,4 @@
-"""``etl doctor``: checks everything a run needs and says how to fix what is wrong. Changes nothing."""
+"""``etl doctor``: checks everything that a run needs, and says how to fix what is wrong. Changes nothing."""
 
 import dataclasses
 import json
@@ -24,13 +24,13 @@ PROBED = 20
 
 
 @click.command()
-@click.option("--offline", is_flag=True, help="Ask HighLevel nothing.")
-@click.option("--all", "every", is_flag=True, help=f"Try every location's token, not only {PROBED}.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a check.")
+@click.option("--offline", is_flag=True, help="Do not ask HighLevel.")
+@click.option("--all", "every", is_flag=True, help=f"Try the tokens of all locations, not only of {PROBED}.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object on each line.")
 def doctor(*, offline: bool, every: bool, as_json: bool) -> None:
     """Check settings, jobs, database, keys and tokens, and say how to fix what is wrong.
 
-    Spends at most one request of each location's allowance. Exit code 1 when a check fails.
+    Sends at most one request for each location. Exits with 1 if a check fails.
     """
     failed = False
     for check in _checks(offline=offline, limit=None if every else PROBED):
@@ -50,7 +50,10 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
         found = read_settings()
     except EtlError as error:
         yield Check(
-            "settings", ok=False, says="; ".join(str(error).splitlines()), fix="See the README's table of settings"
+            "settings",
+            ok=False,
+            says="; ".join(str(error).splitlines()),
+            fix="See the table of settings in docs/operations.md",
         )
         return
     yield Check("settings", ok=True, says="understood")

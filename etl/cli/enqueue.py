@@ -16,16 +16,20 @@ SHOWN = 20
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID…")
-@click.option("--kind", type=click.Choice(KINDS), default="message", show_default=True, help="What they name.")
+@click.option("--kind", type=click.Choice(KINDS), default="message", show_default=True, help="What the ids name.")
+@click.option("--location", "location_id", default="", help="Location of the messages. Default: HIGHLEVEL_LOCATION_ID.")
 @click.option(
-    "--location", "location_id", default="", help="Location they belong to; default: that of HIGHLEVEL_TOKEN."
+    "--priority",
+    default=0,
+    show_default=True,
+    type=click.IntRange(-1000, 1000),
+    help="Higher numbers are fetched first.",
 )
-@click.option("--priority", default=0, show_default=True, type=click.IntRange(-1000, 1000), help="Higher is sooner.")
 def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) -> None:
-    """Queue messages to be fetched; "-" reads ids from standard input, one a line.
+    """Queue messages to be fetched. "-" reads ids from standard input, one on each line.
 
     \b
-    Example: etl enqueue ve9EPM428h8vShlRW1KT
+    Example: etl enqueue 4zTrQpvWmSDG0cQ0bKYL
     Example: psql -Atc 'SELECT …' | etl enqueue -
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     found = settings()

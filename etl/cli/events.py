@@ -1,4 +1,4 @@
-"""``etl events``: the webhooks that were received, and reading them again."""
+"""``etl events``: the received webhooks, and how to read them again."""
 
 import dataclasses
 import json
@@ -29,10 +29,10 @@ SINCE = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
 def _filtering(command: Command) -> Command:
     """The options that narrow a choice."""
     for option in (
-        click.option("--outcome", type=click.Choice(EVENT_OUTCOMES), help="Only those of which this became."),
+        click.option("--outcome", type=click.Choice(EVENT_OUTCOMES), help="Only those with this outcome."),
         click.option("--type", "event_type", help="Only of this type, e.g. InboundMessage."),
         click.option("--location", help="Only about this location."),
-        click.option("--since", type=click.DateTime(SINCE), help="Only those received then or later, in local time."),
+        click.option("--since", type=click.DateTime(SINCE), help="Only those received since then, in local time."),
     ):
         command = option(command)
     return command
@@ -64,14 +64,14 @@ def _require_some(which: EventFilter, *, every: bool) -> None:
 
 @click.group()
 def events() -> None:
-    """List, show, replay or purge the webhooks received."""
+    """List, show, replay or delete received webhooks."""
 
 
 @events.command("list")
 @_filtering
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="The newest so many.")
-@click.option("--counts", is_flag=True, help="Only count all that are kept, by outcome. Reads the whole table.")
-@click.option("--json", "as_json", is_flag=True, help="JSON: one object a line, or with --counts one in all.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="Show at most this many.")
+@click.option("--counts", is_flag=True, help="Count all events by outcome. Reads the whole table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object on each line; with --counts, one object.")
 def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
     """List events, the newest first.
 
@@ -124,7 +124,7 @@ def _print_events(found: list[StoredEvent]) -> None:
 @events.command()
 @click.argument("webhook_id", metavar="ID")
 def show(webhook_id: str) -> None:
-    """Show an event and what was posted. Prints customers' words."""
+    """Show an event and what was posted. Prints the words of customers."""
     with warehouse(settings()) as engine, engine.connect() as connection:
         found = webhook_events.find(connection, EventFilter([webhook_id]))
         body = webhook_events.body(connection, webhook_id)
@@ -140,9 +140,10 @@ def show(webhook_id: str) -> None:
 @events.command()
 @_choosing
 def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
-    """Read events again and queue what they name, e.g. after an upgrade.
+    """Read events again and queue what they name.
 
-    Installations and removals of the app are left alone: an old one would undo what has changed since.
+    Use it after an upgrade, for example. Skips installations and removals of the app: an old one would undo later
+    changes.
 
     \b
     Example: etl events replay --since "2026-08-01 12:00" --type InboundMessage
@@ -174,10 +175,18 @@ def _pages(engine: Engine, which: EventFilter, kinds: Collection[str]) -> Iterat
 
 @events.command()
 @_choosing
-@click.option("--older-than", "days", type=FiniteRange(0), metavar="DAYS", help="Only those received before.")
+@click.option(
+    "--older-than",
+    "days",
+    type=FiniteRange(0),
+    metavar="DAYS",
+    help="Only those received more than this many days ago.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(ids: tuple[str, ...], *, every: bool, days: float | None, yes: bool, **filters: Any) -> None:
-    """Delete events for good. A redelivery of one of them would be queued again.
+    """Delete events forever.
+
+    If HighLevel sends a deleted event again, it is queued again.
 
     \b
     Example: etl events purge --older-than 7 --yes

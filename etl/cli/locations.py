@@ -1,4 +1,4 @@
-"""``etl locations``: who is connected, paused or retired, and how to change that. Prints no token."""
+"""``etl locations``: which locations are connected, paused or retired. Prints no token."""
 
 import dataclasses
 import json
@@ -23,13 +23,13 @@ IDS = click.argument("ids", nargs=-1, required=True, metavar="ID…")
 
 @click.group()
 def locations() -> None:
-    """List, pause, resume or remove locations; keep their list and their encryption up to date."""
+    """List, pause, resume or remove locations."""
 
 
 @locations.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object on each line.")
 def list_(*, as_json: bool) -> None:
-    """List the locations, what serves each, and what to do about those that are not served."""
+    """List the locations, their tokens, and what to do if one waits."""
     found = settings()
     with warehouse(found) as engine, engine.connect() as connection:
         places = known.overview(connection)
@@ -68,9 +68,9 @@ def list_(*, as_json: bool) -> None:
 
 @locations.command()
 @IDS
-@click.option("--reason", default="paused by hand", show_default=True, help="Shown by etl status.")
+@click.option("--reason", default="paused by hand", show_default=True, help="The reason that etl status shows.")
 def pause(ids: tuple[str, ...], reason: str) -> None:
-    """Stop fetching for locations until they are resumed; their items wait."""
+    """Stop fetching for locations. Their items wait until you resume them."""
     _check(ids)
     with warehouse(settings()) as engine, engine.begin() as connection:
         _require_known(connection, ids)
@@ -83,7 +83,10 @@ def pause(ids: tuple[str, ...], reason: str) -> None:
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @click.option("--all", "every", is_flag=True, help="All that are paused or retired.")
 def resume(ids: tuple[str, ...], *, every: bool) -> None:
-    """Serve paused or retired locations again, after their cause was mended."""
+    """Fetch again for paused or retired locations.
+
+    Correct the cause first: etl locations list says how.
+    """
     if bool(ids) == every:
         raise ConfigurationError("Say which: ids or --all")
     _check(ids)
@@ -97,10 +100,12 @@ def resume(ids: tuple[str, ...], *, every: bool) -> None:
 
 @locations.command()
 @IDS
-@click.option("--company", is_flag=True, help="The ids are companies: remove them with the locations they serve.")
+@click.option(
+    "--company", is_flag=True, help="The ids are companies. Also removes the locations that use their tokens."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(ids: tuple[str, ...], *, company: bool, yes: bool) -> None:
-    """Forget locations and delete their tokens; messages and waiting items stay."""
+    """Delete the tokens of locations. Messages and waiting items stay."""
     _check(ids)
     confirm(f"Delete the tokens of {', '.join(ids)} for good?", yes=yes)
     forget = known.remove_company if company else known.remove
@@ -117,7 +122,7 @@ def remove(ids: tuple[str, ...], *, company: bool, yes: bool) -> None:
 
 @locations.command()
 def sync() -> None:
-    """Ask the connected companies for their locations, and add the new ones."""
+    """Add the new locations of connected companies."""
     from etl.cli.connect import list_company
 
     found = settings()
@@ -136,7 +141,10 @@ def sync() -> None:
 
 @locations.command()
 def rekey() -> None:
-    """Encrypt every stored token with the newest key of ETL_SECRET_KEY, so that older ones can be dropped."""
+    """Encrypt every stored token with the newest key of ETL_SECRET_KEY.
+
+    Afterwards you can remove the older keys.
+    """
     found = settings()
     if not found.secret_keys:
         raise ConfigurationError("ETL_SECRET_KEY is not set")

@@ -43,19 +43,23 @@ WORK_LEFT = {
 @click.argument("job", required=False)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Stop after N items.")
 @click.option("--max-seconds", type=FiniteRange(0, min_open=True), metavar="S", help="Stop after S seconds.")
-@click.option("--follow", is_flag=True, help="Stay, and load new items as they are queued.")
-@click.option("--dry-run", is_flag=True, help="Show what is due; fetch and write nothing.")
+@click.option("--follow", is_flag=True, help="Do not exit: load new items as soon as they are queued.")
+@click.option("--dry-run", is_flag=True, help="Only show what is due. Fetch and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def run(
     job: str | None, limit: int | None, max_seconds: float | None, *, follow: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Fetch what is due, load it, and exit.
+    """Fetch the messages that are due, load them, and exit.
 
-    JOB is an entry of jobs.yaml; without it, every job runs once. Ctrl-C finishes what is in hand and gives the rest
-    back.
+    JOB is an entry of jobs.yaml. Without it, every job runs once. Ctrl-C finishes the items in hand and puts the others
+    back into the queue.
+
+    Words in the output: "retried" items failed and are tried again later; after max_attempts (in jobs.yaml) they are
+    "dead": see etl dead list. "snoozed" items wait without a failed attempt, for example for the rate limit.
+    "drained" means that nothing is due any more.
 
     \b
-    Example, from cron:    etl crontab prints the line
+    Example, from cron:    run etl crontab, which prints the line
     Example, as a service: etl run messages --follow
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     found = settings()

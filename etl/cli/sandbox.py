@@ -21,9 +21,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def _data_options(command: Command) -> Command:
     """The options that decide which data there is; serving and sending must agree on them."""
     for option in (
-        click.option("--messages", default=1000, show_default=True, type=click.IntRange(1), help="How many."),
-        click.option("--locations", default=3, show_default=True, type=click.IntRange(1), help="How many."),
-        click.option("--seed", default=1, show_default=True, help="Another seed, other ids and texts."),
+        click.option("--messages", default=1000, show_default=True, type=click.IntRange(1), help="Number of messages."),
+        click.option("--locations", default=3, show_default=True, type=click.IntRange(1), help="Number of locations."),
+        click.option("--seed", default=1, show_default=True, help="Another seed gives other ids and texts."),
     ):
         command = option(command)
     return command
@@ -31,21 +31,22 @@ def _data_options(command: Command) -> Command:
 
 @click.group(invoke_without_command=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8399, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
+@click.option("--port", default=8399, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free port.")
 @_data_options
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(0), help="Requests per 10 s; 0: no limit.")
-@click.option("--faults", default="{}", help="What goes wrong, as JSON; see docs/sandbox.md.")
-@click.option("--ready-file", type=click.Path(path_type=Path), help="Write the URL here when serving.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(0), help="Requests in 10 s; 0: no limit.")
+@click.option("--faults", default="{}", help="What shall go wrong, as JSON; see docs/sandbox.md.")
+@click.option("--ready-file", type=click.Path(path_type=Path), help="Write the URL to this file when ready.")
 @click.pass_context
 def sandbox(
     context: click.Context, /, host: str, port: int, limit: int, faults: str, ready_file: Path | None, **data: int
 ) -> None:
-    """A HighLevel look-alike on this machine, for demos, tests and load.
+    """Serve a HighLevel look-alike on this machine, for demos and tests.
 
-    Prints what to paste to try the product against it:
+    Prints what to paste into another terminal to use it.
 
-        etl sandbox --faults '{"latency": 0.1, "shares": {"5xx": 0.05}}'
-    """
+    \b
+    Example: etl sandbox --faults '{"latency": 0.1, "shares": {"5xx": 0.05}}'
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     if context.invoked_subcommand is not None:
         return
     from etl.sandbox.config import SandboxConfig
@@ -87,27 +88,32 @@ def _instructions(url: str, config: "SandboxConfig") -> str:
 
 
 @sandbox.command()
-@click.option("--to", "to_url", required=True, help="The receiver, https://…/webhooks/highlevel.")
-@click.option("--count", default=100, show_default=True, type=click.IntRange(0), help="Webhooks, besides duplicates.")
-@click.option("--rate", default=20.0, show_default=True, type=FiniteRange(0, min_open=True), help="A second.")
+@click.option("--to", "to_url", required=True, help="URL of the receiver, https://…/webhooks/highlevel.")
+@click.option(
+    "--count", default=100, show_default=True, type=click.IntRange(0), help="Number of webhooks, without duplicates."
+)
+@click.option(
+    "--rate", default=20.0, show_default=True, type=FiniteRange(0, min_open=True), help="Webhooks in a second."
+)
 @_data_options
-@click.option("--duplicates", default=0.0, type=FiniteRange(0, 1), help="Share delivered twice.")
-@click.option("--bad-signatures", default=0.0, type=FiniteRange(0, 1), help="Share signed wrongly.")
+@click.option("--duplicates", default=0.0, type=FiniteRange(0, 1), help="Share that is sent twice.")
+@click.option("--bad-signatures", default=0.0, type=FiniteRange(0, 1), help="Share with a wrong signature.")
 @click.option(
     "--keys",
     "keys_directory",
     default=Path(".etl/sandbox-keys"),
     show_default=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the signing keys are kept.",
+    help="Directory of the signing keys.",
 )
 def send(*, to_url: str, seed: int, locations: int, messages: int, keys_directory: Path, **traffic: Any) -> None:
     """Post signed webhooks to a receiver, as HighLevel would.
 
-    Exits 1 when something was never acknowledged or a forgery was accepted.
+    Exits with 1 if an event was never answered 200, or a forged one was.
 
-        etl sandbox send --to http://127.0.0.1:8080/webhooks/highlevel --count 1000 --rate 50
-    """
+    \b
+    Example: etl sandbox send --to http://127.0.0.1:8080/webhooks/highlevel
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     from etl.sandbox.dataset import Dataset
     from etl.sandbox.keys import SandboxKeys
     from etl.sandbox.send import Traffic

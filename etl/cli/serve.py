@@ -23,13 +23,13 @@ LIMITS = "-c statement_timeout=1000 -c lock_timeout=300 -c synchronous_commit=on
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: reachable from other machines.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 lets other machines connect.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free port.")
 def serve(host: str, port: int) -> None:
-    """Receive webhooks: verify, store, and only then answer.
+    """Receive webhooks: check the signature, store, then answer.
 
-    HighLevel posts to /webhooks/highlevel, a workflow's webhook action to /webhooks/workflow (set
-    WEBHOOK_WORKFLOW_SECRET). Put a proxy with TLS in front; see docs/operations.md.
+    HighLevel posts to /webhooks/highlevel. A workflow posts to /webhooks/workflow, if WEBHOOK_WORKFLOW_SECRET is set.
+    Put a proxy with TLS in front of it: see docs/operations.md.
 
     \b
     Example: etl serve --port 8080

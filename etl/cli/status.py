@@ -15,7 +15,7 @@ from etl.cli.tables import print_table, when
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(*, as_json: bool) -> None:
-    """Show queue depth and age, dead letters, locations and their budgets, and the last runs."""
+    """Show the queue, dead letters, locations with their limits, and the last runs."""
     found = settings()
     taken = jobs.kinds_taken(jobs.read(found.etl_jobs))
     with warehouse(found) as engine, engine.connect() as connection:
