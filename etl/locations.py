@@ -130,8 +130,8 @@ OVERVIEW = text("""
     SELECT location_id, l.name, l.company_id, l.token_source, l.token_expires_at, l.retired_at,
            l.access_token IS NOT NULL OR c.access_token IS NOT NULL AS connected,
            l.paused_at, l.pause_cause, l.pause_detail,
-           CASE WHEN r.blocked_until > now() THEN r.blocked_cause || ' until ' || date_trunc('second', r.blocked_until)
-           END AS blocked,
+           CASE WHEN r.blocked_until > now() THEN r.blocked_cause END AS blocked_cause,
+           CASE WHEN r.blocked_until > now() THEN r.blocked_until END AS blocked_until,
            r.max_requests, r.interval_ms, coalesce(used.requests, 0) AS used, r.daily_remaining, r.heard_at
     FROM etl.locations AS l FULL JOIN etl.rate_limits AS r USING (location_id)
     LEFT JOIN etl.companies AS c ON c.company_id = l.company_id AND c.retired_at IS NULL
@@ -158,8 +158,9 @@ class Overview:
     paused_at: datetime | None
     pause_cause: str | None
     pause_detail: str | None
-    blocked: str | None
-    """What blocks it and until when; None when nothing does."""
+    blocked_cause: str | None
+    """rate_limited or daily_budget; None when nothing blocks it now."""
+    blocked_until: datetime | None
     max_requests: int | None
     interval_ms: int | None
     used: int

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import KW_ONLY, dataclass
 
-from etl.cli.cures import cure_of, shown, state_of
+from etl.cli.cures import advice_on, shown
 from etl.errors import ItemError, LocationError
 from etl.locations import Overview
 from etl.tokens.serving import Serving
@@ -70,9 +70,8 @@ def of_pauses(places: Sequence[Overview]) -> Check:
     return Check(
         "locations",
         ok=False,
-        says=f"{len(paused)} paused. "
-        + ". ".join(f"{shown(place.location_id)} {state_of(place)}" for place in paused[:SHOWN]),
-        fix=". ".join(f"{shown(place.location_id)}: {cure_of(place)}" for place in paused[:SHOWN]),
+        says=f"paused: {_some([shown(place.location_id) for place in paused])}",
+        fix="\n".join(filter(None, map(advice_on, paused[:SHOWN]))),
     )
 
 

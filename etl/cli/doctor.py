@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from textwrap import indent
 
 import click
 from sqlalchemy import Connection, Engine
@@ -40,7 +41,7 @@ def doctor(*, offline: bool, every: bool, as_json: bool) -> None:
             continue
         click.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.says}")
         if check.fix and not check.ok:
-            click.echo(f"      {check.fix}")
+            click.echo(indent(check.fix, "      "))
     sys.exit(1 if failed else 0)
 
 

@@ -48,3 +48,11 @@ def when(moment: datetime | None) -> str:
     """A moment in local time: short on a terminal, to the second where a script may read it."""
     form = "%m-%d %H:%M" if sys.stdout.isatty() else "%Y-%m-%d %H:%M:%S"
     return "" if moment is None else moment.astimezone().strftime(form)
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its largest fitting unit."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
