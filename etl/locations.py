@@ -148,25 +148,25 @@ class Overview:
     """A location as status shows it."""
 
     location_id: str
-    name: str | None
-    company_id: str | None
-    token_source: str | None
-    token_expires_at: datetime | None
-    retired_at: datetime | None
-    connected: bool
+    name: str | None = None
+    company_id: str | None = None
+    token_source: str | None = None
+    token_expires_at: datetime | None = None
+    retired_at: datetime | None = None
+    connected: bool = False
     """It has a stored token, or its company has one."""
-    paused_at: datetime | None
-    pause_cause: str | None
-    pause_detail: str | None
-    blocked_cause: str | None
+    paused_at: datetime | None = None
+    pause_cause: str | None = None
+    pause_detail: str | None = None
+    blocked_cause: str | None = None
     """rate_limited or daily_budget; None when nothing blocks it now."""
-    blocked_until: datetime | None
-    max_requests: int | None
-    interval_ms: int | None
-    used: int
+    blocked_until: datetime | None = None
+    max_requests: int | None = None
+    interval_ms: int | None = None
+    used: int = 0
     """Requests that count against the current interval."""
-    daily_remaining: int | None
-    heard_at: datetime | None
+    daily_remaining: int | None = None
+    heard_at: datetime | None = None
 
 
 def overview(connection: Connection) -> list[Overview]:

@@ -10,9 +10,9 @@ from sqlalchemy import make_url
 
 from etl.cli import COMMANDS
 from etl.sandbox.server import RunningSandbox
-from tests.command import Command
+from tests.command import Command, Process
 from tests.job import Job
-from tests.waiting import releasing
+from tests.waiting import await_, releasing
 
 
 def outcome(done: CompletedProcess[str]) -> tuple[int, str]:
@@ -238,6 +238,44 @@ def test_a_signal_stops_all_jobs_and_not_only_the_first(job: Job, etl: Command, 
         with releasing(sandbox):
             process.communicate(timeout=90)
     assert job.rows("SELECT job, outcome FROM etl.runs") == [("a", "stopped")]
+
+
+def follow_two_jobs(etl: Command, job: Job) -> Process:
+    """A follower of two jobs, both of which have begun."""
+    (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n  b:\n")
+    process = etl.start("run", "--follow")
+    await_(lambda: job.value("SELECT count(*) FROM etl.runs") == 2)
+    return process
+
+
+def test_following_without_a_job_follows_all_until_a_signal(job: Job, etl: Command) -> None:
+    with follow_two_jobs(etl, job) as process:
+        job.enqueue(*job.ids[:30])
+        await_(lambda: job.value("SELECT count(*) FROM highlevel.messages") == 30)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=90)
+    assert (process.returncode, [line.partition(":")[0] for line in out.splitlines()]) == (0, ["a", "b"])
+    assert ("a: following: loads items of kind message" in err, "b: following:" in err) == (True, True)
+    assert job.rows("SELECT job, outcome FROM etl.runs ORDER BY job") == [("a", "stopped"), ("b", "stopped")]
+
+
+def test_a_fault_that_one_follower_meets_stops_all(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
+    sandbox.faults(shares={"redirect": 1.0})
+    with follow_two_jobs(etl, job) as process:
+        job.enqueue(job.ids[0])
+        _, err = process.communicate(timeout=90)
+    assert (process.returncode, "HIGHLEVEL_BASE_URL" in err) == (2, True)
+    assert sorted(job.rows("SELECT outcome FROM etl.runs")) == [("misconfigured",), ("stopped",)]
+
+
+def test_status_knows_a_healthy_follower_from_a_killed_one(job: Job, etl: Command) -> None:
+    with follow_two_jobs(etl, job) as process:
+        process.kill()
+        process.communicate()
+    job.execute("UPDATE etl.runs SET seen_at = CASE job WHEN 'a' THEN now() ELSE now() - interval '12 minutes' END")
+    printed, as_json = etl("status").stdout, etl("status", "--json").stdout
+    assert ("running, seen " in printed, "killed? not seen for 12 min" in printed) == (True, True)
+    assert {run["job"]: run["state"] for run in json.loads(as_json)["runs"]} == {"a": "running", "b": "lost"}
 
 
 def test_an_orderly_stop_needs_no_terminal(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
