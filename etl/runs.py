@@ -101,6 +101,11 @@ class RunSummary:
     drift: dict[str, int] | None
 
 
+def count(connection: Connection) -> int:
+    """How many runs there were."""
+    return connection.execute(select(func.count()).select_from(Run)).scalar_one()
+
+
 def state_of(run: RunSummary) -> str:
     """Ended, running, or lost: it did not end and has fallen silent, as when it was killed."""
     if run.finished_at is not None:

@@ -5,7 +5,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from textwrap import indent
 
 import click
 from sqlalchemy import Connection, Engine
@@ -14,6 +13,7 @@ from etl import jobs, locations, message_queue, schema
 from etl.cli.checks import RENEWABLE, Check, of_app, of_keys, of_kinds, of_pauses, of_probe, of_unserved
 from etl.cli.composition import client_of, database_url, described, serving_of, transport_of
 from etl.cli.composition import settings as read_settings
+from etl.cli.tables import print_sentence
 from etl.database import open_engine, reading_errors, require_utf8, require_writable
 from etl.errors import EtlError
 from etl.settings import Settings
@@ -39,9 +39,9 @@ def doctor(*, offline: bool, every: bool, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(dataclasses.asdict(check)))
             continue
-        click.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.says}")
-        if check.fix and not check.ok:
-            click.echo(indent(check.fix, "      "))
+        print_sentence(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.says}")
+        for fix in (check.fix or "").splitlines() if not check.ok else ():
+            print_sentence(fix, indent="      ")
     sys.exit(1 if failed else 0)
 
 
@@ -55,7 +55,7 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
         )
         return
     yield Check("settings", ok=True, says="understood")
-    yield _check("jobs", lambda: f"jobs: {', '.join(jobs.read(found.etl_jobs))}")
+    yield _check("jobs", lambda: ", ".join(jobs.read(found.etl_jobs)))
     engines: list[Engine] = []
 
     def connect() -> str:

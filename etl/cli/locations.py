@@ -12,7 +12,7 @@ from etl import message_queue
 from etl.cli.composition import oauth_of, serving_of, settings, transport_of, warehouse
 from etl.cli.confirming import confirm
 from etl.cli.cures import advice_on, cure_of, shown, state_of
-from etl.cli.tables import print_table, when
+from etl.cli.tables import print_sentence, print_table, when
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
 from etl.tokens import connecting, store
@@ -62,7 +62,7 @@ def list_(*, as_json: bool) -> None:
         if advice is None and items and place.location_id not in served:
             advice = f"{shown(place.location_id)} is not connected, {items} items wait. Connect it: etl connect"
         if advice is not None:
-            click.echo(advice)
+            print_sentence(advice)
 
 
 @locations.command()
@@ -196,6 +196,7 @@ def _print_places(places: list[known.Overview], waiting: dict[str, int], served:
             )
             for place in places
         ],
+        optional=("expires", "token"),
     )
 
 

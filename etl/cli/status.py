@@ -9,7 +9,7 @@ import click
 from etl import dead_letters, jobs, locations, message_queue, runs
 from etl.cli.composition import described, settings, warehouse
 from etl.cli.cures import advice_on, in_words, shown, state_of
-from etl.cli.tables import duration, print_table, when
+from etl.cli.tables import duration, print_sentence, print_table, when
 
 
 @click.command()
@@ -71,9 +71,10 @@ def _print_locations(places: list[locations.Overview]) -> None:
             for place in places
         ],
         title="locations",
+        optional=("requests",),
     )
     for advice in filter(None, map(advice_on, places)):
-        click.echo(advice)
+        print_sentence(advice)
 
 
 def _print_runs(last: list[runs.RunSummary]) -> None:
@@ -93,6 +94,7 @@ def _print_runs(last: list[runs.RunSummary]) -> None:
             for run in last
         ],
         title="last runs",
+        optional=("snoozed", "retried"),
     )
 
 

@@ -1,5 +1,6 @@
 """How rows look on a terminal: a table fitted to it, or tab-separated lines where there is none."""
 
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -9,15 +10,24 @@ import click
 PLAIN_WIDTH = 120
 """Columns of a table that is printed where there is no terminal."""
 
-
-WHOLE = 24
-"""Characters of a cell that is never broken: an id has 20."""
+SHORT = 22
+"""Characters of a text that is not broken between its words, such as a date or a state."""
+GAP = 3
+"""Columns between two columns of a table."""
 
 
 def print_table(
-    header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None, always: bool = False
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    always: bool = False,
+    optional: Sequence[str] = (),
 ) -> None:
-    """Print rows under a header; with ``always``, as a table even where there is no terminal."""
+    """Print rows under a header; with ``always``, as a table even where there is no terminal.
+
+    Where a terminal is too narrow, the ``optional`` columns are left out, the first one first.
+    """
     cells = [["" if value is None else str(value) for value in row] for row in rows]
     if not (always or sys.stdout.isatty()):
         if title:
@@ -33,15 +43,38 @@ def print_table(
 
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for place, name in enumerate(header):
-        # Ids, dates and numbers stay whole; what is longer is folded.
-        longest = max((len(row[place]) for row in cells), default=0)
-        table.add_column(name, no_wrap=longest <= WHOLE)
-    for row in cells:
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    columns = list(zip(header, zip(*cells, strict=True) if cells else [()] * len(header), strict=True))
+    for name in optional:
+        if sum(_least(*column) + GAP for column in columns) > console.width:
+            columns = [column for column in columns if column[0] != name]
+    for name, column in columns:
+        table.add_column(name, no_wrap=_is_whole(column), min_width=_least(name, column))
+    for kept in zip(*(column for _, column in columns), strict=True):
+        table.add_row(*(Text(cell, overflow="fold") for cell in kept))
     if title:
         console.print(Text(title, style="bold"))
     console.print(table)
+
+
+def _is_whole(column: Sequence[str]) -> bool:
+    """Ids, dates and numbers stay whole; what is longer is broken between its words."""
+    return all(" " not in cell or len(cell) <= SHORT for cell in column)
+
+
+def _least(name: str, column: Sequence[str]) -> int:
+    """Columns of the terminal that a column needs."""
+    parts = column if _is_whole(column) else [word for cell in column for word in cell.split()]
+    return max(len(name), *map(len, parts), 0)
+
+
+def print_sentence(text: str, *, indent: str = "") -> None:
+    """Print a sentence, broken between its words on a terminal."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = click.wrap_text(text, width, initial_indent=indent, subsequent_indent=indent or "  ")
+        click.echo(text)
+    else:
+        click.echo(indent + text)
 
 
 def when(moment: datetime | None) -> str:

@@ -324,4 +324,5 @@ def test_the_demo_tells_the_whole_story_twice(etl: Command) -> None:
     etl("db", "stop", DATABASE_URL="", ETL_HOME=".etl/demo")
     assert [code for code, _ in told] == [0, 0]
     assert "50 loaded (0 unchanged" in told[0][1]
-    assert "messages: 0 loaded" in told[1][1]
+    assert "50 loaded (0 unchanged" in told[1][1]
+    assert "this is demo number 2" in told[1][1]
