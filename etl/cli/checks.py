@@ -102,7 +102,7 @@ def of_kinds(waiting: set[str], taken: AbstractSet[str]) -> Check:
     )
 
 
-def of_probe(location_id: str, problem: ItemError | None, *, may_expire: bool) -> Check:
+def of_probe(location_id: str, problem: ItemError | None, *, may_expire: bool, address: str) -> Check:
     """What one request with a location's token showed."""
     name = f"token of {shown(location_id)}"
     if problem is None:
@@ -114,7 +114,8 @@ def of_probe(location_id: str, problem: ItemError | None, *, may_expire: bool) -
     if isinstance(problem, LocationError):
         fix = "Make a token with the scope conversations/message.readonly in HighLevel, and set it again"
         return Check(name, ok=False, says=problem.detail, fix=fix)
-    return Check(name, ok=False, says=problem.detail, fix="Check HIGHLEVEL_BASE_URL and the way there; then try again")
+    fix = f"HIGHLEVEL_BASE_URL is {address}: check it, and the way there"
+    return Check(name, ok=False, says=problem.detail, fix=fix)
 
 
 def _opens(vault: Vault, encrypted: str) -> bool:

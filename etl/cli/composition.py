@@ -63,6 +63,12 @@ def described(found: Settings) -> str:
     return parse_url(found.database_url.get_secret_value()).set(drivername="postgresql").render_as_string()
 
 
+def address_of(found: Settings) -> str:
+    """Where the API is, without the credentials that a URL may hold."""
+    url = found.highlevel_base_url
+    return f"{url.scheme}://{url.host}:{url.port}{(url.path or '').rstrip('/')}"
+
+
 @contextmanager
 def warehouse(found: Settings, *, migrated: bool = True, runs: int = 1) -> Iterator[Engine]:
     """An engine on a database that was checked: reachable, UTF8 and, unless told otherwise, at head.

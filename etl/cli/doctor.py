@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from etl import jobs, locations, message_queue, schema
 from etl.cli.checks import RENEWABLE, Check, of_app, of_keys, of_kinds, of_pauses, of_probe, of_unserved
-from etl.cli.composition import client_of, database_url, described, serving_of, transport_of
+from etl.cli.composition import address_of, client_of, database_url, described, serving_of, transport_of
 from etl.cli.composition import settings as read_settings
 from etl.cli.tables import print_sentence
 from etl.database import open_engine, reading_errors, require_utf8, require_writable
@@ -39,9 +39,9 @@ def doctor(*, offline: bool, every: bool, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(dataclasses.asdict(check)))
             continue
-        print_sentence(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.says}")
+        print_sentence(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.says}", hang=6)
         for fix in (check.fix or "").splitlines() if not check.ok else ():
-            print_sentence(fix, indent="      ")
+            print_sentence(fix, indent=6)
     sys.exit(1 if failed else 0)
 
 
@@ -98,7 +98,12 @@ def of_locations(connection: Connection, found: Settings, *, offline: bool, limi
     with transport_of(found) as transport:
         client = client_of(found, transport)
         for location_id, token in list(tokens.items())[:limit]:
-            yield of_probe(location_id, probe.refusal(client, token), may_expire=location_id in _renewable(places))
+            yield of_probe(
+                location_id,
+                probe.refusal(client, token),
+                may_expire=location_id in _renewable(places),
+                address=address_of(found),
+            )
     if limit is not None and len(tokens) > limit:
         yield Check("token", ok=True, says=f"{len(tokens) - limit} more were not tried; --all tries them")
 

@@ -11,7 +11,7 @@ import click
 from sqlalchemy import Engine
 
 from etl import jobs, message_queue
-from etl.cli.composition import Planned, open_loops, settings, warehouse
+from etl.cli.composition import Planned, address_of, open_loops, settings, warehouse
 from etl.cli.following import follow as follow_jobs
 from etl.cli.narration import Outlook, local_now, words
 from etl.cli.numbers import FiniteRange
@@ -35,8 +35,8 @@ WORK_LEFT = {
     "paused": "Items of some locations wait for somebody to act",
     "budget": "The daily budget of these locations is spent; their items wait",
     "rate_limited": "The API asked these locations to wait longer than a run does",
-    "api_unreachable": "The API does not answer properly; every item was kept",
-    "misconfigured": "The API refuses every request; every item was kept",
+    "api_unreachable": "The API does not answer properly; its items wait",
+    "misconfigured": "The API refuses every request; its items wait",
 }
 """Outcomes that leave work, in words."""
 
@@ -188,6 +188,8 @@ def _summarize(found: Settings, job: Job, report: Report, *, as_json: bool) -> N
             return
         names = sorted({name or default for names in report.withheld.values() for name in names})
         click.echo(f"{WORK_LEFT[report.outcome]}: {report.detail or ', '.join(names[:10]) or '-'}", err=True)
+        if report.outcome in ("api_unreachable", "misconfigured"):
+            click.echo(f"HIGHLEVEL_BASE_URL is {address_of(found)}", err=True)
 
 
 def print_report(job: Job, report: Report) -> None:

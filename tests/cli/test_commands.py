@@ -12,6 +12,7 @@ from etl.cli import COMMANDS
 from etl.sandbox.server import RunningSandbox
 from tests.command import Command, Process
 from tests.job import Job
+from tests.servers import OwnServer
 from tests.waiting import await_, releasing
 
 
@@ -105,6 +106,31 @@ def test_a_refused_token_makes_exit_code_3(job: Job, etl: Command) -> None:
 def test_an_api_that_is_away_makes_exit_code_3(job: Job, etl: Command) -> None:
     job.enqueue(*job.ids[:20])
     assert outcome(etl("run", HIGHLEVEL_BASE_URL="http://127.0.0.1:9"))[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("http://127.0.0.1:9", "nobody listens at that address"),
+        ("http://nowhere.invalid:80", "the name of the host is not known"),
+    ],
+)
+def test_a_wrong_address_of_the_api_is_named_with_its_setting(job: Job, etl: Command, address: str, says: str) -> None:
+    job.enqueue(*job.ids[:20])
+    printed = outcome(etl("run", HIGHLEVEL_BASE_URL=address))[1] + outcome(etl("doctor", HIGHLEVEL_BASE_URL=address))[1]
+    assert (printed.count(f"HIGHLEVEL_BASE_URL is {address}"), says in printed) == (2, True)
+
+
+def test_the_doctor_takes_a_page_for_no_answer_of_the_api(etl: Command, sandbox: RunningSandbox) -> None:
+    sandbox.faults(shares={"html": 1.0})
+    code, printed = outcome(etl("doctor"))
+    assert (code, f"HIGHLEVEL_BASE_URL is {sandbox.url}" in printed) == (1, True)
+
+
+def test_a_missing_password_is_a_matter_of_configuration(own_server: OwnServer, etl: Command) -> None:
+    own_server.ask_for_passwords()
+    code, printed = outcome(etl("run", DATABASE_URL=own_server.url))
+    assert (code, len(printed.splitlines()), "password" in printed) == (2, 1, True)
 
 
 def test_dead_letters_are_listed_shown_and_retried(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
