@@ -304,6 +304,14 @@ def test_status_knows_a_healthy_follower_from_a_killed_one(job: Job, etl: Comman
     assert {run["job"]: run["state"] for run in json.loads(as_json)["runs"]} == {"a": "running", "b": "lost"}
 
 
+def test_two_signals_at_once_are_one(job: Job, etl: Command) -> None:
+    with follow_two_jobs(etl, job) as process:
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=90)
+    assert process.returncode == 0
+
+
 def test_an_orderly_stop_needs_no_terminal(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
     sandbox.faults(shares={"hold": 1.0})
     job.enqueue(*job.ids[:100])
