@@ -91,7 +91,7 @@ def demo(context: click.Context, messages: int) -> None:
         with _sandbox(messages, seed=earlier + 1) as sandbox:
             click.echo(f"serves {messages} messages on {sandbox.url}")
             if earlier:
-                click.echo(f"other messages than the last time: this is demo number {earlier + 1}")
+                click.echo("other messages than the last time")
             location_id = sandbox.location_ids[0]
             ours = found.model_copy(
                 update={

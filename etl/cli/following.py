@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from etl import locations, message_queue
 from etl.cli.composition import Planned, described, open_loops
-from etl.cli.narration import Narrator, Outlook, local_now
+from etl.cli.narration import Narrator, Outlook, first_line, local_now
 from etl.cli.stopping import signals_stop
 from etl.jobs import Job
 from etl.settings import Settings
@@ -24,6 +24,7 @@ def follow(found: Settings, engine: Engine, plans: Sequence[tuple[Job, Plan]]) -
     Raises:
         EtlError: why it cannot; the others were stopped in good order.
     """
+    _say(first_line([job.name for job, _ in plans], described(found), now=local_now()))
     planned = [_narrated(found, engine, job, plan) for job, plan in plans]
     with (
         open_loops(found, engine, planned) as loops,
@@ -49,7 +50,6 @@ def _run(loop: Loop, loops: Sequence[Loop]) -> Report:
 def _narrated(found: Settings, engine: Engine, job: Job, plan: Plan) -> Planned:
     """A run whose story is told on standard error."""
     narrator = Narrator(job.name, say=_say, look=partial(_look, engine, job.kind, found.highlevel_location_id))
-    narrator.begin(kind=job.kind, database=described(found))
     return Planned(job, plan, narrator.progress, narrator.watch)
 
 

@@ -60,7 +60,8 @@ def list_(*, as_json: bool) -> None:
         advice = advice_on(place)
         items = waiting.get(place.location_id, 0)
         if advice is None and items and place.location_id not in served:
-            advice = f"{shown(place.location_id)} is not connected, {items} items wait. Connect it: etl connect"
+            wait = f"{items} items wait" if items > 1 else "1 item waits"
+            advice = f"{shown(place.location_id)} is not connected, {wait}. Connect it: etl connect"
         if advice is not None:
             print_sentence(advice)
 

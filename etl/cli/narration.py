@@ -4,7 +4,7 @@ Its clocks and its output are arguments; it sleeps never and starts no thread: t
 """
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -17,6 +17,8 @@ QUIET_SECONDS = 60.0
 """A count, or a state that was told already, is not told again within this time."""
 NAMED = 3
 """Locations named one by one."""
+IDLE = ("resting",)
+"""The key of a run that has nothing to do."""
 PACING = ("rate", "renewing", "rate_limited")
 """Causes that come and go by the second, for one location after the other."""
 
@@ -60,10 +62,6 @@ class Narrator:
         self._line_at = clock()
         self._total = self._counted = dict.fromkeys(COUNTS, 0)
 
-    def begin(self, *, kind: str, database: str) -> None:
-        """The run starts."""
-        self._print(f"following: loads items of kind {kind} as they are queued in {database}")
-
     def progress(self, tally: Tally) -> None:
         """Something was settled: the counts so far."""
         self._total = {name: getattr(tally, name) for name in COUNTS}
@@ -71,6 +69,8 @@ class Narrator:
     def watch(self, condition: Condition) -> None:
         """The loop is in this condition; most calls print nothing."""
         at, key = self._clock(), _key(condition)
+        if self._told is None and key == IDLE and not any(self._total.values()):
+            self._told = key  # the first line said that it waits
         is_new = key != self._told and at - self._told_at.get(key, -QUIET_SECONDS) >= QUIET_SECONDS
         if condition.state == "working":
             # That it works again goes without saying, but after an outage; its counts follow.
@@ -85,6 +85,11 @@ class Narrator:
 
     def _print(self, text: str) -> None:
         self._say(f"{self._now():%H:%M:%S} {self._name}: {text}")
+
+
+def first_line(names: Sequence[str], database: str, *, now: datetime) -> str:
+    """What is followed, and where."""
+    return f"{now:%H:%M:%S} following {', '.join(names)}: loads what is queued in {database}, and waits for more"
 
 
 def _key(condition: Condition) -> Hashable:
@@ -130,6 +135,14 @@ def _cause(cause: str, names: list[str], look: Outlook, until: datetime | None, 
     }
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"location {', '.join(map(shown, names[:NAMED]))}{more}: {texts.get(cause, cause)}"
+
+
+def pacing(condition: Condition) -> str:
+    """The same in a few words, for a wait of seconds; empty when it waits for something else."""
+    for cause, text in (("rate", "rate limit"), ("rate_limited", "told to wait"), ("renewing", "token renewed")):
+        if cause in condition.withheld:
+            return text + (f": {max(condition.wait, 1):.0f} s" if condition.wait else "")
+    return ""
 
 
 def _in(until: datetime, now: datetime) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from etl import jobs, message_queue
 from etl.cli.composition import Planned, address_of, open_loops, settings, warehouse
 from etl.cli.following import follow as follow_jobs
-from etl.cli.narration import Outlook, local_now, words
+from etl.cli.narration import pacing
 from etl.cli.numbers import FiniteRange
 from etl.cli.stopping import signals_stop
 from etl.errors import ConfigurationError
@@ -84,9 +84,7 @@ def run(
     sys.exit(max(exit_code(report) for _, report in reports))
 
 
-def _plan(
-    found: Settings, job: Job, *, limit: int | None, max_seconds: float | None, follow: bool = False
-) -> Plan:
+def _plan(found: Settings, job: Job, *, limit: int | None, max_seconds: float | None, follow: bool = False) -> Plan:
     return Plan(
         job=job.name,
         concurrency=job.concurrency,
@@ -116,7 +114,7 @@ def _run_all(
 def run_once(found: Settings, engine: Engine, job: Job, plan: Plan) -> Report:
     """One run with live progress, which the first signal ends in good order."""
     with (
-        _progress(found, engine, job, plan) as planned,
+        _progress(engine, job, plan) as planned,
         open_loops(found, engine, [planned]) as loops,
         signals_stop(loops),
     ):
@@ -146,7 +144,7 @@ def _choose(known: dict[str, Job], name: str | None, *, follow: bool, limit: int
 
 
 @contextmanager
-def _progress(found: Settings, engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
+def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
     """The run, with a live line on a terminal; with nothing elsewhere, where the summary says all."""
     if not sys.stderr.isatty():
         yield Planned(job, plan)
@@ -156,19 +154,18 @@ def _progress(found: Settings, engine: Engine, job: Job, plan: Plan) -> Iterator
 
     with engine.connect() as connection:
         due = sum(each.due for each in message_queue.depth(connection) if each.kind == job.kind)
-    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
-    rest = TextColumn("{task.fields[counts]}{task.fields[waits]}", markup=False)
-    with Progress(*columns, rest, console=Console(stderr=True), transient=True) as bar:
+    texts = [TextColumn(f"{{task.{field}}}") for field in ("description", "fields[counts]", "fields[waits]")]
+    columns = (texts[0], BarColumn(10), MofNCompleteColumn(), TimeElapsedColumn(), *texts[1:])
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(job.name, total=min(due, plan.limit or due), counts="", waits="")
 
         def show(tally: Tally) -> None:
             parts = (("dead", tally.dead), ("retried", tally.retried), ("snoozed", tally.snoozed))
-            counts = "".join(f"{count} {name}; " for name, count in parts if count)
+            counts = ", ".join(f"{count} {name}" for name, count in parts if count)
             bar.update(task, completed=tally.loaded + tally.dead, counts=counts)
 
         def watch(condition: Condition) -> None:
-            waits = words(condition, Outlook(default=found.highlevel_location_id), now=local_now())
-            bar.update(task, waits="" if condition.state == "working" else "; ".join(waits))
+            bar.update(task, waits=pacing(condition))
 
         yield Planned(job, plan, show, watch)
 

@@ -165,7 +165,6 @@ class Loop:
             return end
 
     def _beat(self) -> None:
-        """Report that this run is alive."""
         if time.monotonic() >= self._next_beat:
             self._transact(lambda connection: runs.seen(connection, self._run_id))
             self._next_beat = time.monotonic() + BEAT_SECONDS
@@ -179,9 +178,8 @@ class Loop:
             raise _End("max_seconds")
         if self._outage.lasts and not self._in_hand and self._outage.wait(now=now) > 0.0:
             # New items do not make the API come back: whatever wakes us, the probe waits for its time.
-            wait = self._outage.wait(now=now)
-            self._watch(Condition("api_unreachable", wait=wait))
-            self._sleep(wait)
+            self._watch(Condition("api_unreachable", wait=self._outage.wait(now=now)))
+            self._sleep(self._outage.wait(now=now))
             return None
         want = self._room()
         if want == 0 or (self._in_hand and now < self._next_claim):

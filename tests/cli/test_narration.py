@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from etl.cli.narration import Narrator, Outlook, words
+from etl.cli.narration import Narrator, Outlook, first_line, pacing, words
 from etl.locations import Overview
 from etl.runs import Tally
 from etl.worker.condition import WORKING, Condition
@@ -46,11 +46,14 @@ class Told:
 
 
 def test_the_first_line_says_what_is_followed_and_where() -> None:
+    assert first_line(["messages", "emails"], "postgresql://db/warehouse", now=NOON) == (
+        "12:00:00 following messages, emails: loads what is queued in postgresql://db/warehouse, and waits for more"
+    )
+
+
+def test_a_run_that_begins_idle_says_nothing_more() -> None:
     told = Told()
-    told.narrator.begin(kind="message", database="postgresql://db/warehouse")
-    assert told.lines == [
-        "12:00:00 messages: following: loads items of kind message as they are queued in postgresql://db/warehouse"
-    ]
+    assert told.at(0, IDLE) + told.at(2, IDLE) == []
 
 
 def test_a_change_of_state_is_told_at_once_with_what_was_done_before() -> None:
@@ -101,8 +104,8 @@ def test_states_that_alternate_are_told_once_a_minute_each() -> None:
     told = Told()
     lines = [line for second in range(60) for line in told.at(second, held("paused") if second % 2 else IDLE)]
     assert [line.rpartition("messages: ")[2] for line in lines] == [
-        "idle",
         "location LOC1: paused; see: etl locations list",
+        "idle",
     ]
 
 
@@ -130,3 +133,17 @@ def test_states_that_alternate_are_told_once_a_minute_each() -> None:
 )
 def test_waiting_says_why_and_until_when(condition: Condition, look: Outlook, said: str) -> None:
     assert words(condition, look, now=NOON) == [said]
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        (WORKING, ""),
+        (IDLE, ""),
+        (held("rate", wait=8.7), "rate limit: 9 s"),
+        (held("rate_limited", wait=30), "told to wait: 30 s"),
+        (held("paused"), ""),
+    ],
+)
+def test_a_progress_bar_says_in_a_few_words_what_a_wait_of_seconds_is_for(condition: Condition, said: str) -> None:
+    assert pacing(condition) == said
