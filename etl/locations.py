@@ -130,8 +130,8 @@ OVERVIEW = text("""
     SELECT location_id, l.name, l.company_id, l.token_source, l.token_expires_at, l.retired_at,
            l.access_token IS NOT NULL OR c.access_token IS NOT NULL AS connected,
            l.paused_at, l.pause_cause, l.pause_detail,
-           CASE WHEN r.blocked_until > now() THEN r.blocked_cause || ' until ' || date_trunc('second', r.blocked_until)
-           END AS blocked,
+           CASE WHEN r.blocked_until > now() THEN r.blocked_cause END AS blocked_cause,
+           CASE WHEN r.blocked_until > now() THEN r.blocked_until END AS blocked_until,
            r.max_requests, r.interval_ms, coalesce(used.requests, 0) AS used, r.daily_remaining, r.heard_at
     FROM etl.locations AS l FULL JOIN etl.rate_limits AS r USING (location_id)
     LEFT JOIN etl.companies AS c ON c.company_id = l.company_id AND c.retired_at IS NULL
@@ -148,24 +148,25 @@ class Overview:
     """A location as status shows it."""
 
     location_id: str
-    name: str | None
-    company_id: str | None
-    token_source: str | None
-    token_expires_at: datetime | None
-    retired_at: datetime | None
-    connected: bool
+    name: str | None = None
+    company_id: str | None = None
+    token_source: str | None = None
+    token_expires_at: datetime | None = None
+    retired_at: datetime | None = None
+    connected: bool = False
     """It has a stored token, or its company has one."""
-    paused_at: datetime | None
-    pause_cause: str | None
-    pause_detail: str | None
-    blocked: str | None
-    """What blocks it and until when; None when nothing does."""
-    max_requests: int | None
-    interval_ms: int | None
-    used: int
+    paused_at: datetime | None = None
+    pause_cause: str | None = None
+    pause_detail: str | None = None
+    blocked_cause: str | None = None
+    """rate_limited or daily_budget; None when nothing blocks it now."""
+    blocked_until: datetime | None = None
+    max_requests: int | None = None
+    interval_ms: int | None = None
+    used: int = 0
     """Requests that count against the current interval."""
-    daily_remaining: int | None
-    heard_at: datetime | None
+    daily_remaining: int | None = None
+    heard_at: datetime | None = None
 
 
 def overview(connection: Connection) -> list[Overview]:

@@ -18,6 +18,8 @@ def configure(level: str, style: str) -> None:
         # json.dumps would make an encoder for each line, which costs more than encoding it.
         else structlog.processors.JSONRenderer(lambda event, **_: encode(event))
     )
+    # psycopg warns of each connection that a stop interrupts, which is no news for a user.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

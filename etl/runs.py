@@ -4,9 +4,9 @@ import os
 import platform
 from collections import Counter
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Double, and_, extract, func, insert, or_, select, update
 
 from etl import __version__
 from etl.models import Run
@@ -36,6 +36,10 @@ class Tally:
                 self.drift[entry] += count
 
 
+SILENT_SECONDS = 90.0
+"""A run that has not ended and was not seen for so long was probably killed: it reports every 15 seconds, and a little
+later while Postgres is busy."""
+
 COUNTS = ("loaded", "unchanged", "deleted", "retried", "snoozed", "dead")
 """The columns that count items."""
 
@@ -53,6 +57,11 @@ def report(connection: Connection, run_id: int, tally: Tally) -> None:
     """
     counts = {name: getattr(Run, name) + getattr(tally, name) for name in COUNTS}
     connection.execute(update(Run).where(Run.run_id == run_id).values(seen_at=func.now(), **counts))
+
+
+def seen(connection: Connection, run_id: int) -> None:
+    """Note that a run is alive."""
+    connection.execute(update(Run).where(Run.run_id == run_id).values(seen_at=func.now()))
 
 
 def finish(connection: Connection, run_id: int, *, outcome: str, drift: Counter[str]) -> None:
@@ -79,6 +88,8 @@ class RunSummary:
     pid: int
     started_at: datetime
     seen_at: datetime
+    unseen_seconds: float
+    """Since ``seen_at``, by Postgres's clock."""
     finished_at: datetime | None
     outcome: str | None
     loaded: int
@@ -90,8 +101,23 @@ class RunSummary:
     drift: dict[str, int] | None
 
 
+def count(connection: Connection) -> int:
+    """How many runs there were."""
+    return connection.execute(select(func.count()).select_from(Run)).scalar_one()
+
+
+def state_of(run: RunSummary) -> str:
+    """Ended, running, or lost: it did not end and has fallen silent, as when it was killed."""
+    if run.finished_at is not None:
+        return "ended"
+    return "running" if run.unseen_seconds < SILENT_SECONDS else "lost"
+
+
 def latest(connection: Connection, limit: int) -> list[RunSummary]:
-    """The last runs, newest first."""
-    columns = [getattr(Run, each.name) for each in fields(RunSummary)]
-    query = select(*columns).order_by(Run.run_id.desc()).limit(limit)
-    return [RunSummary(**row) for row in connection.execute(query).mappings()]
+    """The last runs, and those of the last day that have not ended; newest first."""
+    unseen = extract("epoch", func.clock_timestamp() - Run.seen_at).cast(Double).label("unseen_seconds")
+    columns = [unseen if each.name == "unseen_seconds" else getattr(Run, each.name) for each in fields(RunSummary)]
+    last = select(Run.run_id).order_by(Run.run_id.desc()).limit(limit)
+    recent = Run.seen_at > func.now() - timedelta(days=1)
+    query = select(*columns).where(or_(Run.run_id.in_(last), and_(Run.finished_at.is_(None), recent)))
+    return [RunSummary(**row) for row in connection.execute(query.order_by(Run.run_id.desc())).mappings()]

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from etl import embedded
+from tests.waiting import await_
 
 # Tests lose nothing when the machine stops, and a database is made for each of them.
 FAST = ("fsync", "full_page_writes", "synchronous_commit")
@@ -107,6 +109,20 @@ class OwnServer:
     def start(self) -> None:
         """Start it again."""
         embedded.start(self._data)
+
+    def ask_for_passwords(self) -> None:
+        """Let nobody in any more without one; the superuser has none."""
+        (self._data / "pg_hba.conf").write_text("local all all scram-sha-256\n", encoding="utf-8")
+        with administrator(make_url(self.url).set(drivername="postgresql+psycopg")) as connection:
+            connection.execute(text("SELECT pg_reload_conf()"))
+        await_(lambda: not self._lets_in())
+
+    def _lets_in(self) -> bool:
+        try:
+            with administrator(make_url(self.url).set(drivername="postgresql+psycopg")):
+                return True
+        except OperationalError:
+            return False
 
     def stop(self) -> None:
         """Stop it, as a restart of the machine would."""

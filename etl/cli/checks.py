@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import KW_ONLY, dataclass
 
-from etl.cli.cures import cure_of, shown, state_of
+from etl.cli.cures import advice_on, shown
 from etl.errors import ItemError, LocationError
 from etl.locations import Overview
 from etl.tokens.serving import Serving
@@ -70,9 +70,8 @@ def of_pauses(places: Sequence[Overview]) -> Check:
     return Check(
         "locations",
         ok=False,
-        says=f"{len(paused)} paused. "
-        + ". ".join(f"{shown(place.location_id)} {state_of(place)}" for place in paused[:SHOWN]),
-        fix=". ".join(f"{shown(place.location_id)}: {cure_of(place)}" for place in paused[:SHOWN]),
+        says=f"paused: {_some([shown(place.location_id) for place in paused])}",
+        fix="\n".join(filter(None, map(advice_on, paused[:SHOWN]))),
     )
 
 
@@ -103,7 +102,7 @@ def of_kinds(waiting: set[str], taken: AbstractSet[str]) -> Check:
     )
 
 
-def of_probe(location_id: str, problem: ItemError | None, *, may_expire: bool) -> Check:
+def of_probe(location_id: str, problem: ItemError | None, *, may_expire: bool, address: str) -> Check:
     """What one request with a location's token showed."""
     name = f"token of {shown(location_id)}"
     if problem is None:
@@ -115,7 +114,8 @@ def of_probe(location_id: str, problem: ItemError | None, *, may_expire: bool) -
     if isinstance(problem, LocationError):
         fix = "Make a token with the scope conversations/message.readonly in HighLevel, and set it again"
         return Check(name, ok=False, says=problem.detail, fix=fix)
-    return Check(name, ok=False, says=problem.detail, fix="Check HIGHLEVEL_BASE_URL and the way there; then try again")
+    fix = f"HIGHLEVEL_BASE_URL is {address}: check it, and the way there"
+    return Check(name, ok=False, says=problem.detail, fix=fix)
 
 
 def _opens(vault: Vault, encrypted: str) -> bool:

@@ -1,7 +1,8 @@
 """Builds the parts from the settings: the only module that knows both."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
@@ -23,6 +24,7 @@ from etl.tokens.renewal_threads import WORKERS, Renewals
 from etl.tokens.serving import EnvironmentToken, LocationTokens, Serving
 from etl.tokens.vault import Vault
 from etl.worker.claims import Claims
+from etl.worker.condition import Condition
 from etl.worker.loop import Loop, Plan
 from etl.worker.settlement import Settlement
 
@@ -32,8 +34,10 @@ NO_TOKENS = (
     ".env; or connect locations with: etl connect"
 )
 
-POOL = 4 + 2 * WORKERS
-"""Connections a command may open: the loop's, the leases', the listener's, and two for each token being renewed."""
+RENEWING = 2 * WORKERS
+"""Connections that renewing tokens may take: two for each at once."""
+RUNNING = 4
+"""Connections of a run: the loop's, the leases', the listener's, and one to look around."""
 
 
 def settings() -> Settings:
@@ -59,14 +63,22 @@ def described(found: Settings) -> str:
     return parse_url(found.database_url.get_secret_value()).set(drivername="postgresql").render_as_string()
 
 
+def address_of(found: Settings) -> str:
+    """Where the API is, without the credentials that a URL may hold."""
+    url = found.highlevel_base_url
+    return f"{url.scheme}://{url.host}:{url.port}{(url.path or '').rstrip('/')}"
+
+
 @contextmanager
-def warehouse(found: Settings, *, migrated: bool = True) -> Iterator[Engine]:
+def warehouse(found: Settings, *, migrated: bool = True, runs: int = 1) -> Iterator[Engine]:
     """An engine on a database that was checked: reachable, UTF8 and, unless told otherwise, at head.
+
+    It has connections for so many ``runs`` at once.
 
     Raises:
         EtlError: it is not.
     """
-    engine = open_engine(database_url(found), pool_size=POOL)
+    engine = open_engine(database_url(found), pool_size=RENEWING + runs * RUNNING)
     try:
         with reading_errors():
             with engine.connect() as connection:
@@ -107,11 +119,19 @@ def serving_of(found: Settings) -> Serving:
     return Serving(environment, found.highlevel_location_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A run to be started, and who watches it."""
+
+    job: Job
+    plan: Plan
+    progress: Callable[[Tally], None] = lambda _: None
+    watch: Callable[[Condition], None] = lambda _: None
+
+
 @contextmanager
-def open_loop(
-    found: Settings, engine: Engine, job: Job, plan: Plan, *, progress: Callable[[Tally], None] = lambda _: None
-) -> Iterator[Loop]:
-    """A run of ``job``, ready to start; its connections to HighLevel are closed at the end.
+def open_loops(found: Settings, engine: Engine, planned: Sequence[Planned]) -> Iterator[list[Loop]]:
+    """Runs, ready to start, that share the connections to HighLevel; those are closed at the end.
 
     Raises:
         ConfigurationError: there is no token, neither in the environment nor stored.
@@ -122,11 +142,32 @@ def open_loop(
             if not store.any_connected(connection):
                 raise ConfigurationError(NO_TOKENS)
     vault = Vault(found.secret_keys)
-    with transport_of(found, pool_size=job.concurrency) as transport:
+    with transport_of(found, pool_size=sum(each.job.concurrency for each in planned)) as transport:
         renewal = Renewal(engine=engine, vault=vault, oauth=oauth_of(found, transport))
+        client = client_of(found, transport)
         with Renewals(renewal.renew) as renewals:
-            tokens = LocationTokens(serving=serving, vault=vault, renewals=renewals)
-            yield build_loop(client_of(found, transport), tokens, engine, job, plan, progress=progress)
+            yield [
+                build_loop(
+                    client,
+                    # One for each loop, which alone asks it; what it knows is read anew with every claim.
+                    LocationTokens(serving=serving, vault=vault, renewals=renewals),
+                    engine,
+                    each.job,
+                    each.plan,
+                    progress=each.progress,
+                    watch=each.watch,
+                )
+                for each in planned
+            ]
+
+
+@contextmanager
+def open_loop(
+    found: Settings, engine: Engine, job: Job, plan: Plan, *, progress: Callable[[Tally], None] = lambda _: None
+) -> Iterator[Loop]:
+    """One run, as :func:`open_loops` opens them."""
+    with open_loops(found, engine, [Planned(job, plan, progress)]) as (loop,):
+        yield loop
 
 
 def build_loop(
@@ -137,6 +178,7 @@ def build_loop(
     plan: Plan,
     *,
     progress: Callable[[Tally], None] = lambda _: None,
+    watch: Callable[[Condition], None] = lambda _: None,
 ) -> Loop:
     """A run of ``job`` on parts that the caller closes."""
     clock = DatabaseClock()
@@ -153,4 +195,5 @@ def build_loop(
         clock=clock,
         plan=plan,
         progress=progress,
+        watch=watch,
     )

@@ -8,7 +8,7 @@ ANY = "any source"
 CHECK_APP = "Check that the app is installed and has the scope conversations/message.readonly; " + RESUME
 
 CURES: dict[tuple[str, str | None], str] = {
-    (BY_HAND, ANY): "etl locations resume {id}",
+    (BY_HAND, ANY): "Resume it: etl locations resume {id}",
     ("token_refused", None): "Put a valid token into HIGHLEVEL_TOKEN; the pause lifts by itself",
     ("token_refused", "private"): "Make a new token in HighLevel and store it: etl connect --location {id} --token",
     ("token_refused", "app"): CHECK_APP,
@@ -36,13 +36,28 @@ def cure_of(place: Overview) -> str | None:
     return None
 
 
+def in_words(cause: str | None) -> str:
+    """A cause as people say it."""
+    return (cause or "").replace("_", " ")
+
+
 def state_of(place: Overview) -> str:
     """How it stands with a location, in a few words."""
     if place.paused_at is not None:
-        return f"paused: {place.pause_cause} ({place.pause_detail})"
+        return f"paused: {in_words(place.pause_cause)}"
     if place.retired_at is not None:
-        return "retired: the app was uninstalled"
-    return place.blocked or "served"
+        return "retired: app uninstalled"
+    return in_words(place.blocked_cause) or "served"
+
+
+def advice_on(place: Overview) -> str | None:
+    """What is wrong with a location, and how to have it served again; None when it is served."""
+    mend = cure_of(place)
+    if mend is None:
+        return None
+    said = in_words(place.pause_cause)
+    detail = f" ({place.pause_detail})" if place.pause_detail not in (None, "", f"paused {said}") else ""
+    return f"{shown(place.location_id)} is {state_of(place)}{detail}. {mend}"
 
 
 def shown(location_id: str) -> str:

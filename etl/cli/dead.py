@@ -76,6 +76,7 @@ def list_(cause: str | None, limit: int, *, as_json: bool) -> None:
             )
             for letter in letters
         ],
+        optional=("location", "attempts", "retried", "kind"),
     )
     click.echo(", ".join(f"{name}: {count}" for name, count in causes.items()))
 

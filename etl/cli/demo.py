@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import dedent
@@ -13,7 +14,7 @@ import click
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
-from etl import jobs, message_queue, schema
+from etl import jobs, message_queue, runs, schema
 from etl.cli.composition import database_url, settings, warehouse
 from etl.cli.crontab import program
 from etl.cli.run import exit_code, print_report, run_once
@@ -30,8 +31,8 @@ LIMIT = 5_000
 
 ROWS = {
     "highlevel.messages": """
-        SELECT message_id, message_type, direction, left(body, 26) AS body
-        FROM highlevel.messages WHERE body > '' ORDER BY date_added DESC, message_id LIMIT 5""",
+        SELECT message_id, message_type, left(body, 27) AS body
+        FROM highlevel.messages WHERE body > '' ORDER BY created_at DESC, message_id LIMIT 5""",
     "highlevel.attachments": """
         SELECT message_id, position, file_name, media_type FROM highlevel.attachments
         ORDER BY message_id, position LIMIT 3""",
@@ -49,16 +50,20 @@ QUESTIONS = {
     "How long do customers wait for the first answer?": """
         WITH answered AS (
             SELECT conversation_id, date_added, direction,
-                   min(date_added) FILTER (WHERE direction = 'outbound') OVER later AS answered_at
+                   min(date_added) FILTER (WHERE direction = 'outbound')
+                       OVER later AS answered_at
             FROM highlevel.messages
-            WINDOW later AS (PARTITION BY location_id, conversation_id ORDER BY date_added
+            WINDOW later AS (PARTITION BY location_id, conversation_id
+                             ORDER BY date_added
                              ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)
         )
         SELECT count(*) AS questions, count(answered_at) AS answered,
-               percentile_cont(0.5) WITHIN GROUP (ORDER BY answered_at - date_added) AS median_wait
+               date_trunc('second', percentile_cont(0.5) WITHIN GROUP
+                   (ORDER BY answered_at - date_added)) AS median_wait
         FROM answered WHERE direction = 'inbound'""",
     "How do calls end, and how long do they last?": """
-        SELECT call_status, count(*) AS calls, round(avg(call_duration)) AS average_seconds
+        SELECT call_status, count(*) AS calls,
+               round(avg(call_duration)) AS average_seconds
         FROM highlevel.messages JOIN highlevel.meta USING (location_id, message_id)
         WHERE call_status IS NOT NULL GROUP BY call_status ORDER BY calls DESC""",
 }
@@ -73,28 +78,31 @@ def demo(context: click.Context, messages: int) -> None:
     """Show the whole story on this machine, without an account.
 
     Starts an embedded Postgres, a HighLevel look-alike and the receiver, sends signed webhooks, runs the job, and shows
-    the tables. Uses a database of its own, under .etl/demo.
+    the tables. Uses a database of its own, under .etl/demo. Each time it loads other messages, beside those of the last
+    time.
     """
     found = settings()
     home = found.etl_home / "demo"
-    with _sandbox(messages) as sandbox:
-        location_id = sandbox.location_ids[0]
-        ours = found.model_copy(
-            update={
-                "etl_home": home,
-                "database_url": None,
-                "highlevel_base_url": sandbox.url,
-                "highlevel_token": SecretStr(sandbox.token(location_id)),
-                "highlevel_location_id": location_id,
-            }
-        )
-        _step(1, "An embedded Postgres")
-        with warehouse(ours, migrated=False) as engine:
-            with engine.connect() as connection:
-                schema.upgrade(connection)
-            click.echo(f"runs in {ours.embedded_directory}, at revision {schema.HEAD}")
-            _step(2, "A HighLevel look-alike")
+    found = found.model_copy(update={"etl_home": home, "database_url": None})
+    _step(1, "An embedded Postgres")
+    with warehouse(found, migrated=False) as engine:
+        with engine.connect() as connection:
+            schema.upgrade(connection)
+            earlier = runs.count(connection)
+        click.echo(f"runs in {found.embedded_directory}, at revision {schema.HEAD}")
+        _step(2, "A HighLevel look-alike")
+        with _sandbox(messages, seed=earlier + 1) as sandbox:
             click.echo(f"serves {messages} messages on {sandbox.url}")
+            if earlier:
+                click.echo("other messages than the last time")
+            location_id = sandbox.location_ids[0]
+            ours = found.model_copy(
+                update={
+                    "highlevel_base_url": sandbox.url,
+                    "highlevel_token": SecretStr(sandbox.token(location_id)),
+                    "highlevel_location_id": location_id,
+                }
+            )
             _deliver(ours, engine, sandbox, messages)
             code = _run(ours, engine)
             _show(engine)
@@ -103,11 +111,12 @@ def demo(context: click.Context, messages: int) -> None:
 
 
 @contextmanager
-def _sandbox(messages: int) -> Iterator["SandboxProcess"]:
+def _sandbox(messages: int, *, seed: int) -> Iterator["SandboxProcess"]:
     from etl.sandbox.config import SandboxConfig
     from etl.sandbox.server import SandboxProcess
 
-    with SandboxProcess(SandboxConfig(locations=1, messages=messages, limit=LIMIT, daily=None)) as sandbox:
+    config = SandboxConfig(seed=seed, locations=1, messages=messages, limit=LIMIT, daily=None)
+    with SandboxProcess(config) as sandbox:
         yield sandbox
 
 
@@ -131,8 +140,11 @@ def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages
         answers = ", ".join(f"{count} answered {status}" for status, count in sorted(report.statuses.items()))
         click.echo(f"{report.sent} sent, {kind}: {answers}")
     with engine.connect() as connection:
-        waiting = ", ".join(f"{each.items} of kind {each.kind}" for each in message_queue.depth(connection))
-    click.echo(f"etl.message_queue holds {waiting or 'nothing'}; a webhook seen before queues nothing")
+        waiting: Counter[str] = Counter()
+        for each in message_queue.depth(connection):
+            waiting[each.kind] += each.items
+    holds = ", ".join(f"{count} of kind {kind}" for kind, count in waiting.items())
+    click.echo(f"etl.message_queue holds {holds or 'nothing'}; a webhook seen before queues nothing")
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, Engine
 
 from etl import jobs, locations, message_queue, schema
 from etl.cli.checks import RENEWABLE, Check, of_app, of_keys, of_kinds, of_pauses, of_probe, of_unserved
-from etl.cli.composition import client_of, database_url, described, serving_of, transport_of
+from etl.cli.composition import address_of, client_of, database_url, described, serving_of, transport_of
 from etl.cli.composition import settings as read_settings
+from etl.cli.tables import print_sentence
 from etl.database import open_engine, reading_errors, require_utf8, require_writable
 from etl.errors import EtlError
 from etl.settings import Settings
@@ -38,9 +39,9 @@ def doctor(*, offline: bool, every: bool, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(dataclasses.asdict(check)))
             continue
-        click.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.says}")
-        if check.fix and not check.ok:
-            click.echo(f"      {check.fix}")
+        print_sentence(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.says}", hang=6)
+        for fix in (check.fix or "").splitlines() if not check.ok else ():
+            print_sentence(fix, indent=6)
     sys.exit(1 if failed else 0)
 
 
@@ -57,7 +58,7 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
         )
         return
     yield Check("settings", ok=True, says="understood")
-    yield _check("jobs", lambda: f"jobs: {', '.join(jobs.read(found.etl_jobs))}")
+    yield _check("jobs", lambda: ", ".join(jobs.read(found.etl_jobs)))
     engines: list[Engine] = []
 
     def connect() -> str:
@@ -100,7 +101,12 @@ def of_locations(connection: Connection, found: Settings, *, offline: bool, limi
     with transport_of(found) as transport:
         client = client_of(found, transport)
         for location_id, token in list(tokens.items())[:limit]:
-            yield of_probe(location_id, probe.refusal(client, token), may_expire=location_id in _renewable(places))
+            yield of_probe(
+                location_id,
+                probe.refusal(client, token),
+                may_expire=location_id in _renewable(places),
+                address=address_of(found),
+            )
     if limit is not None and len(tokens) > limit:
         yield Check("token", ok=True, says=f"{len(tokens) - limit} more were not tried; --all tries them")
 

@@ -118,6 +118,7 @@ def _print_events(found: list[StoredEvent]) -> None:
             )
             for event in found
         ],
+        optional=("replayed", "email", "location", "message"),
     )
 
 

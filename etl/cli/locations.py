@@ -9,13 +9,14 @@ from sqlalchemy import Connection
 
 from etl import locations as known
 from etl import message_queue
-from etl.cli.composition import oauth_of, settings, transport_of, warehouse
+from etl.cli.composition import oauth_of, serving_of, settings, transport_of, warehouse
 from etl.cli.confirming import confirm
-from etl.cli.cures import cure_of, shown, state_of
-from etl.cli.tables import print_table, when
+from etl.cli.cures import advice_on, cure_of, shown, state_of
+from etl.cli.tables import print_sentence, print_table, when
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
 from etl.tokens import connecting, store
+from etl.tokens.serving import Serving
 from etl.tokens.vault import UnreadableError, Vault
 
 IDS = click.argument("ids", nargs=-1, required=True, metavar="ID…")
@@ -29,41 +30,40 @@ def locations() -> None:
 @locations.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object on each line.")
 def list_(*, as_json: bool) -> None:
-    """List the locations, their tokens, and what to do if one waits."""
+    """List the locations, their tokens, and what to do if one waits.
+
+    Besides those we have dealt with, those of which items wait.
+    """
     found = settings()
+    serving = serving_of(found)
     with warehouse(found) as engine, engine.connect() as connection:
         places = known.overview(connection)
         companies = known.companies(connection)
         waiting: dict[str, int] = {}
         for each in message_queue.depth(connection):
             waiting[each.location_id] = waiting.get(each.location_id, 0) + each.items
+    names = {place.location_id for place in places}
+    places += [known.Overview(name) for name in sorted(waiting.keys() - names)]
+    served = _served(places, serving)
     if as_json:
         for place in places:
-            row = dataclasses.asdict(place) | {"items": waiting.get(place.location_id, 0), "cure": cure_of(place)}
-            click.echo(json.dumps(row, default=str))
+            name = place.location_id
+            more = {"items": waiting.get(name, 0), "served": name in served, "cure": cure_of(place)}
+            click.echo(json.dumps(dataclasses.asdict(place) | more, default=str))
         return
     if not places:
         click.echo("no locations yet; connect some with: etl connect")
         return
-    print_table(
-        ("location", "name", "token", "expires", "items", "state"),
-        [
-            (
-                shown(place.location_id),
-                place.name,
-                _token(place),
-                when(place.token_expires_at),
-                waiting.get(place.location_id, 0),
-                state_of(place),
-            )
-            for place in places
-        ],
-    )
+    _print_places(places, waiting, served, serving)
     _print_companies(companies)
     for place in places:
-        mend = cure_of(place)
-        if mend is not None:
-            click.echo(f"{shown(place.location_id)}: {mend}")
+        advice = advice_on(place)
+        items = waiting.get(place.location_id, 0)
+        if advice is None and items and place.location_id not in served:
+            wait = f"{items} items wait" if items > 1 else "1 item waits"
+            advice = f"{shown(place.location_id)} is not connected, {wait}. Connect it: etl connect"
+        if advice is not None:
+            print_sentence(advice)
 
 
 @locations.command()
@@ -180,10 +180,39 @@ def _typed(location_id: str) -> str:
     return "" if location_id == shown("") else location_id
 
 
-def _token(place: known.Overview) -> str:
-    if place.token_source is not None:
-        return place.token_source
-    return "company" if place.connected else ""
+def _served(places: list[known.Overview], serving: Serving) -> set[str]:
+    """The locations for which there is a token."""
+    retired = {place.location_id: place.retired_at is not None for place in places if place.connected}
+    names = [place.location_id for place in places]
+    return {name for name in names if serving.token_location_id(name, retired=retired) is not None}
+
+
+def _print_places(places: list[known.Overview], waiting: dict[str, int], served: set[str], serving: Serving) -> None:
+    def state(place: known.Overview) -> str:
+        unserved = place.location_id not in served and cure_of(place) is None
+        return "not connected" if unserved else state_of(place)
+
+    print_table(
+        ("location", "name", "token", "expires", "items", "state"),
+        [
+            (
+                shown(place.location_id),
+                place.name,
+                _token(place, serving),
+                when(place.token_expires_at),
+                waiting.get(place.location_id, 0),
+                state(place),
+            )
+            for place in places
+        ],
+        optional=("expires", "token"),
+    )
+
+
+def _token(place: known.Overview, serving: Serving) -> str:
+    if serving.is_environment(place.location_id):
+        return "environment"
+    return place.token_source or ("company" if place.connected else "")
 
 
 def _print_companies(companies: list[known.CompanyOverview]) -> None:

@@ -1,25 +1,27 @@
 """``etl run``: starts a run, shows its progress, and turns its report into an exit code."""
 
 import json
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 from sqlalchemy import Engine
 
 from etl import jobs, message_queue
-from etl.cli.composition import open_loop, settings, warehouse
+from etl.cli.composition import Planned, address_of, open_loops, settings, warehouse
+from etl.cli.following import follow as follow_jobs
+from etl.cli.narration import pacing
 from etl.cli.numbers import FiniteRange
+from etl.cli.stopping import signals_stop
 from etl.errors import ConfigurationError
 from etl.jobs import Job
 from etl.runs import Tally
 from etl.settings import Settings
-from etl.worker.loop import Loop, Plan, Report
+from etl.worker.condition import Condition
+from etl.worker.loop import Plan, Report
 
 WITHHELD = {
     "paused": "Paused; why, and how to mend it, says etl locations list",
@@ -33,8 +35,8 @@ WORK_LEFT = {
     "paused": "Items of some locations wait for somebody to act",
     "budget": "The daily budget of these locations is spent; their items wait",
     "rate_limited": "The API asked these locations to wait longer than a run does",
-    "api_unreachable": "The API does not answer properly; every item was kept",
-    "misconfigured": "The API refuses every request; every item was kept",
+    "api_unreachable": "The API does not answer properly; its items wait",
+    "misconfigured": "The API refuses every request; its items wait",
 }
 """Outcomes that leave work, in words."""
 
@@ -51,46 +53,57 @@ def run(
 ) -> None:
     """Fetch the messages that are due, load them, and exit.
 
-    JOB is an entry of jobs.yaml. Without it, every job runs once. Ctrl-C finishes the items in hand and puts the others
-    back into the queue.
+    JOB is an entry of jobs.yaml. Without it, every job runs once, one after another. With --follow they run at the same
+    time, and stay. Ctrl-C finishes the items in hand and puts the others back into the queue.
 
-    Words in the output: "retried" items failed and are tried again later; after max_attempts (in jobs.yaml) they are
-    "dead": see etl dead list. "snoozed" items wait without a failed attempt, for example for the rate limit.
-    "drained" means that nothing is due any more.
+    \b
+    What a run counts:
+      loaded    fetched, and written to the tables
+      retried   failed, and fetched again later; an attempt is spent
+      snoozed   waits without a failed attempt, for example for the rate limit
+      dead      given up on after max_attempts (jobs.yaml): etl dead list
+    A run that ends as "drained" left nothing that is due.
 
     \b
     Example, from cron:    run etl crontab, which prints the line
-    Example, as a service: etl run messages --follow
+    Example, as a service: etl run --follow
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     found = settings()
-    chosen = _choose(jobs.read(found.etl_jobs), job, follow=follow)
-    with warehouse(found) as engine:
+    chosen = _choose(jobs.read(found.etl_jobs), job, follow=follow, limit=limit)
+    with warehouse(found, runs=len(chosen) if follow else 1) as engine:
         if dry_run:
             _show_due(engine, chosen, as_json=as_json)
             return
-        reports = list(_run_all(found, engine, chosen, limit=limit, max_seconds=max_seconds, follow=follow))
+        if follow:
+            plans = [(each, _plan(found, each, limit=limit, max_seconds=max_seconds, follow=True)) for each in chosen]
+            reports = list(zip(chosen, follow_jobs(found, engine, plans), strict=True))
+        else:
+            reports = list(_run_all(found, engine, chosen, limit=limit, max_seconds=max_seconds))
         for each, report in reports:
             _summarize(found, each, report, as_json=as_json)
     sys.exit(max(exit_code(report) for _, report in reports))
 
 
+def _plan(found: Settings, job: Job, *, limit: int | None, max_seconds: float | None, follow: bool = False) -> Plan:
+    return Plan(
+        job=job.name,
+        concurrency=job.concurrency,
+        batch_size=job.batch_size,
+        follow=follow,
+        limit=limit,
+        max_seconds=max_seconds,
+        taken=jobs.kinds_taken(jobs.read(found.etl_jobs)),
+    )
+
+
 def _run_all(
-    found: Settings, engine: Engine, chosen: list[Job], *, limit: int | None, max_seconds: float | None, follow: bool
+    found: Settings, engine: Engine, chosen: list[Job], *, limit: int | None, max_seconds: float | None
 ) -> Iterator[tuple[Job, Report]]:
     """Run the jobs one after another; the limit, the seconds and a signal are for all of them together."""
     began = time.monotonic()
     for job in chosen:
-        spent = time.monotonic() - began
-        plan = Plan(
-            job=job.name,
-            concurrency=job.concurrency,
-            batch_size=job.batch_size,
-            follow=follow,
-            limit=limit,
-            max_seconds=None if max_seconds is None else max(max_seconds - spent, 0.0),
-            taken=jobs.kinds_taken(jobs.read(found.etl_jobs)),
-        )
-        report = run_once(found, engine, job, plan)
+        left = None if max_seconds is None else max(max_seconds - (time.monotonic() - began), 0.0)
+        report = run_once(found, engine, job, _plan(found, job, limit=limit, max_seconds=left))
         yield job, report
         if report.outcome in ("stopped", "limit", "max_seconds"):
             return
@@ -101,11 +114,11 @@ def _run_all(
 def run_once(found: Settings, engine: Engine, job: Job, plan: Plan) -> Report:
     """One run with live progress, which the first signal ends in good order."""
     with (
-        _progress(engine, job, plan) as progress,
-        open_loop(found, engine, job, plan, progress=progress) as loop,
-        _signals(loop),
+        _progress(engine, job, plan) as planned,
+        open_loops(found, engine, [planned]) as loops,
+        signals_stop(loops),
     ):
-        return loop.run()
+        return loops[0].run()
 
 
 def exit_code(report: Report) -> int:
@@ -120,62 +133,41 @@ def exit_code(report: Report) -> int:
     return 3 if report.outcome in WORK_LEFT and not report.tally.loaded else 0
 
 
-def _choose(known: dict[str, Job], name: str | None, *, follow: bool) -> list[Job]:
+def _choose(known: dict[str, Job], name: str | None, *, follow: bool, limit: int | None) -> list[Job]:
     if name is not None:
         if name not in known:
             raise ConfigurationError(f"No job {name!r} in jobs.yaml; there are: {', '.join(known)}")
         return [known[name]]
-    if follow and len(known) > 1:
-        raise ConfigurationError(f"--follow needs to know which job: {', '.join(known)}")
+    if follow and limit is not None and len(known) > 1:
+        raise ConfigurationError(f"--follow with --limit needs to know which job: {', '.join(known)}")
     return list(known.values())
 
 
 @contextmanager
-def _signals(loop: Loop) -> Iterator[None]:
-    """The first SIGINT or SIGTERM stops the loop in good order; a second one ends the process at once."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        loop.stop()
-        with suppress(OSError, RuntimeError):  # nobody may be reading any more
-            click.echo("Finishing what is in hand …", err=True)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[Callable[[Tally], None]]:
-    """A live line on a terminal; nothing elsewhere, where the summary says all."""
+def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
+    """The run, with a live line on a terminal; with nothing elsewhere, where the summary says all."""
     if not sys.stderr.isatty():
-        yield lambda _tally: None
+        yield Planned(job, plan)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     with engine.connect() as connection:
         due = sum(each.due for each in message_queue.depth(connection) if each.kind == job.kind)
-    total = None if plan.follow else min(due, plan.limit or due)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rest]}"),
-        TimeElapsedColumn(),
-    )
+    texts = [TextColumn(f"{{task.{field}}}") for field in ("description", "fields[counts]", "fields[waits]")]
+    columns = (texts[0], BarColumn(10), MofNCompleteColumn(), TimeElapsedColumn(), *texts[1:])
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(job.name, total=total, rest="")
+        task = bar.add_task(job.name, total=min(due, plan.limit or due), counts="", waits="")
 
         def show(tally: Tally) -> None:
             parts = (("dead", tally.dead), ("retried", tally.retried), ("snoozed", tally.snoozed))
-            rest = ", ".join(f"{count} {name}" for name, count in parts if count)
-            bar.update(task, completed=tally.loaded + tally.dead, rest=rest)
+            counts = ", ".join(f"{count} {name}" for name, count in parts if count)
+            bar.update(task, completed=tally.loaded + tally.dead, counts=counts)
 
-        yield show
+        def watch(condition: Condition) -> None:
+            bar.update(task, waits=pacing(condition))
+
+        yield Planned(job, plan, show, watch)
 
 
 def _summarize(found: Settings, job: Job, report: Report, *, as_json: bool) -> None:
@@ -193,6 +185,8 @@ def _summarize(found: Settings, job: Job, report: Report, *, as_json: bool) -> N
             return
         names = sorted({name or default for names in report.withheld.values() for name in names})
         click.echo(f"{WORK_LEFT[report.outcome]}: {report.detail or ', '.join(names[:10]) or '-'}", err=True)
+        if report.outcome in ("api_unreachable", "misconfigured"):
+            click.echo(f"HIGHLEVEL_BASE_URL is {address_of(found)}", err=True)
 
 
 def print_report(job: Job, report: Report) -> None:

@@ -8,8 +8,8 @@ import click
 
 from etl import dead_letters, jobs, locations, message_queue, runs
 from etl.cli.composition import described, settings, warehouse
-from etl.cli.cures import cure_of, shown, state_of
-from etl.cli.tables import print_table, when
+from etl.cli.cures import advice_on, in_words, shown, state_of
+from etl.cli.tables import duration, print_sentence, print_table, when
 
 
 @click.command()
@@ -28,7 +28,7 @@ def status(*, as_json: bool) -> None:
             "queue": [dataclasses.asdict(each) for each in queue],
             "dead_letters": causes,
             "locations": [dataclasses.asdict(each) for each in places],
-            "runs": [dataclasses.asdict(each) for each in last],
+            "runs": [dataclasses.asdict(each) | {"state": runs.state_of(each)} for each in last],
         }
         click.echo(json.dumps(report, default=str))
         return
@@ -59,22 +59,22 @@ def _print_queue(queue: list[message_queue.Depth]) -> None:
 
 def _print_locations(places: list[locations.Overview]) -> None:
     print_table(
-        ("location", "state", "requests", "left today"),
+        ("location", "state", "until", "requests", "left today"),
         [
             (
                 shown(place.location_id),
                 state_of(place),
+                when(place.blocked_until),
                 _requests(place),
                 place.daily_remaining,
             )
             for place in places
         ],
         title="locations",
+        optional=("requests",),
     )
-    for place in places:
-        mend = cure_of(place)
-        if mend is not None:
-            click.echo(f"{shown(place.location_id)}: {mend}")
+    for advice in filter(None, map(advice_on, places)):
+        print_sentence(advice)
 
 
 def _print_runs(last: list[runs.RunSummary]) -> None:
@@ -85,7 +85,7 @@ def _print_runs(last: list[runs.RunSummary]) -> None:
                 run.run_id,
                 run.job,
                 when(run.started_at),
-                run.outcome or f"running or killed, last seen {when(run.seen_at)}",
+                _ending(run),
                 run.loaded,
                 run.retried,
                 run.snoozed,
@@ -94,6 +94,7 @@ def _print_runs(last: list[runs.RunSummary]) -> None:
             for run in last
         ],
         title="last runs",
+        optional=("snoozed", "retried"),
     )
 
 
@@ -104,10 +105,17 @@ def _requests(place: locations.Overview) -> str:
     return f"{place.used} of {place.max_requests} in {place.interval_ms / 1000:g} s"
 
 
+def _ending(run: runs.RunSummary) -> str:
+    """How a run ended, or whether it lives."""
+    state = runs.state_of(run)
+    if state == "ended":
+        return in_words(run.outcome)
+    ago = duration(run.unseen_seconds)
+    return f"running, seen {ago} ago" if state == "running" else f"killed? not seen for {ago}"
+
+
 def _age(since: datetime | None) -> str:
     if since is None:
         return ""
     seconds = (datetime.now(UTC) - since).total_seconds()
-    if seconds < 0:
-        return f"due in {-seconds:.0f} s"
-    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 3600:.1f} h"
+    return duration(seconds) if seconds >= 0 else f"due in {duration(-seconds)}"

@@ -1,5 +1,6 @@
 """How rows look on a terminal: a table fitted to it, or tab-separated lines where there is none."""
 
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -9,15 +10,24 @@ import click
 PLAIN_WIDTH = 120
 """Columns of a table that is printed where there is no terminal."""
 
-
-WHOLE = 24
-"""Characters of a cell that is never broken: an id has 20."""
+SHORT = 22
+"""Characters of a text that is not broken between its words, such as a date or a state."""
+GAP = 3
+"""Columns between two columns of a table."""
 
 
 def print_table(
-    header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None, always: bool = False
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    always: bool = False,
+    optional: Sequence[str] = (),
 ) -> None:
-    """Print rows under a header; with ``always``, as a table even where there is no terminal."""
+    """Print rows under a header; with ``always``, as a table even where there is no terminal.
+
+    Where a terminal is too narrow, the ``optional`` columns are left out, the first one first.
+    """
     cells = [["" if value is None else str(value) for value in row] for row in rows]
     if not (always or sys.stdout.isatty()):
         if title:
@@ -33,18 +43,49 @@ def print_table(
 
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for place, name in enumerate(header):
-        # Ids, dates and numbers stay whole; what is longer is folded.
-        longest = max((len(row[place]) for row in cells), default=0)
-        table.add_column(name, no_wrap=longest <= WHOLE)
-    for row in cells:
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    columns = list(zip(header, zip(*cells, strict=True) if cells else [()] * len(header), strict=True))
+    for name in optional:
+        if sum(_least(*column) + GAP for column in columns) > console.width:
+            columns = [column for column in columns if column[0] != name]
+    for name, column in columns:
+        table.add_column(name, no_wrap=_is_whole(column), min_width=_least(name, column))
+    for kept in zip(*(column for _, column in columns), strict=True):
+        table.add_row(*(Text(cell, overflow="fold") for cell in kept))
     if title:
         console.print(Text(title, style="bold"))
     console.print(table)
+
+
+def _is_whole(column: Sequence[str]) -> bool:
+    """Ids, dates and numbers stay whole; what is longer is broken between its words."""
+    return all(" " not in cell or len(cell) <= SHORT for cell in column)
+
+
+def _least(name: str, column: Sequence[str]) -> int:
+    """Columns of the terminal that a column needs."""
+    parts = column if _is_whole(column) else [word for cell in column for word in cell.split()]
+    return max(len(name), *map(len, parts), 0)
+
+
+def print_sentence(text: str, *, indent: int = 0, hang: int = 0) -> None:
+    """Print a sentence, broken between its words on a terminal; ``hang`` indents all lines but the first further."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = click.wrap_text(text, width - 1, subsequent_indent=" " * (indent + hang), initial_indent=" " * indent)
+        click.echo(text)
+    else:
+        click.echo(" " * indent + text)
 
 
 def when(moment: datetime | None) -> str:
     """A moment in local time: short on a terminal, to the second where a script may read it."""
     form = "%m-%d %H:%M" if sys.stdout.isatty() else "%Y-%m-%d %H:%M:%S"
     return "" if moment is None else moment.astimezone().strftime(form)
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its largest fitting unit."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -16,6 +16,15 @@ CONNECT_TIMEOUT = 5.0
 """Seconds to connect."""
 
 
+IN_WORDS = {
+    "NameResolutionError": "the name of the host is not known",
+    "NewConnectionError": "nobody listens at that address",
+    "ConnectTimeoutError": "the host does not answer",
+    "SSLError": "TLS fails: the certificate is not valid, or the port speaks plain HTTP",
+}
+"""urllib3's reasons why there was no connection."""
+
+
 class NoAnswerError(Exception):
     """There was no complete answer; ``reason`` is the kind of failure, without any of the request."""
 
@@ -105,8 +114,14 @@ class Transport:
         except (requests.RequestException, ValueError) as error:
             # Its text and its chain may hold the request, so only its class is told. requests lets a bare ValueError
             # through when an answer names an impossible host.
-            raise NoAnswerError(type(error).__name__) from None
+            raise NoAnswerError(_kind_of(error)) from None
         return Response(response.status_code, response.headers, body, is_whole)
+
+
+def _kind_of(error: Exception) -> str:
+    """What failed, in words where a person can act on it: requests calls most of it ConnectionError."""
+    cause = getattr(error.args[0] if error.args else None, "reason", None) or error
+    return IN_WORDS.get(type(cause).__name__, type(error).__name__)
 
 
 def _read(response: requests.Response, *, deadline: float, max_bytes: int) -> tuple[bytes, bool]:

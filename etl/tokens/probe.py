@@ -1,6 +1,6 @@
 """Asks with one request whether the API accepts a token. Spends one request of the location's allowance, no more."""
 
-from etl.errors import ApiMisconfiguredError, ItemError, LocationError, UnreachableError
+from etl.errors import ApiMisconfiguredError, ItemError, LocationError, RefusedError, UnreachableError
 from etl.extract.client import Client
 
 PROBE_ID = "etl-probe-no-such-message"
@@ -16,6 +16,9 @@ def refusal(client: Client, token: str) -> ItemError | None:
         client.get(f"/conversations/messages/{PROBE_ID}", token=token)
     except (LocationError, ApiMisconfiguredError, UnreachableError) as error:
         return error
+    except RefusedError as error:
+        # A page where JSON belongs is not HighLevel's answer; a refusal of the id is.
+        return None if error.cause.startswith("http_") else error
     except ItemError:
         return None
     return None

@@ -14,6 +14,7 @@ from etl.pipeline import Claimed, DatabaseClock, Outcome
 from etl.runs import Tally
 from etl.worker.batch import Batch
 from etl.worker.claims import Claims, Idle
+from etl.worker.condition import WORKING, Condition
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import Leases
 from etl.worker.listener import Listener
@@ -33,6 +34,8 @@ FOLLOW_LINGER_SECONDS = 0.02
 """The same while following, when somebody waits for the row."""
 LAPSE_CHECK_SECONDS = 5.0
 """How often the items of vanished workers, and usage that no longer counts, are looked for."""
+BEAT_SECONDS = 15.0
+"""How often a run reports that it is alive, even when it has nothing to do."""
 LONGEST_WAIT = 60.0
 """Seconds a run without --follow waits for a blocked location before it leaves the rest to the next run."""
 
@@ -84,12 +87,14 @@ class Loop:
         clock: DatabaseClock,
         plan: Plan,
         progress: Callable[[Tally], None] = lambda _: None,
+        watch: Callable[[Condition], None] = lambda _: None,
     ) -> None:
         self._engine = engine
         self._claims = claims
         self._clock = clock
         self._plan = plan
         self._progress = progress
+        self._watch = watch
         self._stop_asked = False
         self._transact = Transactor(
             engine, patience=None if plan.follow else PATIENCE, stopping=lambda: self._stop_asked
@@ -113,6 +118,7 @@ class Loop:
         self._started = time.monotonic()
         self._next_claim = 0.0
         self._next_lapse_check = 0.0
+        self._next_beat = self._started + BEAT_SECONDS
         # Enough that the fetchers never wait while a batch is settled, little enough to give back soon.
         self._low_water = plan.batch_size + plan.concurrency
 
@@ -149,6 +155,7 @@ class Loop:
     def _drain(self) -> _End:
         try:
             while True:
+                self._beat()
                 idle = self._claim()
                 if self._in_hand:
                     self._collect()
@@ -156,6 +163,11 @@ class Loop:
                     self._rest(idle)
         except _End as end:
             return end
+
+    def _beat(self) -> None:
+        if time.monotonic() >= self._next_beat:
+            self._transact(lambda connection: runs.seen(connection, self._run_id))
+            self._next_beat = time.monotonic() + BEAT_SECONDS
 
     def _claim(self) -> Idle | None:
         """Claim more when the fetchers will soon have nothing to begin; tells why when there is nothing to claim."""
@@ -166,6 +178,7 @@ class Loop:
             raise _End("max_seconds")
         if self._outage.lasts and not self._in_hand and self._outage.wait(now=now) > 0.0:
             # New items do not make the API come back: whatever wakes us, the probe waits for its time.
+            self._watch(Condition("api_unreachable", wait=self._outage.wait(now=now)))
             self._sleep(self._outage.wait(now=now))
             return None
         want = self._room()
@@ -181,6 +194,8 @@ class Loop:
             self._clock.set(claimed[0].item.claimed_at)
             self._leases.hold(claimed, since=now)
             self._fetchers.submit(claimed)
+            if not self._outage.lasts:
+                self._watch(WORKING)
         return None
 
     def _begin(self, claimed: Claimed) -> Outcome:
@@ -222,10 +237,12 @@ class Loop:
                 raise _End("api_unreachable", "not one request was answered properly")
             if not soon:
                 raise _End(idle.outcome())
+        self._watch(Condition("resting", idle.withheld, idle.wait))
         self._sleep(_pause(idle))
 
     def _sleep(self, seconds: float) -> None:
-        """Wait until woken, but not beyond the end of the run."""
+        """Wait until woken, but not beyond the next report or the end of the run."""
+        seconds = min(seconds, max(self._next_beat - time.monotonic(), 0.0))
         if self._plan.max_seconds is not None:
             seconds = min(seconds, self._started + self._plan.max_seconds - time.monotonic())
         self._outcomes.take(timeout=seconds)
@@ -268,6 +285,7 @@ class Loop:
         """Give back what was not begun, wait for what was, and settle it as the end of this run asks."""
         self._batch.give_back(self._fetchers.take_back())
         while len(self._batch) < self._in_hand:
+            self._beat()
             self._batch.add(self._outcomes.take(timeout=SHORT_POLL_SECONDS))
         self._settle(outage=end.outcome == "api_unreachable" or self._outage.lasts)
 

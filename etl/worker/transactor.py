@@ -44,12 +44,20 @@ class Transactor:
         """
         began = time.monotonic()
         pause = 0.1
+        failures = 0
         while True:
             try:
                 with self._engine.begin() as connection:
-                    return work(connection)
+                    done = work(connection)
             except DBAPIError as error:
                 self._examine(error, waited=time.monotonic() - began)
+                failures += 1
+                if failures == 1:
+                    log.warning("database_unavailable", error=type(error.orig).__name__, reason=first_line(error))
+            else:
+                if failures:
+                    log.info("database_available", waited_seconds=round(time.monotonic() - began, 1))
+                return done
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -66,4 +74,3 @@ class Transactor:
         impatient = self._patience is not None and waited >= self._patience
         if impatient or (self._stopping() and waited >= LONGEST_PAUSE):
             raise DatabaseUnavailableError(f"Postgres cannot be reached: {reason}") from error
-        log.warning("database_unavailable", error=type(error.orig).__name__, waited_seconds=round(waited, 1))

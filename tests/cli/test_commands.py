@@ -10,9 +10,10 @@ from sqlalchemy import make_url
 
 from etl.cli import COMMANDS
 from etl.sandbox.server import RunningSandbox
-from tests.command import Command
+from tests.command import Command, Process
 from tests.job import Job
-from tests.waiting import releasing
+from tests.servers import OwnServer
+from tests.waiting import await_, releasing
 
 
 def outcome(done: CompletedProcess[str]) -> tuple[int, str]:
@@ -105,6 +106,31 @@ def test_a_refused_token_makes_exit_code_3(job: Job, etl: Command) -> None:
 def test_an_api_that_is_away_makes_exit_code_3(job: Job, etl: Command) -> None:
     job.enqueue(*job.ids[:20])
     assert outcome(etl("run", HIGHLEVEL_BASE_URL="http://127.0.0.1:9"))[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("http://127.0.0.1:9", "nobody listens at that address"),
+        ("http://nowhere.invalid:80", "the name of the host is not known"),
+    ],
+)
+def test_a_wrong_address_of_the_api_is_named_with_its_setting(job: Job, etl: Command, address: str, says: str) -> None:
+    job.enqueue(*job.ids[:20])
+    printed = outcome(etl("run", HIGHLEVEL_BASE_URL=address))[1] + outcome(etl("doctor", HIGHLEVEL_BASE_URL=address))[1]
+    assert (printed.count(f"HIGHLEVEL_BASE_URL is {address}"), says in printed) == (2, True)
+
+
+def test_the_doctor_takes_a_page_for_no_answer_of_the_api(etl: Command, sandbox: RunningSandbox) -> None:
+    sandbox.faults(shares={"html": 1.0})
+    code, printed = outcome(etl("doctor"))
+    assert (code, f"HIGHLEVEL_BASE_URL is {sandbox.url}" in printed) == (1, True)
+
+
+def test_a_missing_password_is_a_matter_of_configuration(own_server: OwnServer, etl: Command) -> None:
+    own_server.ask_for_passwords()
+    code, printed = outcome(etl("run", DATABASE_URL=own_server.url))
+    assert (code, len(printed.splitlines()), "password" in printed) == (2, 1, True)
 
 
 def test_dead_letters_are_listed_shown_and_retried(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
@@ -240,6 +266,52 @@ def test_a_signal_stops_all_jobs_and_not_only_the_first(job: Job, etl: Command, 
     assert job.rows("SELECT job, outcome FROM etl.runs") == [("a", "stopped")]
 
 
+def follow_two_jobs(etl: Command, job: Job) -> Process:
+    """A follower of two jobs, both of which have begun."""
+    (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n  b:\n")
+    process = etl.start("run", "--follow")
+    await_(lambda: job.value("SELECT count(*) FROM etl.runs") == 2)
+    return process
+
+
+def test_following_without_a_job_follows_all_until_a_signal(job: Job, etl: Command) -> None:
+    with follow_two_jobs(etl, job) as process:
+        job.enqueue(*job.ids[:30])
+        await_(lambda: job.value("SELECT count(*) FROM highlevel.messages") == 30)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=90)
+    assert (process.returncode, [line.partition(":")[0] for line in out.splitlines()]) == (0, ["a", "b"])
+    assert "following a, b: loads what is queued in " in err.splitlines()[0]
+    assert job.rows("SELECT job, outcome FROM etl.runs ORDER BY job") == [("a", "stopped"), ("b", "stopped")]
+
+
+def test_a_fault_that_one_follower_meets_stops_all(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
+    sandbox.faults(shares={"redirect": 1.0})
+    with follow_two_jobs(etl, job) as process:
+        job.enqueue(job.ids[0])
+        _, err = process.communicate(timeout=90)
+    assert (process.returncode, "HIGHLEVEL_BASE_URL" in err) == (2, True)
+    assert sorted(job.rows("SELECT outcome FROM etl.runs")) == [("misconfigured",), ("stopped",)]
+
+
+def test_status_knows_a_healthy_follower_from_a_killed_one(job: Job, etl: Command) -> None:
+    with follow_two_jobs(etl, job) as process:
+        process.kill()
+        process.communicate()
+    job.execute("UPDATE etl.runs SET seen_at = CASE job WHEN 'a' THEN now() ELSE now() - interval '12 minutes' END")
+    printed, as_json = etl("status").stdout, etl("status", "--json").stdout
+    assert ("running, seen " in printed, "killed? not seen for 12 min" in printed) == (True, True)
+    assert {run["job"]: run["state"] for run in json.loads(as_json)["runs"]} == {"a": "running", "b": "lost"}
+
+
+def test_two_signals_at_once_are_one(job: Job, etl: Command) -> None:
+    with follow_two_jobs(etl, job) as process:
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=90)
+    assert process.returncode == 0
+
+
 def test_an_orderly_stop_needs_no_terminal(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
     sandbox.faults(shares={"hold": 1.0})
     job.enqueue(*job.ids[:100])
@@ -286,4 +358,5 @@ def test_the_demo_tells_the_whole_story_twice(etl: Command) -> None:
     etl("db", "stop", DATABASE_URL="", ETL_HOME=".etl/demo")
     assert [code for code, _ in told] == [0, 0]
     assert "50 loaded (0 unchanged" in told[0][1]
-    assert "messages: 0 loaded" in told[1][1]
+    assert "50 loaded (0 unchanged" in told[1][1]
+    assert ["other messages" in text for _, text in told] == [False, True]

@@ -51,7 +51,8 @@ def test_the_token_of_a_paused_location_is_not_tried(office: Office) -> None:
     office.connect_private(office.first)
     office.execute("UPDATE etl.locations SET paused_at = now(), pause_cause = 'not_authorized', pause_detail = 'no'")
     cure = "Give the token the scope conversations/message.readonly, or the location a token of its own; "
-    assert {"locations": f"{office.first}: {cure}then: etl locations resume {office.first}"} == fixes(office)
+    told = f"{office.first} is paused: not authorized (no). {cure}then: etl locations resume {office.first}"
+    assert {"locations": told} == fixes(office)
 
 
 def test_a_key_that_opens_nothing_is_found(office: Office) -> None:

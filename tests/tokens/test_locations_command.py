@@ -100,7 +100,25 @@ def test_the_list_says_what_to_do_about_a_paused_location(command: Any, office: 
 def test_status_says_what_to_do_about_a_paused_location(command: Any, office: Office) -> None:
     office.connect(office.first)
     pause(office, "by_hand")
-    assert f"{office.first}: etl locations resume {office.first}" in command("status").output
+    advice = f"{office.first} is paused: by hand (no). Resume it: etl locations resume {office.first}"
+    assert advice in command("status").output
+
+
+def test_a_location_that_no_token_serves_is_listed_when_items_wait(command: Any, office: Office) -> None:
+    office.connect(office.first)
+    office.enqueue(office.second, 12)
+    told = f"{office.second} is not connected, 12 items wait. Connect it: etl connect"
+    assert told in command("locations", "list").output
+
+
+def test_the_list_says_which_locations_are_served(command: Any, office: Office) -> None:
+    office.connect(office.first)
+    office.enqueue(office.first, 1)
+    office.enqueue(office.second, 12)
+    rows = map(json.loads, command("locations", "list", "--json").output.splitlines())
+    assert {office.first: (True, 1), office.second: (False, 12)} == {
+        row["location_id"]: (row["served"], row["items"]) for row in rows
+    }
 
 
 def test_everything_that_is_missing_is_told_at_once(command: Any) -> None:

@@ -301,6 +301,20 @@ def test_a_follower_loads_what_is_queued_while_it_waits(job: Job) -> None:
     assert job.value("SELECT outcome FROM etl.runs") == "stopped"
 
 
+def test_a_follower_with_nothing_to_do_reports_that_it_is_alive(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etl.worker.loop.BEAT_SECONDS", 0.05)
+    loop = job.loop(follow=True)
+    thread = Thread(target=loop.run)
+    thread.start()
+    try:
+        await_(lambda: job.value("SELECT count(*) FROM etl.runs") == 1)
+        job.execute("UPDATE etl.runs SET seen_at = now() - interval '1 hour'")
+        await_(lambda: job.value("SELECT seen_at > now() - interval '1 minute' FROM etl.runs") is True)
+    finally:
+        loop.stop()
+        thread.join()
+
+
 def test_an_item_queued_again_while_it_is_fetched_is_fetched_once_more(job: Job, sandbox: RunningSandbox) -> None:
     sandbox.faults(ids={job.ids[0]: {"kind": "hold", "times": 1}})
     job.enqueue(job.ids[0])

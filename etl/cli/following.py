@@ -1,0 +1,69 @@
+"""``etl run --follow``: the loops of several jobs in one process, each in a thread; a signal, or a fault, stops all."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+
+import click
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from etl import locations, message_queue
+from etl.cli.composition import Planned, described, open_loops
+from etl.cli.narration import Narrator, Outlook, first_line, local_now
+from etl.cli.stopping import signals_stop
+from etl.jobs import Job
+from etl.settings import Settings
+from etl.worker.loop import Loop, Plan, Report
+
+
+def follow(found: Settings, engine: Engine, plans: Sequence[tuple[Job, Plan]]) -> list[Report]:
+    """Follow each job until the first signal, or until one cannot go on.
+
+    Raises:
+        EtlError: why it cannot; the others were stopped in good order.
+    """
+    _say(first_line([job.name for job, _ in plans], described(found), now=local_now()))
+    planned = [_narrated(found, engine, job, plan) for job, plan in plans]
+    with (
+        open_loops(found, engine, planned) as loops,
+        signals_stop(loops),
+        ThreadPoolExecutor(len(loops), thread_name_prefix="loop") as pool,
+    ):
+        return [each.result() for each in [pool.submit(_run, loop, loops) for loop in loops]]
+
+
+def _run(loop: Loop, loops: Sequence[Loop]) -> Report:
+    """One loop to its end. What it cannot go on with concerns the others too."""
+    is_fault = True
+    try:
+        report = loop.run()
+        is_fault = report.outcome == "misconfigured"
+        return report
+    finally:
+        if is_fault:
+            for each in loops:
+                each.stop()
+
+
+def _narrated(found: Settings, engine: Engine, job: Job, plan: Plan) -> Planned:
+    """A run whose story is told on standard error."""
+    narrator = Narrator(job.name, say=_say, look=partial(_look, engine, job.kind, found.highlevel_location_id))
+    return Planned(job, plan, narrator.progress, narrator.watch)
+
+
+def _say(line: str) -> None:
+    with suppress(OSError, ValueError):  # nobody may be reading any more
+        click.echo(line, err=True)
+
+
+def _look(engine: Engine, kind: str, default: str) -> Outlook:
+    """Why locations wait and when the next item comes due; what is not known while Postgres is away is left out."""
+    try:
+        with engine.connect() as connection:
+            places = {place.location_id: place for place in locations.overview(connection)}
+            oldest = [each.oldest for each in message_queue.depth(connection) if each.kind == kind and each.oldest]
+    except DBAPIError:
+        return Outlook(default=default)
+    return Outlook(places, min((each for each in oldest if each > local_now()), default=None), default)

@@ -1,0 +1,158 @@
+"""Tells what a run that stays is doing, one line at a change and one a minute while something happens.
+
+Its clocks and its output are arguments; it sleeps never and starts no thread: the loop calls it often enough.
+"""
+
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from etl.cli.cures import in_words, shown
+from etl.locations import Overview
+from etl.runs import COUNTS, Tally
+from etl.worker.condition import Condition
+
+QUIET_SECONDS = 60.0
+"""A count, or a state that was told already, is not told again within this time."""
+NAMED = 3
+"""Locations named one by one."""
+IDLE = ("resting",)
+"""The key of a run that has nothing to do."""
+PACING = ("rate", "renewing", "rate_limited")
+"""Causes that come and go by the second, for one location after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the database knows about why a run waits."""
+
+    places: dict[str, Overview] = field(default_factory=dict)
+    retry_at: datetime | None = None
+    """When the next item comes due; None when none will."""
+    default: str = ""
+    """The location of items that name none."""
+
+
+def local_now() -> datetime:
+    """The time of day here."""
+    return datetime.now().astimezone()
+
+
+class Narrator:
+    """One run's story, line by line."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        say: Callable[[str], None],
+        look: Callable[[], Outlook] = Outlook,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = local_now,
+    ) -> None:
+        """``look`` is asked only when there is something to tell."""
+        self._name = name
+        self._say = say
+        self._look = look
+        self._clock = clock
+        self._now = now
+        self._told: Hashable = None
+        self._told_at: dict[Hashable, float] = {}
+        self._line_at = clock()
+        self._total = self._counted = dict.fromkeys(COUNTS, 0)
+
+    def progress(self, tally: Tally) -> None:
+        """Something was settled: the counts so far."""
+        self._total = {name: getattr(tally, name) for name in COUNTS}
+
+    def watch(self, condition: Condition) -> None:
+        """The loop is in this condition; most calls print nothing."""
+        at, key = self._clock(), _key(condition)
+        if self._told is None and key == IDLE and not any(self._total.values()):
+            self._told = key  # the first line said that it waits
+        is_new = key != self._told and at - self._told_at.get(key, -QUIET_SECONDS) >= QUIET_SECONDS
+        if condition.state == "working":
+            # That it works again goes without saying, but after an outage; its counts follow.
+            is_new = is_new and self._told == ("api_unreachable",)
+        is_due = self._total != self._counted and at - self._line_at >= QUIET_SECONDS
+        if not is_new and not is_due:
+            return
+        done = _counts(self._counted, self._total)
+        self._told, self._told_at[key], self._line_at, self._counted = key, at, at, self._total
+        look = self._look() if condition.state == "resting" else Outlook()
+        self._print("; ".join([*([done] if done else []), *words(condition, look, now=self._now())]))
+
+    def _print(self, text: str) -> None:
+        self._say(f"{self._now():%H:%M:%S} {self._name}: {text}")
+
+
+def first_line(names: Sequence[str], database: str, *, now: datetime) -> str:
+    """What is followed, and where."""
+    return f"{now:%H:%M:%S} following {', '.join(names)}: loads what is queued in {database}, and waits for more"
+
+
+def _key(condition: Condition) -> Hashable:
+    """What makes a condition another one, worth a line."""
+    causes = (
+        (cause, frozenset() if cause in PACING else frozenset(names)) for cause, names in condition.withheld.items()
+    )
+    return (condition.state, *sorted(causes, key=lambda each: each[0]))
+
+
+def _counts(before: dict[str, int], after: dict[str, int]) -> str:
+    """What was done since, in the summary's words."""
+    return ", ".join(f"{after[name] - before[name]} {name}" for name in COUNTS if after[name] > before[name])
+
+
+def words(condition: Condition, look: Outlook, *, now: datetime) -> list[str]:
+    """A condition in words: what it waits for, why, and until when; pure."""
+    if condition.state == "working":
+        return ["working"]
+    until = None if condition.wait is None else now + timedelta(seconds=condition.wait)
+    if condition.state == "api_unreachable":
+        return ["the API does not answer properly; next try" + _at(until, now)]
+    if condition.withheld:
+        return [
+            _cause(cause, sorted(name or look.default for name in names), look, until, now)
+            for cause, names in condition.withheld.items()
+        ]
+    return ["idle" + (f", retry{_at(look.retry_at, now)}" if look.retry_at else "")]
+
+
+def _cause(cause: str, names: list[str], look: Outlook, until: datetime | None, now: datetime) -> str:
+    first = look.places.get(names[0])
+    blocked = _at(first.blocked_until if first else None, now)
+    pacing = f", next request{_in(until, now)}" if until else ""
+    texts = {
+        "rate": f"rate limit{pacing}",
+        "rate_limited": f"the API asked to wait{pacing}",
+        "daily_budget": f"daily budget spent, next try{blocked}" if blocked else "daily budget spent",
+        "renewing": "its token is being renewed",
+        "no_token": "no valid token can be had for now; see: etl doctor",
+        "not_connected": "no token serves it; see: etl doctor",
+        "paused": f"paused{f': {in_words(first.pause_cause)}' if first else ''}; see: etl locations list",
+    }
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"location {', '.join(map(shown, names[:NAMED]))}{more}: {texts.get(cause, cause)}"
+
+
+def pacing(condition: Condition) -> str:
+    """The same in a few words, for a wait of seconds; empty when it waits for something else."""
+    for cause, text in (("rate", "rate limit"), ("rate_limited", "told to wait"), ("renewing", "token renewed")):
+        if cause in condition.withheld:
+            return text + (f": {max(condition.wait, 1):.0f} s" if condition.wait else "")
+    return ""
+
+
+def _in(until: datetime, now: datetime) -> str:
+    return f" in {max((until - now).total_seconds(), 1):.0f} s"
+
+
+def _at(moment: datetime | None, now: datetime) -> str:
+    """A time of day here, with its date where that is another one; empty when it is not known."""
+    if moment is None:
+        return ""
+    there = moment.astimezone(now.tzinfo)
+    form = "%H:%M:%S" if there.date() == now.date() else "%m-%d %H:%M"
+    return f" at {there.strftime(form)}"
