@@ -96,7 +96,7 @@ def job(engine: Engine, sandbox: RunningSandbox) -> Iterator[Job]:
 
 @pytest.fixture
 def etl(database_url: str, sandbox: RunningSandbox, tmp_path: Path) -> Command:
-    """The command line, as a real process, set up for the sandbox's first location and with the job of messages only."""
+    """The command line as a real process, for the sandbox's first location, with the job of messages only."""
     (tmp_path / "jobs.yaml").write_text("jobs:\n  messages:\n")
     location_id = sandbox.location_ids[0]
     return Command(
