@@ -1,7 +1,7 @@
 """``etl run --follow``: the loops of several jobs in one process, each in a thread; a signal, or a fault, stops all."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 
@@ -17,6 +17,10 @@ from etl.jobs import Job
 from etl.settings import Settings
 from etl.worker.loop import Loop, Plan, Report
 
+LOOK_SECONDS = 1.0
+"""How often the main thread, which alone handles signals, looks up: one that comes just as it begins to wait, or that
+the kernel gives to another thread, does not wake it."""
+
 
 def follow(found: Settings, engine: Engine, plans: Sequence[tuple[Job, Plan]]) -> list[Report]:
     """Follow each job until the first signal, or until one cannot go on.
@@ -31,7 +35,10 @@ def follow(found: Settings, engine: Engine, plans: Sequence[tuple[Job, Plan]]) -
         signals_stop(loops),
         ThreadPoolExecutor(len(loops), thread_name_prefix="loop") as pool,
     ):
-        return [each.result() for each in [pool.submit(_run, loop, loops) for loop in loops]]
+        running = [pool.submit(_run, loop, loops) for loop in loops]
+        while wait(running, timeout=LOOK_SECONDS).not_done:
+            pass
+        return [each.result() for each in running]
 
 
 def _run(loop: Loop, loops: Sequence[Loop]) -> Report:
