@@ -99,7 +99,7 @@ class World:
         if known_id in self.dataset:
             return True
         thread = self.dataset.thread_of(known_id)
-        return thread is None or (thread not in self._gone and known_id in emails_of(self.row(thread) or {}))
+        return thread is None or known_id in emails_of(self.row(thread) or {})
 
     def row(self, message_id: str) -> dict[str, Any] | None:
         """A message without its envelope, as lists have it."""

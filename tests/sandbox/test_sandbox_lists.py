@@ -226,6 +226,17 @@ def test_a_conversation_can_be_listed_by_type(sandbox: RunningSandbox) -> None:
     assert {each for each in DATA.messages_of(TALK) if MINE[each]["messageType"] in ("TYPE_SMS", "TYPE_CALL")} == found
 
 
+def test_the_last_page_of_a_conversation_says_that_it_is_the_last(sandbox: RunningSandbox) -> None:
+    assert [True, False] == [talk(sandbox, limit=limit)["nextPage"] for limit in (19, 20)]
+
+
+def test_internal_comments_are_asked_for_in_the_plural(sandbox: RunningSandbox) -> None:
+    comment = next(each for each in MINE.values() if each["messageType"] == "TYPE_INTERNAL_COMMENT")
+    path = f"/conversations/{comment['conversationId']}/messages"
+    rows = sandbox.ask(path, type="TYPE_INTERNAL_COMMENTS").json()["messages"]["messages"]
+    assert {"TYPE_INTERNAL_COMMENT"} == {row["messageType"] for row in rows}
+
+
 def test_at_most_a_hundred_messages_are_listed_at_once(sandbox: RunningSandbox) -> None:
     assert (422, ["limit: Input should be less than or equal to 100"]) == refusal(
         sandbox, f"/conversations/{TALK}/messages", limit=101
