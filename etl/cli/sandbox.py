@@ -35,11 +35,8 @@ def _data_options(command: Command) -> Command:
 @_data_options
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(0), help="Requests in 10 s; 0: no limit.")
 @click.option("--faults", default="{}", help="What shall go wrong, as JSON; see docs/sandbox.md.")
-@click.option("--ready-file", type=click.Path(path_type=Path), help="Write the URL to this file when ready.")
 @click.pass_context
-def sandbox(
-    context: click.Context, /, host: str, port: int, limit: int, faults: str, ready_file: Path | None, **data: int
-) -> None:
+def sandbox(context: click.Context, /, host: str, port: int, limit: int, faults: str, **data: int) -> None:
     """Serve a HighLevel look-alike on this machine, for demos and tests.
 
     Prints what to paste into another terminal to use it.
@@ -66,12 +63,7 @@ def sandbox(
     config = SandboxConfig(limit=limit or None, daily=200_000 if limit else None, faults=plan, **data)
     url = url_of(listener)
 
-    def announce() -> None:
-        click.echo(_instructions(url, config))
-        if ready_file is not None:
-            ready_file.write_text(f"{url}\n")
-
-    serve(config, listener, announce)
+    serve(config, listener, lambda: click.echo(_instructions(url, config)))
 
 
 def _instructions(url: str, config: "SandboxConfig") -> str:

@@ -70,7 +70,9 @@ class Dataset:
     def examples(self, location_id: str) -> dict[str, str]:
         """An id of each other kind; ``call`` is a message with a recording and a transcription."""
         kinds: tuple[Kind, ...] = ("conversation", "contact", "user")
-        found = {kind: self.ids_of(kind, location_id)[0] for kind in kinds if self.ids_of(kind, location_id)}
+        found: dict[str, str] = {
+            kind: self.ids_of(kind, location_id)[0] for kind in kinds if self.ids_of(kind, location_id)
+        }
         for message_id in self.ids(location_id):
             if "email" not in found and self.thread_of(self.email_id(message_id, 0)):
                 found["email"] = self.email_id(message_id, 0)

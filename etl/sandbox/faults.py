@@ -1,6 +1,6 @@
 """Decides what goes wrong with a request: shares of all requests, or named ids. Performs no I/O and reads no clock.
 
-A plan comes from JSON (``PUT /sandbox/faults``, ``etl sandbox --faults``)::
+A plan comes from JSON (``PUT /sandbox/faults``, ``etl sandbox --faults``); docs/sandbox.md tells what the kinds do::
 
     {"latency": 0.1,
      "shares": {"5xx": 0.02, "drop": 0.01},
@@ -11,25 +11,7 @@ A plan comes from JSON (``PUT /sandbox/faults``, ``etl sandbox --faults``)::
 A thing is named by its id; its recording, transcription or a location's export by ``recording/<id>``,
 ``transcription/<id>``, ``export/<id>``. A fault of a plain id is a fault of those too. ``times`` and the numbers of
 ``not_found`` count down; null means always; ``after`` lets so many requests pass first. A payload or body replaces the
-answer; faults still apply on top of it. The kinds:
-
-================  =====================================================================================
-``429``           too many requests, whatever the limit says
-``5xx``           one of ``statuses`` (500, 502, 503, 504), as the gateway's HTML or as JSON
-``401 403``       refused, with ``text`` as the message
-``drop``          the connection closes before any byte
-``cut``           the connection closes in the middle of the body
-``malformed``     a body that stops in the middle, complete as far as HTTP can tell
-``html``          a login page with status 200
-``wrong_id``      the answer under the id of another message
-``huge``          an answer of ``bytes`` bytes
-``deep``          JSON nested ``depth`` times
-``redirect``      302 to another host
-``hold``          the answer, when ``POST /sandbox/release`` says so
-``status``        any other ``status``, with ``text`` as the message
-``skip_rows``     an export page whose cursor leaves out the row after it
-``repeat_rows``   an export page whose last row is the first of the next page again
-================  =====================================================================================
+answer; faults still apply on top of it.
 """
 
 import gzip
@@ -57,7 +39,7 @@ _GATEWAY = b"<html><head><title>%d</title></head><body><center><h1>%d Error</h1>
 
 
 class Fault(BaseModel):
-    """One thing that goes wrong, and its measures. The meaning of each kind is in the module's docstring."""
+    """One thing that goes wrong, and its measures."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,5 +1,6 @@
 """Runs the sandbox on a socket: in this thread, in a thread beside it, or in a process of its own."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -51,6 +52,23 @@ def serve(config: SandboxConfig, listener: socket.socket, on_ready: Callable[[],
         server.run(sockets=[listener])
 
 
+def main() -> None:
+    """A process of its own: serves until standard input ends, which is when whoever started it has ended."""
+    listener = listen()
+
+    def announce() -> None:
+        Thread(target=_end_with_standard_input, daemon=True).start()
+        sys.stdout.write(f"{url_of(listener)}\n")
+        sys.stdout.flush()
+
+    serve(SandboxConfig.model_validate_json(sys.argv[1]), listener, announce)
+
+
+def _end_with_standard_input() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _server(config: SandboxConfig) -> uvicorn.Server:
     app = SandboxApp(config)
     settings = uvicorn.Config(
@@ -100,7 +118,7 @@ class SandboxProcess(Sandbox):
 
     def __init__(self, config: SandboxConfig | None = None) -> None:
         config = config or SandboxConfig()
-        command = [sys.executable, "-m", "etl.sandbox", config.model_dump_json()]
+        command = [sys.executable, "-c", "from etl.sandbox import server; server.main()", config.model_dump_json()]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None  # noqa: S101 - for the type checker: both ends are pipes
         url = self._process.stdout.readline().strip()

@@ -18,8 +18,6 @@ class Stats:
         self._locations: Counter[str] = Counter()
         self._names: Counter[str] = Counter()
         self._under_way: Counter[str] = Counter()
-        self._under_way_now = 0
-        self._most_at_once = 0
         self._most_for_one = 0
         self._recent: defaultdict[str, deque[float]] = defaultdict(deque)
         self._densest: Counter[str] = Counter()
@@ -30,8 +28,6 @@ class Stats:
         first = self._times[0]
         self._times = (now if first is None else first, now)
         self._names[name] += 1
-        self._under_way_now += 1
-        self._most_at_once = max(self._most_at_once, self._under_way_now)
         same = self._under_way[name] = self._under_way[name] + 1
         self._most_for_one = max(self._most_for_one, same)
 
@@ -47,7 +43,6 @@ class Stats:
         """A request is over; ``outcome`` is its status, or ``dropped``."""
         self._statuses[outcome] += 1
         self._locations[location_id or "unauthorized"] += 1
-        self._under_way_now -= 1
         self._under_way[name] -= 1
         if not self._under_way[name]:
             del self._under_way[name]
@@ -61,7 +56,6 @@ class Stats:
             "refused_429": self._statuses["429"],
             "locations": dict(self._locations),
             "peaks": dict(self._densest),
-            "max_concurrent": self._most_at_once,
             "max_concurrent_same_id": self._most_for_one,
             "first_request": self._times[0],
             "last_request": self._times[1],

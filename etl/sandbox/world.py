@@ -10,7 +10,7 @@ from typing import Any
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.dataset import encode
 from etl.sandbox.limits import Limiter
-from etl.sandbox.messages import MESSAGE_TYPES, iso
+from etl.sandbox.messages import iso
 from etl.sandbox.oauth import Authority
 from etl.sandbox.stats import Stats
 
@@ -19,19 +19,14 @@ WRAPPERS = ("message", "emailMessage", "contact", "location")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What decides whether and where a message is listed; times are milliseconds since 1970."""
+    """What decides whether and where a message is listed."""
 
     id: str
     message_type: str
     conversation_id: str
     contact_id: str
-    added: float
-    updated: float
-
-    @property
-    def is_email(self) -> bool:
-        """Whether it is the container of a thread."""
-        return MESSAGE_TYPES[self.message_type][1] == "email"
+    added: datetime
+    updated: datetime
 
 
 @dataclass(slots=True)
@@ -104,7 +99,7 @@ class World:
         if known_id in self.dataset:
             return True
         thread = self.dataset.thread_of(known_id)
-        return thread is None or (thread not in self._gone and known_id in emails_of(self.row(thread) or {}))
+        return thread is None or known_id in emails_of(self.row(thread) or {})
 
     def row(self, message_id: str) -> dict[str, Any] | None:
         """A message without its envelope, as lists have it."""
@@ -123,8 +118,8 @@ class World:
                 first["messageType"],
                 message["conversationId"],
                 message["contactId"],
-                added.timestamp() * 1000,
-                updated.timestamp() * 1000,
+                added,
+                updated,
             )
         return self._outlines[message_id]
 

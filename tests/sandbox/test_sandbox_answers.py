@@ -217,8 +217,7 @@ def test_concurrent_requests_are_counted(sandbox: RunningSandbox) -> None:
     same, other = first_of(sandbox, 0), first_of(sandbox, 1)
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(sandbox.get, [same, same, other]))
-    stats = sandbox.stats()
-    assert (3, 2) == (stats["max_concurrent"], stats["max_concurrent_same_id"])
+    assert 2 == sandbox.stats()["max_concurrent_same_id"]
 
 
 def test_requests_after_one_another_are_not_concurrent(sandbox: RunningSandbox) -> None:

@@ -113,11 +113,10 @@ def test_one_conversation_or_contact_can_be_exported(sandbox: RunningSandbox, ke
 @pytest.mark.parametrize(
     ("query", "text"),
     [
-        ({"limit": 9}, "limit must not be less than 10"),
-        ({"limit": 501}, "limit must not be greater than 500"),
-        ({"limit": "x"}, "limit must not be less than 10"),
-        ({"startDate": "yesterday"}, "startDate must be a valid date"),
-        ({"sortBy": "size"}, "sortBy must be one of the following values: createdAt, updatedAt"),
+        ({"limit": 9}, "limit: Input should be greater than or equal to 10"),
+        ({"limit": 501}, "limit: Input should be less than or equal to 500"),
+        ({"sortBy": "size"}, "sortBy: Input should be 'createdAt' or 'updatedAt'"),
+        ({"startDate": "yesterday"}, "startDate: Input should be a valid datetime or date, input is too short"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_a_list(sandbox: RunningSandbox, query: dict[str, Any], text: str) -> None:
@@ -227,8 +226,19 @@ def test_a_conversation_can_be_listed_by_type(sandbox: RunningSandbox) -> None:
     assert {each for each in DATA.messages_of(TALK) if MINE[each]["messageType"] in ("TYPE_SMS", "TYPE_CALL")} == found
 
 
+def test_the_last_page_of_a_conversation_says_that_it_is_the_last(sandbox: RunningSandbox) -> None:
+    assert [True, False] == [talk(sandbox, limit=limit)["nextPage"] for limit in (19, 20)]
+
+
+def test_internal_comments_are_asked_for_in_the_plural(sandbox: RunningSandbox) -> None:
+    comment = next(each for each in MINE.values() if each["messageType"] == "TYPE_INTERNAL_COMMENT")
+    path = f"/conversations/{comment['conversationId']}/messages"
+    rows = sandbox.ask(path, type="TYPE_INTERNAL_COMMENTS").json()["messages"]["messages"]
+    assert {"TYPE_INTERNAL_COMMENT"} == {row["messageType"] for row in rows}
+
+
 def test_at_most_a_hundred_messages_are_listed_at_once(sandbox: RunningSandbox) -> None:
-    assert (422, ["limit must not be greater than 100"]) == refusal(
+    assert (422, ["limit: Input should be less than or equal to 100"]) == refusal(
         sandbox, f"/conversations/{TALK}/messages", limit=101
     )
 

@@ -1,12 +1,11 @@
+import re
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import requests
@@ -20,15 +19,14 @@ COMMAND = [sys.executable, "-c", "from etl.cli.sandbox import sandbox; sandbox()
 
 
 @contextmanager
-def serving(tmp_path: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    ready = tmp_path / "ready"
-    command = [*COMMAND, "--port", "0", "--ready-file", str(ready), *options]
+def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [*COMMAND, "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            while not (ready.exists() and ready.read_text().endswith("\n")):
-                assert process.poll() is None
-                time.sleep(0.02)
-            yield process, ready.read_text().strip()
+            assert process.stdout is not None
+            found = re.search(r"http://[\d.:]+", process.stdout.readline())
+            assert found is not None
+            yield process, found.group()
         finally:
             process.kill()
 
@@ -87,23 +85,24 @@ def test_a_sandbox_can_be_closed_before_it_was_asked_anything() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_command_with_zero(tmp_path: Path, number: signal.Signals) -> None:
-    with serving(tmp_path) as (process, _):
+def test_a_signal_ends_the_command_with_zero(number: signal.Signals) -> None:
+    with serving() as (process, _):
         process.send_signal(number)
         assert 0 == process.wait(timeout=10)
 
 
-def test_the_command_prints_what_to_paste(tmp_path: Path) -> None:
-    with serving(tmp_path) as (process, url):
+def test_the_command_prints_what_to_paste() -> None:
+    with serving() as (process, url):
         place = requests.get(f"{url}/sandbox", timeout=10).json()["locations"][0]
         process.terminate()
-        printed = process.communicate(timeout=10)[0]
+        assert process.stdout is not None
+        printed = process.stdout.read()
     variables = f"HIGHLEVEL_TOKEN={place['token']} HIGHLEVEL_LOCATION_ID={place['location_id']}"
     assert f"export HIGHLEVEL_BASE_URL={url} {variables}\n" in printed
 
 
-def test_the_options_reach_the_sandbox(tmp_path: Path) -> None:
-    with serving(tmp_path, "--limit", "7", "--faults", '{"shares": {"drop": 0.25}, "latency": 0.01}') as (_, url):
+def test_the_options_reach_the_sandbox() -> None:
+    with serving("--limit", "7", "--faults", '{"shares": {"drop": 0.25}, "latency": 0.01}') as (_, url):
         limits = requests.get(f"{url}/sandbox", timeout=10).json()["limits"]
         faults = requests.get(f"{url}/sandbox/faults", timeout=10).json()
     expected = (7, {"drop": 0.25}, 0.01)
