@@ -44,7 +44,7 @@ def problem_of(words: list[str]) -> str | None:
     command: click.Command = cli
     for word in words:
         options = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help", "-h"}
-        if word.startswith("-") and word != "-":
+        if re.match(r"-+[a-z]", word):
             if word.partition("=")[0] not in options | {"--version"}:
                 return f"{command.name} has no option {word}"
         elif isinstance(command, click.Group):
