@@ -13,6 +13,7 @@ from etl.extract import limits
 from etl.pipeline import Claimed, DatabaseClock, Outcome
 from etl.runs import Tally
 from etl.worker.batch import Batch
+from etl.worker.bulk import Bulk, BulkTask, BulkTurns
 from etl.worker.claims import Claims, Idle
 from etl.worker.condition import WORKING, Condition
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
@@ -88,6 +89,7 @@ class Loop:
         plan: Plan,
         progress: Callable[[Tally], None] = lambda _: None,
         watch: Callable[[Condition], None] = lambda _: None,
+        bulk: Bulk | None = None,
     ) -> None:
         self._engine = engine
         self._claims = claims
@@ -110,6 +112,7 @@ class Loop:
         )
         self._leases = Leases(engine)
         self._outage = Outage()
+        self._turns = BulkTurns(bulk, self._transact)
         self._tally = Tally()
         self._withheld: dict[str, set[str]] = {}
         self._run_id = 0
@@ -172,16 +175,19 @@ class Loop:
     def _claim(self) -> Idle | None:
         """Claim more when the fetchers will soon have nothing to begin; tells why when there is nothing to claim."""
         now = time.monotonic()
-        if self._stop_asked:
-            raise _End("stopped")
-        if self._plan.max_seconds is not None and now - self._started >= self._plan.max_seconds:
-            raise _End("max_seconds")
+        if self._is_over():
+            raise _End("stopped" if self._stop_asked else "max_seconds")
         if self._outage.lasts and not self._in_hand and self._outage.wait(now=now) > 0.0:
             # New items do not make the API come back: whatever wakes us, the probe waits for its time.
             self._watch(Condition("api_unreachable", wait=self._outage.wait(now=now)))
             self._sleep(self._outage.wait(now=now))
             return None
         want = self._room()
+        if not self._outage.lasts and self._turns.is_wanted():
+            want = 0
+            if not self._in_hand:
+                left = None if self._plan.limit is None else self._plan.limit - self._claimed
+                self._turns.take(BulkTask(self._run_id, left, self._is_over, self._count))
         if want == 0 or (self._in_hand and now < self._next_claim):
             return None
         claimed = self._transact(lambda connection: self._take(connection, want))
@@ -197,6 +203,16 @@ class Loop:
             if not self._outage.lasts:
                 self._watch(WORKING)
         return None
+
+    def _is_over(self) -> bool:
+        too_long = self._plan.max_seconds is not None and time.monotonic() - self._started >= self._plan.max_seconds
+        return self._stop_asked or too_long
+
+    def _count(self, tally: Tally) -> None:
+        """Count what a bulk fetch did."""
+        self._claimed += tally.loaded
+        self._tally.add(tally)
+        self._progress(self._tally)
 
     def _begin(self, claimed: Claimed) -> Outcome:
         """In a fetch thread: process an item, unless it may be somebody else's by now."""
