@@ -15,7 +15,8 @@ from etl.cli.narration import Narrator, Outlook, first_line, local_now
 from etl.cli.stopping import signals_stop
 from etl.jobs import Job
 from etl.settings import Settings
-from etl.worker.loop import Loop, Plan, Report
+from etl.worker.loop import Loop
+from etl.worker.plan import Plan, Report
 
 
 def follow(found: Settings, engine: Engine, plans: Sequence[tuple[Job, Plan]]) -> list[Report]:

@@ -18,6 +18,8 @@ class Progress:
     """What a backfill has done since it was started."""
 
     reached: datetime
+    rows: int = 0
+    """Rows of all pages, those that came twice included."""
     messages: int = 0
     missing: int = 0
     requests: int = 0
@@ -65,6 +67,7 @@ class Backfill:
         def take(page: Page) -> None:
             progress.loaded.add(self.loading.load(page))
             progress.requests += 1
+            progress.rows += len(page.rows)
             self.show(progress)
             if is_too_dense(width, page.total or 0):
                 raise _DenseError(page.total or 0)

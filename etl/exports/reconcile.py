@@ -1,6 +1,6 @@
 """Compares an export with the tables and queues what differs: what webhooks missed, what changed, what is gone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -11,7 +11,7 @@ from etl.dead_letters import LetterFilter
 from etl.errors import TransformError
 from etl.exports.pages import Exports, Page
 from etl.exports.walk import whole
-from etl.exports.windows import CHANNELS, Window, days
+from etl.exports.windows import CHANNELS, Window, slices
 from etl.ids import is_fetchable
 from etl.kinds import Options, Origin, messages
 from etl.load import known
@@ -28,7 +28,7 @@ SETTLED = timedelta(minutes=10)
 
 @dataclass(slots=True)
 class Day:
-    """What was found of one location and UTC day; counts of messages."""
+    """What was found of one UTC day; counts of messages."""
 
     day: date
     exported: int = 0
@@ -41,7 +41,8 @@ class Day:
     gone: int = 0
     """In the tables and not in the export; now queued, so that the API itself is asked."""
     unseen: int = 0
-    """Counted by the API and not given, asked three times; then nothing is said to be gone."""
+    """Counted by the API in the time that begins here and not given, asked three times; nothing of it is said to be
+    gone then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,54 +52,58 @@ class Reconciliation:
     exports: Exports
     transact: Transactor
     stopping: Callable[[], bool] = lambda: False
-    show: Callable[[datetime], None] = lambda _: None
 
-    def run(self, location_id: str, *, start: datetime, end: datetime) -> list[Day]:
+    def run(self, location_id: str, *, start: datetime, end: datetime) -> Iterator[tuple[datetime, list[Day]]]:
         """Compare the messages created in that time, and queue those that differ.
+
+        Tells again and again how far it has come, and what it found since.
 
         Raises:
             HaltedError: it cannot go on now.
         """
-        found = []
-        for first, last in days(start, end):
-            found.append(self._day(location_id, first, last, now=end))
-            self.show(last)
-        return found
+        days: dict[date, Day] = {}
+        for first, last in slices(start, end):
+            self._slice(location_id, first, last, days, now=end)
+            done = [days.pop(day) for day in sorted(days) if day < last.date() or last == end]
+            yield last, done
 
-    def _day(self, location_id: str, start: datetime, end: datetime, *, now: datetime) -> Day:
-        day = Day(start.astimezone(UTC).date())
+    def _slice(self, location_id: str, start: datetime, end: datetime, days: dict[date, Day], *, now: datetime) -> None:
+        def day_of(moment: datetime | None) -> Day:
+            day = (moment or start).astimezone(UTC).date()
+            return days.setdefault(day, Day(day))
+
         fresh: set[str] = set()
 
         def take(page: Page) -> None:
             rows = {id_: row for id_, row in _rows(page).items() if id_ not in fresh}
             fresh.update(rows)
-            self.transact(lambda connection: _compare(connection, location_id, rows, now=now)).add_to(day)
+            found = self.transact(lambda connection: _compare(connection, location_id, rows, now=now))
+            for id_, row in rows.items():
+                day = day_of(row["date_added"])
+                day.exported += 1
+                day.missing += id_ in found.missing
+                day.lost += id_ in found.lost
+                day.changed += id_ in found.changed
 
         seen = [
             whole(self.exports, Window(location_id, start, end, channel), take, stopping=self.stopping)
             for channel in CHANNELS
         ]
-        ids = frozenset[str]().union(*(each.ids for each in seen))
-        day.exported = len(ids)
-        day.unseen = sum(each.missing for each in seen)
-        if not day.unseen:
-            settled = min(end, now - SETTLED)
-            day.gone = self.transact(
-                lambda connection: _queue_gone(connection, location_id, ids, start=start, end=settled)
-            )
-        return day
+        unseen = sum(each.missing for each in seen)
+        if unseen:
+            day_of(start).unseen += unseen
+            return
+        settled = min(end, now - SETTLED)
+        gone = self.transact(lambda connection: _queue_gone(connection, location_id, fresh, start=start, end=settled))
+        for moment in gone:
+            day_of(moment).gone += 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Differing:
-    missing: int
-    lost: int
-    changed: int
-
-    def add_to(self, day: Day) -> None:
-        day.missing += self.missing
-        day.lost += self.lost
-        day.changed += self.changed
+    missing: frozenset[str]
+    lost: frozenset[str]
+    changed: frozenset[str]
 
 
 def _rows(page: Page) -> dict[str, Row]:
@@ -131,7 +136,7 @@ def _compare(connection: Connection, location_id: str, rows: dict[str, Row], *, 
         for id_ in (*missing, *changed)
     ]
     message_queue.enqueue_items(connection, named)
-    return _Differing(len(missing), len(lost), len(changed))
+    return _Differing(frozenset(missing), frozenset(lost), frozenset(changed))
 
 
 def is_newer(row: Row, version: Version) -> bool:
@@ -149,9 +154,10 @@ def _is_settled(row: Row, now: datetime) -> bool:
 
 
 def _queue_gone(
-    connection: Connection, location_id: str, exported: frozenset[str], *, start: datetime, end: datetime
-) -> int:
+    connection: Connection, location_id: str, exported: Collection[str], *, start: datetime, end: datetime
+) -> list[datetime]:
+    """Have the API asked about what is in the tables only; returns when those messages were created."""
     have = known.living(connection, location_id, start=start, end=end, without=NOT_EXPORTED)
-    gone = sorted(have - exported)
+    gone = sorted(have.keys() - exported)
     message_queue.enqueue_items(connection, [NewItem("message", id_, location_id) for id_ in gone])
-    return len(gone)
+    return [have[id_] for id_ in gone]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import ceil
 
 PAGE_ROWS = 500
@@ -45,12 +45,11 @@ def is_too_dense(width: timedelta, rows: int) -> bool:
     return rows > DENSE_ROWS and width > LEAST_WIDTH
 
 
-def days(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """The parts of a time that lie on one UTC day each."""
+def slices(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """A time in parts of a week, the last one shorter."""
     while start < end:
-        midnight = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-        yield start, min(midnight, end)
-        start = midnight
+        yield start, min(start + FIRST_WIDTH, end)
+        start += FIRST_WIDTH
 
 
 @dataclass(frozen=True, slots=True)

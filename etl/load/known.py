@@ -32,13 +32,13 @@ def versions(connection: Connection, location_id: str, ids: Collection[str]) -> 
 
 def living(
     connection: Connection, location_id: str, *, start: datetime, end: datetime, without: Collection[str]
-) -> set[str]:
-    """The messages created from ``start`` to before ``end`` that are not gone, but for those of some types."""
-    query = select(Message.message_id).where(
+) -> dict[str, datetime]:
+    """The messages created from ``start`` to before ``end`` that are not gone, but for some types; when each was."""
+    query = select(Message.message_id, Message.date_added).where(
         Message.location_id == location_id,
         Message.date_added >= start,
         Message.date_added < end,
         Message.deleted_at.is_(None),
         or_(Message.message_type.is_(None), Message.message_type.not_in(without)),
     )
-    return set(connection.execute(query).scalars())
+    return {row.message_id: row.date_added for row in connection.execute(query)}

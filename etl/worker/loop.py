@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import Connection, Engine
@@ -20,6 +19,7 @@ from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import Leases
 from etl.worker.listener import Listener
 from etl.worker.outage import Outage
+from etl.worker.plan import Plan, Report
 from etl.worker.settlement import Settlement
 from etl.worker.transactor import PATIENCE, Transactor
 
@@ -41,33 +41,6 @@ LONGEST_WAIT = 60.0
 """Seconds a run without --follow waits for a blocked location before it leaves the rest to the next run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run may do."""
-
-    job: str
-    concurrency: int
-    batch_size: int
-    follow: bool = False
-    limit: int | None = None
-    max_seconds: float | None = None
-    taken: frozenset[str] = frozenset()
-    """The kinds of items that some job takes: no others follow from what is loaded."""
-
-
-@dataclass(slots=True)
-class Report:
-    """How a run ended."""
-
-    outcome: str
-    """As in ``etl.runs.outcome``."""
-    tally: Tally
-    seconds: float
-    withheld: dict[str, set[str]] = field(default_factory=dict)
-    """Locations whose due items were left, by cause."""
-    detail: str = ""
-
-
 class _End(Exception):  # noqa: N818 - not an error: the way out of the loop
     def __init__(self, outcome: str, detail: str = "") -> None:
         super().__init__(outcome)
@@ -78,7 +51,7 @@ class _End(Exception):  # noqa: N818 - not an error: the way out of the loop
 class Loop:
     """One run of one job in this process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a run, each by its name
         self,
         *,
         engine: Engine,
