@@ -12,7 +12,8 @@ from etl.jobs import Job as JobEntry
 from etl.jobs import KindName
 from etl.sandbox.server import RunningSandbox
 from etl.settings import Settings
-from etl.worker.loop import Loop, Plan, Report
+from etl.worker.loop import Loop
+from etl.worker.plan import Plan, Report
 
 
 class Choices(TypedDict, total=False):

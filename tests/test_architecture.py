@@ -10,6 +10,7 @@ OWNERS = {
     "QueueItem": ["etl/message_queue"],
     "DeadLetter": ["etl/message_queue", "etl/dead_letters.py"],
     "Run": ["etl/runs.py"],
+    "Backfill": ["etl/backfills.py"],
     "RateLimit": ["etl/extract/limits.py"],
     "RateUsage": ["etl/extract/limits.py"],
     "WebhookEvent": ["etl/receive/events.py"],

@@ -14,6 +14,8 @@ COMMANDS = {
     "db": "Create, check and open the database.",
     "enqueue": "Queue messages to be fetched.",
     "run": "Fetch the messages that are due, load them, and exit.",
+    "backfill": "Load the history of a location.",
+    "reconcile": "Find and queue what webhooks missed.",
     "serve": "Receive webhooks.",
     "events": "List, show, replay or delete received webhooks.",
     "connect": "Connect locations: store their tokens.",

@@ -1,6 +1,6 @@
 """Builds the parts from the settings: the only module that knows both."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -9,11 +9,16 @@ from sqlalchemy import Engine
 from etl import __version__, kinds, schema
 from etl.database import open_engine, parse_url, reading_errors, require_utf8, require_writable
 from etl.errors import ConfigurationError
+from etl.exports import bulk
+from etl.exports.bulk import Bulk
+from etl.exports.loading import Loading
+from etl.exports.pages import Exports, Manner
 from etl.extract.client import Client
 from etl.extract.transport import Transport
 from etl.jobs import Job
 from etl.kinds import KINDS, Options
 from etl.logging_setup import configure
+from etl.models import Base
 from etl.pipeline import DatabaseClock, Pipeline
 from etl.runs import Tally
 from etl.settings import Settings, read
@@ -25,8 +30,10 @@ from etl.tokens.serving import EnvironmentToken, LocationTokens, Serving
 from etl.tokens.vault import Vault
 from etl.worker.claims import Claims
 from etl.worker.condition import Condition
-from etl.worker.loop import Loop, Plan
+from etl.worker.loop import Loop
+from etl.worker.plan import Plan
 from etl.worker.settlement import Settlement
+from etl.worker.transactor import PATIENCE, Transactor
 
 NO_TOKENS = (
     "There is no token: HIGHLEVEL_TOKEN is not set and no location is connected. Make a private integration token in "
@@ -36,8 +43,10 @@ NO_TOKENS = (
 
 RENEWING = 2 * WORKERS
 """Connections that renewing tokens may take: two for each at once."""
-RUNNING = 4
-"""Connections of a run: the loop's, the leases', the listener's, and one to look around."""
+RUNNING = 4 + bulk.THREADS
+"""Connections of a run: the loop's, the leases', the listener's, one to look around, and those of bulk fetches."""
+BULK_PATIENCE = 10.0
+"""Seconds that a bulk fetch waits for an allowance: one interval of HighLevel's."""
 
 
 def settings() -> Settings:
@@ -136,29 +145,49 @@ def open_loops(found: Settings, engine: Engine, planned: Sequence[Planned]) -> I
     Raises:
         ConfigurationError: there is no token, neither in the environment nor stored.
     """
+    connections = sum(each.job.concurrency for each in planned)
+    with _connections(found, engine, pool_size=connections) as (client, tokens):
+        # Tokens for each loop, which alone asks them; what they know is read anew with every claim.
+        yield [
+            build_loop(client, tokens(), engine, each.job, each.plan, progress=each.progress, watch=each.watch)
+            for each in planned
+        ]
+
+
+@contextmanager
+def open_exports(found: Settings, engine: Engine, manner: Manner, transact: Transactor) -> Iterator[Exports]:
+    """The export endpoint; its connections to HighLevel are closed at the end.
+
+    Raises:
+        ConfigurationError: there is no token, neither in the environment nor stored.
+    """
+    with _connections(found, engine) as (client, tokens):
+        yield Exports(client=client, tokens=tokens(), transact=transact, manner=manner)
+
+
+@contextmanager
+def _connections(
+    found: Settings, engine: Engine, *, pool_size: int = 1
+) -> Iterator[tuple[Client, Callable[[], LocationTokens]]]:
+    """The API, and what makes the tokens for it."""
     serving = serving_of(found)
     if serving.environment is None:
         with reading_errors(), engine.connect() as connection:
             if not store.any_connected(connection):
                 raise ConfigurationError(NO_TOKENS)
     vault = Vault(found.secret_keys)
-    with transport_of(found, pool_size=sum(each.job.concurrency for each in planned)) as transport:
+    with transport_of(found, pool_size=pool_size) as transport:
         renewal = Renewal(engine=engine, vault=vault, oauth=oauth_of(found, transport))
-        client = client_of(found, transport)
         with Renewals(renewal.renew) as renewals:
-            yield [
-                build_loop(
-                    client,
-                    # One for each loop, which alone asks it; what it knows is read anew with every claim.
-                    LocationTokens(serving=serving, vault=vault, renewals=renewals),
-                    engine,
-                    each.job,
-                    each.plan,
-                    progress=each.progress,
-                    watch=each.watch,
-                )
-                for each in planned
-            ]
+            yield (
+                client_of(found, transport),
+                lambda: LocationTokens(serving=serving, vault=vault, renewals=renewals),
+            )
+
+
+def options_of(job: Job) -> Options:
+    """What a job says about its kind."""
+    return Options(job.status_checks, job.media_checks, job.recordings_url)
 
 
 @contextmanager
@@ -182,18 +211,25 @@ def build_loop(
 ) -> Loop:
     """A run of ``job`` on parts that the caller closes."""
     clock = DatabaseClock()
-    options = Options(job.status_checks, job.media_checks, job.recordings_url)
-    kind = KINDS[job.kind](options)
+    kind = KINDS[job.kind](options_of(job))
+    taken = kinds.tables(plan.taken)
     pipeline = Pipeline(kind=kind, client=client, token_of=tokens.token_of, clock=clock, refused=tokens.refused)
     return Loop(
         engine=engine,
         claims=Claims(kind=job.kind, tokens=tokens),
         process=pipeline.process,
-        settlement=Settlement(
-            kind=kind, max_attempts=job.max_attempts, fingerprint=tokens.fingerprint, taken=kinds.tables(plan.taken)
-        ),
+        settlement=Settlement(kind=kind, max_attempts=job.max_attempts, fingerprint=tokens.fingerprint, taken=taken),
         clock=clock,
         plan=plan,
         progress=progress,
         watch=watch,
+        bulk=_bulk(client, tokens, engine, job, taken) if job.kind == "message" and job.bulk == "auto" else None,
     )
+
+
+def _bulk(
+    client: Client, tokens: LocationTokens, engine: Engine, job: Job, taken: Mapping[str, type[Base] | None]
+) -> Bulk:
+    transact = Transactor(engine, patience=PATIENCE, stopping=lambda: False)
+    exports = Exports(client=client, tokens=tokens, transact=transact, manner=Manner(patience=BULK_PATIENCE))
+    return Bulk(exports=exports, loading=Loading(transact, options_of(job), taken), transact=transact)

@@ -11,6 +11,8 @@ from etl.cli.composition import settings
 from etl.jobs import Job
 
 EACH_MINUTE = "* * * * *"
+NIGHTLY = "17 3 * * *"
+"""When what webhooks missed is looked for."""
 
 
 @click.command()
@@ -23,17 +25,23 @@ def crontab() -> None:
     \b
     Example: (crontab -l; etl crontab) | crontab -
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
-    for job in jobs.read(settings().etl_jobs).values():
+    known = jobs.read(settings().etl_jobs)
+    for job in known.values():
         click.echo(line_of(job, directory=Path.cwd(), program=program()))
+    if "message" in jobs.kinds_taken(known):
+        click.echo(_line(NIGHTLY, "reconcile", directory=Path.cwd(), program=program()))
 
 
 def line_of(job: Job, *, directory: Path, program: Path) -> str:
     """One line of a crontab; a job that starts each minute ends before the next one begins."""
-    command = f"cd {shlex.quote(str(directory))} && {shlex.quote(str(program))} run {shlex.quote(job.name)}"
-    if job.schedule == EACH_MINUTE:
-        command += " --max-seconds 55"
+    command = f"run {shlex.quote(job.name)}" + (" --max-seconds 55" if job.schedule == EACH_MINUTE else "")
+    return _line(job.schedule, command, directory=directory, program=program)
+
+
+def _line(schedule: str, command: str, *, directory: Path, program: Path) -> str:
+    line = f"cd {shlex.quote(str(directory))} && {shlex.quote(str(program))} {command}"
     # In a crontab, a percent sign ends the command: crontab(5).
-    return f"{job.schedule} {command.replace('%', chr(92) + '%')}"
+    return f"{schedule} {line.replace('%', chr(92) + '%')}"
 
 
 def program() -> Path:

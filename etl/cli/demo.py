@@ -21,7 +21,7 @@ from etl.cli.run import exit_code, print_report, run_once
 from etl.cli.tables import print_table
 from etl.errors import ConfigurationError
 from etl.settings import Settings
-from etl.worker.loop import Plan
+from etl.worker.plan import Plan
 
 if TYPE_CHECKING:
     from etl.sandbox.server import SandboxProcess

@@ -15,7 +15,8 @@ from etl.cli.narration import Narrator, Outlook, first_line, local_now
 from etl.cli.stopping import signals_stop
 from etl.jobs import Job
 from etl.settings import Settings
-from etl.worker.loop import Loop, Plan, Report
+from etl.worker.loop import Loop
+from etl.worker.plan import Plan, Report
 
 LOOK_SECONDS = 1.0
 """How often the main thread, which alone handles signals, looks up: one that comes just as it begins to wait, or that

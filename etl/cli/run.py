@@ -21,7 +21,7 @@ from etl.jobs import Job
 from etl.runs import Tally
 from etl.settings import Settings
 from etl.worker.condition import Condition
-from etl.worker.loop import Plan, Report
+from etl.worker.plan import Plan, Report
 
 WITHHELD = {
     "paused": "Paused; why, and how to mend it, says etl locations list",

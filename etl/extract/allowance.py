@@ -97,6 +97,8 @@ class Allowance:
     """Seconds until there may be more; None when only an answer can tell."""
     cause: str
     """What holds it back when there are none: rate, rate_limited (a 429) or daily_budget."""
+    most: int = 0
+    """How many it may send in an interval; 0 while it may send none for a reason that lasts longer."""
 
 
 def allowance_of(limit: Limit, usages: Sequence[Usage]) -> Allowance:
@@ -112,7 +114,7 @@ def allowance_of(limit: Limit, usages: Sequence[Usage]) -> Allowance:
         return Allowance(int(may_probe and not under_way), wait, "daily_budget")
     most = limit.max_requests if limit.is_heard else min(limit.max_requests, UNHEARD_LIMIT)
     used = sum(each.requests for each in counting)
-    return Allowance(max(min(most - used, limit.daily_remaining), 0), wait, "rate")
+    return Allowance(max(min(most - used, limit.daily_remaining), 0), wait, "rate", most)
 
 
 @dataclass(frozen=True, slots=True)

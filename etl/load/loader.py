@@ -32,6 +32,12 @@ class Loaded:
     """The tables and keys of records of which some row was inserted, changed or deleted."""
     follow_ups: tuple[FollowUp, ...] = ()
     """What the records ask for, but for those that were older than what the tables have."""
+    stale: frozenset[tuple[type[Base], Key]] = frozenset()
+    """The tables and keys of those that were older."""
+
+    def has_stale(self, records: Iterable[Record]) -> bool:
+        """Whether the tables had something newer than one of these records."""
+        return any((record.table, _key(record)) in self.stale for record in records)
 
     def has_written(self, records: Iterable[Record]) -> bool:
         """Whether one of these records changed something."""
@@ -42,14 +48,16 @@ def load(connection: Connection, records: Sequence[Record]) -> Loaded:
     """Write the records' rows."""
     now = now_of(connection)
     written: set[tuple[type[Base], Key]] = set()
+    older: set[tuple[type[Base], Key]] = set()
     follow_ups: list[FollowUp] = []
     ordered = sorted(records, key=lambda record: (record.table.__tablename__, record.is_whole))
     for _, group in groupby(ordered, key=lambda record: (record.table, record.is_whole)):
         same = _newest(group)
         changed, stale = _load(connection, same, now=now)
         written |= {(same[0].table, key) for key in changed}
+        older |= {(same[0].table, key) for key in stale}
         follow_ups += [each for record in same if _key(record) not in stale for each in record.follow_ups]
-    return Loaded(frozenset(written), tuple(dict.fromkeys(follow_ups)))
+    return Loaded(frozenset(written), tuple(dict.fromkeys(follow_ups)), frozenset(older))
 
 
 def _newest(records: Iterable[Record]) -> list[Record]:

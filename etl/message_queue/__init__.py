@@ -18,18 +18,21 @@ item that was completed and queued again starts anew.)
 ``again`` marks an item that was queued once more while in hand. It is never deleted or buried then, but waits anew.
 """
 
+from etl.message_queue.answering import queued, remove, waiting
 from etl.message_queue.claiming import claim, due_locations, release_lapsed, renew, waiting_locations
 from etl.message_queue.enqueuing import enqueue, enqueue_items, follow_up
 from etl.message_queue.items import Burial, Item, NewItem, PutBack
-from etl.message_queue.overview import Depth, depth
+from etl.message_queue.overview import Backlog, Depth, backlogs, depth
 from etl.message_queue.settling import bury, complete, lock, put_back
 
 __all__ = [
+    "Backlog",
     "Burial",
     "Depth",
     "Item",
     "NewItem",
     "PutBack",
+    "backlogs",
     "bury",
     "claim",
     "complete",
@@ -40,7 +43,10 @@ __all__ = [
     "follow_up",
     "lock",
     "put_back",
+    "queued",
     "release_lapsed",
+    "remove",
     "renew",
+    "waiting",
     "waiting_locations",
 ]

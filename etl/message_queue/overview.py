@@ -30,3 +30,25 @@ class Depth:
 def depth(connection: Connection) -> list[Depth]:
     """What is in the queue, by kind and location. Reads the whole queue."""
     return [Depth(**row) for row in connection.execute(DEPTH).mappings()]
+
+
+BACKLOGS = text("""
+    SELECT location_id, date_trunc('hour', dated_at) AS hour, count(*) AS items
+    FROM etl.message_queue
+    WHERE kind = 'message' AND lease_id IS NULL AND scheduled_at <= now() AND isfinite(dated_at)
+    GROUP BY 1, 2 ORDER BY 1, 2
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many due messages of one location and hour wait, where the time they were created is known."""
+
+    location_id: str
+    hour: datetime
+    items: int
+
+
+def backlogs(connection: Connection) -> list[Backlog]:
+    """What could be fetched together. Reads the whole queue."""
+    return [Backlog(**row) for row in connection.execute(BACKLOGS).mappings()]

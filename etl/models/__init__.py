@@ -22,6 +22,7 @@ from etl.models.highlevel import (
 from etl.models.operation import (
     EVENT_OUTCOMES,
     KINDS,
+    Backfill,
     Company,
     DeadLetter,
     Location,
@@ -36,6 +37,7 @@ __all__ = [
     "EVENT_OUTCOMES",
     "KINDS",
     "Attachment",
+    "Backfill",
     "Base",
     "Company",
     "Contact",

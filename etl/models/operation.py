@@ -348,3 +348,29 @@ class WebhookEvent(Base):
         comment="The event as received, byte for byte. Readable with convert_from(body, 'UTF8')."
     )
     replayed_at: Mapped[timestamp | None] = mapped_column(comment="When it was last replayed; null: never.")
+
+
+class Backfill(Base):
+    """How far the history of one location has been loaded."""
+
+    __tablename__ = "backfills"
+    __table_args__ = (
+        {
+            "schema": "etl",
+            "comment": "How far the history of each location has been loaded; etl backfill goes on from there.",
+        },
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.locations.")
+    since: Mapped[timestamp] = mapped_column(
+        primary_key=True, comment="Where it begins: messages created then or later are loaded."
+    )
+    until: Mapped[timestamp] = mapped_column(comment="Where it ends; the same command later moves it on.")
+    reached: Mapped[timestamp] = mapped_column(comment="Every message created before this is loaded.")
+    messages: Mapped[int] = mapped_column(BigInteger, server_default="0", comment="How many messages that were.")
+    missing: Mapped[int] = mapped_column(
+        BigInteger, server_default="0", comment="How many more the export counted and did not give, asked three times."
+    )
+    started_at: Mapped[timestamp_now] = mapped_column(comment="When it was first started, or last with --again.")
+    seen_at: Mapped[timestamp_now] = mapped_column(comment="When it last got further.")
+    finished_at: Mapped[timestamp | None] = mapped_column(comment="When it reached its end; null while it has not.")

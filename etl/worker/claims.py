@@ -47,6 +47,37 @@ class Tokens(Protocol):
         """Tells that location's token from another one."""
 
 
+def served_by(
+    connection: Connection, tokens: Tokens, names: Sequence[str]
+) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The location whose token serves each of these, and by cause those that cannot be served now."""
+    served: dict[str, str] = {}
+    stopped: dict[str, list[str]] = {}
+    tokens.look(connection, names)
+    paused = locations.paused(connection, [*names, *filter(None, map(tokens.token_location_id, names)), ""])
+    for name in names:
+        by = tokens.token_location_id(name)
+        cause = _stop_cause(connection, tokens, by, paused)
+        if by is None or cause is not None:
+            stopped.setdefault(cause or "not_connected", []).append(name)
+        else:
+            served[name] = by
+    return served, stopped
+
+
+def _stop_cause(connection: Connection, tokens: Tokens, by: str | None, paused: dict[str, str | None]) -> str | None:
+    """Why nothing can be fetched with that location's token; None when it can. Another token lifts a pause."""
+    if by is None:
+        return "not_connected"
+    if by in paused:
+        # A pause by hand names no token.
+        if paused[by] is None or paused[by] == tokens.fingerprint(by):
+            return "paused"
+        locations.lift(connection, location_id=by)
+        del paused[by]
+    return tokens.unavailable_reason(by)
+
+
 @dataclass(frozen=True, slots=True)
 class Idle:
     """A whole round over all locations found nothing to claim."""
@@ -107,32 +138,10 @@ class Claims:
 
     def _served(self, connection: Connection, page: list[str]) -> dict[str, str]:
         """Who serves each location of the page that can be served; notes the others."""
-        served: dict[str, str] = {}
-        self._tokens.look(connection, page)
-        paused = locations.paused(connection, [*page, *filter(None, map(self._tokens.token_location_id, page)), ""])
-        stopped: dict[str, list[str]] = {}
-        for name in page:
-            by = self._tokens.token_location_id(name)
-            cause = self._stop_cause(connection, by, paused)
-            if by is None or cause is not None:
-                stopped.setdefault(cause or "not_connected", []).append(name)
-            else:
-                served[name] = by
+        served, stopped = served_by(connection, self._tokens, page)
         for cause, names in stopped.items():
             self._note(cause, message_queue.due_locations(connection, names, kind=self._kind))
         return served
-
-    def _stop_cause(self, connection: Connection, by: str | None, paused: dict[str, str | None]) -> str | None:
-        """Why nothing can be fetched with that location's token; None when it can. Another token lifts a pause."""
-        if by is None:
-            return "not_connected"
-        if by in paused:
-            # A pause by hand names no token.
-            if paused[by] is None or paused[by] == self._tokens.fingerprint(by):
-                return "paused"
-            locations.lift(connection, location_id=by)
-            del paused[by]
-        return self._tokens.unavailable_reason(by)
 
     def _note_rates(
         self,

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import Connection, Engine
@@ -13,12 +12,14 @@ from etl.extract import limits
 from etl.pipeline import Claimed, DatabaseClock, Outcome
 from etl.runs import Tally
 from etl.worker.batch import Batch
+from etl.worker.bulk import Bulk, BulkTask, BulkTurns
 from etl.worker.claims import Claims, Idle
 from etl.worker.condition import WORKING, Condition
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import Leases
 from etl.worker.listener import Listener
 from etl.worker.outage import Outage
+from etl.worker.plan import Plan, Report
 from etl.worker.settlement import Settlement
 from etl.worker.transactor import PATIENCE, Transactor
 
@@ -40,33 +41,6 @@ LONGEST_WAIT = 60.0
 """Seconds a run without --follow waits for a blocked location before it leaves the rest to the next run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run may do."""
-
-    job: str
-    concurrency: int
-    batch_size: int
-    follow: bool = False
-    limit: int | None = None
-    max_seconds: float | None = None
-    taken: frozenset[str] = frozenset()
-    """The kinds of items that some job takes: no others follow from what is loaded."""
-
-
-@dataclass(slots=True)
-class Report:
-    """How a run ended."""
-
-    outcome: str
-    """As in ``etl.runs.outcome``."""
-    tally: Tally
-    seconds: float
-    withheld: dict[str, set[str]] = field(default_factory=dict)
-    """Locations whose due items were left, by cause."""
-    detail: str = ""
-
-
 class _End(Exception):  # noqa: N818 - not an error: the way out of the loop
     def __init__(self, outcome: str, detail: str = "") -> None:
         super().__init__(outcome)
@@ -77,7 +51,7 @@ class _End(Exception):  # noqa: N818 - not an error: the way out of the loop
 class Loop:
     """One run of one job in this process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a run, each by its name
         self,
         *,
         engine: Engine,
@@ -88,6 +62,7 @@ class Loop:
         plan: Plan,
         progress: Callable[[Tally], None] = lambda _: None,
         watch: Callable[[Condition], None] = lambda _: None,
+        bulk: Bulk | None = None,
     ) -> None:
         self._engine = engine
         self._claims = claims
@@ -110,6 +85,7 @@ class Loop:
         )
         self._leases = Leases(engine)
         self._outage = Outage()
+        self._turns = BulkTurns(bulk, self._transact)
         self._tally = Tally()
         self._withheld: dict[str, set[str]] = {}
         self._run_id = 0
@@ -172,16 +148,19 @@ class Loop:
     def _claim(self) -> Idle | None:
         """Claim more when the fetchers will soon have nothing to begin; tells why when there is nothing to claim."""
         now = time.monotonic()
-        if self._stop_asked:
-            raise _End("stopped")
-        if self._plan.max_seconds is not None and now - self._started >= self._plan.max_seconds:
-            raise _End("max_seconds")
+        if self._is_over():
+            raise _End("stopped" if self._stop_asked else "max_seconds")
         if self._outage.lasts and not self._in_hand and self._outage.wait(now=now) > 0.0:
             # New items do not make the API come back: whatever wakes us, the probe waits for its time.
             self._watch(Condition("api_unreachable", wait=self._outage.wait(now=now)))
             self._sleep(self._outage.wait(now=now))
             return None
         want = self._room()
+        if not self._outage.lasts and self._turns.is_wanted():
+            want = 0
+            if not self._in_hand:
+                left = None if self._plan.limit is None else self._plan.limit - self._claimed
+                self._turns.take(BulkTask(self._run_id, left, self._is_over, self._count))
         if want == 0 or (self._in_hand and now < self._next_claim):
             return None
         claimed = self._transact(lambda connection: self._take(connection, want))
@@ -197,6 +176,16 @@ class Loop:
             if not self._outage.lasts:
                 self._watch(WORKING)
         return None
+
+    def _is_over(self) -> bool:
+        too_long = self._plan.max_seconds is not None and time.monotonic() - self._started >= self._plan.max_seconds
+        return self._stop_asked or too_long
+
+    def _count(self, tally: Tally) -> None:
+        """Count what a bulk fetch did."""
+        self._claimed += tally.loaded
+        self._tally.add(tally)
+        self._progress(self._tally)
 
     def _begin(self, claimed: Claimed) -> Outcome:
         """In a fetch thread: process an item, unless it may be somebody else's by now."""

@@ -24,4 +24,6 @@ def test_a_percent_sign_is_escaped() -> None:
 
 def test_every_job_has_its_line(etl: Command) -> None:
     (etl.directory / "jobs.yaml").write_text('jobs:\n  a:\n  b:\n    schedule: "5 * * * *"\n')
-    assert ["* * * * * cd", "5 * * * * cd"] == [line[:12] for line in etl("crontab").stdout.splitlines()]
+    assert ["* * * * * cd", "5 * * * * cd", "17 3 * * * c"] == [
+        line[:12] for line in etl("crontab").stdout.splitlines()
+    ]

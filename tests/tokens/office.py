@@ -19,7 +19,7 @@ from etl.tokens.renewal import Renewal
 from etl.tokens.renewal_threads import PAUSES, Renewals
 from etl.tokens.serving import EnvironmentToken, LocationTokens, Serving
 from etl.tokens.vault import Vault
-from etl.worker.loop import Plan, Report
+from etl.worker.plan import Plan, Report
 
 
 class Office:

@@ -1,0 +1,155 @@
+"""``etl backfill``: loads a location's history, and goes on where it was stopped."""
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from sqlalchemy import Engine
+
+from etl import backfills, jobs, kinds
+from etl.backfills import Stand
+from etl.cli.composition import open_exports, options_of, settings, warehouse
+from etl.cli.exporting import chosen_location, explained, message_job, progress_of, served_locations
+from etl.cli.stopping import Stop, signals_stop
+from etl.database import reading_errors
+from etl.errors import ConfigurationError
+from etl.exports.backfill import Backfill, Progress
+from etl.exports.loading import Loading
+from etl.exports.pages import HaltedError, Manner
+from etl.settings import Settings
+from etl.worker.transactor import PATIENCE, Transactor
+
+TRIES = 6
+
+
+class Moment(click.ParamType[datetime]):
+    """A date, or a date and time; in UTC where it says nothing else."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The moment."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a date. Example: 2026-01-31, or 2026-01-31T12:00:00Z", param, ctx)
+
+
+@click.command()
+@click.option("--location", "location_id", metavar="ID", help="Location to load. Not needed when there is only one.")
+@click.option("--since", type=Moment(), required=True, metavar="DATE", help="Load messages created from then on (UTC).")
+@click.option("--until", type=Moment(), metavar="DATE", help="Load messages created before then. Default: now.")
+@click.option("--again", is_flag=True, help="Start over, even where it was loaded before.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def backfill(location_id: str | None, since: datetime, until: datetime | None, *, again: bool, as_json: bool) -> None:
+    """Load the history of a location: up to 500 messages with one request.
+
+    It leaves half of the rate limit to the messages that arrive meanwhile. Stop it whenever you like: the same command
+    goes on where it was. Emails, recordings and transcripts of what it finds are queued; etl run fetches them.
+
+    \b
+    Example: etl backfill --since 2026-01-01
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    now = datetime.now(UTC)
+    if since >= now:
+        raise ConfigurationError("--since is in the future.")
+    if until is not None and since >= until:
+        raise ConfigurationError("--since is not before --until.")
+    found = settings()
+    message_job(found)
+    with warehouse(found) as engine:
+        place = chosen_location(found, served_locations(found, engine), location_id)
+        with reading_errors(), engine.begin() as connection:
+            stand = backfills.begin(
+                connection, location_id=place, since=since, until=min(until or now, now), again=again
+            )
+        if stand.finished_at is not None:
+            _print_done(place, stand, as_json=as_json)
+            return
+        began = time.monotonic()
+        progress, outcome = _run(found, engine, place, stand)
+        _print(place, stand, progress, outcome, time.monotonic() - began, as_json=as_json)
+
+
+def _run(found: Settings, engine: Engine, location_id: str, stand: Stand) -> tuple[Progress, str]:
+    stop = Stop()
+    began = time.monotonic()
+    last = Progress(stand.reached)
+    transact = Transactor(engine, patience=PATIENCE, stopping=stop)
+    taken = kinds.tables(jobs.kinds_taken(jobs.read(found.etl_jobs)))
+    manner = Manner(is_behind=True, tries=TRIES)
+    with (
+        progress_of("backfill", start=stand.since, end=stand.until) as show,
+        open_exports(found, engine, manner, transact) as exports,
+        signals_stop([stop]),
+    ):
+
+        def tell(progress: Progress) -> None:
+            nonlocal last
+            last = progress
+            rate = progress.rows / max(time.monotonic() - began, 0.001)
+            show(progress.reached, f"{progress.rows:,} messages, {rate:,.0f}/s")
+
+        work = Backfill(
+            exports=exports,
+            loading=Loading(transact, options_of(message_job(found)), taken),
+            transact=transact,
+            stopping=stop,
+            show=tell,
+        )
+        try:
+            return work.run(location_id, stand), "done"
+        except HaltedError as halted:
+            if halted.cause == "stopped":
+                return last, "stopped"
+            raise explained(halted, location_id) from halted
+
+
+def _print(location_id: str, stand: Stand, progress: Progress, outcome: str, seconds: float, *, as_json: bool) -> None:
+    loaded = progress.loaded
+    if as_json:
+        summary = {
+            "location_id": location_id,
+            "outcome": outcome,
+            "since": stand.since.isoformat(),
+            "until": stand.until.isoformat(),
+            "reached": progress.reached.isoformat(),
+            "messages": progress.messages,
+            "written": loaded.written,
+            "answered": loaded.items.loaded,
+            "fetched_singly": loaded.singly,
+            "missing": progress.missing,
+            "requests": progress.requests,
+            "seconds": round(seconds, 3),
+            "drift": dict(loaded.items.drift),
+        }
+        click.echo(json.dumps(summary))
+        return
+    click.echo(
+        f"backfill of {location_id}: {progress.messages:,} messages ({loaded.written:,} new or changed) with "
+        f"{progress.requests:,} requests in {seconds:.1f} s"
+    )
+    if loaded.singly:
+        click.echo(f"{loaded.singly} rows could not be loaded from the export. They are queued; etl run fetches them.")
+    if progress.missing:
+        click.echo(
+            f"{progress.missing} messages are missing: HighLevel counts them, but did not give them when asked three "
+            "times. Try again later with --again."
+        )
+    if outcome == "stopped":
+        click.echo(f"Stopped at {progress.reached:%Y-%m-%d %H:%M} UTC. The same command goes on from there.")
+
+
+def _print_done(location_id: str, stand: Stand, *, as_json: bool) -> None:
+    if as_json:
+        _print(location_id, stand, Progress(stand.reached), "done_before", 0.0, as_json=True)
+        return
+    click.echo(
+        f"backfill of {location_id}: done before, up to {stand.reached:%Y-%m-%d %H:%M} UTC, {stand.messages:,} "
+        "messages. To load them again: --again"
+    )

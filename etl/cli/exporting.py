@@ -1,0 +1,128 @@
+"""What the commands that walk an export share: which location, how far it has come, and why it cannot go on."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import click
+from sqlalchemy import Connection, Engine
+
+from etl import jobs, locations
+from etl.cli.composition import serving_of
+from etl.cli.cures import shown
+from etl.database import reading_errors
+from etl.errors import ConfigurationError
+from etl.exports.pages import HaltedError
+from etl.jobs import Job
+from etl.settings import Settings
+
+PLAIN_SECONDS = 60.0
+"""How often a line is printed where there is no terminal."""
+
+REASONS = {
+    "paused": "Location {} is paused. Why, and how to mend it, says: etl locations list",
+    "not_connected": "No token serves location {}. Connect it with: etl connect",
+    "no_token": "No valid token for location {} can be had for now. etl doctor says why.",
+    "daily_budget": "The daily budget of location {} is spent. The same command goes on tomorrow.",
+    "rate_limited": "HighLevel asks location {} to wait. The same command goes on later.",
+    "api_unreachable": "HighLevel does not answer properly. The same command goes on later.",
+    "misconfigured": "HighLevel refuses every request. Check HIGHLEVEL_BASE_URL and HIGHLEVEL_API_VERSION.",
+    "refused": "HighLevel refuses the export of location {}.",
+}
+"""Why an export cannot go on, in words, by the cause of :class:`HaltedError`."""
+
+
+def explained(halted: HaltedError, location_id: str) -> HaltedError:
+    """The same error, with a sentence for people."""
+    said = REASONS[halted.cause].format(shown(location_id))
+    detail = halted.detail if halted.detail and halted.detail not in said else ""
+    return HaltedError(halted.cause, f"{said} {detail}".strip())
+
+
+def message_job(found: Settings) -> Job:
+    """The job that takes messages.
+
+    Raises:
+        ConfigurationError: there is none, so nobody would fetch what is queued.
+    """
+    for job in jobs.read(found.etl_jobs).values():
+        if job.kind == "message":
+            return job
+    raise ConfigurationError("No job in jobs.yaml takes items of kind message. Add one: kind: message")
+
+
+def served_locations(found: Settings, engine: Engine) -> list[str]:
+    """The locations that have a token: the environment's, where its id is known, and the connected ones."""
+    serving = serving_of(found)
+    with reading_errors(), engine.connect() as connection:
+        places = _connected(connection)
+    own = {serving.environment.location_id} - {""} if serving.environment is not None else set()
+    return sorted(own | places)
+
+
+def _connected(connection: Connection) -> set[str]:
+    return {
+        place.location_id
+        for place in locations.overview(connection)
+        if place.location_id and place.connected and place.retired_at is None
+    }
+
+
+def chosen_location(found: Settings, served: list[str], given: str | None) -> str:
+    """The location that is asked for, or the only one there is.
+
+    Raises:
+        ConfigurationError: no token serves it, or it is not clear which one is meant.
+    """
+    environment = serving_of(found).environment
+    if given is not None:
+        # A token whose location is not known may be that one's.
+        if given in served or (environment is not None and not environment.location_id):
+            return given
+        known = f" Served: {', '.join(served[:10])}" if served else ""
+        raise ConfigurationError(f"No token serves location {given}.{known}")
+    if len(served) == 1:
+        return served[0]
+    if served:
+        raise ConfigurationError(f"Say which location, with --location: {', '.join(served[:10])}")
+    raise ConfigurationError("Say which location, with --location, or set HIGHLEVEL_LOCATION_ID.")
+
+
+Show = Callable[[datetime, str], None]
+"""Called with how far the work has come, and what there is to say about it."""
+
+
+@contextmanager
+def progress_of(name: str, *, start: datetime, end: datetime) -> Iterator[Show]:
+    """A bar with the time left on a terminal; else a line a minute."""
+    span = max((end - start).total_seconds(), 1.0)
+    if not sys.stderr.isatty():
+        yield _plainly(name)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[said]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=span, said="")
+        yield lambda reached, said: bar.update(task, completed=(reached - start).total_seconds(), said=said)
+
+
+def _plainly(name: str) -> Show:
+    last = time.monotonic()
+
+    def show(reached: datetime, said: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PLAIN_SECONDS:
+            last = time.monotonic()
+            click.echo(f"{name}: reached {reached.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {said}", err=True)
+
+    return show

@@ -1,0 +1,113 @@
+"""``etl reconcile``: compares HighLevel's export with the tables, and queues what differs."""
+
+import dataclasses
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from sqlalchemy import Engine
+
+from etl.cli.composition import open_exports, settings, warehouse
+from etl.cli.exporting import chosen_location, explained, message_job, progress_of, served_locations
+from etl.cli.stopping import Stop, signals_stop
+from etl.cli.tables import print_table
+from etl.errors import ConfigurationError
+from etl.exports.pages import HaltedError, Manner
+from etl.exports.reconcile import Day, Reconciliation
+from etl.settings import Settings
+from etl.worker.transactor import PATIENCE, Transactor
+
+TRIES = 6
+COUNTS = ("exported", "missing", "lost", "changed", "gone", "unseen")
+
+
+class Duration(click.ParamType[timedelta]):
+    """Hours or days: 48h, 7d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The time it lasts."""
+        if isinstance(value, timedelta):
+            return value
+        given = re.fullmatch(r"(\d{1,5})([hd])", value, re.ASCII)
+        if given is None or not int(given[1]):
+            self.fail(f"{value!r} is not a number of hours or days. Examples: 48h, 7d", param, ctx)
+        return timedelta(hours=int(given[1]) * (24 if given[2] == "d" else 1))
+
+
+@click.command()
+@click.option("--window", type=Duration(), default="48h", show_default=True, help="How far back to look: 48h, 7d.")
+@click.option("--location", "location_id", metavar="ID", help="Only this location.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a location and day.")
+def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> None:
+    """Compare HighLevel's export with the tables, and queue every message that differs.
+
+    "missing" messages are not in the tables; "lost" are those of them for which no webhook came in time. "changed"
+    messages are newer in HighLevel. "gone" messages are no longer in the export. etl run then fetches them all.
+
+    Exit code 1 when webhooks were lost, 3 when no location could be compared.
+
+    \b
+    Example: etl reconcile --window 7d
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    found = settings()
+    message_job(found)
+    with warehouse(found) as engine:
+        served = served_locations(found, engine)
+        places = served if location_id is None and served else [chosen_location(found, served, location_id)]
+        days, failures = _run(found, engine, places, window)
+    _print(days, as_json=as_json)
+    for place, halted in failures:
+        click.echo(f"Not compared: {explained(halted, place)}", err=True)
+    if failures and len(failures) == len(places):
+        sys.exit(max(halted.exit_code for _, halted in failures))
+    lost = sum(day.lost for _, day in days)
+    if lost:
+        click.echo(
+            f"Webhooks are being lost: {lost} messages came without one. They are queued now. Check that HighLevel can "
+            "reach etl serve.",
+            err=True,
+        )
+    sys.exit(1 if lost else 0)
+
+
+def _run(
+    found: Settings, engine: Engine, places: list[str], window: timedelta
+) -> tuple[list[tuple[str, Day]], list[tuple[str, HaltedError]]]:
+    """Compare one location after the other; one that cannot be asked holds up none of the others."""
+    stop = Stop()
+    days: list[tuple[str, Day]] = []
+    failures: list[tuple[str, HaltedError]] = []
+    transact = Transactor(engine, patience=PATIENCE, stopping=stop)
+    end = datetime.now(UTC)
+    try:
+        start = end - window
+    except OverflowError as error:
+        raise ConfigurationError("--window is too long.") from error
+    with open_exports(found, engine, Manner(is_behind=True, tries=TRIES), transact) as exports, signals_stop([stop]):
+        for place in places:
+            with progress_of(f"reconcile {place}", start=start, end=end) as show:
+                work = Reconciliation(exports, transact, stopping=stop)
+                try:
+                    for reached, found_days in work.run(place, start=start, end=end):
+                        days += [(place, day) for day in found_days]
+                        show(reached, f"{sum(day.exported for _, day in days):,} messages")
+                except HaltedError as halted:
+                    if halted.cause == "stopped":
+                        raise click.Abort from halted
+                    failures.append((place, halted))
+    return days, failures
+
+
+def _print(days: list[tuple[str, Day]], *, as_json: bool) -> None:
+    if as_json:
+        for place, day in days:
+            click.echo(json.dumps({"location_id": place} | dataclasses.asdict(day), default=str))
+        return
+    if days:
+        rows = [(place, day.day, *(getattr(day, name) for name in COUNTS)) for place, day in days]
+        print_table(("location", "day (UTC)", "in export", *COUNTS[1:]), rows)

@@ -1,0 +1,115 @@
+"""Answers many waiting messages with few requests: a backlog of one time is what pages of an export hold.
+
+Only messages whose date is known are looked for, and only while a page answers enough of them; the loop fetches the
+rest one by one.
+"""
+
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from etl import message_queue, runs
+from etl.exports import walk
+from etl.exports.loading import Loading
+from etl.exports.pages import Exports, HaltedError, Page
+from etl.exports.windows import CHANNELS, LEAST_ITEMS, Span, is_worth_it
+from etl.worker.bulk import BulkTask
+from etl.worker.claims import served_by
+from etl.worker.transactor import Transactor
+
+log = structlog.get_logger("etl.exports")
+
+BACKLOG = 200
+"""Due messages of a location that make it worth to look for them in its export."""
+THREADS = 4
+"""Locations whose pages are fetched at once."""
+REST_SECONDS = 600.0
+"""How long a location is left alone whose export did not answer its backlog."""
+
+
+class Bulk:
+    """Fetches backlogs; one location a thread."""
+
+    def __init__(self, *, exports: Exports, loading: Loading, transact: Transactor) -> None:
+        self._exports = exports
+        self._loading = loading
+        self._transact = transact
+        self._spans: dict[str, Span] = {}
+        self._resting: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def is_wanted(self, connection: Connection) -> bool:
+        """Whether some location has a backlog that its export may answer."""
+        now = time.monotonic()
+        self._spans = {
+            name: span
+            for name, span in self._backlogs(connection).items()
+            if span.items >= BACKLOG and self._resting.get(name, 0.0) <= now
+        }
+        return bool(self._spans)
+
+    def fetch(self, task: BulkTask) -> None:
+        """Fetch what :meth:`is_wanted` found."""
+        # A limit is kept exactly by one thread.
+        with ThreadPoolExecutor(1 if task.limit is not None else THREADS, thread_name_prefix="bulk") as pool:
+            list(pool.map(lambda name: self._drain(name, task), self._spans))
+
+    def _drain(self, location_id: str, task: BulkTask) -> None:
+        try:
+            for channel in CHANNELS:
+                span = self._backlog(location_id)
+                if span.items >= LEAST_ITEMS:
+                    self._walk(location_id, span, channel, task)
+        except HaltedError as halted:
+            log.info("bulk_ended", location_id=location_id, cause=halted.cause)
+        if self._backlog(location_id).items >= BACKLOG:
+            self._resting[location_id] = time.monotonic() + REST_SECONDS
+
+    def _walk(self, location_id: str, span: Span, channel: str | None, task: BulkTask) -> None:
+        """Ask for the pages of a span; where it is too thin, for those of its denser parts."""
+        left, rows_seen = span.items, 0
+        for page in walk.pages(self._exports, span.window(location_id, channel), stopping=task.stopping):
+            left -= self._load(page, task)
+            if task.limit is not None and task.limit <= 0:
+                return
+            rows_seen += len(page.rows)
+            if not is_worth_it(left, None if page.total is None else page.total - rows_seen):
+                span = span.after(walk.last_date(page) or span.hours[0][0])
+                break
+        else:
+            return
+        for part in span.halves():
+            if min(part.items, left) >= LEAST_ITEMS:
+                self._walk(location_id, part, channel, task)
+
+    def _load(self, page: Page, task: BulkTask) -> int:
+        """Load a page; returns how many items it answered."""
+        done = self._loading.load(
+            page, most=task.limit, note=lambda connection, tally: runs.report(connection, task.run_id, tally)
+        )
+        with self._lock:
+            if task.limit is not None:
+                task.limit -= done.items.loaded
+            task.report(done.items)
+        return done.items.loaded
+
+    def _backlog(self, location_id: str) -> Span:
+        with self._exports.looking:
+            return self._transact(self._backlogs).get(location_id, Span(()))
+
+    def _backlogs(self, connection: Connection) -> dict[str, Span]:
+        """What waits, by the location whose export has it."""
+        found = message_queue.backlogs(connection)
+        names = sorted({each.location_id for each in found})
+        served, _ = served_by(connection, self._exports.tokens, names) if names else ({}, {})
+        hours: dict[str, Counter[Any]] = {}
+        for each in found:
+            place = each.location_id or served.get(each.location_id, "")
+            if each.location_id in served and place:
+                hours.setdefault(place, Counter())[each.hour] += each.items
+        return {place: Span(sorted(counts.items())) for place, counts in hours.items()}

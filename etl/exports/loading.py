@@ -1,0 +1,117 @@
+"""Writes the rows of a page, and removes the waiting items that it answers, in one transaction."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from etl import dead_letters, message_queue
+from etl.dead_letters import LetterFilter
+from etl.errors import TransformError
+from etl.exports.pages import Page
+from etl.ids import is_fetchable
+from etl.kinds import Options, Origin, messages
+from etl.load import follow_ups, loader
+from etl.message_queue import NewItem
+from etl.models import Base
+from etl.runs import Tally
+from etl.transform.record import FollowUp, Record
+from etl.worker.transactor import Transactor
+
+Note = Callable[[Connection, Tally], None]
+"""Called in the transaction, with what it did to items."""
+Entry = tuple[str, list[Record]]
+"""A message and what its row became."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What loading pages did; counts of messages."""
+
+    items: Tally = field(default_factory=Tally)
+    """What it did to waiting items: those that were answered count as loaded."""
+    written: int = 0
+    """Messages that were new, or have changed."""
+    singly: int = 0
+    """Messages whose row cannot be loaded: they are queued, and fetched singly."""
+
+    def add(self, other: "Loaded") -> None:
+        """Add what another page did."""
+        self.items.add(other.items)
+        self.written += other.written
+        self.singly += other.singly
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How rows of pages are loaded."""
+
+    transact: Transactor
+    options: Options
+    taken: Mapping[str, type[Base] | None]
+    """The kinds that some job takes, and where each keeps what it fetches."""
+
+    def load(self, page: Page, *, most: int | None = None, note: Note = lambda _connection, _tally: None) -> Loaded:
+        """Load a page, and answer at most so many waiting items.
+
+        Raises:
+            DatabaseUnavailableError: Postgres does not come back in time.
+        """
+        entries: list[Entry] = []
+        odd: list[str] = []
+        for row in page.rows:
+            id_ = row.get("id")
+            try:
+                origin = Origin(str(id_), page.location_id, page.asked_at)
+                entries.append((str(id_), messages.transform(row, origin, options=self.options, is_whole=False)))
+            except TransformError:
+                odd += [id_] if isinstance(id_, str) and is_fetchable(id_) else []
+        done = self._load(page, entries, most, note)
+        self._queue(page, odd)
+        done.singly += len(odd)
+        return done
+
+    def _load(self, page: Page, entries: Sequence[Entry], most: int | None, note: Note) -> Loaded:
+        try:
+            return self.transact(lambda connection: self._apply(connection, page, entries, most, note))
+        except (DBAPIError, ValueError):
+            # Some row cannot be written as it is. Halving finds it; the others are written.
+            if len(entries) == 1:
+                self._queue(page, [entries[0][0]])
+                return Loaded(singly=1)
+        half = len(entries) // 2
+        done = self._load(page, entries[:half], most, note)
+        rest = None if most is None else most - done.items.loaded
+        done.add(self._load(page, entries[half:], rest, note))
+        return done
+
+    def _apply(
+        self, connection: Connection, page: Page, entries: Sequence[Entry], most: int | None, note: Note
+    ) -> Loaded:
+        ids = [id_ for id_, _ in entries]
+        waiting = message_queue.waiting(connection, ids, before=page.asked_at, most=most)
+        loaded = loader.load(connection, [record for _, records in entries for record in records])
+        # An export may lag behind: what the tables know better stays to be fetched.
+        fresh = [id_ for id_, records in entries if not loaded.has_stale(records)]
+        answered = waiting.intersection(fresh)
+        message_queue.remove(connection, answered)
+        dead_letters.purge(connection, LetterFilter(message_ids=fresh, kind="message"))
+        self._follow_up(connection, loaded.follow_ups)
+        written = {id_ for id_, records in entries if loaded.has_written(records)}
+        tally = Tally(loaded=len(answered), unchanged=len(answered - written))
+        tally.drift.update(entry for _, records in entries for record in records for entry in record.drift)
+        note(connection, tally)
+        return Loaded(tally, written=len(written))
+
+    def _follow_up(self, connection: Connection, asked: Sequence[FollowUp]) -> None:
+        wanted = follow_ups.wanted(connection, asked, self.taken)
+        named = [
+            NewItem(each.kind, each.id, each.location_id, each.conversation_id, delay=each.delay) for each in wanted
+        ]
+        message_queue.follow_up(connection, named)
+
+    def _queue(self, page: Page, ids: Sequence[str]) -> None:
+        """Have messages fetched singly: their own answer is loaded, or becomes a dead letter."""
+        named = [NewItem("message", id_, page.location_id) for id_ in ids]
+        self.transact(lambda connection: message_queue.follow_up(connection, named))

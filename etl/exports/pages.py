@@ -1,0 +1,260 @@
+"""Asks for one page of an export at a time, under the same limits as every other request.
+
+Shapes: HighLevel docs, "Export messages by location": ``{"messages": […], "nextCursor": …, "total": …}``.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from math import ceil
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, text
+
+from etl import locations
+from etl.errors import (
+    ApiMisconfiguredError,
+    EtlError,
+    ItemError,
+    LocationError,
+    NotFoundError,
+    RateLimitedError,
+    RefusedError,
+    SnoozedError,
+    UnreachableError,
+)
+from etl.extract import limits
+from etl.extract.allowance import NOTHING_SAID, AnsweredRequest, RateHeaders
+from etl.extract.client import Answer, Call, Client
+from etl.worker.claims import Tokens, served_by
+from etl.worker.leases import USAGE_SECONDS
+from etl.worker.loop import LAPSE_CHECK_SECONDS, LONGEST_WAIT, SHORT_POLL_SECONDS
+from etl.worker.settlement import JITTER
+from etl.worker.transactor import Transactor
+
+PATH = "/conversations/messages/export"
+FIRST_PAUSE = 1.0
+"""Seconds until a page is asked for again that was not answered; doubled each time."""
+LONGEST_SLEEP = 0.2
+"""Seconds after which a wait looks whether it shall end."""
+
+
+class HaltedError(EtlError):
+    """An export cannot go on now.
+
+    ``cause`` is a short code: as in ``etl.worker.claims.Idle``, or stopped, api_unreachable, misconfigured, refused.
+    """
+
+    def __init__(self, cause: str, detail: str = "") -> None:
+        super().__init__(detail or cause)
+        self.cause = cause
+        self.detail = detail
+        self.exit_code = 2 if cause in ("misconfigured", "not_connected") else 3
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Page:
+    """One answer. No repr: it holds customers' words."""
+
+    location_id: str
+    rows: list[dict[str, Any]]
+    cursor: str | None
+    """What the next page is asked for with; None: this is the last one."""
+    total: int | None
+    """Rows of the whole export, as far as the API says."""
+    asked_at: datetime
+    """By Postgres's clock, before the request was sent."""
+    is_first: bool = True
+    """Whether ``total`` is about the whole window: not after a cursor that died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How eagerly pages are asked for."""
+
+    is_behind: bool = False
+    """Leave half of the allowance to live work: ask only while that much is free."""
+    patience: float | None = None
+    """Seconds to wait for an allowance or a token that comes back by itself; None: as long as it takes."""
+    tries: int = 1
+    """How often a page is asked for that the API does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    token_location_id: str
+    lease_id: int
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Withheld:
+    cause: str
+    wait: float | None
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is over by itself before long."""
+        return self.cause in ("rate", "renewing") or (
+            self.cause == "rate_limited" and (self.wait or 0.0) <= LONGEST_WAIT
+        )
+
+
+class SendingTokens(Tokens, Protocol):
+    """Says who serves a location, and with which token; see :class:`etl.tokens.serving.LocationTokens`."""
+
+    def token_of(self, location_id: str) -> str:
+        """The token to send. Raises SnoozedError when it is being replaced."""
+
+    def refused(self, location_id: str, token: str, error: LocationError) -> ItemError:
+        """What it means that the API refuses it."""
+
+
+class Exports:
+    """The export endpoint; safe to share between threads."""
+
+    def __init__(self, *, client: Client, tokens: SendingTokens, transact: Transactor, manner: Manner) -> None:
+        self.tokens = tokens
+        self._client = client
+        self._transact = transact
+        self._manner = manner
+        self._next_tidying = 0.0
+        self.looking = threading.Lock()
+        """Held while tokens are looked at, which one thread at a time may do."""
+
+    def page(self, location_id: str, *, stopping: Callable[[], bool], **query: str | int) -> Page:
+        """Ask for a page until it is answered.
+
+        Raises:
+            RefusedError: the API refuses what is asked for: a cursor that died, a page that is too large.
+            HaltedError: it cannot be asked now, or does not answer.
+        """
+        tries = 0
+        while True:
+            granted = self._grant(location_id, stopping)
+            try:
+                answer = self._ask(granted, location_id, query)
+                return _page_of(answer, location_id, granted.asked_at, is_first="cursor" not in query)
+            except SnoozedError:
+                sleep(SHORT_POLL_SECONDS, stopping)
+            except RateLimitedError as error:
+                if self._manner.patience is not None:
+                    raise HaltedError("rate_limited") from error
+            except (UnreachableError, RefusedError) as error:
+                tries += 1
+                if isinstance(error, RefusedError) and error.cause != "not_json":
+                    raise
+                if tries >= self._manner.tries:
+                    raise HaltedError("api_unreachable", f"The API does not answer properly: {error.detail}") from error
+                sleep(FIRST_PAUSE * 2 ** (tries - 1), stopping)
+
+    def _ask(self, granted: _Grant, location_id: str, query: dict[str, str | int]) -> Answer:
+        """Send one request, and report it with what follows from a failure."""
+        said, token, by = NOTHING_SAID, "", granted.token_location_id
+
+        def hear(headers: RateHeaders) -> None:
+            nonlocal said
+            said = headers
+
+        answer: Answer | None = None
+        failure: ItemError | None = None
+        try:
+            token = self.tokens.token_of(by)
+            answer = Call(self._client, token, hear).get(PATH, locationId=location_id, **query)
+        except LocationError as error:
+            failure = self.tokens.refused(by, token, error)
+        except ItemError as error:
+            failure = error
+        answered_at = time.monotonic()
+        self._transact(lambda connection: self._settle(connection, granted, answered_at, said, failure))
+        if failure is not None:
+            raise _meaning(failure, location_id) from failure
+        assert answer is not None  # noqa: S101 - for the type checker
+        return answer
+
+    def _settle(
+        self, connection: Connection, granted: _Grant, answered_at: float, said: RateHeaders, failure: ItemError | None
+    ) -> None:
+        by = granted.token_location_id
+        age = time.monotonic() - answered_at
+        limits.settle(connection, [AnsweredRequest(by, granted.lease_id, age, said, is_proper=failure is None)])
+        if isinstance(failure, RateLimitedError):
+            jitter = random.uniform(0.0, JITTER)  # noqa: S311 - no secret
+            limits.block(connection, by, seconds=failure.retry_after, jitter=jitter)
+        # A token whose location is not known may only have been asked for a location that is not its own.
+        elif isinstance(failure, LocationError) and by:
+            mark = failure.fingerprint or self.tokens.fingerprint(by)
+            locations.pause(connection, by, cause=failure.cause, detail=failure.detail, token=mark)
+
+    def _grant(self, location_id: str, stopping: Callable[[], bool]) -> _Grant:
+        """Wait until a request may be sent."""
+        began = time.monotonic()
+        while True:
+            if stopping():
+                raise HaltedError("stopped")
+            with self.looking:
+                given = self._transact(partial(self._take, location_id=location_id))
+            if isinstance(given, _Grant):
+                return given
+            waited, patience = time.monotonic() - began, self._manner.patience
+            if not given.passes or (patience is not None and waited >= patience):
+                raise HaltedError(given.cause)
+            sleep(SHORT_POLL_SECONDS if given.wait is None else given.wait, stopping)
+
+    def _take(self, connection: Connection, *, location_id: str) -> _Grant | _Withheld:
+        if time.monotonic() >= self._next_tidying:
+            self._next_tidying = time.monotonic() + LAPSE_CHECK_SECONDS
+            limits.forget(connection)
+        served, stopped = served_by(connection, self.tokens, [location_id])
+        if location_id not in served:
+            return _Withheld(next(iter(stopped)), None)
+        by = served[location_id]
+        allowance = limits.allowances(connection, [by]).get(by)
+        if allowance is None:
+            return _Withheld("rate", None)
+        if allowance.requests < (max(ceil(allowance.most / 2), 1) if self._manner.is_behind else 1):
+            return _Withheld(allowance.cause, allowance.wait)
+        granted = _Grant(by, **connection.execute(GRANT).mappings().one())
+        limits.spend(connection, [(by, granted.lease_id)], seconds=USAGE_SECONDS)
+        return granted
+
+
+GRANT = text("SELECT nextval('etl.lease_id_seq') AS lease_id, clock_timestamp() AS asked_at")
+
+
+def sleep(seconds: float, stopping: Callable[[], bool]) -> None:
+    """Wait, but not when it shall end."""
+    deadline = time.monotonic() + seconds
+    while not stopping() and (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(left, LONGEST_SLEEP))
+
+
+def _meaning(failure: ItemError, location_id: str) -> Exception:
+    """What the failure of one request means for the walk."""
+    if isinstance(failure, ApiMisconfiguredError):
+        return HaltedError("misconfigured", failure.detail)
+    if isinstance(failure, LocationError):
+        return HaltedError("refused", f"Messages of location {location_id} cannot be read: {failure.detail}")
+    if isinstance(failure, NotFoundError):
+        return RefusedError(failure.cause, "the API does not know this export")
+    return failure
+
+
+def _page_of(answer: Answer, location_id: str, asked_at: datetime, *, is_first: bool) -> Page:
+    payload = answer.payload
+    rows = payload.get("messages") if isinstance(payload, dict) else None
+    if not isinstance(rows, list):
+        raise UnreachableError("not_a_list", "the answer holds no list of messages")
+    cursor, total = payload.get("nextCursor"), payload.get("total")
+    return Page(
+        location_id=location_id,
+        rows=[row for row in rows if isinstance(row, dict)],
+        cursor=cursor if isinstance(cursor, str) and cursor else None,
+        total=total if isinstance(total, int) and not isinstance(total, bool) else None,
+        asked_at=asked_at,
+        is_first=is_first,
+    )

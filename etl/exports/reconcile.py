@@ -1,0 +1,163 @@
+"""Compares an export with the tables and queues what differs: what webhooks missed, what changed, what is gone."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from etl import dead_letters, message_queue
+from etl.dead_letters import LetterFilter
+from etl.errors import TransformError
+from etl.exports.pages import Exports, Page
+from etl.exports.walk import whole
+from etl.exports.windows import CHANNELS, Window, slices
+from etl.ids import is_fetchable
+from etl.kinds import Options, Origin, messages
+from etl.load import known
+from etl.load.known import Version
+from etl.message_queue import NewItem
+from etl.transform.record import Row
+from etl.worker.transactor import Transactor
+
+NOT_EXPORTED = ("TYPE_GROUP_SMS", "TYPE_INTERNAL_CHAT", "TYPE_SMS_REVIEW_REQUEST", "TYPE_REVIEW")
+"""Types that an export does not have: "Group chat and review requests are not supported", HighLevel docs."""
+SETTLED = timedelta(minutes=10)
+"""A message younger than this may be on its way: its webhook to us, or itself into the export."""
+
+
+@dataclass(slots=True)
+class Day:
+    """What was found of one UTC day; counts of messages."""
+
+    day: date
+    exported: int = 0
+    missing: int = 0
+    """In the export and not in the tables; now queued."""
+    lost: int = 0
+    """Of those, how many nobody had queued, although they are old enough: no webhook came."""
+    changed: int = 0
+    """Newer in the export than in the tables; now queued."""
+    gone: int = 0
+    """In the tables and not in the export; now queued, so that the API itself is asked."""
+    unseen: int = 0
+    """Counted by the API in the time that begins here and not given, asked three times; nothing of it is said to be
+    gone then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """Compares one location's export with the tables."""
+
+    exports: Exports
+    transact: Transactor
+    stopping: Callable[[], bool] = lambda: False
+
+    def run(self, location_id: str, *, start: datetime, end: datetime) -> Iterator[tuple[datetime, list[Day]]]:
+        """Compare the messages created in that time, and queue those that differ.
+
+        Tells again and again how far it has come, and what it found since.
+
+        Raises:
+            HaltedError: it cannot go on now.
+        """
+        days: dict[date, Day] = {}
+        for first, last in slices(start, end):
+            self._slice(location_id, first, last, days, now=end)
+            done = [days.pop(day) for day in sorted(days) if day < last.date() or last == end]
+            yield last, done
+
+    def _slice(self, location_id: str, start: datetime, end: datetime, days: dict[date, Day], *, now: datetime) -> None:
+        def day_of(moment: datetime | None) -> Day:
+            day = (moment or start).astimezone(UTC).date()
+            return days.setdefault(day, Day(day))
+
+        fresh: set[str] = set()
+
+        def take(page: Page) -> None:
+            rows = {id_: row for id_, row in _rows(page).items() if id_ not in fresh}
+            fresh.update(rows)
+            found = self.transact(lambda connection: _compare(connection, location_id, rows, now=now))
+            for id_, row in rows.items():
+                day = day_of(row["date_added"])
+                day.exported += 1
+                day.missing += id_ in found.missing
+                day.lost += id_ in found.lost
+                day.changed += id_ in found.changed
+
+        seen = [
+            whole(self.exports, Window(location_id, start, end, channel), take, stopping=self.stopping)
+            for channel in CHANNELS
+        ]
+        unseen = sum(each.missing for each in seen)
+        if unseen:
+            day_of(start).unseen += unseen
+            return
+        settled = min(end, now - SETTLED)
+        gone = self.transact(lambda connection: _queue_gone(connection, location_id, fresh, start=start, end=settled))
+        for moment in gone:
+            day_of(moment).gone += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Differing:
+    missing: frozenset[str]
+    lost: frozenset[str]
+    changed: frozenset[str]
+
+
+def _rows(page: Page) -> dict[str, Row]:
+    """The rows of a page as the tables would have them; of one that cannot be understood, only its id."""
+    rows: dict[str, Row] = {}
+    for raw in page.rows:
+        id_ = raw.get("id")
+        if isinstance(id_, str) and is_fetchable(id_):
+            try:
+                origin = Origin(id_, page.location_id, page.asked_at)
+                (record,) = messages.transform(raw, origin, options=Options(), is_whole=False)
+                rows[id_] = record.row
+            except TransformError:
+                rows[id_] = {"status": None, "date_updated": None, "date_added": None, "conversation_id": None}
+    return rows
+
+
+def _compare(connection: Connection, location_id: str, rows: dict[str, Row], *, now: datetime) -> _Differing:
+    """Queue what the tables do not have, or have older."""
+    have = known.versions(connection, location_id, list(rows))
+    missing = [id_ for id_ in rows if id_ not in have]
+    changed = [id_ for id_, version in have.items() if is_newer(rows[id_], version)]
+    expected = message_queue.queued(connection, missing)
+    if missing:
+        letters = dead_letters.find(connection, LetterFilter(message_ids=missing, kind="message"))
+        expected |= {each.message_id for each in letters}
+    lost = [id_ for id_ in missing if id_ not in expected and _is_settled(rows[id_], now)]
+    named = [
+        NewItem("message", id_, location_id, rows[id_]["conversation_id"], rows[id_]["date_added"])
+        for id_ in (*missing, *changed)
+    ]
+    message_queue.enqueue_items(connection, named)
+    return _Differing(frozenset(missing), frozenset(lost), frozenset(changed))
+
+
+def is_newer(row: Row, version: Version) -> bool:
+    """Whether an exported row tells something that the tables do not know; one that lags behind does not."""
+    if version.is_deleted:
+        return True
+    updated = row["date_updated"], version.date_updated
+    if updated[0] is not None and updated[1] is not None and updated[0] != updated[1]:
+        return bool(updated[0] > updated[1])
+    return row["status"] is not None and row["status"] != version.status
+
+
+def _is_settled(row: Row, now: datetime) -> bool:
+    return row["date_added"] is not None and row["date_added"] < now - SETTLED
+
+
+def _queue_gone(
+    connection: Connection, location_id: str, exported: Collection[str], *, start: datetime, end: datetime
+) -> list[datetime]:
+    """Have the API asked about what is in the tables only; returns when those messages were created."""
+    have = known.living(connection, location_id, start=start, end=end, without=NOT_EXPORTED)
+    gone = sorted(have.keys() - exported)
+    message_queue.enqueue_items(connection, [NewItem("message", id_, location_id) for id_ in gone])
+    return [have[id_] for id_ in gone]

@@ -1,0 +1,44 @@
+"""What the tables have of a location's messages. Only reads."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, or_, select
+
+from etl.database import among
+from etl.models import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What tells one state of a message from another."""
+
+    status: str | None
+    date_updated: datetime | None
+    is_deleted: bool = False
+
+
+def versions(connection: Connection, location_id: str, ids: Collection[str]) -> dict[str, Version]:
+    """Those of the messages that the tables have."""
+    query = select(Message.message_id, Message.status, Message.date_updated, Message.deleted_at).where(
+        Message.location_id == location_id, among(Message.message_id, ids)
+    )
+    return {
+        row.message_id: Version(row.status, row.date_updated, row.deleted_at is not None)
+        for row in connection.execute(query)
+    }
+
+
+def living(
+    connection: Connection, location_id: str, *, start: datetime, end: datetime, without: Collection[str]
+) -> dict[str, datetime]:
+    """The messages created from ``start`` to before ``end`` that are not gone, but for some types; when each was."""
+    query = select(Message.message_id, Message.date_added).where(
+        Message.location_id == location_id,
+        Message.date_added >= start,
+        Message.date_added < end,
+        Message.deleted_at.is_(None),
+        or_(Message.message_type.is_(None), Message.message_type.not_in(without)),
+    )
+    return {row.message_id: row.date_added for row in connection.execute(query)}

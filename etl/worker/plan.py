@@ -1,0 +1,32 @@
+"""What a run may do, and how it ended; data only."""
+
+from dataclasses import dataclass, field
+
+from etl.runs import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run may do."""
+
+    job: str
+    concurrency: int
+    batch_size: int
+    follow: bool = False
+    limit: int | None = None
+    max_seconds: float | None = None
+    taken: frozenset[str] = frozenset()
+    """The kinds of items that some job takes: no others follow from what is loaded."""
+
+
+@dataclass(slots=True)
+class Report:
+    """How a run ended."""
+
+    outcome: str
+    """As in ``etl.runs.outcome``."""
+    tally: Tally
+    seconds: float
+    withheld: dict[str, set[str]] = field(default_factory=dict)
+    """Locations whose due items were left, by cause."""
+    detail: str = ""
