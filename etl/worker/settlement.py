@@ -97,7 +97,7 @@ class Settlement:
         outcomes = [each for each in outcomes if each.claimed.item in held]
         unsent = [each for each in unsent if each.item in held]
         tally = Tally()
-        _report_requests(connection, outcomes, unsent)
+        _report_requests(connection, outcomes, unsent, granted=self.kind.requests)
         asked = _load(connection, outcomes, tally)
         put_back = [PutBack(each.item, 0.0, spent=False) for each in unsent]
         burials: list[Burial] = []
@@ -191,19 +191,21 @@ class Settlement:
                 )
 
 
-def _report_requests(connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> None:
+def _report_requests(
+    connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], *, granted: int
+) -> None:
+    """Report the requests that were sent, and give back the others of those ``granted`` with each item."""
     now = time.monotonic()
-    answers = [
-        AnsweredRequest(
-            outcome.claimed.token_location_id,
-            outcome.claimed.item.lease_id,
-            now - outcome.answered_at,
-            outcome.headers,
-            is_proper=outcome.error is None,
+    answers: list[AnsweredRequest] = []
+    given_back = [(each.token_location_id, each.item.lease_id) for each in unsent] * granted
+    for outcome in outcomes:
+        by, lease_id = outcome.claimed.token_location_id, outcome.claimed.item.lease_id
+        answer = AnsweredRequest(
+            by, lease_id, now - outcome.answered_at, outcome.headers, is_proper=outcome.error is None
         )
-        for outcome in outcomes
-    ]
-    limits.settle(connection, answers, [(each.token_location_id, each.item.lease_id) for each in unsent])
+        answers += [answer] * outcome.sent
+        given_back += [(by, lease_id)] * (granted - outcome.sent)
+    limits.settle(connection, answers, given_back)
 
 
 def _load(connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> list[FollowUp]:
