@@ -154,13 +154,18 @@ class Settlement:
         return [burial for burial in burials if burial.item not in settled]
 
     def _is_known(self, connection: Connection, item: Item, location_id: str) -> bool:
-        """Mark what is gone upstream; messages that name it are looked at again. False when no table has it."""
+        """Mark what is gone upstream; the first time, messages that name it are looked at again. False if unknown."""
         kind, id_ = self.kind, item.message_id
-        if kind.named_in_messages_as is not None:
+        if kind.table is None:
+            return False
+        if not location_id or kind.table not in loader.REFRESHED:
+            return loader.mark_deleted(connection, kind.table, id_, location_id=location_id)
+        is_news = loader.mark_absent(connection, kind.table, id_, location_id=location_id)
+        if is_news and kind.named_in_messages_as is not None:
             ids = loader.messages_naming(connection, kind.named_in_messages_as, id_, location_id=location_id)
             again = [FollowUp("message", message_id, location_id, is_repeat=True) for message_id in ids]
             self._follow_up(connection, again)
-        return kind.table is not None and loader.mark_deleted(connection, kind.table, id_, location_id=location_id)
+        return is_news
 
     def _was_found(self, connection: Connection, item: Item, location_id: str) -> bool:
         """Whether the fetched conversation brought what an id names: a message, or an email of a thread."""
