@@ -51,11 +51,12 @@ class Job:
         entry = JobEntry(
             name="messages",
             kind=choices.get("kind", "message"),
-            recordings_url=choices.get("recordings_url"),
             concurrency=choices.get("concurrency", 8),
             batch_size=choices.get("batch_size", 20),
             max_attempts=choices.get("max_attempts", 8),
         )
+        if "recordings_url" in choices:
+            entry = entry.model_copy(update={"recordings_url": choices["recordings_url"]})
         settings = Settings(
             highlevel_base_url=AnyHttpUrl(self._sandbox.url),
             highlevel_token=SecretStr(choices.get("token") or self._sandbox.token(self.location_id)),

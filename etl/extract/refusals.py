@@ -16,6 +16,8 @@ from etl.errors import (
 from etl.extract.transport import Response, reason_of
 
 LOCATION_WORDS = ("scope", "user type", "authclass", "access to this location", "location is not active")
+MISSING_WORDS = ("message not found", "contact not found", "user not found", "conversation not found")
+"""A 400 "Contact not found" was seen (public codebases). "Location not found" would be true of every id."""
 MISCONFIGURED_WORDS = ("version header", "api version")
 
 
@@ -54,7 +56,7 @@ def _client_error(status: int, said: str | None, payload: bytes) -> ItemError:
     words = (said or "").lower()
     if any(known in words for known in MISCONFIGURED_WORDS) or (status == 404 and words.startswith("cannot get /")):
         return ApiMisconfiguredError("misconfigured", f"the API answered {status}: {said}")
-    unknown = status in (404, 410) or "message not found" in words
+    unknown = status in (404, 410) or any(known in words for known in MISSING_WORDS)
     if "no message found" in words or (unknown and said is not None and status != 401):
         return NotFoundError("not_found", f"the API does not know this id (status {status})", payload=payload)
     if status in (401, 403) and any(known in words for known in LOCATION_WORDS):

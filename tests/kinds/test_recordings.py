@@ -243,7 +243,7 @@ def test_both_requests_of_a_recording_are_within_the_limit(job: Job, sandbox: Ru
     report = load(job, *calls)
     stats = sandbox.stats()
     assert (report.tally.loaded, stats["requests"]) == (len(calls), 2 * len(calls))
-    assert stats["outcomes"].get("429", 0) == 0
+    assert stats["refused_429"] == 0
 
 
 def test_a_request_that_was_not_needed_is_given_back(job: Job, sandbox: RunningSandbox) -> None:
