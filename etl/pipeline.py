@@ -33,6 +33,8 @@ class Outcome:
     error: ItemError | None = None
     body: bytes = b""
     headers: RateHeaders = NOTHING_SAID
+    sent: int = 0
+    """Requests that were sent for it."""
 
 
 class DatabaseClock:
@@ -74,12 +76,7 @@ class Pipeline:
 
     def process(self, claimed: Claimed) -> Outcome:
         """Fetch one item and make records of it. Every failure of the item is in the outcome."""
-        headers = NOTHING_SAID
-
-        def hear(said: RateHeaders) -> None:
-            nonlocal headers
-            headers = said
-
+        call: Call | None = None
         answer: Answer | None = None
         records: list[Record] | None = None
         error: ItemError | None = None
@@ -87,7 +84,8 @@ class Pipeline:
         try:
             token = self._token_of(claimed.token_location_id)
             location_id = claimed.item.location_id or claimed.token_location_id
-            answer = self._kind.extract(Call(self._client, token, hear), claimed.item.message_id, location_id)
+            call = Call(self._client, token, granted=self._kind.requests)
+            answer = self._kind.extract(call, claimed.item.message_id, location_id)
             origin = Origin(claimed.item.message_id, location_id, self._clock.now())
             records = self._kind.transform(answer.payload, origin)
         except TransformError as refused:
@@ -105,7 +103,8 @@ class Pipeline:
             records=records,
             error=error,
             body=answer.body if answer else b"",
-            headers=headers,
+            headers=call.headers if call else NOTHING_SAID,
+            sent=call.sent if call else 0,
         )
 
     def _refusal(self, location_id: str, token: str, error: LocationError) -> ItemError:

@@ -1,5 +1,6 @@
 """The job in this process, built from settings as ``etl run`` builds it."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, TypedDict, Unpack
 
@@ -28,6 +29,7 @@ class Choices(TypedDict, total=False):
     max_seconds: float
     kind: KindName
     taken: frozenset[str]
+    recordings_url: str
 
 
 class Job:
@@ -54,6 +56,8 @@ class Job:
             batch_size=choices.get("batch_size", 20),
             max_attempts=choices.get("max_attempts", 8),
         )
+        if "recordings_url" in choices:
+            entry = entry.model_copy(update={"recordings_url": choices["recordings_url"]})
         settings = Settings(
             highlevel_base_url=AnyHttpUrl(self._sandbox.url),
             highlevel_token=SecretStr(choices.get("token") or self._sandbox.token(self.location_id)),
@@ -74,6 +78,20 @@ class Job:
     def run(self, **choices: Unpack[Choices]) -> Report:
         """One whole run."""
         return self.loop(**choices).run()
+
+    def load(self, *kinds: KindName, taken: Sequence[KindName] = ()) -> None:
+        """Run the jobs of these kinds one after another, as ``etl run`` does; those ``taken`` are only queued."""
+        for kind in kinds:
+            self.run(kind=kind, taken=frozenset((*kinds, *taken)))
+
+    def make_due(self) -> None:
+        """Let the time pass that items wait for."""
+        self.execute("UPDATE etl.message_queue SET scheduled_at = now()")
+
+    def queued(self, *kinds: str) -> list[tuple[str, str]]:
+        """Kind and id of what waits, of these kinds or of all."""
+        query = "SELECT kind, message_id FROM etl.message_queue ORDER BY kind, message_id"
+        return [(kind, id_) for kind, id_ in self.rows(query) if not kinds or kind in kinds]
 
     def rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The result of a query."""

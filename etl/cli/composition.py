@@ -1,6 +1,6 @@
 """Builds the parts from the settings: the only module that knows both."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from etl.exports import bulk
 from etl.exports.bulk import Bulk
 from etl.exports.loading import Loading
 from etl.exports.pages import Exports, Manner
+from etl.extract import audio
 from etl.extract.client import Client
 from etl.extract.transport import Transport
 from etl.jobs import Job
@@ -128,6 +129,17 @@ def serving_of(found: Settings) -> Serving:
     return Serving(environment, found.highlevel_location_id)
 
 
+def require_known_places(chosen: Iterable[Job]) -> None:
+    """Check where jobs keep audio, without going there.
+
+    Raises:
+        ConfigurationError: that is no place to write to; with the cure.
+    """
+    for job in chosen:
+        if job.recordings_url is not None:
+            audio.require_known(job.recordings_url, job=job.name)
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A run to be started, and who watches it."""
@@ -216,7 +228,7 @@ def build_loop(
     pipeline = Pipeline(kind=kind, client=client, token_of=tokens.token_of, clock=clock, refused=tokens.refused)
     return Loop(
         engine=engine,
-        claims=Claims(kind=job.kind, tokens=tokens),
+        claims=Claims(kind=job.kind, tokens=tokens, requests=kind.requests),
         process=pipeline.process,
         settlement=Settlement(kind=kind, max_attempts=job.max_attempts, fingerprint=tokens.fingerprint, taken=taken),
         clock=clock,

@@ -1,4 +1,4 @@
-"""``etl doctor``: checks everything that a run needs, and says how to fix what is wrong. Changes nothing."""
+"""``etl doctor``: checks everything that a run needs, and says how to fix what is wrong. Leaves nothing changed."""
 
 import dataclasses
 import json
@@ -11,11 +11,21 @@ from sqlalchemy import Connection, Engine
 
 from etl import jobs, locations, message_queue, schema
 from etl.cli.checks import RENEWABLE, Check, of_app, of_keys, of_kinds, of_pauses, of_probe, of_unserved
-from etl.cli.composition import address_of, client_of, database_url, described, serving_of, transport_of
+from etl.cli.composition import (
+    address_of,
+    client_of,
+    database_url,
+    described,
+    require_known_places,
+    serving_of,
+    transport_of,
+)
 from etl.cli.composition import settings as read_settings
 from etl.cli.tables import print_sentence
 from etl.database import open_engine, reading_errors, require_utf8, require_writable
 from etl.errors import EtlError
+from etl.extract.audio import AudioStore
+from etl.jobs import Job
 from etl.settings import Settings
 from etl.tokens import probe, store
 from etl.tokens.vault import UnreadableError, Vault
@@ -59,6 +69,10 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
         return
     yield Check("settings", ok=True, says="understood")
     yield _check("jobs", lambda: ", ".join(jobs.read(found.etl_jobs)))
+    with suppress(EtlError):
+        for job in jobs.read(found.etl_jobs).values():
+            if job.recordings_url is not None:
+                yield _of_recordings(job, job.recordings_url)
     engines: list[Engine] = []
 
     def connect() -> str:
@@ -132,6 +146,18 @@ def _tokens(connection: Connection, found: Settings, places: list[locations.Over
 
 def _renewable(places: list[locations.Overview]) -> set[str]:
     return {place.location_id for place in places if place.token_source in RENEWABLE}
+
+
+def _of_recordings(job: Job, url: str) -> Check:
+    """Whether audio can be kept: writes a small file and removes it."""
+    name = f"recordings_url of {job.name}"
+    try:
+        require_known_places([job])
+        AudioStore(url).probe()
+    except EtlError as error:
+        fix = "Mend that place, or name another one in jobs.yaml; etl dead retry brings back what died meanwhile"
+        return Check(name, ok=False, says=str(error), fix=fix)
+    return Check(name, ok=True, says="can be written to")
 
 
 def _check(name: str, work: Callable[[], str]) -> Check:

@@ -11,7 +11,7 @@ import click
 from sqlalchemy import Engine
 
 from etl import jobs, message_queue
-from etl.cli.composition import Planned, address_of, open_loops, settings, warehouse
+from etl.cli.composition import Planned, address_of, open_loops, require_known_places, settings, warehouse
 from etl.cli.following import follow as follow_jobs
 from etl.cli.narration import pacing
 from etl.cli.numbers import FiniteRange
@@ -70,6 +70,7 @@ def run(
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     found = settings()
     chosen = _choose(jobs.read(found.etl_jobs), job, follow=follow, limit=limit)
+    require_known_places(chosen)
     with warehouse(found, runs=len(chosen) if follow else 1) as engine:
         if dry_run:
             _show_due(engine, chosen, as_json=as_json)

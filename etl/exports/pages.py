@@ -154,22 +154,20 @@ class Exports:
 
     def _ask(self, granted: _Grant, location_id: str, query: dict[str, str | int]) -> Answer:
         """Send one request, and report it with what follows from a failure."""
-        said, token, by = NOTHING_SAID, "", granted.token_location_id
-
-        def hear(headers: RateHeaders) -> None:
-            nonlocal said
-            said = headers
-
+        token, by = "", granted.token_location_id
+        call: Call | None = None
         answer: Answer | None = None
         failure: ItemError | None = None
         try:
             token = self.tokens.token_of(by)
-            answer = Call(self._client, token, hear).get(PATH, locationId=location_id, **query)
+            call = Call(self._client, token)
+            answer = call.get(PATH, locationId=location_id, **query)
         except LocationError as error:
             failure = self.tokens.refused(by, token, error)
         except ItemError as error:
             failure = error
         answered_at = time.monotonic()
+        said = call.headers if call else NOTHING_SAID
         self._transact(lambda connection: self._settle(connection, granted, answered_at, said, failure))
         if failure is not None:
             raise _meaning(failure, location_id) from failure

@@ -4,26 +4,21 @@ Sends each request once: the queue decides what happens next.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from etl.errors import (
-    ApiMisconfiguredError,
-    ItemError,
-    LocationError,
-    NotFoundError,
-    RateLimitedError,
-    RefusedError,
-    TokenError,
-    UnreachableError,
-)
-from etl.extract.allowance import RateHeaders
-from etl.extract.transport import Bounds, NoAnswerError, Response, Transport, reason_of, redacted
+from etl.errors import ItemError, RefusedError, TokenError, UnreachableError
+from etl.extract import refusals
+from etl.extract.allowance import NOTHING_SAID, RateHeaders
+from etl.extract.transport import Bounds, NoAnswerError, Stream, Transport, redacted
 
 BOUNDS = Bounds(read_seconds=30.0, total_seconds=60.0, max_bytes=8 * 1024 * 1024)
 """A message is a few KiB; an email with inline images may be some MiB."""
+AUDIO_BOUNDS = Bounds(read_seconds=30.0, total_seconds=900.0, max_bytes=1024 * 1024 * 1024)
+"""The audio of a call is 10 to 50 MB (HighLevel docs, "Get recording by message id"; public codebases)."""
 KEPT_BODY = 1024 * 1024
 """Bytes of an answer that a dead letter keeps."""
 MAX_DEPTH = 100
@@ -87,7 +82,8 @@ class Client:
         Raises:
             ItemError: a subclass that says what to do; nothing else.
         """
-        response = self._send(path, token=token, heard=heard, params=params)
+        with self._open(path, token=token, heard=heard, params=params, bounds=BOUNDS) as stream:
+            response = stream.read(BOUNDS.max_bytes)
         if not response.is_whole:
             raise RefusedError(
                 "too_large", f"the answer is larger than {BOUNDS.max_bytes} bytes", payload=kept(response.body, token)
@@ -98,39 +94,67 @@ class Client:
             error.payload = kept(response.body, token)
             raise
 
-    def _send(
+    def open_audio(
+        self,
+        path: str,
+        *,
+        token: str,
+        heard: Callable[[RateHeaders], None] = lambda _: None,
+        params: Mapping[str, str | int] | None = None,
+    ) -> AbstractContextManager[Stream]:
+        """GET a path whose answer is audio, which the caller reads, or not.
+
+        Raises:
+            ItemError: a subclass that says what to do, also when the stream breaks off while it is read.
+        """
+        # Packed audio would be no smaller, and its length would not be told.
+        headers = {"Accept": "audio/*, */*;q=0.5", "Accept-Encoding": "identity"}
+        return self._open(path, token=token, heard=heard, params=params, bounds=AUDIO_BOUNDS, headers=headers)
+
+    @contextmanager
+    def _open(
         self,
         path: str,
         *,
         token: str,
         heard: Callable[[RateHeaders], None],
         params: Mapping[str, str | int] | None,
-    ) -> Response:
+        bounds: Bounds,
+        headers: Mapping[str, str] = {},
+    ) -> Iterator[Stream]:
         if not token.isascii() or not token.isprintable():
             raise TokenError("token_refused", "the token has characters that no HTTP header can carry")
         try:
-            response = self._transport.send(
+            with self._transport.open(
                 "GET",
                 path,
-                headers={"Authorization": f"Bearer {token}", "Version": self._api_version},
-                bounds=BOUNDS,
-                heard=lambda headers: heard(RateHeaders.from_headers(headers)),
+                headers={"Authorization": f"Bearer {token}", "Version": self._api_version, **headers},
+                bounds=bounds,
+                heard=lambda said: heard(RateHeaders.from_headers(said)),
                 params=params,
-            )
+            ) as stream:
+                if stream.status != 200:
+                    refused = stream.read(BOUNDS.max_bytes)
+                    raise refusals.error_of(refused, [token], payload=kept(refused.body, token))
+                yield stream
         except NoAnswerError as error:
             raise UnreachableError("no_answer", f"no complete answer ({error.reason})") from error
-        if response.status != 200:
-            _raise_for_status(response, token)
-        return response
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Call:
-    """One request that an item may make: the client, with the token to use and an ear for the limits."""
+    """The requests that an item may make: sends them with its token, and remembers what the answers say about limits.
 
-    client: Client
-    token: str
-    heard: Callable[[RateHeaders], None] = lambda _: None
+    Attributes:
+        sent: how many were sent; never more than were granted.
+        headers: what the last answer said.
+    """
+
+    def __init__(self, client: Client, token: str, *, granted: int = 1) -> None:
+        self._client = client
+        self._token = token
+        self._granted = granted
+        self.sent = 0
+        self.headers = NOTHING_SAID
 
     def get(self, path: str, **params: str | int) -> Answer:
         """GET a path; the parts of it that are ids are quoted with :func:`segment`.
@@ -138,7 +162,29 @@ class Call:
         Raises:
             ItemError: see :meth:`Client.get`.
         """
-        return self.client.get(path, token=self.token, heard=self.heard, params=params or None)
+        self._count()
+        return self._client.get(path, token=self._token, heard=self._hear, params=params or None)
+
+    def open_audio(self, path: str, **params: str | int) -> AbstractContextManager[Stream]:
+        """GET a path whose answer is audio.
+
+        Raises:
+            ItemError: see :meth:`Client.open_audio`.
+        """
+        self._count()
+        return self._client.open_audio(path, token=self._token, heard=self._hear, params=params or None)
+
+    def kept(self, body: bytes) -> bytes:
+        """What a dead letter keeps of an answer."""
+        return kept(body, self._token)
+
+    def _count(self) -> None:
+        if self.sent == self._granted:
+            raise RuntimeError("a kind asks more often than its number of requests says")
+        self.sent += 1
+
+    def _hear(self, said: RateHeaders) -> None:
+        self.headers = said
 
 
 def segment(id_: str) -> str:
@@ -190,63 +236,3 @@ def _deeper_than(value: Any, levels: int) -> bool:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
-
-
-LOCATION_WORDS = ("scope", "user type", "authclass", "access to this location", "location is not active")
-MISCONFIGURED_WORDS = ("version header", "api version")
-
-
-def _raise_for_status(response: Response, token: str) -> NoReturn:
-    """Raise the one error that says what happens next.
-
-    A 401 covers at least five faults, so its text decides, and a text nobody has seen never buries an item:
-    HighLevel docs, common schemas; docs issues 213 and 258; public probes of 2026-08.
-    """
-    status, payload = response.status, kept(response.body, token)
-    if status == 429:
-        raise RateLimitedError("HTTP 429", retry_after=_retry_after(response.headers.get("Retry-After")))
-    if status >= 500 or status in (408, 425):
-        raise UnreachableError(f"http_{status}", f"the API answered {status}", payload=payload)
-    if 300 <= status < 400:
-        host = _host_of(response.headers.get("Location", ""))
-        raise ApiMisconfiguredError(
-            "redirected", f"the API redirects to {host or 'another path'}; check HIGHLEVEL_BASE_URL"
-        )
-    raise _client_error(status, reason_of(response.body, [token]), payload)
-
-
-def _host_of(location: str) -> str | None:
-    try:
-        return urlsplit(location).hostname
-    except ValueError:
-        return None
-
-
-def _client_error(status: int, said: str | None, payload: bytes) -> ItemError:
-    """A 4xx, by its text.
-
-    Only what is surely about this id buries it or marks it deleted. Everything else may be true of every request: it is
-    retried, and eight in a row stop the run.
-    """
-    words = (said or "").lower()
-    if any(known in words for known in MISCONFIGURED_WORDS) or (status == 404 and words.startswith("cannot get /")):
-        return ApiMisconfiguredError("misconfigured", f"the API answered {status}: {said}")
-    unknown = status in (404, 410) or "message not found" in words
-    if "no message found" in words or (unknown and said is not None and status != 401):
-        return NotFoundError("not_found", f"the API does not know this id (status {status})", payload=payload)
-    if status in (401, 403) and any(known in words for known in LOCATION_WORDS):
-        return LocationError("not_authorized", f"the API answered {status}: {said}")
-    if status == 401:
-        return TokenError("token_refused", f"the API answered 401: {said or 'no reason given'}")
-    if status in (400, 422) and said is not None:
-        return RefusedError(f"http_{status}", f"the API answered {status}", payload=payload)
-    return UnreachableError(f"http_{status}", f"the API answered {status}", payload=payload)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header; undocumented by HighLevel, and no date was ever seen in it."""
-    try:
-        seconds = float(value or "")
-    except ValueError:
-        return None
-    return min(max(seconds, 0.0), 86_400.0) if seconds == seconds else None  # noqa: PLR0124 - NaN is not itself

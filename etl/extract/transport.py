@@ -5,7 +5,8 @@ It never retries, sleeps or follows a redirect. Secrets that were sent never sta
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -56,6 +57,25 @@ class Response:
     """False when the body was larger than its bound and was cut there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer whose body is still on its way, and is never held whole here."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes] = field(repr=False)
+    """The unpacked body. Raises NoAnswerError when it breaks off."""
+
+    def read(self, max_bytes: int) -> Response:
+        """The rest of the body, at most ``max_bytes`` and a chunk of it. Raises NoAnswerError when it breaks off."""
+        body = bytearray()
+        for chunk in self.chunks:
+            body += chunk
+            if len(body) > max_bytes:
+                return Response(self.status, self.headers, bytes(body), is_whole=False)
+        return Response(self.status, self.headers, bytes(body), is_whole=True)
+
+
 class Transport:
     """Pooled connections to one host; safe to share between threads. A context manager, which closes them."""
 
@@ -97,43 +117,60 @@ class Transport:
         Raises:
             NoAnswerError: there was no complete answer.
         """
+        with self.open(method, path, bounds=bounds, headers=headers, heard=heard, **content) as stream:
+            return stream.read(bounds.max_bytes)
+
+    @contextmanager
+    def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        bounds: Bounds,
+        headers: Mapping[str, str] | None = None,
+        heard: Callable[[Mapping[str, str]], None] = lambda _: None,
+        **content: Any,
+    ) -> Iterator[Stream]:
+        """Send one request as :meth:`send` does, and leave the body to the caller; what it does not read is not sent.
+
+        Raises:
+            NoAnswerError: there was no answer.
+        """
         deadline = time.monotonic() + bounds.total_seconds
         try:
             request = requests.Request(
                 method, self._base_url + path, headers=self._headers | dict(headers or {}), **content
             ).prepare()
-            with self._adapter.send(
+            response = self._adapter.send(
                 request,
                 stream=True,
                 timeout=(CONNECT_TIMEOUT, bounds.read_seconds),
                 verify=self._verify,
                 proxies=self._proxies,
-            ) as response:
-                heard(response.headers)
-                body, is_whole = _read(response, deadline=deadline, max_bytes=bounds.max_bytes)
+            )
         except (requests.RequestException, ValueError) as error:
             # Its text and its chain may hold the request, so only its class is told. requests lets a bare ValueError
             # through when an answer names an impossible host.
             raise NoAnswerError(_kind_of(error)) from None
-        return Response(response.status_code, response.headers, body, is_whole)
+        with response:
+            heard(response.headers)
+            yield Stream(response.status_code, response.headers, _chunks(response, deadline=deadline))
+
+
+def _chunks(response: requests.Response, *, deadline: float) -> Iterator[bytes]:
+    try:
+        for chunk in response.iter_content(64 * 1024):
+            yield chunk
+            if time.monotonic() > deadline:
+                raise requests.ReadTimeout
+    except (requests.RequestException, ValueError) as error:
+        raise NoAnswerError(_kind_of(error)) from None
 
 
 def _kind_of(error: Exception) -> str:
     """What failed, in words where a person can act on it: requests calls most of it ConnectionError."""
     cause = getattr(error.args[0] if error.args else None, "reason", None) or error
     return IN_WORDS.get(type(cause).__name__, type(error).__name__)
-
-
-def _read(response: requests.Response, *, deadline: float, max_bytes: int) -> tuple[bytes, bool]:
-    """The unpacked body, and whether that was all of it."""
-    body = bytearray()
-    for chunk in response.iter_content(64 * 1024):
-        body += chunk
-        if len(body) > max_bytes:
-            return bytes(body), False
-        if time.monotonic() > deadline:
-            raise requests.ReadTimeout
-    return bytes(body), True
 
 
 def redacted(body: bytes, secrets: Sequence[str]) -> bytes:

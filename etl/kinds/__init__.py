@@ -6,7 +6,7 @@ in ``etl/models/highlevel.py``, a migration, and an entry in jobs.yaml.
 
 from collections.abc import Callable, Collection
 
-from etl.kinds import conversations, emails, messages, names, transcriptions
+from etl.kinds import conversations, emails, messages, names, recordings, transcriptions
 from etl.kinds.kind import Absence, Kind, Options, Origin
 from etl.models import Base
 
@@ -14,6 +14,7 @@ KINDS: dict[str, Callable[[Options], Kind]] = {
     "message": messages.kind,
     "email": emails.kind,
     "conversation": conversations.kind,
+    "recording": recordings.kind,
     "transcription": transcriptions.kind,
     "contact": names.contact,
     "user": names.user,

@@ -57,5 +57,7 @@ class Kind:
     transform: Callable[[Any, Origin], list[Record]]
     """What the answer's payload becomes; pure. Raises TransformError."""
     absence: Absence = Absence()
+    requests: int = 1
+    """How often ``extract`` may ask: so many requests are granted with each item, and those not sent are given back."""
     named_in_messages_as: str | None = None
     """The column of messages that names it: when it is gone upstream, those messages are fetched again."""

@@ -85,7 +85,8 @@ def transform(payload: Mapping[str, Any], origin: Origin, *, options: Options, i
     children: dict[type, list[Row]] = {Attachment: attachment_rows(reader, key), Meta: []}
     email_ids = _meta(reader, key, children[Meta])
     row["extra"] = reader.extra()
-    if not is_whole:
+    if not is_whole or media_may_be_late(row, children[Attachment]):
+        # Files that only the conversation's list has are not taken away by the message's own answer (docs issue 212).
         children = {table: rows for table, rows in children.items() if rows}
     emails = [
         {"location_id": key["location_id"], "email_id": id_, "message_id": key["message_id"], "position": position}

@@ -7,7 +7,7 @@ transcription by message id".
 from collections.abc import Mapping
 from typing import Any
 
-from etl.errors import NotFoundError, RefusedError
+from etl.errors import ItemError, NotFoundError
 from etl.extract.client import Answer, Call, segment
 from etl.kinds.kind import Absence, Kind, Options, Origin
 from etl.models import Transcript
@@ -33,17 +33,22 @@ def extract(call: Call, message_id: str, location_id: str) -> Answer:
     path = f"/conversations/locations/{segment(location_id)}/messages/{segment(message_id)}/transcription"
     try:
         answer = call.get(path)
-    except RefusedError as error:
+    except ItemError as error:
         raise absent_for(error) from error
     if not answer.payload:
         raise NotFoundError("not_found", "there is no transcript")
     return answer
 
 
-def absent_for(error: RefusedError) -> RefusedError | NotFoundError:
-    """What a refusal means here: a call without audio was seen to answer 422 (docs, "Get recording by message id")."""
-    if error.cause in ("http_400", "http_422"):
-        return NotFoundError("not_found", "there is none")
+def absent_for(error: ItemError) -> ItemError:
+    """What a refusal means here.
+
+    A call without audio was seen to answer 422 (docs, "Get recording by message id"), a recording of an account without
+    a phone 500 "Internal server error" (public documentation of a client).
+    """
+    is_odd = error.cause == "http_500" and b"Internal server error" in (error.payload or b"")
+    if is_odd or error.cause in ("http_400", "http_422"):
+        return NotFoundError("not_found", "there is none, or not yet")
     return error
 
 

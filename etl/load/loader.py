@@ -177,6 +177,27 @@ def mark_deleted(connection: Connection, table: type[Base], id_: str, *, locatio
     return bool(places)
 
 
+def mark_absent(connection: Connection, table: type[Base], id_: str, *, location_id: str) -> bool:
+    """Note, in a table of :data:`REFRESHED`, that the API was asked just now and knows no such thing; its row stays.
+
+    What was never there gets a row as well, so that not every message that names it asks again. Returns whether it is
+    news.
+    """
+    now = now_of(connection)
+    key = dict(zip(key_names(table), (location_id, id_), strict=False))  # a location is its own id
+    statement = insert(table).values(**key, deleted_at=now, fetched_at=now)
+    old, new = table.__table__.columns, statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=list(key),
+        set_={
+            "deleted_at": func.coalesce(old["deleted_at"], new["deleted_at"]),
+            "fetched_at": new["fetched_at"],
+            "updated_at": new["fetched_at"],
+        },
+    )
+    return bool(connection.execute(statement.returning(old["deleted_at"] == now)).scalar_one())
+
+
 def messages_naming(connection: Connection, column: str, id_: str, *, location_id: str) -> list[str]:
     """The messages of a location that name a thing in one of their columns."""
     columns = Message.__table__.columns

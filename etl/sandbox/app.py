@@ -71,7 +71,7 @@ class SandboxApp:
                 if b"gzip" in headers.get(b"accept-encoding", b""):
                     reply.compress()
                 outcome = str(reply.status)
-                await _whole(reply, send)
+                await _whole(reply, send, pause=self._hold if reply.held_after else None)
             elif reply.ending == "cut":  # the server closes the connection of an answer that lacks an end
                 await _whole(reply, send, length=len(reply.body) // 2)
             else:
@@ -147,7 +147,13 @@ class SandboxApp:
             pass
 
 
-async def _whole(reply: Reply, send: Send, *, length: int | None = None) -> None:
-    """Send a reply, or only the first bytes of its body."""
+async def _whole(
+    reply: Reply, send: Send, *, length: int | None = None, pause: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Send a reply, or only the first bytes of its body, or those first and the rest after a pause."""
     await send({"type": "http.response.start", "status": reply.status, "headers": reply.all_headers()})
-    await send({"type": "http.response.body", "body": reply.body[:length], "more_body": length is not None})
+    if pause is not None:
+        await send({"type": "http.response.body", "body": reply.body[: reply.held_after], "more_body": True})
+        await pause()
+    rest = reply.body[reply.held_after : length]
+    await send({"type": "http.response.body", "body": rest, "more_body": length is not None})

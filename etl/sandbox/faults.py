@@ -50,6 +50,7 @@ class Fault(BaseModel):
     status: int = 418
     statuses: tuple[int, ...] = (500, 502, 503, 504)
     bytes: int = 20_000_000
+    held_after: int = 0
     depth: int = 100_000
 
     @model_validator(mode="before")
@@ -126,6 +127,8 @@ class Reply:
     headers: Headers = field(default_factory=list)
     ending: Literal["whole", "cut", "drop"] = "whole"
     is_held: bool = False
+    held_after: int = 0
+    """Bytes that are sent before the rest is held; 0: none is."""
 
     def all_headers(self) -> Headers:
         """The headers to send, length and type included."""
@@ -158,6 +161,7 @@ def spoil(reply: Reply, fault: Fault, *, own_id: str, other_id: str) -> Reply:
             reply.body = reply.body.replace(own_id.encode(), other_id.encode())
         case "huge":
             reply.body += b" " * max(0, fault.bytes - len(reply.body))
+            reply.held_after = fault.held_after
         case "deep":
             end = reply.body[-1:]
             key = b'"nest":' if end == b"}" else b""

@@ -96,8 +96,10 @@ class Idle:
 class Claims:
     """One worker's rounds over the locations of one kind of item."""
 
-    def __init__(self, *, kind: str, tokens: Tokens, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(self, *, kind: str, tokens: Tokens, requests: int = 1, lease_seconds: float = LEASE_SECONDS) -> None:
+        """Claim items of ``kind``, each of which may need so many ``requests``."""
         self._kind = kind
+        self._requests = requests
         self._tokens = tokens
         self._lease_seconds = lease_seconds
         self._after: str | None = None
@@ -114,14 +116,14 @@ class Claims:
         page = self._page(connection)
         served = self._served(connection, page)
         allowed = limits.allowances(connection, sorted(set(served.values())))
-        quotas = _share(want, served, {name: allowance.requests for name, allowance in allowed.items()})
+        quotas = _share(want, served, {name: each.requests // self._requests for name, each in allowed.items()})
         items = (
             message_queue.claim(connection, kind=self._kind, quotas=quotas, lease_seconds=self._lease_seconds)
             if quotas
             else []
         )
         claimed = [Claimed(item, served[item.location_id]) for item in items]
-        granted = ((each.token_location_id, each.item.lease_id) for each in claimed)
+        granted = [(each.token_location_id, each.item.lease_id) for each in claimed] * self._requests
         limits.spend(connection, granted, seconds=USAGE_SECONDS)
         if len(items) < want:
             self._note_rates(connection, [name for name in served if name not in quotas], served, allowed)

@@ -62,5 +62,5 @@ class Outage:
 def is_improper(error: ItemError | None) -> bool:
     """Whether an answer may be an outage: none, a 5xx, a page where JSON belongs, a refusal of the request."""
     return isinstance(error, UnreachableError) or (
-        isinstance(error, RefusedError) and error.cause in ("not_json", "http_400", "http_422")
+        isinstance(error, RefusedError) and error.cause in ("not_json", "not_audio", "http_400", "http_422")
     )

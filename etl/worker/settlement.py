@@ -97,7 +97,7 @@ class Settlement:
         outcomes = [each for each in outcomes if each.claimed.item in held]
         unsent = [each for each in unsent if each.item in held]
         tally = Tally()
-        _report_requests(connection, outcomes, unsent)
+        _report_requests(connection, outcomes, unsent, granted=self.kind.requests)
         asked = _load(connection, outcomes, tally)
         put_back = [PutBack(each.item, 0.0, spent=False) for each in unsent]
         burials: list[Burial] = []
@@ -154,13 +154,18 @@ class Settlement:
         return [burial for burial in burials if burial.item not in settled]
 
     def _is_known(self, connection: Connection, item: Item, location_id: str) -> bool:
-        """Mark what is gone upstream; messages that name it are looked at again. False when no table has it."""
+        """Mark what is gone upstream; the first time, messages that name it are looked at again. False if unknown."""
         kind, id_ = self.kind, item.message_id
-        if kind.named_in_messages_as is not None:
+        if kind.table is None:
+            return False
+        if not location_id or kind.table not in loader.REFRESHED:
+            return loader.mark_deleted(connection, kind.table, id_, location_id=location_id)
+        is_news = loader.mark_absent(connection, kind.table, id_, location_id=location_id)
+        if is_news and kind.named_in_messages_as is not None:
             ids = loader.messages_naming(connection, kind.named_in_messages_as, id_, location_id=location_id)
             again = [FollowUp("message", message_id, location_id, is_repeat=True) for message_id in ids]
             self._follow_up(connection, again)
-        return kind.table is not None and loader.mark_deleted(connection, kind.table, id_, location_id=location_id)
+        return is_news
 
     def _was_found(self, connection: Connection, item: Item, location_id: str) -> bool:
         """Whether the fetched conversation brought what an id names: a message, or an email of a thread."""
@@ -191,19 +196,21 @@ class Settlement:
                 )
 
 
-def _report_requests(connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> None:
+def _report_requests(
+    connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], *, granted: int
+) -> None:
+    """Report the requests that were sent, and give back the others of those ``granted`` with each item."""
     now = time.monotonic()
-    answers = [
-        AnsweredRequest(
-            outcome.claimed.token_location_id,
-            outcome.claimed.item.lease_id,
-            now - outcome.answered_at,
-            outcome.headers,
-            is_proper=outcome.error is None,
+    answers: list[AnsweredRequest] = []
+    given_back = [(each.token_location_id, each.item.lease_id) for each in unsent] * granted
+    for outcome in outcomes:
+        by, lease_id = outcome.claimed.token_location_id, outcome.claimed.item.lease_id
+        answer = AnsweredRequest(
+            by, lease_id, now - outcome.answered_at, outcome.headers, is_proper=outcome.error is None
         )
-        for outcome in outcomes
-    ]
-    limits.settle(connection, answers, [(each.token_location_id, each.item.lease_id) for each in unsent])
+        answers += [answer] * outcome.sent
+        given_back += [(by, lease_id)] * (granted - outcome.sent)
+    limits.settle(connection, answers, given_back)
 
 
 def _load(connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> list[FollowUp]:

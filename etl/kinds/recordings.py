@@ -1,0 +1,108 @@
+"""Kind ``recording``: the audio of a call. Pure but for keeping it, which :mod:`etl.extract.audio` does.
+
+Shapes: HighLevel docs, "Get recording by message id"; docs issue 258. The second leg is known from public codebases.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from etl.errors import ItemError, NotFoundError, RefusedError
+from etl.extract.audio import AudioStore
+from etl.extract.client import AUDIO_BOUNDS, KEPT_BODY, Answer, Call, segment
+from etl.extract.transport import Stream
+from etl.kinds.kind import Kind, Options, Origin
+from etl.kinds.transcriptions import NOT_YET, absent_for
+from etl.models import Recording
+from etl.transform.record import Record
+from etl.transform.values import id_of
+
+LEGS = 2
+"""Parts that a call may have: its own, and one for where it was passed on."""
+
+EXTENSIONS = {
+    "audio/x-wav": "wav",
+    "audio/wav": "wav",
+    "audio/wave": "wav",
+    "audio/vnd.wave": "wav",
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+    "audio/mp4": "m4a",
+    "audio/ogg": "ogg",
+    "audio/webm": "webm",
+}
+"""Documented is audio/x-wav; some public code met audio/mpeg. Any other type is kept as .bin."""
+
+
+def kind(options: Options) -> Kind:
+    """The kind, as jobs.yaml wants it. An item is granted a request for each leg: who has two is not told before."""
+    store = AudioStore(options.recordings_url) if options.recordings_url else None
+    return Kind("recording", Recording, partial(extract, store=store), transform, NOT_YET, requests=LEGS)
+
+
+def extract(call: Call, message_id: str, location_id: str, *, store: AudioStore | None) -> Answer:
+    """GET /conversations/messages/{messageId}/locations/{locationId}/recording, with ``index=1`` for the second leg.
+
+    Without a ``store`` only the head of each answer is read.
+
+    Raises:
+        NotFoundError: there is none, or not yet.
+        ItemError: another subclass that says what to do.
+    """
+    path = f"/conversations/messages/{segment(message_id)}/locations/{segment(location_id)}/recording"
+    legs = [_leg(call, path, f"{location_id}/{message_id}-0", store)]
+    with suppress(NotFoundError):
+        legs.append(_leg(call, path, f"{location_id}/{message_id}-1", store, index=1))
+    return Answer(legs, b"", "")
+
+
+def _leg(call: Call, path: str, name: str, store: AudioStore | None, **query: int) -> dict[str, Any]:
+    try:
+        with call.open_audio(path, **query) as stream:
+            media_type = _media_type(call, stream)
+            if store is None:
+                size = _length(stream)
+                if size == 0:
+                    raise NotFoundError("not_found", "the audio is empty")
+                return {"media_type": media_type, "size_bytes": size}
+            file = f"{name}.{EXTENSIONS.get(media_type or '', 'bin')}"
+            kept = store.keep(stream.chunks, file, max_bytes=AUDIO_BOUNDS.max_bytes)
+            return {"media_type": media_type, "size_bytes": kept.size_bytes, "sha256": kept.sha256, "url": kept.url}
+    except ItemError as error:
+        if query and error.cause == "http_500":
+            raise  # of a call whose first leg is there, that is no way to say that there is no second one
+        raise absent_for(error) from error
+
+
+def _media_type(call: Call, stream: Stream) -> str | None:
+    """The type of the audio. A page or JSON in its place is no audio."""
+    media_type = stream.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type.startswith("text/") or media_type.endswith("json"):
+        payload = call.kept(stream.read(KEPT_BODY).body)
+        raise RefusedError("not_audio", "the answer has status 200 but is not audio", payload=payload)
+    return media_type or None
+
+
+def _length(stream: Stream) -> int | None:
+    length = stream.headers.get("Content-Length", "")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 16 else None
+
+
+def transform(payload: list[Mapping[str, Any]], origin: Origin) -> list[Record]:
+    """One row a leg.
+
+    Raises:
+        TransformError: it belongs to no location.
+    """
+    rows = [
+        {
+            "location_id": id_of("locationId", origin.location_id),
+            "message_id": origin.id,
+            "leg": leg,
+            **given,
+            "fetched_at": origin.fetched_at,
+        }
+        for leg, given in enumerate(payload)
+    ]
+    return [Record(Recording, rows[0], children={Recording: rows})]
