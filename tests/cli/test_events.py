@@ -169,6 +169,7 @@ def test_showing_an_unknown_event_says_so(etl: Command) -> None:
 
 
 def test_replaying_queues_what_was_loaded_since(etl: Command, keep: Keep, engine: Engine, value: Any) -> None:
+    (etl.directory / "jobs.yaml").write_text("jobs:\n  messages:\n  emails:\n    kind: email\n")
     keep(posted(1, messageId="m1"), posted(2, type="OutboundMessage", emailMessageId="e2", threadId="m2"))
     with engine.begin() as connection:
         connection.execute(text("TRUNCATE etl.message_queue"))
