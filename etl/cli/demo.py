@@ -20,24 +20,33 @@ from etl.cli.crontab import program
 from etl.cli.run import exit_code, print_report, run_once
 from etl.cli.tables import print_table
 from etl.errors import ConfigurationError
+from etl.kinds import KINDS
 from etl.settings import Settings
 from etl.worker.plan import Plan
 
 if TYPE_CHECKING:
     from etl.sandbox.server import SandboxProcess
 
+ANNOUNCED = 0.8
+"""The share of the messages that webhooks name; the others are history."""
+CALLS = text("""
+    SELECT message_id FROM highlevel.messages JOIN highlevel.meta USING (location_id, message_id)
+    WHERE message_type = 'TYPE_CALL' AND call_duration > 0
+""")
 LIMIT = 5_000
 """Requests in 10 s that the demo's sandbox allows: HighLevel's own 100 would make this a film of two minutes."""
 
 ROWS = {
-    "highlevel.messages": """
-        SELECT message_id, message_type, left(body, 27) AS body
-        FROM highlevel.messages WHERE body > '' ORDER BY created_at DESC, message_id LIMIT 5""",
-    "highlevel.attachments": """
-        SELECT message_id, position, file_name, media_type FROM highlevel.attachments
-        ORDER BY message_id, position LIMIT 3""",
-    "highlevel.meta": """
-        SELECT message_id, call_duration, call_status, left(extra::text, 50) AS extra FROM highlevel.meta
+    "highlevel.messages, with the contact's name from highlevel.contacts": """
+        SELECT message_id, name, message_type, left(body, 20) AS body
+        FROM highlevel.messages AS m LEFT JOIN highlevel.contacts USING (location_id, contact_id)
+        WHERE body > '' ORDER BY m.created_at DESC, message_id LIMIT 5""",
+    "highlevel.emails": """
+        SELECT email_id, sender, left(subject, 20) AS subject FROM highlevel.emails
+        WHERE subject > '' ORDER BY created_at DESC, email_id LIMIT 3""",
+    "highlevel.transcripts, with the length of the call from highlevel.meta": """
+        SELECT message_id, call_duration, left(split_part(transcript, chr(10), 1), 40) AS first_sentence
+        FROM highlevel.transcripts JOIN highlevel.meta AS m USING (location_id, message_id)
         ORDER BY call_duration DESC NULLS LAST, message_id LIMIT 3""",
 }
 
@@ -77,9 +86,9 @@ QUESTIONS = {
 def demo(context: click.Context, messages: int) -> None:
     """Show the whole story on this machine, without an account.
 
-    Starts an embedded Postgres, a HighLevel look-alike and the receiver, sends signed webhooks, runs the job, and shows
-    the tables. Uses a database of its own, under .etl/demo. Each time it loads other messages, beside those of the last
-    time.
+    Starts an embedded Postgres, a HighLevel look-alike and the receiver, sends signed webhooks, runs the jobs, loads the
+    history, and shows the tables. Uses a database of its own, under .etl/demo. Each time it loads other messages, beside
+    those of the last time.
     """
     found = settings()
     home = found.etl_home / "demo"
@@ -105,6 +114,7 @@ def demo(context: click.Context, messages: int) -> None:
             )
             _deliver(ours, engine, sandbox, messages)
             code = _run(ours, engine)
+            _backfill(ours)
             _show(engine)
     _say_what_next(home)
     context.exit(code)
@@ -126,7 +136,7 @@ def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages
     from etl.sandbox.send import Traffic, send
 
     keys = SandboxKeys.load_or_create(ours.etl_home / "sandbox-keys", rsa_bits=2048)
-    genuine = Traffic(count=messages, duplicates=0.05)
+    genuine = Traffic(count=max(round(messages * ANNOUNCED), 1), duplicates=0.05)
     forged = Traffic(count=max(messages // 50, 1), bad_signatures=1.0)
     with _receiver(ours, keys.environment()) as url:
         _step(3, "Signed webhooks name the messages")
@@ -164,15 +174,43 @@ def _receiver(ours: Settings, keys: Mapping[str, str]) -> Iterator[str]:
 
 
 def _run(ours: Settings, engine: Engine) -> int:
-    _step(4, "The job fetches, transforms and loads them")
-    job = jobs.Job(name="messages")
-    report = run_once(ours, engine, job, Plan(job=job.name, concurrency=job.concurrency, batch_size=job.batch_size))
+    _step(4, "The jobs fetch, transform and load them, and what belongs to them")
+    codes = [_run_job(ours, engine, "message")]
+    with engine.begin() as connection:
+        calls = list(connection.execute(CALLS).scalars())
+        for kind in ("recording", "transcription"):
+            message_queue.enqueue(connection, calls, kind=kind, location_id=ours.highlevel_location_id)
+    click.echo("recordings and transcripts are asked for minutes after a call; here at once")
+    codes += [_run_job(ours, engine, kind) for kind in KINDS if kind != "message"]
+    return max(codes)
+
+
+def _run_job(ours: Settings, engine: Engine, kind: str) -> int:
+    # Pages of the export would bring the history, too, which the next step is about.
+    options = {"bulk": "off"} if kind == "message" else {}
+    job = jobs.Job.model_validate({"name": f"{kind}s", "kind": kind, **options})
+    plan = Plan(job=job.name, concurrency=job.concurrency, batch_size=job.batch_size, taken=frozenset(KINDS))
+    report = run_once(ours, engine, job, plan)
     print_report(job, report)
     return exit_code(report)
 
 
+def _backfill(ours: Settings) -> None:
+    _step(5, "History that no webhook named")
+    token = ours.highlevel_token
+    environment = os.environ | {
+        "ETL_HOME": str(ours.etl_home),
+        "DATABASE_URL": database_url(ours),
+        "HIGHLEVEL_BASE_URL": str(ours.highlevel_base_url),
+        "HIGHLEVEL_TOKEN": token.get_secret_value() if token else "",
+        "HIGHLEVEL_LOCATION_ID": ours.highlevel_location_id,
+    }
+    click.echo("$ etl backfill --since 2026-01-01")
+    subprocess.run([sys.executable, "-m", "etl", "backfill", "--since", "2026-01-01"], env=environment, check=False)
+
+
 def _show(engine: Engine) -> None:
-    _step(5, "What analysts see")
+    _step(6, "What analysts see")
     with engine.connect() as connection:
         for title, query in (ROWS | QUESTIONS).items():
             result = connection.execute(text(query))

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import structlog
 
-from etl.errors import ItemError, RateLimitedError, SnoozedError
+from etl.errors import ItemError, NotFoundError, RateLimitedError, SnoozedError
+from etl.kinds import KINDS, Options
 from etl.pipeline import Outcome
 
 log = structlog.get_logger("etl.worker")
@@ -22,7 +23,7 @@ def log_failures(outcomes: Sequence[Outcome]) -> None:
             reason = (type(error), item.kind, outcome.claimed.token_location_id, error.cause, error.detail)
             reasons.setdefault(reason, []).append(item.message_id)
     for (kind_of_error, kind, location_id, cause, detail), ids in reasons.items():
-        write = log.debug if issubclass(kind_of_error, (SnoozedError, RateLimitedError)) else log.warning
+        write = log.debug if _is_usual(kind_of_error, kind) else log.warning
         write(
             "items_failed",
             count=len(ids),
@@ -32,3 +33,10 @@ def log_failures(outcomes: Sequence[Outcome]) -> None:
             location_id=location_id,
             message_ids=ids[:MAX_IDS],
         )
+
+
+def _is_usual(kind_of_error: type[ItemError], kind: str) -> bool:
+    """Whether a failure is no trouble: it is snoozed, or a thing is not there that need not be."""
+    if issubclass(kind_of_error, NotFoundError):
+        return not KINDS[kind](Options()).absence.is_failure
+    return issubclass(kind_of_error, (SnoozedError, RateLimitedError))
