@@ -31,7 +31,7 @@ ANNOUNCED = 0.8
 """The share of the messages that webhooks name; the others are history."""
 CALLS = text("""
     SELECT message_id FROM highlevel.messages JOIN highlevel.meta USING (location_id, message_id)
-    WHERE message_type = 'TYPE_CALL' AND call_duration > 0
+    WHERE location_id = :location_id AND message_type = 'TYPE_CALL' AND call_duration > 0
 """)
 LIMIT = 5_000
 """Requests in 10 s that the demo's sandbox allows: HighLevel's own 100 would make this a film of two minutes."""
@@ -86,9 +86,9 @@ QUESTIONS = {
 def demo(context: click.Context, messages: int) -> None:
     """Show the whole story on this machine, without an account.
 
-    Starts an embedded Postgres, a HighLevel look-alike and the receiver, sends signed webhooks, runs the jobs, loads the
-    history, and shows the tables. Uses a database of its own, under .etl/demo. Each time it loads other messages, beside
-    those of the last time.
+    Starts an embedded Postgres, a HighLevel look-alike and the receiver, sends signed webhooks, runs the jobs, loads
+    history, and shows the tables. Uses a database of its own, under .etl/demo. Each time it loads other messages,
+    beside those of the last time.
     """
     found = settings()
     home = found.etl_home / "demo"
@@ -113,8 +113,10 @@ def demo(context: click.Context, messages: int) -> None:
                 }
             )
             _deliver(ours, engine, sandbox, messages)
-            code = _run(ours, engine)
+            _step(4, "The job fetches, transforms and loads them")
+            code = _run_job(ours, engine, "message")
             _backfill(ours)
+            code = max(code, _run_others(ours, engine))
             _show(engine)
     _say_what_next(home)
     context.exit(code)
@@ -173,16 +175,15 @@ def _receiver(ours: Settings, keys: Mapping[str, str]) -> Iterator[str]:
             process.terminate()
 
 
-def _run(ours: Settings, engine: Engine) -> int:
-    _step(4, "The jobs fetch, transform and load them, and what belongs to them")
-    codes = [_run_job(ours, engine, "message")]
+def _run_others(ours: Settings, engine: Engine) -> int:
+    _step(6, "Emails, audio, transcripts and names follow from them")
+    location_id = ours.highlevel_location_id
     with engine.begin() as connection:
-        calls = list(connection.execute(CALLS).scalars())
+        calls = list(connection.execute(CALLS, {"location_id": location_id}).scalars())
         for kind in ("recording", "transcription"):
-            message_queue.enqueue(connection, calls, kind=kind, location_id=ours.highlevel_location_id)
+            message_queue.enqueue(connection, calls, kind=kind, location_id=location_id)
     click.echo("recordings and transcripts are asked for minutes after a call; here at once")
-    codes += [_run_job(ours, engine, kind) for kind in KINDS if kind != "message"]
-    return max(codes)
+    return max(_run_job(ours, engine, kind) for kind in KINDS if kind != "message")
 
 
 def _run_job(ours: Settings, engine: Engine, kind: str) -> int:
@@ -210,7 +211,7 @@ def _backfill(ours: Settings) -> None:
 
 
 def _show(engine: Engine) -> None:
-    _step(6, "What analysts see")
+    _step(7, "What analysts see")
     with engine.connect() as connection:
         for title, query in (ROWS | QUESTIONS).items():
             result = connection.execute(text(query))
