@@ -38,7 +38,7 @@ LIMIT = 5_000
 
 ROWS = {
     "highlevel.messages, with the contact's name from highlevel.contacts": """
-        SELECT message_id, name, message_type, left(body, 20) AS body
+        SELECT message_id, left(name, 12) AS name, message_type, left(body, 12) AS body
         FROM highlevel.messages AS m LEFT JOIN highlevel.contacts USING (location_id, contact_id)
         WHERE body > '' ORDER BY m.created_at DESC, message_id LIMIT 5""",
     "highlevel.emails": """
