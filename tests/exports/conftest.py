@@ -1,0 +1,87 @@
+"""A sandbox whose exports have many pages, and the parts that walk them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import AnyHttpUrl, SecretStr
+from sqlalchemy import Engine
+
+from etl import kinds
+from etl.cli.composition import open_exports
+from etl.exports.loading import Loading
+from etl.exports.pages import Exports, Manner
+from etl.kinds import Options
+from etl.sandbox.config import SandboxConfig
+from etl.sandbox.server import RunningSandbox
+from etl.settings import Settings
+from etl.worker.transactor import Transactor
+from tests.command import Command
+from tests.job import Job
+
+MESSAGES = 2000
+
+
+@pytest.fixture(scope="session")
+def _large_sandbox() -> Iterator[RunningSandbox]:
+    with RunningSandbox(SandboxConfig(locations=1, messages=MESSAGES)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def large(_large_sandbox: RunningSandbox) -> RunningSandbox:
+    """A sandbox of one location and many messages, without limits."""
+    _large_sandbox.reset()
+    _large_sandbox.limits(limit=None, daily=None)
+    return _large_sandbox
+
+
+@pytest.fixture
+def large_job(engine: Engine, large: RunningSandbox) -> Iterator[Job]:
+    """The job against that."""
+    job = Job(engine, large)
+    yield job
+    job.close()
+
+
+@pytest.fixture
+def large_etl(database_url: str, large: RunningSandbox, tmp_path: Path) -> Command:
+    """The command line for that, with the job of messages only."""
+    (tmp_path / "jobs.yaml").write_text("jobs:\n  messages:\n")
+    (location_id,) = large.location_ids
+    return Command(
+        tmp_path,
+        {
+            "DATABASE_URL": database_url,
+            "HIGHLEVEL_BASE_URL": large.url,
+            "HIGHLEVEL_TOKEN": large.token(location_id),
+            "HIGHLEVEL_LOCATION_ID": location_id,
+        },
+    )
+
+
+class Opener:
+    """Makes the export endpoint of a sandbox's first location, and what loads its pages."""
+
+    def __init__(self, engine: Engine, sandbox: RunningSandbox) -> None:
+        self.location_id = sandbox.location_ids[0]
+        self.transact = Transactor(engine, patience=10.0, stopping=lambda: False)
+        self.loading = Loading(self.transact, Options(), kinds.tables(["message"]))
+        self._engine = engine
+        self._settings = Settings(
+            highlevel_base_url=AnyHttpUrl(sandbox.url),
+            highlevel_token=SecretStr(sandbox.token(self.location_id)),
+            highlevel_location_id=self.location_id,
+        )
+
+    def __call__(self, manner: Manner | None = None) -> Exports:
+        """The endpoint, asked in this manner."""
+        # Whoever holds it may go on using it: closing its connections only empties their pool.
+        with open_exports(self._settings, self._engine, manner or Manner(), self.transact) as exports:
+            return exports
+
+
+@pytest.fixture
+def opener(engine: Engine, large: RunningSandbox) -> Opener:
+    """The export endpoint of the large sandbox."""
+    return Opener(engine, large)

@@ -1,0 +1,167 @@
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from etl.exports.reconcile import Day, Reconciliation, is_newer
+from etl.load.known import Version
+from etl.sandbox.messages import MESSAGE_TYPES
+from etl.sandbox.server import RunningSandbox
+from tests.command import Command
+from tests.exports.conftest import Opener
+from tests.job import Job
+
+START, END = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 11, 10, tzinfo=UTC)
+
+
+def of_time(sandbox: RunningSandbox) -> list[str]:
+    """The messages that are compared, oldest first."""
+    dates = {known: str((sandbox.dataset.message(known) or {})["dateAdded"]) for known in sandbox.dataset.ids()}
+    return sorted((known for known, date in dates.items() if date >= START.isoformat()), key=lambda known: dates[known])
+
+
+def compare(opener: Opener) -> list[Day]:
+    work = Reconciliation(opener(), opener.transact)
+    return [day for _, days in work.run(opener.location_id, start=START, end=END) for day in days]
+
+
+def total(days: list[Day], name: str) -> int:
+    return sum(getattr(day, name) for day in days)
+
+
+@pytest.fixture
+def loaded(large_job: Job, large: RunningSandbox) -> list[str]:
+    """Everything of the time is in the tables."""
+    ids = of_time(large)
+    large_job.enqueue(*ids)
+    large_job.run(concurrency=4, batch_size=200)
+    return ids
+
+
+def queued(job: Job) -> set[str]:
+    return {message_id for (message_id,) in job.rows("SELECT message_id FROM etl.message_queue WHERE priority >= 0")}
+
+
+def test_nothing_is_found_where_nothing_differs(opener: Opener, large_job: Job, loaded: list[str]) -> None:
+    days = compare(opener)
+    found = {name: total(days, name) for name in ("exported", "missing", "lost", "changed", "gone", "unseen")}
+    assert found == {"exported": len(loaded), "missing": 0, "lost": 0, "changed": 0, "gone": 0, "unseen": 0}
+    assert queued(large_job) == set()
+
+
+def test_each_day_is_told_apart(opener: Opener, large: RunningSandbox, loaded: list[str]) -> None:
+    assert loaded
+    days = compare(opener)
+    expected: dict[str, int] = {}
+    for known in loaded:
+        day = str((large.dataset.message(known) or {})["dateAdded"])[:10]
+        expected[day] = expected.get(day, 0) + 1
+    assert {str(day.day): day.exported for day in days} == expected
+
+
+def test_a_missing_message_is_queued_with_its_date(opener: Opener, large_job: Job, loaded: list[str]) -> None:
+    gone = loaded[5]
+    large_job.execute("DELETE FROM highlevel.messages WHERE message_id = :id", id=gone)
+    days = compare(opener)
+    assert (total(days, "missing"), total(days, "lost"), queued(large_job)) == (1, 1, {gone})
+    assert large_job.value("SELECT dated_at IS NOT NULL AND conversation_id IS NOT NULL FROM etl.message_queue") is True
+
+
+@pytest.mark.parametrize("table", ["message_queue", "dead_letters"])
+def test_a_missing_message_that_is_known_to_be_missing_was_not_lost(
+    opener: Opener, large_job: Job, loaded: list[str], table: str
+) -> None:
+    large_job.execute("DELETE FROM highlevel.messages WHERE message_id = :id", id=loaded[5])
+    if table == "message_queue":
+        large_job.enqueue(loaded[5])
+    else:
+        large_job.execute(
+            "INSERT INTO etl.dead_letters (kind, message_id, location_id, attempt, cause, detail) "
+            "VALUES ('message', :id, '', 8, 'http_503', 'x')",
+            id=loaded[5],
+        )
+    days = compare(opener)
+    assert (total(days, "missing"), total(days, "lost")) == (1, 0)
+
+
+def test_a_changed_message_is_queued(opener: Opener, large_job: Job, large: RunningSandbox, loaded: list[str]) -> None:
+    large.change(loaded[7], status="read", dateUpdated="2026-11-09T00:00:00.000Z")
+    assert (total(compare(opener), "changed"), queued(large_job)) == (1, {loaded[7]})
+
+
+def test_a_message_that_is_gone_is_queued_and_the_api_s_answer_marks_it(
+    opener: Opener, large_job: Job, large: RunningSandbox, loaded: list[str]
+) -> None:
+    large.delete(loaded[9])
+    assert (total(compare(opener), "gone"), queued(large_job)) == (1, {loaded[9]})
+    large_job.run(max_attempts=1)
+    assert large_job.rows("SELECT message_id FROM highlevel.messages WHERE deleted_at IS NOT NULL") == [(loaded[9],)]
+    assert total(compare(opener), "gone") == 0
+
+
+def test_types_that_no_export_has_are_not_missed(
+    opener: Opener, large_job: Job, large: RunningSandbox, loaded: list[str]
+) -> None:
+    large_job.execute(
+        "UPDATE highlevel.messages SET message_type = 'TYPE_GROUP_SMS' WHERE message_id = :id", id=loaded[9]
+    )
+    large.delete(loaded[9])
+    assert (total(compare(opener), "gone"), queued(large_job)) == (0, set())
+
+
+def test_nothing_is_said_to_be_gone_where_the_export_is_incomplete(
+    opener: Opener, large_job: Job, large: RunningSandbox, loaded: list[str]
+) -> None:
+    rows = [large.dataset.message(known) for known in loaded[:3]]
+    large.faults(
+        payloads={f"export/{opener.location_id}": {"messages": rows, "nextCursor": None, "total": len(rows) + 1}}
+    )
+    days = compare(opener)
+    assert (total(days, "gone"), total(days, "unseen") > 0, queued(large_job)) == (0, True, set())
+
+
+UPDATED = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("row", "version", "expected"),
+    [
+        (("sent", UPDATED), Version("sent", UPDATED), False),
+        (("sent", UPDATED), Version("delivered", UPDATED), True),
+        (("sent", UPDATED + timedelta(seconds=1)), Version("sent", UPDATED), True),
+        (("sent", UPDATED - timedelta(seconds=1)), Version("delivered", UPDATED), False),
+        (("sent", None), Version("delivered", UPDATED), True),
+        ((None, None), Version("delivered", UPDATED), False),
+        (("sent", UPDATED), Version("sent", UPDATED, is_deleted=True), True),
+    ],
+)
+def test_a_row_is_newer_when_it_tells_something(row: tuple[Any, Any], version: Version, *, expected: bool) -> None:
+    assert is_newer({"status": row[0], "date_updated": row[1]}, version) is expected
+
+
+def test_lost_webhooks_are_exit_code_1_once(large_etl: Command, large_job: Job, loaded: list[str]) -> None:
+    large_job.execute("DELETE FROM highlevel.messages WHERE message_id = ANY(:ids)", ids=loaded[-3:])
+    first = large_etl("reconcile", "--window", "900d", "--json")
+    days = [json.loads(line) for line in first.stdout.splitlines()]
+    assert (first.returncode, "Webhooks are being lost" in first.stderr) == (1, True)
+    assert sum(day["lost"] for day in days) >= 3
+    assert large_etl("reconcile", "--window", "900d").returncode == 0
+
+
+def test_a_location_that_cannot_be_compared_is_told(large_etl: Command, large: RunningSandbox) -> None:
+    large.revoke(location_id=large.location_ids[0])
+    done = large_etl("reconcile")
+    assert (done.returncode, "Not compared" in done.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("window", ["0h", "2", "x", "-1d"])
+def test_a_window_that_is_none_is_refused(large_etl: Command, window: str) -> None:
+    assert large_etl("reconcile", "--window", window).returncode == 2
+
+
+def test_every_type_that_is_left_out_is_a_type() -> None:
+    from etl.exports.reconcile import NOT_EXPORTED  # noqa: PLC0415
+    from etl.transform.catalogue import MESSAGE_TYPES as KNOWN  # noqa: PLC0415
+
+    assert set(NOT_EXPORTED) <= set(KNOWN) | set(MESSAGE_TYPES)
