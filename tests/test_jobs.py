@@ -20,12 +20,26 @@ def problems(path: Path, text: str) -> list[str]:
 
 
 def test_the_shipped_file_works_as_it_is() -> None:
-    assert jobs.read(Path("jobs.yaml")) == {"messages": Job(name="messages")}
+    shipped = jobs.read(Path("jobs.yaml"))
+    assert shipped["messages"] == Job(name="messages")
+    assert [job.kind for job in shipped.values()] == [
+        "conversation",
+        "message",
+        "email",
+        "recording",
+        "transcription",
+    ]
+
+
+def test_the_jobs_that_need_other_scopes_are_ready_to_be_switched_on(path: Path) -> None:
+    lines = Path("jobs.yaml").read_text().splitlines()
+    path.write_text("\n".join(line.removeprefix("#") if line.startswith("#  ") else line for line in lines))
+    assert {"contact", "user", "location"} <= jobs.kinds_taken(jobs.read(path))
 
 
 def test_without_a_file_the_built_in_jobs_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert list(jobs.read(None)) == ["messages"]
+    assert jobs.read(None) == jobs.read(Path(__file__).parent.parent / "jobs.yaml")
 
 
 def test_every_key_has_a_default(path: Path) -> None:
@@ -51,12 +65,25 @@ def test_keys_are_read(path: Path) -> None:
         ("jobs:\n  a:\n    concurrency: 1\n    concurrency: 2", "4: 'concurrency' is defined twice, first in line 3"),
         (
             "jobs:\n  a:\n    concurency: 1",
-            "3: job 'a': unknown key 'concurency'; known: kind, schedule, concurrency, batch_size, max_attempts",
+            (
+                "3: job 'a': unknown key 'concurency'; known: kind, schedule, concurrency, batch_size, max_attempts, bulk, "
+                "status_checks, media_checks, recordings_url"
+            ),
         ),
         ("jobs:\n  a:\n    name: b", "3: job 'a': unknown key 'name'"),
         ("jobs:\n  a:\n    concurrency: many", "3: job 'a': concurrency: Input should be a valid integer, not 'many'"),
         ("jobs:\n  a:\n    batch_size: 0", "3: job 'a': batch_size: Input should be greater than or equal to 1, not 0"),
-        ("jobs:\n  a:\n    kind: fax", "3: job 'a': kind: Input should be 'message', not 'fax'"),
+        (
+            "jobs:\n  a:\n    kind: fax",
+            (
+                "3: job 'a': kind: Input should be 'message', 'email', 'conversation', 'transcription', 'recording', "
+                "'contact', 'user' or 'location', not 'fax'"
+            ),
+        ),
+        (
+            "jobs:\n  a:\n    kind: email\n    recordings_url: /calls",
+            "3: job 'a': recordings_url is for kind recording only",
+        ),
         (
             "jobs:\n  a:\n    schedule: often",
             "3: job 'a': schedule: expected five fields, e.g. \"* * * * *\" for every minute, not 'often'",

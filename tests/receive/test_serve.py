@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,7 +93,9 @@ def test_a_redelivery_is_acknowledged_and_queues_nothing(
         ("queued", {"type": "OutboundMessage", "messageId": "M"}),
         ("no_id", {"type": "InboundMessage", "messageType": "SMS", "body": "Hi"}),
         ("bad_id", {"type": "InboundMessage", "messageId": "../users"}),
-        ("ignored", {"type": "ConversationUnreadUpdate", "id": "C", "unreadCount": 2}),
+        ("queued", {"type": "ConversationUnreadUpdate", "id": "C", "unreadCount": 2}),
+        ("ignored", {"type": "ConversationUnreadUpdate", "unreadCount": 2}),
+        ("ignored", {"type": "ContactDelete", "id": "C"}),
         ("ignored", {"type": "NeverHeardOf"}),
         ("ignored", {}),
         ("ignored", {"type": "INSTALL", "appId": "ANY", "locationId": "L"}),
@@ -108,6 +111,28 @@ def test_every_event_is_acknowledged_and_kept(
 def test_an_event_that_names_nothing_queues_nothing(receiver: Receiver, warehouse: Warehouse, unique: str) -> None:
     receiver.say(type="InboundMessage", locationId=unique, body="Hi")
     assert [] == warehouse.queued(unique)
+
+
+def test_an_sms_without_an_id_queues_its_conversation(receiver: Receiver, warehouse: Warehouse, unique: str) -> None:
+    receiver.say(type="InboundMessage", messageType="SMS", locationId=unique, conversationId=unique, body="Hi")
+    assert [("conversation", unique)] == warehouse.queued(unique)
+
+
+def test_an_unread_conversation_is_queued(receiver: Receiver, warehouse: Warehouse, unique: str) -> None:
+    receiver.say(type="ConversationUnreadUpdate", locationId=unique, id=unique, contactId=f"C{unique}", unreadCount=2)
+    assert [("conversation", unique)] == warehouse.queued(unique)
+
+
+def test_a_deleted_contact_is_queued_only_where_a_job_takes_contacts(
+    receiver: Receiver, launch: Launch, warehouse: Warehouse, unique: str, tmp_path: Path
+) -> None:
+    event = {"type": "ContactDelete", "locationId": unique, "id": unique}
+    assert (200, []) == (receiver.say(**event, webhookId=f"1{unique}"), warehouse.queued(unique))
+    jobs = tmp_path / "jobs.yaml"
+    jobs.write_text("jobs:\n  contacts:\n    kind: contact\n")
+    with launch(warehouse.url, ETL_JOBS=str(jobs)) as other:
+        other.say(**event, webhookId=f"2{unique}")
+    assert [("contact", unique)] == warehouse.queued(unique)
 
 
 def test_many_items_of_one_event_after_another_are_all_queued(
