@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
-from etl import models
+from etl import models, views
 from etl.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration; a test compares it with the scripts."""
 
 MIGRATION_LOCK = 4_719_024_811
@@ -91,12 +91,13 @@ def downgrade(connection: Connection, target: str = "base") -> None:
 
 
 def differences(connection: Connection) -> list[str]:
-    """How the database differs from the models, one line each; empty when they agree."""
+    """How the database differs from the models and the files of the views, one line each; empty when they agree."""
     from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - slow to import, needed here only
     from alembic.migration import MigrationContext  # noqa: PLC0415
 
     context = MigrationContext.configure(connection, opts=COMPARE_OPTIONS)
-    return [line for each in compare_metadata(context, models.Base.metadata) for line in _in_words(each)]
+    found = [line for each in compare_metadata(context, models.Base.metadata) for line in _in_words(each)]
+    return found + views.differences(connection, _scripts() / "views")
 
 
 def _in_words(difference: Any) -> list[str]:

@@ -16,8 +16,10 @@ from etl.models.highlevel import (
     Meta,
     Recording,
     StatusChange,
+    TimeZone,
     Transcript,
     User,
+    ViewSettings,
 )
 from etl.models.operation import (
     EVENT_OUTCOMES,
@@ -55,7 +57,9 @@ __all__ = [
     "Recording",
     "Run",
     "StatusChange",
+    "TimeZone",
     "Transcript",
     "User",
+    "ViewSettings",
     "WebhookEvent",
 ]

@@ -1,6 +1,6 @@
 """The schema ``highlevel``: what analysts read."""
 
-from sqlalchemy import BigInteger, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from etl.models.base import Base, json, json_list, table_args, texts, timestamp, timestamp_now
@@ -13,8 +13,11 @@ class Message(Base):
     __table_args__ = table_args(
         "highlevel",
         "One row a message, as HighLevel last described it. For email one row is a whole thread.",
+        # Messages of a time: every view that is filtered by day.
         Index(None, "location_id", "date_added"),
+        # Messages of a conversation: response_times and conversations look for what came before and after.
         Index(None, "location_id", "conversation_id", "date_added"),
+        # What was exchanged with one contact, in order.
         Index(None, "location_id", "contact_id", "date_added"),
     )
 
@@ -162,8 +165,12 @@ class Email(Base):
         "highlevel",
         "One row an email. In highlevel.messages a whole thread is one message. A row exists as soon as the thread "
         "names the email, and is filled when it is fetched.",
+        # highlevel.messages_flat asks for every thread whether it has emails; the thread's emails, in order.
         Index(None, "location_id", "message_id", "position"),
+        # Emails of a time: every view that is filtered by day.
         Index(None, "location_id", "date_added"),
+        # Emails of a conversation: response_times and conversations look for what came before and after.
+        Index(None, "location_id", "conversation_id", "date_added"),
     )
 
     location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the email belongs to.")
@@ -398,4 +405,40 @@ class MessageType(Base):
     is_internal: Mapped[bool] = mapped_column(
         server_default=text("false"),
         comment="True for what the team writes to itself, and for notes about a chat: no customer sees it.",
+    )
+
+
+class TimeZone(Base):
+    """A time zone that this Postgres knows; reference data, written by the migrations."""
+
+    __tablename__ = "time_zones"
+    __table_args__ = table_args(
+        "highlevel",
+        "Time zones that this Postgres knew when the warehouse was migrated. A location whose zone is not among them "
+        "gets the default: an unknown name would make a whole query fail. To add newer ones: INSERT INTO "
+        "highlevel.time_zones SELECT name FROM pg_timezone_names ON CONFLICT DO NOTHING",
+    )
+
+    # Europe/Madrid
+    time_zone: Mapped[str] = mapped_column(primary_key=True, comment="Name, as in highlevel.locations.time_zone.")
+
+
+class ViewSettings(Base):
+    """What the owner decides for the views; one row."""
+
+    __tablename__ = "settings"
+    __table_args__ = table_args(
+        "highlevel",
+        "What the owner decides for the views; one row. UPDATE highlevel.settings SET default_time_zone = …",
+        CheckConstraint("only_row", name="only_row"),
+    )
+
+    only_row: Mapped[bool] = mapped_column(
+        primary_key=True, server_default=text("true"), comment="Always true: there is one row."
+    )
+    # Europe/Madrid
+    default_time_zone: Mapped[str] = mapped_column(
+        ForeignKey(TimeZone.time_zone),
+        server_default=text("'UTC'"),
+        comment="Time zone of locations that have none, or one that this Postgres does not know.",
     )

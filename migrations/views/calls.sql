@@ -1,0 +1,58 @@
+CREATE OR REPLACE VIEW highlevel.calls AS
+SELECT
+    f.location_id,
+    f.location_name,
+    f.message_id,
+    f.conversation_id,
+    f.contact_id,
+    f.contact_name,
+    f.user_id,
+    f.user_name,
+    f.direction,
+    f.sent_by,
+    f.date_added,
+    f.local_time,
+    f.local_day,
+    f.call_outcome,
+    f.call_status,
+    f.status,
+    f.call_duration,
+    EXISTS (
+        SELECT FROM highlevel.recordings AS r
+        WHERE r.location_id = f.location_id AND r.message_id = f.message_id
+    ) AS has_recording,
+    (
+        SELECT r.url FROM highlevel.recordings AS r
+        WHERE r.location_id = f.location_id AND r.message_id = f.message_id AND r.url IS NOT NULL
+        ORDER BY r.leg LIMIT 1
+    ) AS recording_url,
+    t.transcript IS NOT NULL AS has_transcript,
+    t.transcript
+FROM highlevel.messages_flat AS f
+LEFT JOIN highlevel.transcripts AS t USING (location_id, message_id)
+WHERE f.channel = 'Call' AND f.deleted_at IS NULL;
+
+COMMENT ON VIEW highlevel.calls IS
+    'One row a call or voicemail. Deleted ones are left out. Filter by location_id and date_added, which have an index. '
+    'Whole: {cost} at 5 million messages.';
+COMMENT ON COLUMN highlevel.calls.location_id IS 'Location.';
+COMMENT ON COLUMN highlevel.calls.location_name IS 'Name of the business; null while not fetched.';
+COMMENT ON COLUMN highlevel.calls.message_id IS 'The call, as in highlevel.messages.';
+COMMENT ON COLUMN highlevel.calls.conversation_id IS 'Conversation it is part of.';
+COMMENT ON COLUMN highlevel.calls.contact_id IS 'Contact who called or was called.';
+COMMENT ON COLUMN highlevel.calls.contact_name IS 'Name of the contact; null while not fetched.';
+COMMENT ON COLUMN highlevel.calls.user_id IS 'User who called or answered, where HighLevel says; often missing for inbound calls.';
+COMMENT ON COLUMN highlevel.calls.user_name IS 'Name of the user; null while not fetched.';
+COMMENT ON COLUMN highlevel.calls.direction IS 'inbound (the contact called) or outbound.';
+COMMENT ON COLUMN highlevel.calls.sent_by IS 'contact for inbound calls, else who called; see messages_flat.sent_by.';
+COMMENT ON COLUMN highlevel.calls.date_added IS 'When the call was created in HighLevel.';
+COMMENT ON COLUMN highlevel.calls.local_time IS 'The same on the location''s own clock.';
+COMMENT ON COLUMN highlevel.calls.local_day IS 'The day of local_time.';
+COMMENT ON COLUMN highlevel.calls.call_outcome IS 'answered, missed, voicemail or unknown; see messages_flat.call_outcome.';
+COMMENT ON COLUMN highlevel.calls.call_status IS 'Outcome in HighLevel''s words; null where it gives none.';
+COMMENT ON COLUMN highlevel.calls.status IS 'Status of the message; some outcomes stand only here.';
+COMMENT ON COLUMN highlevel.calls.call_duration IS 'Length in seconds; HighLevel leaves it out for voicemails and some long transferred calls.';
+COMMENT ON COLUMN highlevel.calls.has_recording IS 'True where highlevel.recordings knows audio of it.';
+COMMENT ON COLUMN highlevel.calls.recording_url IS 'Where the audio of its first leg is kept; null: it was not kept.';
+COMMENT ON COLUMN highlevel.calls.has_transcript IS 'True where highlevel.transcripts has what was said.';
+COMMENT ON COLUMN highlevel.calls.transcript IS 'What was said, one line a sentence.';
