@@ -66,8 +66,8 @@ def test_keys_are_read(path: Path) -> None:
         (
             "jobs:\n  a:\n    concurency: 1",
             (
-                "3: job 'a': unknown key 'concurency'; known: kind, schedule, concurrency, batch_size, max_attempts, bulk, "
-                "status_checks, media_checks, recordings_url"
+                "3: job 'a': unknown key 'concurency'; known: kind, schedule, concurrency, batch_size, max_attempts, "
+                "bulk, status_checks, media_checks, recordings_url"
             ),
         ),
         ("jobs:\n  a:\n    name: b", "3: job 'a': unknown key 'name'"),

@@ -127,7 +127,7 @@ def test_a_waiting_item_that_a_page_answers_is_done(opener: Opener, large_job: J
 )
 def test_an_item_that_a_page_cannot_have_answered_stays(opener: Opener, large_job: Job, state: str) -> None:
     large_job.enqueue(large_job.ids[0])
-    large_job.execute(f"UPDATE etl.message_queue SET {state}")
+    large_job.execute(f"UPDATE etl.message_queue SET {state}")  # noqa: S608 - the test's own words
     load(opener)
     assert large_job.rows("SELECT message_id FROM etl.message_queue WHERE priority = 0") == [(large_job.ids[0],)]
 
