@@ -13,8 +13,6 @@ PAGES = sorted([Path("README.md"), *Path("docs").rglob("*.md")])
 CODE = re.compile(r"```(?:mermaid.*?|[a-z]*\n(.*?))```|`([^`]+)`", re.DOTALL)
 ETL = re.compile(r"(?:^|[\s/(;`])etl((?: +[^\s`|;&)#,:]+)+)", re.MULTILINE)
 MAKE = re.compile(r"(?:^|[\s(`])make ([a-z]+)\b", re.MULTILINE)
-COMING = ("reconcile",)
-"""Commands that the pages announce as coming."""
 PLACEHOLDERS = re.compile(r"^[^-a-z]|[…=/.$'\"<\[]")
 
 
@@ -48,7 +46,7 @@ def problem_of(words: list[str]) -> str | None:
             if word.partition("=")[0] not in options | {"--version"}:
                 return f"{command.name} has no option {word}"
         elif isinstance(command, click.Group):
-            if PLACEHOLDERS.search(word) or word in COMING:
+            if PLACEHOLDERS.search(word):
                 return None
             # etl db url/psql and etl dead list|show name several at once.
             found = [command.get_command(click.Context(command), name) for name in re.split(r"[/|]", word)]
@@ -61,10 +59,6 @@ def problem_of(words: list[str]) -> str | None:
 @pytest.mark.parametrize("line", ["fly", "db fly", "run --speed 3", "dead list|fly", "locations pause --all"])
 def test_what_does_not_exist_is_found(line: str) -> None:
     assert problem_of(line.split()) is not None
-
-
-def test_what_is_announced_as_coming_is_not_there_yet() -> None:
-    assert [name for name in COMING if f"etl {name} --help" in HELP] == []
 
 
 @pytest.mark.parametrize("source", TEXTS)
