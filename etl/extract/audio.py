@@ -50,7 +50,7 @@ class AudioStore:
             path = f"{self._root}/{name}"
             folder, _, file = path.rpartition("/")
             part = f"{folder}/.{file}.part"
-            self._files.makedirs(folder, exist_ok=True)
+            self._make(folder)
             try:
                 size, sha256 = self._write(chunks, part, max_bytes=max_bytes)
                 if not self._has(path, size, sha256):
@@ -71,18 +71,19 @@ class AudioStore:
             ConfigurationError: that does not work.
         """
         try:
-            self._files.makedirs(self._root, exist_ok=True)
+            self._make(self._root)
             self._files.pipe_file(f"{self._root}/.etl-probe", b"probe")
             self._files.rm_file(f"{self._root}/.etl-probe")
         except Exception as error:  # as in keep()
             raise ConfigurationError(f"{self._shown} cannot be written to: {_reason(error)}") from error
 
     @cached_property
-    def _place(self) -> tuple[Any, str]:
+    def _place(self) -> tuple[Any, str, bool]:
         from fsspec.core import url_to_fs  # noqa: PLC0415 - see the module's docstring
+        from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415 - the same
 
         files, root = url_to_fs(self._url)
-        return files, root.rstrip("/")
+        return files, root.rstrip("/"), isinstance(files, LocalFileSystem)
 
     @property
     def _files(self) -> Any:
@@ -100,7 +101,12 @@ class AudioStore:
 
     @property
     def _is_local(self) -> bool:
-        return "file" in self._files.protocol
+        return self._place[2]
+
+    def _make(self, folder: str) -> None:
+        """Make a folder; but no bucket, as one would come of a name that is misspelt."""
+        if self._is_local or self._files.exists(self._root):
+            self._files.makedirs(folder, exist_ok=True)
 
     def _write(self, chunks: Iterable[bytes], path: str, *, max_bytes: int) -> tuple[int, str]:
         digest, size = hashlib.sha256(), 0

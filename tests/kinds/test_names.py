@@ -138,6 +138,35 @@ def test_a_deleted_contact_and_its_messages_do_not_queue_each_other_for_ever(
     ) == [(None, True)]
 
 
+def test_a_contact_that_was_known_and_is_gone_is_not_asked_for_again_within_a_day(
+    job: Job, sandbox: RunningSandbox, contact: str
+) -> None:
+    job.enqueue(*messages_of(job, sandbox, contact))
+    job.load("message", "contact")
+    sandbox.delete(contact)
+    job.execute(AGED)
+    for _ in range(2):
+        job.enqueue(*messages_of(job, sandbox, contact))
+        job.load("message", taken=("contact",))
+        die_out(job, "contact")
+    assert asked(sandbox, contact) == 1 + 4
+
+
+def test_the_messages_of_a_contact_that_stays_gone_are_looked_at_again_only_once(
+    job: Job, sandbox: RunningSandbox, contact: str
+) -> None:
+    sandbox.delete(contact)
+    for _ in range(2):
+        job.enqueue(messages_of(job, sandbox, contact)[0])
+        job.load("message", taken=("contact",))
+        die_out(job, "contact")
+        job.load("message")
+        job.execute(AGED)
+    job.enqueue(contact, kind="contact")
+    die_out(job, "contact")
+    assert (job.queued(), asked(sandbox, contact)) == ([], 12)
+
+
 def test_a_contact_that_comes_back_is_no_longer_deleted(job: Job, sandbox: RunningSandbox, contact: str) -> None:
     sandbox.faults(not_found={contact: 4})
     job.enqueue(contact, kind="contact")

@@ -119,10 +119,11 @@ def test_audio_that_breaks_off_is_tried_again_and_leaves_no_file(
     assert files(tmp_path) == [f"{job.location_id}/{call}-0.wav"]
 
 
-def test_a_second_leg_that_breaks_off_is_no_call_of_one_leg(
-    job: Job, sandbox: RunningSandbox, passed_on: str, tmp_path: Path
+@pytest.mark.parametrize("fault", [{"kind": "cut"}, {"kind": "5xx", "statuses": [500]}])
+def test_a_second_leg_that_fails_is_no_call_of_one_leg(
+    job: Job, sandbox: RunningSandbox, passed_on: str, tmp_path: Path, fault: dict[str, Any]
 ) -> None:
-    sandbox.faults(ids={f"recording/{passed_on}": {"kind": "cut", "after": 1, "times": 1}})
+    sandbox.faults(ids={f"recording/{passed_on}": fault | {"after": 1, "times": 1}})
     assert load(job, passed_on, recordings_url=str(tmp_path)).tally.retried == 1
     assert job.rows(ROWS) == []
 
