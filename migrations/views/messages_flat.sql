@@ -63,10 +63,13 @@ FROM (
     FROM highlevel.emails
 ) AS m
 LEFT JOIN highlevel.message_types AS t USING (message_type)
--- Only calls look for theirs, each by the key: ANY, because a plain = lets Postgres read the location's whole meta first,
--- and again for each day of a calendar.
-LEFT JOIN highlevel.meta AS x
-    ON x.location_id = m.location_id AND x.message_id = ANY (CASE WHEN t.channel = 'Call' THEN ARRAY[m.message_id] END)
+-- Only calls look for theirs, each by the key: a plain join would read the location's whole meta, for each day of a calendar
+-- again.
+LEFT JOIN LATERAL (
+    SELECT max(y.call_duration) AS call_duration, max(y.call_status) AS call_status
+    FROM highlevel.meta AS y
+    WHERE y.location_id = m.location_id AND y.message_id = CASE WHEN t.channel = 'Call' THEN m.message_id END
+) AS x ON true
 LEFT JOIN highlevel.locations AS l ON l.location_id = m.location_id
 LEFT JOIN highlevel.time_zones AS z ON z.time_zone = l.time_zone
 LEFT JOIN highlevel.contacts AS c ON c.location_id = m.location_id AND c.contact_id = m.contact_id
