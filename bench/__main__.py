@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from bench import bulk, claim, limits, peak_memory, receive, side_by_side, startup
+from bench import bulk, claim, limits, peak_memory, receive, side_by_side, startup, views
 from bench.report import Target, print_targets
 from bench.side_by_side import Conditions
 from bench.stage import Stage, stage
@@ -51,6 +51,7 @@ def measurements(*, quick: bool) -> dict[str, Callable[[Stage], list[Target]]]:
         "sliding": lambda on: limits.measure(on, seconds=seconds, window="sliding"),
         "fixed": lambda on: limits.measure(on, seconds=seconds, window="fixed"),
         "receive": lambda on: receive.measure(on, received),
+        "views": lambda on: views.measure(on, conversations=20_000 if quick else 505_000, rounds=5),
     }
 
 

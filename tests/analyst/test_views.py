@@ -152,8 +152,8 @@ def test_every_message_belongs_to_the_day_of_its_local_time(march: Connection, z
     march.execute(
         text(
             "INSERT INTO highlevel.messages (location_id, message_id, message_type, direction, date_added, fetched_at) "
-            "SELECT 'YEAR', 'Y' || n, 'TYPE_SMS', 'inbound', '2010-12-31 00:10Z'::timestamptz + n * interval '7 hours',"
-            " now() FROM generate_series(0, 1400) AS n"
+            "SELECT 'YEAR', 'Y' || n, 'TYPE_SMS', 'inbound', '2010-12-31 00:10Z'::timestamptz + n * interval '7h', "
+            "now() FROM generate_series(0, 1400) AS n"
         )
     )
     by_day = "SELECT local_day, sum(messages) FROM highlevel.daily_messages WHERE location_id = 'YEAR' GROUP BY 1"
