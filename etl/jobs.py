@@ -202,7 +202,7 @@ def _retention(entry: _Entry | None, jobs: Iterable[Job], path: Path, problems: 
             days[key] = int(written[1])
             if key == "messages" and days[key] < least_days(jobs):
                 problems.append(
-                    f"{place}: messages: {written[0]} is too short: the queue still looks at messages that are "
+                    f"{place}: messages: {each.value.value} is too short: the queue still looks at messages that are "
                     f"{least_days(jobs) - 1} days old. The least is {least_days(jobs)} days"
                 )
     return Retention(**days)
