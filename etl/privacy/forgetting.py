@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from etl import dead_letters, forgotten, message_queue
 from etl.dead_letters import LetterFilter
+from etl.errors import ConfigurationError
 from etl.forgotten import About
 from etl.load import erasure
 from etl.load.erasure import Traces
@@ -32,7 +33,6 @@ class Finding:
 
     location_id: str
     rows: Counter[str]
-    was_forgotten: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +43,39 @@ class Forgetting:
     contact_id: str
 
     def find(self, *, location_id: str | None = None) -> list[Finding]:
-        """What there is of it, by location; empty when nothing here knows it."""
+        """What there is of it, by location; empty when nothing here knows it.
+
+        Raises:
+            ConfigurationError: what names it names no location.
+        """
         return self.erasing.transact(lambda connection: self._find(connection, location_id))
 
     def _find(self, connection: Connection, location_id: str | None) -> list[Finding]:
         gone = forgotten.where(connection, self.contact_id)
-        if location_id is not None:
+        anywhere = About(None, frozenset((self.contact_id,)), frozenset())
+        letters = dead_letters.find(connection, LetterFilter(about=anywhere))
+        named = events.places(connection, EventFilter(about=anywhere)) | {each.location_id for each in letters}
+        places = {*gone, *named, *(each for each in erasure.places(connection) if self._is_at(connection, each))} - {""}
+        if not places and "" in named:
+            if location_id is None:
+                raise ConfigurationError(
+                    f"What names the contact {self.contact_id} names no location. Say which it is: --location"
+                )
             places = {location_id}
-        else:
-            anywhere = EventFilter(about=About(None, frozenset((self.contact_id,)), frozenset()))
-            letters = LetterFilter(about=anywhere.about)
-            places = {*erasure.places(connection), *gone, *events.places(connection, anywhere)}
-            places |= {each.location_id for each in dead_letters.find(connection, letters) if each.location_id}
-        found = [
-            Finding(place, self._count(connection, place), was_forgotten=place in gone) for place in sorted(places)
+        return [
+            Finding(place, self._count(connection, place)) for place in sorted(places) if location_id in (None, place)
         ]
-        return [each for each in found if each.rows.total() or each.was_forgotten]
+
+    def _is_at(self, connection: Connection, location_id: str) -> bool:
+        traces = erasure.traces(connection, self.contact_id, location_id=location_id)
+        return bool(traces.ids) or erasure.has_contact(connection, self.contact_id, location_id=location_id)
 
     def _count(self, connection: Connection, location_id: str) -> Counter[str]:
         traces = erasure.traces(connection, self.contact_id, location_id=location_id)
         about = self._about(traces, location_id)
         rows = erasure.count(connection, traces, location_id=location_id)
         rows[AUDIO] = len(erasure.audio(connection, traces.message_ids, location_id=location_id))
-        rows["contacts"] = erasure.has_contact(connection, self.contact_id, location_id=location_id)
+        rows["contacts"] = int(erasure.has_contact(connection, self.contact_id, location_id=location_id))
         rows["message_queue"] = message_queue.count(connection, about.ids, location_id=location_id)
         rows["dead_letters"] = dead_letters.count(connection, LetterFilter(about=about))
         rows["webhook_events"] = events.count(connection, EventFilter(about=about))

@@ -236,8 +236,8 @@ def _read_again(webhook_id: str, event_type: str, posted: bytes) -> Event:
 
 
 def places(connection: Connection, which: EventFilter) -> set[str]:
-    """The locations that the chosen events name."""
-    query = select(WebhookEvent.location_id).where(*which.conditions(), WebhookEvent.location_id != "").distinct()
+    """The locations that the chosen events name; empty: one names none."""
+    query = select(WebhookEvent.location_id).where(*which.conditions()).distinct()
     return set(connection.execute(query).scalars())
 
 

@@ -40,7 +40,11 @@ def test_a_contact_is_erased_everywhere_and_nobody_else_is(job: Job, etl: Comman
 
 
 def test_no_table_with_words_of_customers_is_left_out() -> None:
-    known = {table.__tablename__ for table in erasure.TABLES} | {"users", "locations", "message_types"}
+    known = (
+        {table.__tablename__ for table in erasure.TABLES}
+        | {"users", "locations"}
+        | {"message_types", "settings", "time_zones"}
+    )
     assert {table.name for table in Base.metadata.sorted_tables if table.schema == "highlevel"} == known
 
 
@@ -81,6 +85,17 @@ def test_another_location_is_left_alone(job: Job, etl: Command) -> None:
     fill(job, "ZOE")
     assert etl("forget", "--contact", "ZOE", "--location", "LOC2", "--yes").returncode == 1
     assert rows(job)["messages"] == 2
+
+
+def test_webhooks_that_name_no_location_need_one(job: Job, etl: Command) -> None:
+    job.execute(
+        "INSERT INTO etl.webhook_events (webhook_id, type, location_id, outcome, body) "
+        "VALUES ('1', 'ContactUpdate', '', 'ignored', '{\"id\":\"ZOE\"}')"
+    )
+    done = etl("forget", "--contact", "ZOE", "--yes")
+    assert (2, True) == (done.returncode, "--location" in done.stderr)
+    assert etl("forget", "--contact", "ZOE", "--location", "LOC2", "--yes").returncode == 0
+    assert job.value("SELECT count(*) FROM etl.webhook_events") == 0
 
 
 def test_audio_that_cannot_be_removed_keeps_its_row_until_it_can(job: Job, etl: Command, tmp_path: Path) -> None:
