@@ -15,6 +15,7 @@ from sqlalchemy import (
     any_,
     cast,
     create_engine,
+    func,
     make_url,
     text,
 )
@@ -158,6 +159,13 @@ def require_utf8(connection: Connection) -> None:
 def among(column: InstrumentedAttribute[Any] | ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
     """Whether a column is one of many values, which travel as one array rather than as a parameter each."""
     return column == any_(cast(list(values), ARRAY(column.type)))
+
+
+def holds(column: InstrumentedAttribute[Any], id_: str) -> ColumnElement[bool]:
+    """Whether a column of bytes, which are JSON, has an id as a whole text in it."""
+    # The function itself: POSITION(… IN …) is syntax of its own.
+    place: ColumnElement[int] = func.pg_catalog.position(column, f'"{id_}"'.encode())
+    return place > 0
 
 
 def is_read_only(connection: Connection) -> bool:

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Interval, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Interval, delete, func, or_, select, tuple_, update
 
 from etl import message_queue
+from etl.database import among, holds
+from etl.forgotten import About
 from etl.message_queue import NewItem
 from etl.models import DeadLetter
 
@@ -33,6 +35,7 @@ class LetterFilter:
     message_ids: Sequence[str] | None = None
     cause: str | None = None
     kind: str | None = None
+    about: About | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The filter in SQL."""
@@ -43,6 +46,12 @@ class LetterFilter:
             found.append(DeadLetter.cause == self.cause)
         if self.kind is not None:
             found.append(DeadLetter.kind == self.kind)
+        if self.about is not None:
+            payload = DeadLetter.payload
+            named = or_(
+                among(DeadLetter.message_id, self.about.ids), *(holds(payload, id_) for id_ in self.about.named)
+            )
+            found += [self.about.is_at(DeadLetter.location_id), named]
         return found
 
 
@@ -97,12 +106,15 @@ def retry(connection: Connection, which: LetterFilter) -> int:
     return len(items)
 
 
-def purge(connection: Connection, which: LetterFilter, *, older_than_days: float | None = None) -> int:
+def purge(
+    connection: Connection, which: LetterFilter, *, older_than_days: float | None = None, limit: int | None = None
+) -> int:
     """Delete the chosen letters for good; returns how many. One that somebody settles or retries is passed over."""
     chosen = (
         select(DeadLetter.kind, DeadLetter.message_id)
         .where(*_older(which, older_than_days))
         .order_by(DeadLetter.kind, DeadLetter.message_id)
+        .limit(limit)
         .with_for_update(skip_locked=True)
     )
     return connection.execute(delete(DeadLetter).where(KEY.in_(chosen))).rowcount

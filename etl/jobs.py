@@ -1,7 +1,9 @@
 """Reads jobs.yaml; every complaint names file, line and reason."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -72,6 +74,21 @@ class Job(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """For how many days rows are kept; None: for ever, of events for WEBHOOK_KEEP_DAYS."""
+
+    messages: int | None = None
+    """Since a message was created, with all that hangs on it."""
+    status_changes: int | None = None
+    webhook_events: int | None = None
+    dead_letters: int | None = None
+    runs: int | None = None
+
+
+DAYS = re.compile(r"([1-9][0-9]{0,4}) days?")
+
+
+@dataclass(frozen=True, slots=True)
 class _Entry:
     value: Any
     line: int
@@ -83,6 +100,19 @@ def read(path: Path | None) -> dict[str, Job]:
     Raises:
         ConfigurationError: with everything that is wrong.
     """
+    return _read(path)[0]
+
+
+def read_retention(path: Path | None) -> Retention:
+    """How long rows are kept, as the same file says.
+
+    Raises:
+        ConfigurationError: with everything that is wrong.
+    """
+    return _read(path)[1]
+
+
+def _read(path: Path | None) -> tuple[dict[str, Job], Retention]:
     if path is None:
         path = DEFAULT_FILE if DEFAULT_FILE.is_file() else _built_in()
     try:
@@ -97,10 +127,12 @@ def read(path: Path | None) -> dict[str, Job]:
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigurationError(f"{path}{line}: {getattr(error, 'problem', None) or 'is not YAML'}") from error
     problems: list[str] = []
-    jobs = _jobs(document, path, problems)
+    top = _mapping(document, path, problems, "expected: jobs:")
+    jobs = _jobs(top, path, problems)
+    retention = _retention(top.get("retention"), jobs.values(), path, problems)
     if problems:
         raise ConfigurationError(*problems)
-    return jobs
+    return jobs, retention
 
 
 def kinds_taken(known: Mapping[str, Job]) -> frozenset[str]:
@@ -108,11 +140,10 @@ def kinds_taken(known: Mapping[str, Job]) -> frozenset[str]:
     return frozenset(job.kind for job in known.values())
 
 
-def _jobs(document: yaml.Node | None, path: Path, problems: list[str]) -> dict[str, Job]:
-    top = _mapping(document, path, problems, "expected: jobs:")
+def _jobs(top: Mapping[str, _Entry], path: Path, problems: list[str]) -> dict[str, Job]:
     for key, entry in top.items():
-        if key != "jobs":
-            problems.append(f"{path}:{entry.line}: unknown key {key!r}; expected: jobs")
+        if key not in ("jobs", "retention"):
+            problems.append(f"{path}:{entry.line}: unknown key {key!r}; expected: jobs, retention")
     if "jobs" not in top:
         if not problems:
             problems.append(f"{path}:1: expected: jobs:")
@@ -150,6 +181,38 @@ def _job(name: str, entry: _Entry, path: Path, problems: list[str]) -> Job | Non
             line = keys[key].line if key in keys else entry.line
             problems.append(f"{path}:{line}: job {name!r}: {_reason(key, problem)}")
     return None
+
+
+def _retention(entry: _Entry | None, jobs: Iterable[Job], path: Path, problems: list[str]) -> Retention:
+    if entry is None:
+        return Retention()
+    known = [each.name for each in fields(Retention)]
+    days: dict[str, int] = {}
+    for key, each in _mapping(
+        entry.value, path, problems, "retention: expected keys and values", line=entry.line
+    ).items():
+        place = f"{path}:{each.line}: retention"
+        written = DAYS.fullmatch(str(each.value.value))
+        if key not in known:
+            problems.append(f"{place}: unknown key {key!r}; known: {', '.join(known)}")
+        elif written is None:
+            shown = each.value.value if isinstance(each.value, yaml.ScalarNode) else "a list or mapping"
+            problems.append(f"{place}: {key}: expected a number of days, e.g. 730 days, not {shown!r}")
+        else:
+            days[key] = int(written[1])
+            if key == "messages" and days[key] < least_days(jobs):
+                problems.append(
+                    f"{place}: messages: {each.value.value} is too short: the queue still looks at messages that are "
+                    f"{least_days(jobs) - 1} days old. The least is {least_days(jobs)} days"
+                )
+    return Retention(**days)
+
+
+def least_days(jobs: Iterable[Job]) -> int:
+    """For how many days messages must be kept: a day more than the queue comes back to them, by the jobs' checks."""
+    looking = [job for job in jobs if job.kind in ("message", "email")]
+    latest = max((seconds for job in looking for seconds in (*job.status_checks, *job.media_checks)), default=0.0)
+    return ceil(latest / 86_400) + 1
 
 
 def _reason(key: str, problem: Any) -> str:

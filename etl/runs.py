@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Double, and_, extract, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Double, and_, delete, extract, func, insert, or_, select, update
 
 from etl import __version__
 from etl.models import Run
@@ -104,6 +104,27 @@ class RunSummary:
 def count(connection: Connection) -> int:
     """How many runs there were."""
     return connection.execute(select(func.count()).select_from(Run)).scalar_one()
+
+
+def _older(days: float) -> ColumnElement[bool]:
+    return Run.started_at < func.now() - timedelta(days=days)
+
+
+def count_old(connection: Connection, *, older_than_days: float) -> int:
+    """How many runs started longer ago."""
+    return connection.execute(select(func.count()).select_from(Run).where(_older(older_than_days))).scalar_one()
+
+
+def purge(connection: Connection, *, older_than_days: float, limit: int) -> int:
+    """Delete the oldest runs that started longer ago; returns how many. One that reports right now is passed over."""
+    oldest = (
+        select(Run.run_id)
+        .where(_older(older_than_days))
+        .order_by(Run.run_id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(delete(Run).where(Run.run_id.in_(oldest))).rowcount
 
 
 def state_of(run: RunSummary) -> str:

@@ -1,4 +1,4 @@
-"""The schema's version: migrate to it, compare with it, let analysts read it.
+"""The schema's version: migrate to it, compare with it.
 
 The only module that drives Alembic, which it imports when needed: a run only compares two revision numbers.
 """
@@ -15,7 +15,7 @@ from etl.errors import ConfigurationError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration; a test compares it with the scripts."""
 
 MIGRATION_LOCK = 4_719_024_811
@@ -133,58 +133,3 @@ def _scripts() -> Path:
 
 def _revisions() -> set[str]:
     return {path.name.split("_")[0] for path in (_scripts() / "versions").glob("*.py")}
-
-
-READER_SETTINGS = {
-    "search_path": "highlevel",
-    "default_transaction_read_only": "on",
-    "statement_timeout": "5min",
-    "idle_in_transaction_session_timeout": "1min",
-    "lock_timeout": "5s",
-}
-"""An analyst's query ends by itself before it can hold back vacuum or a migration for long."""
-
-
-ROLE = text("""
-    SELECT r.rolsuper OR r.rolname = current_user
-           OR EXISTS (SELECT FROM pg_class AS c WHERE c.relowner = r.oid
-                      AND c.relnamespace IN (to_regnamespace('etl'), to_regnamespace('highlevel'))) AS writes
-    FROM pg_roles AS r WHERE r.rolname = :role
-""")
-
-
-def grant_reader(connection: Connection, role: str) -> bool:
-    """Let a role read ``highlevel``, now and after later migrations; True when the role had to be created.
-
-    Raises:
-        ConfigurationError: this role may not create or grant, or the other one has to write.
-    """
-    quote = connection.dialect.identifier_preparer.quote_identifier
-    name = quote(role)
-    database = quote(connection.execute(text("SELECT current_database()")).scalar_one())
-    try:
-        found = connection.execute(ROLE, {"role": role}).one_or_none()
-        if found is not None and found.writes:
-            raise ConfigurationError(
-                f"{role} is a superuser, owns tables here, or is the role in DATABASE_URL: as a reader it could no "
-                "longer write. Name another role."
-            )
-        if found is None:
-            connection.execute(text(f"CREATE ROLE {name} LOGIN".replace(":", r"\:")))
-        for statement in (
-            f"GRANT USAGE ON SCHEMA highlevel TO {name}",
-            f"GRANT SELECT ON ALL TABLES IN SCHEMA highlevel TO {name}",
-            f"ALTER DEFAULT PRIVILEGES IN SCHEMA highlevel GRANT SELECT ON TABLES TO {name}",
-            *(
-                f"ALTER ROLE {name} IN DATABASE {database} SET {key} = '{value}'"
-                for key, value in READER_SETTINGS.items()
-            ),
-        ):
-            connection.execute(text(statement.replace(":", r"\:")))
-    except ProgrammingError as error:
-        if getattr(error.orig, "sqlstate", None) == "42501":
-            raise ConfigurationError(
-                "The role in DATABASE_URL may not do this: use the owner of the tables, with CREATEROLE."
-            ) from error
-        raise
-    return found is None

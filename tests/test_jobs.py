@@ -4,7 +4,7 @@ import pytest
 
 from etl import jobs
 from etl.errors import ConfigurationError
-from etl.jobs import Job
+from etl.jobs import Job, Retention
 
 
 @pytest.fixture
@@ -60,7 +60,24 @@ def test_keys_are_read(path: Path) -> None:
         ("- a", "1: expected: jobs:"),
         ("jobs:\n  - a", "1: expected a job's name and its keys"),
         ("jobs:\n  a: 5", "2: job 'a': expected keys and values"),
-        ("jobs:\n  a:\nextra: 1", "3: unknown key 'extra'; expected: jobs"),
+        ("jobs:\n  a:\nextra: 1", "3: unknown key 'extra'; expected: jobs, retention"),
+        ("jobs:\n  a:\nretention: 5", "3: retention: expected keys and values"),
+        (
+            "jobs:\n  a:\nretention:\n  message: 5 days",
+            "4: retention: unknown key 'message'; known: messages, status_changes, webhook_events, dead_letters, runs",
+        ),
+        ("jobs:\n  a:\nretention:\n  runs: 5", "4: retention: runs: expected a number of days, e.g. 730 days, not '5'"),
+        (
+            "jobs:\n  a:\nretention:\n  runs: [5]",
+            "4: retention: runs: expected a number of days, e.g. 730 days, not 'a list or mapping'",
+        ),
+        (
+            "retention:\n  messages: 7 days\njobs:\n  a:",
+            (
+                "2: retention: messages: 7 days is too short: the queue still looks at messages that are 7 days old. "
+                "The least is 8 days"
+            ),
+        ),
         ("jobs:\n  a:\n  a:\n", "3: 'a' is defined twice, first in line 2"),
         ("jobs:\n  a:\n    concurrency: 1\n    concurrency: 2", "4: 'concurrency' is defined twice, first in line 3"),
         (
@@ -104,3 +121,18 @@ def test_every_mistake_is_listed(path: Path) -> None:
 def test_a_file_that_is_not_there_names_the_cure(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="Set ETL_JOBS to your jobs file"):
         jobs.read(tmp_path / "nowhere.yaml")
+
+
+def test_a_retention_is_read(path: Path) -> None:
+    path.write_text("retention:\n  messages: 730 days\n  runs: 1 day\njobs:\n  a:\n")
+    assert jobs.read_retention(path) == Retention(messages=730, runs=1)
+
+
+def test_without_one_everything_is_kept(path: Path) -> None:
+    path.write_text("jobs:\n  a:\n")
+    assert jobs.read_retention(path) == Retention()
+
+
+def test_the_least_retention_follows_the_checks(path: Path) -> None:
+    path.write_text("retention:\n  messages: 3 days\njobs:\n  a:\n    status_checks: [86400]\n")
+    assert jobs.read_retention(path) == Retention(messages=3)

@@ -141,35 +141,3 @@ def test_a_database_that_is_not_utf8_is_refused(server_url: URL) -> None:
         with engine.connect() as connection, pytest.raises(ConfigurationError, match="must be UTF8"):
             require_utf8(connection)
         engine.dispose()
-
-
-def test_a_reader_reads_what_analysts_may_and_nothing_else(engine: Engine) -> None:
-    with engine.connect() as connection:
-        assert schema.grant_reader(connection, 'test "reader"') is True
-        assert schema.grant_reader(connection, 'test "reader"') is False
-        privileges = connection.execute(
-            text(
-                "SELECT has_table_privilege(:role, 'highlevel.messages', 'SELECT'), "
-                "has_table_privilege(:role, 'highlevel.messages', 'INSERT'), "
-                "has_schema_privilege(:role, 'etl', 'USAGE'), "
-                "(SELECT count(*) FROM pg_db_role_setting AS s, unnest(s.setconfig) AS c "
-                " WHERE s.setrole = CAST(quote_ident(:role) AS regrole) AND s.setdatabase <> 0 AND c LIKE '%timeout%')"
-            ),
-            {"role": 'test "reader"'},
-        ).one()
-        connection.rollback()
-    assert tuple(privileges) == (True, False, False, 3)
-
-
-def test_a_role_that_has_to_write_is_never_made_a_reader(engine: Engine) -> None:
-    with engine.connect() as connection, pytest.raises(ConfigurationError, match="Name another role"):
-        schema.grant_reader(connection, connection.execute(text("SELECT current_user")).scalar_one())
-
-
-def test_a_newer_table_is_readable_too(engine: Engine) -> None:
-    with engine.connect() as connection:
-        schema.grant_reader(connection, "test_reader")
-        connection.execute(text("CREATE TABLE highlevel.later ()"))
-        may = connection.execute(text("SELECT has_table_privilege('test_reader', 'highlevel.later', 'SELECT')"))
-        assert may.scalar_one() is True
-        connection.rollback()

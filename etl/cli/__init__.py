@@ -22,6 +22,8 @@ COMMANDS = {
     "locations": "List, pause, resume or remove locations.",
     "status": "Show the queue, dead letters, locations and last runs.",
     "dead": "List, show, retry or delete dead letters (items given up on).",
+    "forget": "Erase a contact for good, wherever it is.",
+    "prune": "Delete what is older than the retention in jobs.yaml.",
     "doctor": "Check everything a run needs, and say how to fix what is wrong.",
     "crontab": "Print lines for cron, from the schedules in jobs.yaml.",
     "sandbox": "Serve a HighLevel look-alike for demos and tests.",

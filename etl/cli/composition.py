@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Engine
 
@@ -13,7 +14,7 @@ from etl.exports import bulk
 from etl.exports.bulk import Bulk
 from etl.exports.loading import Loading
 from etl.exports.pages import Exports, Manner
-from etl.extract import audio
+from etl.extract import audio, audio_removal
 from etl.extract.client import Client
 from etl.extract.transport import Transport
 from etl.jobs import Job
@@ -21,6 +22,7 @@ from etl.kinds import KINDS, Options
 from etl.logging_setup import configure
 from etl.models import Base
 from etl.pipeline import DatabaseClock, Pipeline
+from etl.privacy.erasing import Erasing
 from etl.runs import Tally
 from etl.settings import Settings, read
 from etl.tokens import store
@@ -245,3 +247,9 @@ def _bulk(
     transact = Transactor(engine, patience=PATIENCE, stopping=lambda: False)
     exports = Exports(client=client, tokens=tokens, transact=transact, manner=Manner(patience=BULK_PATIENCE))
     return Bulk(exports=exports, loading=Loading(transact, options_of(job), taken), transact=transact)
+
+
+def erasing_of(engine: Engine, recordings_urls: Sequence[str]) -> Erasing:
+    """What erases messages, with the audio that was kept at these places."""
+    transact = Transactor(engine, patience=PATIENCE, stopping=lambda: False)
+    return Erasing(transact, partial(audio_removal.remove, recordings_urls=tuple(recordings_urls)))

@@ -8,16 +8,16 @@ import click
 
 from etl import jobs
 from etl.cli.composition import settings
-from etl.jobs import Job
+from etl.jobs import Job, Retention
 
 EACH_MINUTE = "* * * * *"
 NIGHTLY = "17 3 * * *"
-"""When what webhooks missed is looked for."""
+"""When what webhooks missed is looked for, and then what is too old deleted."""
 
 
 @click.command()
 def crontab() -> None:
-    """Print lines for cron, from the schedules in jobs.yaml.
+    """Print lines for cron, from the schedules and the retention in jobs.yaml.
 
     The lines have full paths, because cron does not know your directory and your PATH. Run this command in the
     directory with jobs.yaml and .env.
@@ -25,11 +25,14 @@ def crontab() -> None:
     \b
     Example: (crontab -l; etl crontab) | crontab -
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
-    known = jobs.read(settings().etl_jobs)
+    found = settings()
+    known = jobs.read(found.etl_jobs)
     for job in known.values():
         click.echo(line_of(job, directory=Path.cwd(), program=program()))
     if "message" in jobs.kinds_taken(known):
         click.echo(_line(NIGHTLY, "reconcile", directory=Path.cwd(), program=program()))
+    if jobs.read_retention(found.etl_jobs) != Retention():
+        click.echo(_line(NIGHTLY, "prune", directory=Path.cwd(), program=program()))
 
 
 def line_of(job: Job, *, directory: Path, program: Path) -> str:

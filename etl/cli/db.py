@@ -1,12 +1,14 @@
-"""``etl db``: the schema, the analysts' role, the embedded server."""
+"""``etl db``: the schema, the roles, the embedded server."""
 
 import os
 import shutil
 import sys
+from collections.abc import Callable
 
 import click
+from sqlalchemy import Connection
 
-from etl import schema
+from etl import roles, schema
 from etl.cli.composition import database_url, settings, warehouse
 from etl.database import parse_url
 from etl.errors import ConfigurationError
@@ -48,9 +50,35 @@ def grant_reader(role: str) -> None:
 
     Its queries get timeouts. The role is created if it does not exist. Give it a password in psql: \\password ROLE
     """  # noqa: D301 - psql's command, and click shows the text as it is
+    _grant(roles.grant_reader, role, "may read the schema highlevel, and nothing else")
+
+
+@db.command("grant-worker")
+@click.argument("role")
+def grant_worker(role: str) -> None:
+    """Let ROLE do what etl run does, and nothing else.
+
+    It reads and writes rows. It makes no tables and deletes no message. The role is created if it does not exist. Give
+    it a password in psql: \\password ROLE
+    """  # noqa: D301 - psql's command, and click shows the text as it is
+    _grant(roles.grant_worker, role, "may do what etl run does, and nothing else")
+
+
+@db.command("grant-receiver")
+@click.argument("role")
+def grant_receiver(role: str) -> None:
+    """Let ROLE do what etl serve does, and nothing else.
+
+    It stores webhooks and queues items. It reads no webhook and no token, and deletes nothing: let cron run etl prune.
+    The role is created if it does not exist. Give it a password in psql: \\password ROLE
+    """  # noqa: D301 - psql's command, and click shows the text as it is
+    _grant(roles.grant_receiver, role, "may store webhooks and queue items, and nothing else")
+
+
+def _grant(grant: Callable[[Connection, str], bool], role: str, may: str) -> None:
     with warehouse(settings()) as engine, engine.begin() as connection:
-        created = schema.grant_reader(connection, role)
-    click.echo(f"{role} {'was created and ' if created else ''}may read the schema highlevel")
+        created = grant(connection, role)
+    click.echo(f"{role} {'was created and ' if created else ''}{may}")
 
 
 @db.command()

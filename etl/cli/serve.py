@@ -54,7 +54,7 @@ def serve(host: str, port: int) -> None:
         storage = Storage(
             open_async_engine(url, pool_size=CONNECTIONS, options=LIMITS),
             metrics=metrics,
-            keep_days=found.webhook_keep_days,
+            keep_days=jobs.read_retention(found.etl_jobs).webhook_events or found.webhook_keep_days,
         )
         app = build_app(
             storage=storage,

@@ -14,7 +14,7 @@ from etl.exports.walk import whole
 from etl.exports.windows import CHANNELS, Window, slices
 from etl.ids import is_fetchable
 from etl.kinds import Options, Origin, messages
-from etl.load import known
+from etl.load import erased, known
 from etl.load.known import Version
 from etl.message_queue import NewItem
 from etl.transform.record import Row
@@ -122,7 +122,8 @@ def _rows(page: Page) -> dict[str, Row]:
 
 
 def _compare(connection: Connection, location_id: str, rows: dict[str, Row], *, now: datetime) -> _Differing:
-    """Queue what the tables do not have, or have older."""
+    """Queue what the tables do not have, or have older; not what was erased for good."""
+    rows = erased.messages_without(connection, rows)
     have = known.versions(connection, location_id, list(rows))
     missing = [id_ for id_ in rows if id_ not in have]
     changed = [id_ for id_, version in have.items() if is_newer(rows[id_], version)]

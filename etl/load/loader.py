@@ -1,7 +1,8 @@
 """Loads records, whatever their kind: the one place that writes the tables of ``highlevel``. Nothing here commits.
 
 A record older than the row it would replace changes nothing: by ``date_updated`` where both have one, else by when they
-were fetched. Children that the newest answer no longer has are deleted. Equal content writes nothing.
+were fetched. Children that the newest answer no longer has are deleted. Equal content writes nothing. What was erased
+for good is dropped.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -14,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, case, func, literal, select, u
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.database import among
+from etl.load import erased
 from etl.load.upsert import Columns, Key, key_names, replace, upsert
 from etl.models import Base, Contact, Email, LocationProfile, Message, StatusChange, User
 from etl.transform.record import FollowUp, Record, Row
@@ -45,8 +47,9 @@ class Loaded:
 
 
 def load(connection: Connection, records: Sequence[Record]) -> Loaded:
-    """Write the records' rows."""
+    """Write the records' rows, but for those that must not come back."""
     now = now_of(connection)
+    records = erased.without(connection, records)
     written: set[tuple[type[Base], Key]] = set()
     older: set[tuple[type[Base], Key]] = set()
     follow_ups: list[FollowUp] = []

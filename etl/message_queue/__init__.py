@@ -21,6 +21,7 @@ item that was completed and queued again starts anew.)
 from etl.message_queue.answering import queued, remove, waiting
 from etl.message_queue.claiming import claim, due_locations, release_lapsed, renew, waiting_locations
 from etl.message_queue.enqueuing import enqueue, enqueue_items, follow_up
+from etl.message_queue.erasing import count, erase
 from etl.message_queue.items import Burial, Item, NewItem, PutBack
 from etl.message_queue.overview import Backlog, Depth, backlogs, depth
 from etl.message_queue.settling import bury, complete, lock, put_back
@@ -36,10 +37,12 @@ __all__ = [
     "bury",
     "claim",
     "complete",
+    "count",
     "depth",
     "due_locations",
     "enqueue",
     "enqueue_items",
+    "erase",
     "follow_up",
     "lock",
     "put_back",

@@ -374,3 +374,37 @@ class Backfill(Base):
     started_at: Mapped[timestamp_now] = mapped_column(comment="When it was first started, or last with --again.")
     seen_at: Mapped[timestamp_now] = mapped_column(comment="When it last got further.")
     finished_at: Mapped[timestamp | None] = mapped_column(comment="When it reached its end; null while it has not.")
+
+
+class Forgotten(Base):
+    """A contact that was erased and must not come back."""
+
+    __tablename__ = "forgotten"
+    __table_args__ = (
+        {
+            "schema": "etl",
+            "comment": "Contacts that were erased by etl forget. What HighLevel sends about them is not stored again.",
+        },
+    )
+
+    # The contact first: an event may not name its location.
+    contact_id: Mapped[str] = mapped_column(primary_key=True, comment="The contact; nothing else of it is kept.")
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the contact belonged to.")
+    forgotten_at: Mapped[timestamp_now] = mapped_column(comment="When it was first erased.")
+
+
+class Pruned(Base):
+    """How far a table was emptied of what is old."""
+
+    __tablename__ = "pruned"
+    __table_args__ = (
+        {
+            "schema": "etl",
+            "comment": "How far etl prune emptied a table for good. What is older is not loaded again.",
+        },
+    )
+
+    # messages
+    table_name: Mapped[str] = mapped_column(primary_key=True, comment="Table of the schema highlevel.")
+    before: Mapped[timestamp] = mapped_column(comment="What was created earlier was deleted.")
+    pruned_at: Mapped[timestamp_now] = mapped_column(comment="When etl prune last did so.")

@@ -4,33 +4,54 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl import locations, message_queue
+from etl import forgotten, locations, message_queue
+from etl.database import among, holds
+from etl.forgotten import About
 from etl.message_queue import NewItem
 from etl.models import WebhookEvent
 from etl.receive import webhook
 from etl.receive.webhook import Event
 
 DUPLICATE = "duplicate"
+FORGOTTEN = "forgotten"
 
 
 def store(connection: Connection, events: Sequence[Event]) -> list[str]:
     """Keep events and do what the new ones ask for; returns what became of each, in order.
 
-    An event that is here already, or twice among these, is a ``duplicate`` and sets nothing going.
+    An event that is here already, or twice among these, is a ``duplicate`` and sets nothing going. Nor does one about a
+    ``forgotten`` contact, which is not kept.
     """
+    gone = _forgotten(connection, events)
     # In order of id, so that two receivers given the same redeliveries wait for each other but cannot deadlock.
-    distinct = dict(sorted({event.webhook_id: event for event in reversed(events)}.items()))
+    distinct = dict(sorted({event.webhook_id: event for event in reversed(events) if event not in gone}.items()))
     statement = insert(WebhookEvent).on_conflict_do_nothing().returning(WebhookEvent.webhook_id)
-    new = set(connection.execute(statement, [_columns(event) for event in distinct.values()]).scalars())
+    rows = [_columns(event) for event in distinct.values()]
+    new = set(connection.execute(statement, rows).scalars()) if rows else set()
     act(connection, [event for event in distinct.values() if event.webhook_id in new])
     outcomes = []
     for event in events:
+        if event in gone:
+            outcomes.append(FORGOTTEN)
+            continue
         outcomes.append(event.outcome if event.webhook_id in new else DUPLICATE)
         new.discard(event.webhook_id)
     return outcomes
+
+
+def _forgotten(connection: Connection, events: Sequence[Event]) -> list[Event]:
+    """The events about contacts that were erased; one that names no location may be of any."""
+    contacts = {event.contact_id for event in events if event.contact_id is not None}
+    gone = forgotten.among(connection, contacts) if contacts else set()
+    ids = {contact_id for _, contact_id in gone}
+    return [
+        event
+        for event in events
+        if (event.location_id, event.contact_id) in gone or (not event.location_id and event.contact_id in ids)
+    ]
 
 
 def _columns(event: Event) -> dict[str, object]:
@@ -90,6 +111,7 @@ class EventFilter:
     location_id: str | None = None
     since: datetime | None = None
     """Received then or later."""
+    about: About | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The filter in SQL."""
@@ -104,6 +126,11 @@ class EventFilter:
             found.append(WebhookEvent.location_id == self.location_id)
         if self.since is not None:
             found.append(WebhookEvent.received_at >= self.since)
+        if self.about is not None:
+            columns = WebhookEvent.conversation_id, WebhookEvent.message_id, WebhookEvent.email_id
+            by_column = [among(column, self.about.ids) for column in columns]
+            by_body = [holds(WebhookEvent.body, id_) for id_ in self.about.named]
+            found += [self.about.is_at(WebhookEvent.location_id), or_(*by_column, *by_body)]
         return found
 
 
@@ -208,15 +235,30 @@ def _read_again(webhook_id: str, event_type: str, posted: bytes) -> Event:
     return replace(event, outcome="ignored") if event.outcome in ("install", "uninstall") else event
 
 
+def places(connection: Connection, which: EventFilter) -> set[str]:
+    """The locations that the chosen events name; empty: one names none."""
+    query = select(WebhookEvent.location_id).where(*which.conditions()).distinct()
+    return set(connection.execute(query).scalars())
+
+
+def count(connection: Connection, which: EventFilter, *, older_than: float | None = None) -> int:
+    """How many events are chosen, of those older than so many seconds."""
+    query = select(func.count()).select_from(WebhookEvent).where(*_older(which, older_than))
+    return connection.execute(query).scalar_one()
+
+
+def _older(which: EventFilter, seconds: float | None) -> list[ColumnElement[bool]]:
+    conditions = which.conditions()
+    if seconds is not None:
+        conditions.append(WebhookEvent.received_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 0, seconds))
+    return conditions
+
+
 def purge(connection: Connection, which: EventFilter, *, older_than: float | None, limit: int | None = None) -> int:
     """Delete the oldest chosen events for good, those older than so many seconds; returns how many."""
-    conditions = which.conditions()
-    if older_than is not None:
-        age = func.make_interval(0, 0, 0, 0, 0, 0, older_than)
-        conditions.append(WebhookEvent.received_at < func.now() - age)
     oldest = (
         select(WebhookEvent.webhook_id)
-        .where(*conditions)
+        .where(*_older(which, older_than))
         .order_by(WebhookEvent.received_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -59,6 +59,7 @@ class Event:
     conversation_id: str | None = None
     message_id: str | None = None
     email_id: str | None = None
+    contact_id: str | None = None
     sent_at: datetime | None = None
     dated_at: datetime | None = None
     """When the message was created."""
@@ -93,6 +94,7 @@ def parse(body: bytes) -> Event:
         conversation_id=conversation_id,
         message_id=message_id,
         email_id=email_id,
+        contact_id=_contact(fields),
         sent_at=_moment(fields.get("timestamp")),
         dated_at=_moment(fields.get("dateAdded")),
         items=tuple(_items(fields, message_id, email_id, conversation_id)),
@@ -127,6 +129,7 @@ def parse_workflow(body: bytes, *, webhook_id: str) -> Event:
         body,
         location_id=_id(location_id) or "",
         message_id=message_id,
+        contact_id=_id(_first(places, "contact_id", "contactId")),
         items=(("message", message_id),),
     )
 
@@ -194,6 +197,13 @@ def _named(fields: Mapping[str, Any]) -> tuple[str | None, str | None, bool]:
     thread = fields.get("threadId") if email or fields.get("messageType") == "Email" else None
     message = thread or fields.get("messageId")
     return _id(message), _id(email), bool(message or email)
+
+
+def _contact(fields: Mapping[str, Any]) -> str | None:
+    """The contact that an event is about; ``id`` is the contact's in events of contacts themselves."""
+    event_type = fields.get("type")
+    own = fields.get("id") if isinstance(event_type, str) and event_type.startswith("Contact") else None
+    return _id(fields.get("contactId")) or _id(own)
 
 
 def _items(

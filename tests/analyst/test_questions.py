@@ -117,9 +117,9 @@ def test_a_question_asks_about_one_location(number: int) -> None:
 
 
 def test_a_reader_may_ask_them(march: Connection) -> None:
-    from etl import schema  # noqa: PLC0415
+    from etl import roles  # noqa: PLC0415
 
-    schema.grant_reader(march, "test_questioner")
+    roles.grant_reader(march, "test_questioner")
     march.execute(text("SET LOCAL ROLE test_questioner"))
     for body in SECTIONS.values():
         for query in re.findall(r"```sql\n(.+?)```", body, re.DOTALL):

@@ -87,6 +87,25 @@ def test_a_missing_message_that_is_known_to_be_missing_was_not_lost(
     assert (total(days, "missing"), total(days, "lost")) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    "erasing",
+    [
+        "INSERT INTO etl.pruned (table_name, before) VALUES ('messages', '2026-11-10Z')",
+        (
+            "INSERT INTO etl.forgotten (location_id, contact_id) "
+            "SELECT DISTINCT location_id, contact_id FROM highlevel.messages"
+        ),
+    ],
+)
+def test_what_was_erased_for_good_is_not_missed(
+    opener: Opener, large_job: Job, loaded: list[str], erasing: str
+) -> None:
+    large_job.execute(erasing)
+    large_job.execute("DELETE FROM highlevel.messages")
+    days = compare(opener)
+    assert (total(days, "exported"), total(days, "missing"), queued(large_job)) == (len(loaded), 0, set())
+
+
 def test_a_changed_message_is_queued(opener: Opener, large_job: Job, large: RunningSandbox, loaded: list[str]) -> None:
     large.change(loaded[7], status="read", dateUpdated="2026-11-09T00:00:00.000Z")
     assert (total(compare(opener), "changed"), queued(large_job)) == (1, {loaded[7]})

@@ -1,0 +1,55 @@
+"""``etl forget``: says what it erases before it does."""
+
+import sys
+from collections import Counter
+
+import click
+
+from etl import jobs
+from etl.cli.composition import erasing_of, settings, warehouse
+from etl.cli.confirming import confirm
+from etl.cli.tables import print_table
+from etl.errors import ConfigurationError
+from etl.ids import ID_RULE, is_fetchable
+from etl.privacy.forgetting import Forgetting
+
+
+@click.command()
+@click.option("--contact", "contact_id", required=True, metavar="ID", help="The contact, as HighLevel names it.")
+@click.option("--location", "location_id", metavar="ID", help="Only at this location.  [default: wherever it is known]")
+@click.option("--dry-run", is_flag=True, help="Only say what would be erased.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool) -> None:
+    """Erase a contact for good, with its messages, calls, emails and received webhooks.
+
+    Only the id of the contact is kept, so that nothing brings it back. You can repeat the command at any time.
+
+    \b
+    Example: etl forget --contact nFTYKxIl5Y3zJCP7kBVd --dry-run
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    for name, value in (("--contact", contact_id), ("--location", location_id)):
+        if value is not None and not is_fetchable(value):
+            raise ConfigurationError(f"{name}: {value!r} is not an id ({ID_RULE})")
+    found = settings()
+    recordings = [job.recordings_url for job in jobs.read(found.etl_jobs).values() if job.recordings_url]
+    with warehouse(found) as engine:
+        forgetting = Forgetting(erasing_of(engine, recordings), contact_id)
+        findings = forgetting.find(location_id=location_id)
+        if not findings:
+            click.echo(f"Nobody here knows the contact {contact_id}. Nothing was changed.", err=True)
+            sys.exit(1)
+        if dry_run:
+            _print(sum((each.rows for each in findings), Counter()), "would be erased")
+            return
+        places = ", ".join(each.location_id for each in findings)
+        if any(each.rows for each in findings):
+            confirm(f"Erase the contact {contact_id} of {places} for good?", yes=yes)
+        erased = sum((forgetting.run(each.location_id) for each in findings), Counter[str]())
+    _print(erased, "erased")
+
+
+def _print(rows: Counter[str], what: str) -> None:
+    if not rows:
+        click.echo("It was erased before, and nothing of it has come back.")
+        return
+    print_table(("table", what), sorted(rows.items()))

@@ -1,0 +1,32 @@
+"""``etl prune``: keeps the retention of jobs.yaml."""
+
+import click
+
+from etl import jobs
+from etl.cli.composition import erasing_of, settings, warehouse
+from etl.cli.tables import print_table
+from etl.privacy.pruning import Pruning
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+def prune(*, dry_run: bool) -> None:
+    """Delete what is older than the retention in jobs.yaml.
+
+    Without a retention, only received webhooks are deleted, after WEBHOOK_KEEP_DAYS. Deleted messages are not loaded
+    again. Run it once a day: etl crontab prints the line.
+
+    \b
+    Example: etl prune --dry-run
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    found = settings()
+    retention = jobs.read_retention(found.etl_jobs)
+    recordings = [job.recordings_url for job in jobs.read(found.etl_jobs).values() if job.recordings_url]
+    with warehouse(found) as engine:
+        event_days = retention.webhook_events or found.webhook_keep_days
+        pruning = Pruning(erasing_of(engine, recordings), retention, event_days)
+        rows = pruning.count() if dry_run else pruning.run()
+    if rows:
+        print_table(("table", "would be deleted" if dry_run else "deleted"), sorted(rows.items()))
+    else:
+        click.echo("nothing is too old")

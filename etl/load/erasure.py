@@ -1,0 +1,175 @@
+"""Deletes rows of ``highlevel`` for good, and finds which. Nothing here commits; every statement names the location.
+
+A message is locked before what hangs on it, as a loader does.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, union
+
+from etl.database import among
+from etl.models import (
+    Attachment,
+    Base,
+    Contact,
+    Email,
+    EmailAttachment,
+    Message,
+    Meta,
+    Recording,
+    StatusChange,
+    Transcript,
+)
+
+HANGING: tuple[Any, ...] = (Attachment, Meta, StatusChange, Transcript, Recording)
+"""Tables of what hangs on a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What the tables have of a contact."""
+
+    message_ids: frozenset[str] = frozenset()
+    email_ids: frozenset[str] = frozenset()
+    conversation_ids: frozenset[str] = frozenset()
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """All of them."""
+        return self.message_ids | self.email_ids | self.conversation_ids
+
+
+def places(connection: Connection) -> list[str]:
+    """The locations that have messages, emails or contacts. Reads the indexes of their keys."""
+    query = union(*(select(model.location_id) for model in (Message, Email, Contact)))
+    return sorted(connection.execute(query).scalars())
+
+
+def traces(connection: Connection, contact_id: str, *, location_id: str) -> Traces:
+    """What is of a contact: also messages of its conversations that name no contact, and emails of its messages."""
+    conversations: set[str] = set()
+    for model in (Message, Email):
+        query = select(model.conversation_id).where(
+            model.location_id == location_id, model.contact_id == contact_id, model.conversation_id.is_not(None)
+        )
+        conversations |= {id_ for id_ in connection.execute(query.distinct()).scalars() if id_ is not None}
+    messages = set(
+        connection.execute(_of(Message, Message.message_id, contact_id, location_id, conversations)).scalars()
+    )
+    emails = set(connection.execute(_of(Email, Email.email_id, contact_id, location_id, conversations)).scalars())
+    threads = select(Email.email_id).where(Email.location_id == location_id, among(Email.message_id, messages))
+    emails |= set(connection.execute(threads).scalars())
+    return Traces(frozenset(messages), frozenset(emails), frozenset(conversations))
+
+
+def _of(model: Any, column: Any, contact_id: str, location_id: str, conversations: Collection[str]) -> Any:
+    unnamed = and_(model.contact_id.is_(None), among(model.conversation_id, conversations))
+    return select(column).where(model.location_id == location_id, or_(model.contact_id == contact_id, unnamed))
+
+
+def has_contact(connection: Connection, contact_id: str, *, location_id: str) -> bool:
+    """Whether the contact itself was loaded."""
+    query = select(exists().where(*_is_contact(contact_id, location_id)))
+    return bool(connection.execute(query).scalar_one())
+
+
+def audio(connection: Connection, message_ids: Collection[str], *, location_id: str) -> list[str]:
+    """Where the audio of calls is kept."""
+    query = select(Recording.url).where(
+        Recording.location_id == location_id, among(Recording.message_id, message_ids), Recording.url.is_not(None)
+    )
+    return [url for url in connection.execute(query).scalars() if url is not None]
+
+
+def count(connection: Connection, found: Traces, *, location_id: str) -> Counter[str]:
+    """How many rows :func:`erase_messages` and :func:`erase_emails` would delete, by table."""
+    rows = Counter({"messages": len(found.message_ids), "emails": len(found.email_ids)})
+    for model, ids in [*((each, found.message_ids) for each in HANGING), (EmailAttachment, found.email_ids)]:
+        column = model.email_id if model is EmailAttachment else model.message_id
+        query = select(func.count()).select_from(model).where(model.location_id == location_id, among(column, ids))
+        rows[model.__tablename__] = connection.execute(query).scalar_one()
+    return rows
+
+
+def erase_messages(connection: Connection, message_ids: Collection[str], *, location_id: str) -> Counter[str]:
+    """Delete messages and all that hangs on them; returns how many rows, by table."""
+    of_messages = Message.location_id == location_id, among(Message.message_id, message_ids)
+    connection.execute(select(Message.message_id).where(*of_messages).order_by(Message.message_id).with_for_update())
+    rows = Counter({model.__tablename__: _delete(connection, model, location_id, message_ids) for model in HANGING})
+    threads = select(Email.email_id).where(Email.location_id == location_id, among(Email.message_id, message_ids))
+    rows += erase_emails(connection, set(connection.execute(threads).scalars()), location_id=location_id)
+    rows["messages"] = connection.execute(delete(Message).where(*of_messages)).rowcount
+    return rows
+
+
+def _delete(connection: Connection, model: Any, location_id: str, message_ids: Collection[str]) -> int:
+    statement = delete(model).where(model.location_id == location_id, among(model.message_id, message_ids))
+    return connection.execute(statement).rowcount
+
+
+def erase_emails(connection: Connection, email_ids: Collection[str], *, location_id: str) -> Counter[str]:
+    """Delete emails and their files; returns how many rows, by table."""
+    if not email_ids:
+        return Counter()
+    of_emails = Email.location_id == location_id, among(Email.email_id, email_ids)
+    connection.execute(select(Email.email_id).where(*of_emails).order_by(Email.email_id).with_for_update())
+    files = delete(EmailAttachment).where(
+        EmailAttachment.location_id == location_id, among(EmailAttachment.email_id, email_ids)
+    )
+    removed = connection.execute(files).rowcount
+    return Counter(email_attachments=removed, emails=connection.execute(delete(Email).where(*of_emails)).rowcount)
+
+
+def erase_contact(connection: Connection, contact_id: str, *, location_id: str) -> Counter[str]:
+    """Delete a contact's own row."""
+    return Counter(contacts=connection.execute(delete(Contact).where(*_is_contact(contact_id, location_id))).rowcount)
+
+
+def _is_contact(contact_id: str, location_id: str) -> Iterable[ColumnElement[bool]]:
+    return Contact.location_id == location_id, Contact.contact_id == contact_id
+
+
+def old_messages(connection: Connection, before: datetime, *, location_id: str, limit: int | None) -> list[str]:
+    """The messages that were created before, the oldest first; of threads only those without a newer email."""
+    undated = and_(Message.date_added.is_(None), Message.created_at < before)
+    newer = exists().where(
+        Email.location_id == location_id,
+        Email.message_id == Message.message_id,
+        func.coalesce(Email.date_added, Email.created_at) >= before,
+    )
+    query = (
+        select(Message.message_id)
+        .where(Message.location_id == location_id, or_(Message.date_added < before, undated), ~newer)
+        .order_by(Message.date_added, Message.message_id)
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def old_status_changes(connection: Connection, before: datetime, *, location_id: str) -> int:
+    """How many changes of statuses were seen before."""
+    query = select(func.count()).select_from(StatusChange).where(*_is_old_change(before, location_id))
+    return connection.execute(query).scalar_one()
+
+
+def erase_status_changes(connection: Connection, before: datetime, *, location_id: str, limit: int) -> int:
+    """Delete some changes of statuses that were seen before, in order of their messages; returns how many."""
+    of_place = _is_old_change(before, location_id)
+    query = select(StatusChange.message_id).where(*of_place).distinct().order_by(StatusChange.message_id).limit(limit)
+    ids = list(connection.execute(query).scalars())
+    if not ids:
+        return 0
+    statement = delete(StatusChange).where(*of_place, among(StatusChange.message_id, ids))
+    return connection.execute(statement).rowcount
+
+
+def _is_old_change(before: datetime, location_id: str) -> Iterable[ColumnElement[bool]]:
+    return StatusChange.location_id == location_id, StatusChange.seen_at < before
+
+
+TABLES: tuple[type[Base], ...] = (Message, *HANGING, Email, EmailAttachment, Contact)
+"""What is erased here; a test looks that no table with a contact's words is missing."""

@@ -1,0 +1,128 @@
+"""Erases one contact from every table, and sees to it that nothing brings it back. Safe to repeat at any point.
+
+The tombstone comes first: from then on no loader and no receiver writes anything of the contact. Messages come last: as
+long as they are there, a repetition finds what belongs to the contact.
+
+Weakness: audio that is being fetched at that very moment may be left as a file without a row.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from etl import dead_letters, forgotten, message_queue
+from etl.dead_letters import LetterFilter
+from etl.errors import ConfigurationError
+from etl.forgotten import About
+from etl.load import erasure
+from etl.load.erasure import Traces
+from etl.privacy.erasing import AUDIO, BATCH, ROWS, Erasing, batches
+from etl.receive import events
+from etl.receive.events import EventFilter
+
+PAUSE_SECONDS = 0.2
+"""Between looks at rows that somebody else has locked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What there is of a contact at one location."""
+
+    location_id: str
+    rows: Counter[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """Erases a contact."""
+
+    erasing: Erasing
+    contact_id: str
+
+    def find(self, *, location_id: str | None = None) -> list[Finding]:
+        """What there is of it, by location; empty when nothing here knows it.
+
+        Raises:
+            ConfigurationError: what names it names no location.
+        """
+        return self.erasing.transact(lambda connection: self._find(connection, location_id))
+
+    def _find(self, connection: Connection, location_id: str | None) -> list[Finding]:
+        gone = forgotten.where(connection, self.contact_id)
+        anywhere = About(None, frozenset((self.contact_id,)), frozenset())
+        letters = dead_letters.find(connection, LetterFilter(about=anywhere))
+        named = events.places(connection, EventFilter(about=anywhere)) | {each.location_id for each in letters}
+        places = {*gone, *named, *(each for each in erasure.places(connection) if self._is_at(connection, each))} - {""}
+        if not places and "" in named:
+            if location_id is None:
+                raise ConfigurationError(
+                    f"What names the contact {self.contact_id} names no location. Say which it is: --location"
+                )
+            places = {location_id}
+        return [
+            Finding(place, self._count(connection, place)) for place in sorted(places) if location_id in (None, place)
+        ]
+
+    def _is_at(self, connection: Connection, location_id: str) -> bool:
+        traces = erasure.traces(connection, self.contact_id, location_id=location_id)
+        return bool(traces.ids) or erasure.has_contact(connection, self.contact_id, location_id=location_id)
+
+    def _count(self, connection: Connection, location_id: str) -> Counter[str]:
+        traces = erasure.traces(connection, self.contact_id, location_id=location_id)
+        about = self._about(traces, location_id)
+        rows = erasure.count(connection, traces, location_id=location_id)
+        rows[AUDIO] = len(erasure.audio(connection, traces.message_ids, location_id=location_id))
+        rows["contacts"] = int(erasure.has_contact(connection, self.contact_id, location_id=location_id))
+        rows["message_queue"] = message_queue.count(connection, about.ids, location_id=location_id)
+        rows["dead_letters"] = dead_letters.count(connection, LetterFilter(about=about))
+        rows["webhook_events"] = events.count(connection, EventFilter(about=about))
+        return +rows
+
+    def _about(self, traces: Traces, location_id: str) -> About:
+        named = traces.conversation_ids | {self.contact_id}
+        return About(location_id, named, traces.ids | {self.contact_id})
+
+    def run(self, location_id: str) -> Counter[str]:
+        """Erase it at a location; returns how much was erased, by table.
+
+        Raises:
+            EtlError: audio cannot be removed, or Postgres is away. Repeat it then.
+        """
+        transact = self.erasing.transact
+        transact(lambda connection: forgotten.remember(connection, self.contact_id, location_id=location_id))
+        traces = transact(lambda connection: erasure.traces(connection, self.contact_id, location_id=location_id))
+        about = self._about(traces, location_id)
+        rows = Counter(
+            message_queue=transact(
+                lambda connection: message_queue.erase(connection, about.ids, location_id=location_id)
+            )
+        )
+        letters, posted = LetterFilter(about=about), EventFilter(about=about)
+        rows["dead_letters"] = self._drain(
+            lambda connection: dead_letters.purge(connection, letters, limit=ROWS),
+            lambda connection: dead_letters.count(connection, letters),
+        )
+        rows["webhook_events"] = self._drain(
+            lambda connection: events.purge(connection, posted, older_than=None, limit=ROWS),
+            lambda connection: events.count(connection, posted),
+        )
+        for ids in batches(sorted(traces.email_ids), BATCH):
+            rows += transact(_emails(ids, location_id))
+        rows += self.erasing.messages(traces.message_ids, location_id=location_id)
+        rows += transact(lambda connection: erasure.erase_contact(connection, self.contact_id, location_id=location_id))
+        return +rows
+
+    def _drain(self, purge: Callable[[Connection], int], count: Callable[[Connection], int]) -> int:
+        """Delete until nothing is left: what somebody else has locked is passed over, and comes later."""
+        deleted = self.erasing.until_none(purge)
+        while self.erasing.transact(count):
+            time.sleep(PAUSE_SECONDS)
+            deleted += self.erasing.until_none(purge)
+        return deleted
+
+
+def _emails(ids: list[str], location_id: str) -> Callable[[Connection], Counter[str]]:
+    return lambda connection: erasure.erase_emails(connection, ids, location_id=location_id)

@@ -1,0 +1,105 @@
+"""Deletes what is older than jobs.yaml says. Safe to repeat and to kill at any point.
+
+How far messages go is written down first: from then on no older one is loaded, whoever asks for it.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from etl import dead_letters, pruned, runs
+from etl.dead_letters import LetterFilter
+from etl.jobs import Retention
+from etl.load import erasure, loader
+from etl.privacy.erasing import BATCH, ROWS, Erasing
+from etl.receive import events
+from etl.receive.events import EventFilter
+
+DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """Keeps a retention."""
+
+    erasing: Erasing
+    retention: Retention
+    event_days: float
+    """How long events are kept."""
+
+    def count(self) -> Counter[str]:
+        """How many rows are too old, by table; of messages without what hangs on them."""
+        return self.erasing.transact(self._count)
+
+    def _count(self, connection: Connection) -> Counter[str]:
+        keep, rows = self.retention, Counter[str]()
+        for place in erasure.places(connection):
+            if keep.messages is not None:
+                before = _before(connection, keep.messages)
+                old = erasure.old_messages(connection, before, location_id=place, limit=None)
+                rows["messages"] += len(old)
+            if keep.status_changes is not None:
+                before = _before(connection, keep.status_changes)
+                rows["status_changes"] += erasure.old_status_changes(connection, before, location_id=place)
+        if keep.dead_letters is not None:
+            rows["dead_letters"] = dead_letters.count(connection, LetterFilter(), older_than_days=keep.dead_letters)
+        if keep.runs is not None:
+            rows["runs"] = runs.count_old(connection, older_than_days=keep.runs)
+        rows["webhook_events"] = events.count(connection, EventFilter(), older_than=self.event_days * DAY)
+        return +rows
+
+    def run(self) -> Counter[str]:
+        """Delete what is too old; returns how much, by table.
+
+        Raises:
+            EtlError: audio cannot be removed, or Postgres is away; what is done stays done.
+        """
+        keep, rows = self.retention, Counter[str]()
+        floor = self.erasing.transact(lambda connection: _set_floor(connection, keep.messages))
+        for place in self.erasing.transact(erasure.places):
+            if floor is not None:
+                rows += self._messages(floor, place)
+            if keep.status_changes is not None:
+                rows["status_changes"] += self._status_changes(keep.status_changes, place)
+        rows["webhook_events"] = self.erasing.until_none(
+            lambda connection: events.purge(connection, EventFilter(), older_than=self.event_days * DAY, limit=ROWS)
+        )
+        if keep.dead_letters is not None:
+            rows["dead_letters"] = self.erasing.until_none(
+                lambda connection: dead_letters.purge(
+                    connection, LetterFilter(), older_than_days=keep.dead_letters, limit=ROWS
+                )
+            )
+        if keep.runs is not None:
+            days = keep.runs
+            rows["runs"] = self.erasing.until_none(
+                lambda connection: runs.purge(connection, older_than_days=days, limit=ROWS)
+            )
+        return +rows
+
+    def _messages(self, before: datetime, location_id: str) -> Counter[str]:
+        rows: Counter[str] = Counter()
+        while ids := self.erasing.transact(
+            lambda connection: erasure.old_messages(connection, before, location_id=location_id, limit=BATCH)
+        ):
+            rows += self.erasing.messages(ids, location_id=location_id)
+        return rows
+
+    def _status_changes(self, days: int, location_id: str) -> int:
+        return self.erasing.until_none(
+            lambda connection: erasure.erase_status_changes(
+                connection, _before(connection, days), location_id=location_id, limit=ROWS
+            )
+        )
+
+
+def _before(connection: Connection, days: float) -> datetime:
+    return loader.now_of(connection) - timedelta(days=days)
+
+
+def _set_floor(connection: Connection, days: int | None) -> datetime | None:
+    floor = None if days is None else _before(connection, days)
+    pruned.set_floor(connection, floor)
+    return floor

@@ -1,0 +1,172 @@
+"""Roles of Postgres that may do one thing only: read what analysts read, run the worker, or receive webhooks.
+
+Making one again takes from it whatever it could do here before. It is made by the owner of the tables; what later
+migrations add comes to readers and workers by itself, to a receiver when it is made again.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
+
+from etl.errors import ConfigurationError
+
+SCHEMAS = ("highlevel", "etl")
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What a role may do, and its settings; everything else it may not."""
+
+    schemas: tuple[str, ...]
+    settings: Mapping[str, str]
+    whole: Mapping[str, str] = field(default_factory=dict)
+    """Rights on every table of a schema, those of later migrations among them."""
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """Rights on single tables and columns."""
+    sequences: tuple[str, ...] = ()
+
+
+SHORT = {"idle_in_transaction_session_timeout": "1min", "lock_timeout": "5s"}
+"""Nothing is held back for long: no vacuum, no migration, no other program."""
+
+READER = Grants(
+    schemas=("highlevel",),
+    whole={"highlevel": "SELECT"},
+    # An analyst's query ends by itself.
+    settings={"search_path": "highlevel", "default_transaction_read_only": "on", "statement_timeout": "5min", **SHORT},
+)
+
+READ_WRITE = "SELECT, INSERT, UPDATE"
+WORKER = Grants(
+    schemas=SCHEMAS,
+    whole={"highlevel": READ_WRITE, "etl": READ_WRITE},
+    tables={
+        # What the newest answer no longer has: files and details, never a message.
+        "highlevel.attachments": "DELETE",
+        "highlevel.meta": "DELETE",
+        "highlevel.email_attachments": "DELETE",
+        "highlevel.recordings": "DELETE",
+        "etl.message_queue": "DELETE",
+        "etl.dead_letters": "DELETE",
+        "etl.rate_usage": "DELETE",
+    },
+    sequences=("etl.lease_id_seq",),
+    settings={"statement_timeout": "5min", **SHORT},
+)
+WITHHELD_FROM_WORKER = {
+    "highlevel.message_types": "INSERT, UPDATE",
+    "etl.alembic_version": "INSERT, UPDATE",
+    "etl.webhook_events": READ_WRITE,
+    "etl.forgotten": "INSERT, UPDATE",
+    "etl.pruned": "INSERT, UPDATE",
+}
+"""What a run never needs of the tables that are there."""
+
+RECEIVER = Grants(
+    schemas=("etl",),
+    tables={
+        # It sees which events are here, not what is in them.
+        "etl.webhook_events": "INSERT, SELECT (webhook_id)",
+        # Ids and times, nothing that a customer wrote.
+        "etl.message_queue": READ_WRITE,
+        # An installation or removal of the app; tokens are in other columns.
+        "etl.locations": "INSERT (location_id, company_id, app_id, name), "
+        "SELECT (location_id, company_id, token_source, paused_token, retired_at), "
+        "UPDATE (company_id, app_id, name, paused_at, pause_cause, pause_detail, paused_token, token_refused_at, "
+        "retired_at, updated_at)",
+        "etl.companies": "INSERT (company_id, app_id, name), SELECT (company_id, retired_at), "
+        "UPDATE (app_id, name, retired_at, updated_at)",
+        "etl.forgotten": "SELECT",
+        "etl.alembic_version": "SELECT",
+    },
+    settings={"statement_timeout": "10s", **SHORT},
+)
+
+FOUND = text("""
+    SELECT r.rolsuper OR r.rolname = current_user
+           OR EXISTS (SELECT FROM pg_class AS c WHERE c.relowner = r.oid
+                      AND c.relnamespace IN (to_regnamespace('etl'), to_regnamespace('highlevel'))) AS writes
+    FROM pg_roles AS r WHERE r.rolname = :role
+""")
+
+
+def grant_reader(connection: Connection, role: str) -> bool:
+    """Let a role read ``highlevel``, and nothing else; True when the role had to be created.
+
+    Raises:
+        ConfigurationError: this role may not create or grant, or the other one has more to do.
+    """
+    return _grant(connection, role, READER)
+
+
+def grant_worker(connection: Connection, role: str) -> bool:
+    """Let a role do what a run does, and nothing else: it makes no tables, and deletes no message.
+
+    Raises:
+        ConfigurationError: as for a reader.
+    """
+    return _grant(connection, role, WORKER, withheld=WITHHELD_FROM_WORKER)
+
+
+def grant_receiver(connection: Connection, role: str) -> bool:
+    """Let a role store events, queue items, and note where the app was installed: nothing else.
+
+    It reads no event, no token and nothing of ``highlevel``, and deletes nothing: old events are for ``etl prune``.
+
+    Raises:
+        ConfigurationError: as for a reader.
+    """
+    return _grant(connection, role, RECEIVER)
+
+
+def _grant(connection: Connection, role: str, grants: Grants, *, withheld: Mapping[str, str] | None = None) -> bool:
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    database = quote(connection.execute(text("SELECT current_database()")).scalar_one())
+    try:
+        found = connection.execute(FOUND, {"role": role}).one_or_none()
+        if found is not None and found.writes:
+            raise ConfigurationError(
+                f"{role} is a superuser, owns tables here, or is the role in DATABASE_URL: it has more to do than such "
+                "a role may. Name another role."
+            )
+        if found is None:
+            _execute(connection, f"CREATE ROLE {quote(role)} LOGIN")
+        for statement in _statements(grants, withheld or {}, name=quote(role), database=database):
+            _execute(connection, statement)
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) == "42501":
+            raise ConfigurationError(
+                "The role in DATABASE_URL may not do this: use the owner of the tables, with CREATEROLE."
+            ) from error
+        raise
+    return found is None
+
+
+def _statements(grants: Grants, withheld: Mapping[str, str], *, name: str, database: str) -> Iterator[str]:
+    """Take everything, then give what is right; readers of the catalogue see both at once."""
+    yield f"ALTER ROLE {name} IN DATABASE {database} RESET ALL"
+    for schema in SCHEMAS:
+        yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {name}"
+        yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {name}"
+        yield f"REVOKE ALL ON SCHEMA {schema} FROM {name}"
+        yield f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} REVOKE ALL ON TABLES FROM {name}"
+    for schema in grants.schemas:
+        yield f"GRANT USAGE ON SCHEMA {schema} TO {name}"
+    for schema, rights in grants.whole.items():
+        yield f"GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO {name}"
+        yield f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {rights} ON TABLES TO {name}"
+    for table, rights in withheld.items():
+        yield f"REVOKE {rights} ON {table} FROM {name}"
+    for table, rights in grants.tables.items():
+        yield f"GRANT {rights} ON {table} TO {name}"
+    for sequence in grants.sequences:
+        yield f"GRANT USAGE ON SEQUENCE {sequence} TO {name}"
+    for key, value in grants.settings.items():
+        yield f"ALTER ROLE {name} IN DATABASE {database} SET {key} = '{value}'"
+
+
+def _execute(connection: Connection, statement: str) -> None:
+    # Names may hold what SQLAlchemy takes for a parameter.
+    connection.execute(text(statement.replace(":", r"\:")))

@@ -1,0 +1,230 @@
+"""What the roles may do is tried by logging in with them."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from etl import roles
+from etl.database import open_engine
+from etl.errors import ConfigurationError
+from tests.command import Command
+from tests.job import Job
+from tests.login_role import login_role
+
+GRANTS = {"reader": roles.grant_reader, "worker": roles.grant_worker, "receiver": roles.grant_receiver}
+
+
+class Login:
+    """Somebody who logged in with a role."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self.name = name
+        self.url = url
+        # Without the options of our own connections: those of the role hold.
+        self._engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), pool_size=1)
+
+    def is_refused(self, statement: str) -> bool:
+        """Whether Postgres says that the role may not do that; nothing is changed."""
+        with self._engine.connect() as connection:
+            try:
+                connection.execute(text(statement))
+            except DBAPIError as error:
+                return getattr(error.orig, "sqlstate", "") in ("42501", "25006")
+            finally:
+                connection.rollback()
+        return False
+
+    def shows(self, setting: str) -> str:
+        """A setting of its session."""
+        with self._engine.connect() as connection:
+            return str(connection.execute(text(f"SHOW {setting}")).scalar_one())
+
+    def close(self) -> None:
+        """Log out."""
+        self._engine.dispose()
+
+
+def _login(engine: Engine, role: str) -> Iterator[Login]:
+    with login_role(engine, GRANTS[role]) as (name, url):
+        login = Login(name, url)
+        yield login
+        login.close()
+
+
+@pytest.fixture
+def reader(engine: Engine) -> Iterator[Login]:
+    yield from _login(engine, "reader")
+
+
+@pytest.fixture
+def worker(engine: Engine) -> Iterator[Login]:
+    yield from _login(engine, "worker")
+
+
+@pytest.fixture
+def receiver(engine: Engine) -> Iterator[Login]:
+    yield from _login(engine, "receiver")
+
+
+READER = {
+    "SELECT * FROM highlevel.messages, highlevel.message_types": True,
+    "SELECT * FROM messages": True,
+    "UPDATE highlevel.messages SET body = ''": False,
+    "SET default_transaction_read_only = off; DELETE FROM highlevel.messages": False,
+    "SELECT name FROM etl.locations": False,
+    "CREATE TABLE highlevel.mine ()": False,
+}
+WORKER = {
+    "SELECT access_token FROM etl.locations": True,
+    "UPDATE highlevel.messages SET deleted_at = now()": True,
+    "DELETE FROM highlevel.attachments": True,
+    "DELETE FROM highlevel.messages": False,
+    "DELETE FROM highlevel.contacts": False,
+    "TRUNCATE highlevel.attachments": False,
+    "CREATE TABLE highlevel.mine ()": False,
+    "CREATE TABLE etl.mine ()": False,
+    "ALTER TABLE highlevel.messages ADD COLUMN mine text": False,
+    "DROP TABLE highlevel.meta": False,
+    "UPDATE etl.alembic_version SET version_num = '0001'": False,
+    "SELECT body FROM etl.webhook_events": False,
+    "DELETE FROM etl.forgotten": False,
+    "INSERT INTO etl.forgotten (contact_id, location_id) VALUES ('C', 'L')": False,
+    "DELETE FROM etl.runs": False,
+}
+RECEIVER = {
+    "INSERT INTO etl.message_queue (message_id) VALUES ('M1')": True,
+    "SELECT etl.enqueue('M1')": True,
+    "SELECT webhook_id FROM etl.webhook_events": True,
+    "SELECT body FROM etl.webhook_events": False,
+    "UPDATE etl.webhook_events SET body = ''": False,
+    "DELETE FROM etl.webhook_events": False,
+    "DELETE FROM etl.message_queue": False,
+    "SELECT access_token FROM etl.locations": False,
+    "SELECT refresh_token FROM etl.companies": False,
+    "SELECT * FROM etl.locations": False,
+    "UPDATE etl.locations SET access_token = 'mine', token_source = 'private'": False,
+    "INSERT INTO etl.locations (location_id, access_token, token_source) VALUES ('L', 'mine', 'private')": False,
+    "DELETE FROM etl.locations": False,
+    "SELECT payload FROM etl.dead_letters": False,
+    "SELECT * FROM etl.runs": False,
+    "SELECT * FROM highlevel.messages": False,
+    "CREATE TABLE etl.mine ()": False,
+}
+
+
+def test_a_reader_may_do_this_and_not_that(reader: Login) -> None:
+    assert {statement: not reader.is_refused(statement) for statement in READER} == READER
+
+
+def test_a_worker_may_do_this_and_not_that(worker: Login) -> None:
+    assert {statement: not worker.is_refused(statement) for statement in WORKER} == WORKER
+
+
+def test_a_receiver_may_do_this_and_not_that(receiver: Login) -> None:
+    assert {statement: not receiver.is_refused(statement) for statement in RECEIVER} == RECEIVER
+
+
+def test_a_run_works_under_the_role_of_a_worker(job: Job, etl: Command, worker: Login) -> None:
+    job.enqueue(*job.ids[:30], "unknown-id")
+    job.enqueue(*job.ids[:30])
+    kinds = ("email", "transcription", "contact", "user", "location")
+    others = "".join(f"  {kind}s:\n    kind: {kind}\n" for kind in kinds)
+    (etl.directory / "jobs.yaml").write_text(f"jobs:\n  messages:\n    max_attempts: 1\n{others}")
+    done = etl("run", DATABASE_URL=worker.url)
+    assert (1, 30, 1) == (
+        done.returncode,
+        job.value("SELECT count(*) FROM highlevel.messages"),
+        job.value("SELECT count(*) FROM etl.dead_letters"),
+    ), done.stderr
+    assert job.value("SELECT count(*) FROM highlevel.contacts") > 0
+
+
+def test_files_that_a_message_lost_are_deleted_under_the_role_of_a_worker(
+    job: Job, etl: Command, worker: Login
+) -> None:
+    job.enqueue(job.ids[0])
+    etl("run")
+    job.execute(
+        "INSERT INTO highlevel.attachments (location_id, message_id, position, url) "
+        "SELECT location_id, message_id, 99, 'https://example.org/old' FROM highlevel.messages"
+    )
+    job.enqueue(job.ids[0])
+    assert etl("run", DATABASE_URL=worker.url).returncode == 0
+    assert job.value("SELECT count(*) FROM highlevel.attachments WHERE position = 99") == 0
+
+
+def test_a_worker_cannot_migrate_and_is_told_so(etl: Command, job: Job, worker: Login) -> None:
+    job.execute("UPDATE etl.alembic_version SET version_num = '0005'")
+    done = etl("db", "upgrade", DATABASE_URL=worker.url)
+    assert (2, "Traceback" in done.stderr) == (done.returncode, False)
+
+
+@pytest.mark.parametrize("role", GRANTS)
+def test_a_role_gets_timeouts(engine: Engine, role: str) -> None:
+    for login in _login(engine, role):
+        shown = [login.shows(f"{name}_timeout") for name in ("statement", "lock", "idle_in_transaction_session")]
+        assert "0" not in shown
+
+
+@pytest.mark.parametrize("role", GRANTS)
+def test_granting_again_changes_nothing(engine: Engine, role: str) -> None:
+    for login in _login(engine, role):
+        before = rights(engine, login.name)
+        with engine.begin() as connection:
+            assert GRANTS[role](connection, login.name) is False
+        assert rights(engine, login.name) == before
+
+
+def rights(engine: Engine, role: str) -> list[str]:
+    query = text("""
+        SELECT concat_ws(' ', table_schema, table_name, column_name, privilege_type)
+        FROM information_schema.column_privileges WHERE grantee = :role
+        UNION ALL SELECT concat_ws(' ', table_schema, table_name, privilege_type)
+        FROM information_schema.table_privileges WHERE grantee = :role
+        UNION ALL SELECT array_to_string(setconfig, ' ') FROM pg_db_role_setting AS s
+        JOIN pg_roles AS r ON r.oid = s.setrole WHERE rolname = :role
+        UNION ALL SELECT defaclacl::text FROM pg_default_acl WHERE defaclacl::text LIKE '%' || :role || '%'
+        ORDER BY 1
+    """)
+    with engine.connect() as connection:
+        return list(connection.execute(query, {"role": role}).scalars())
+
+
+def test_a_role_that_becomes_another_one_keeps_nothing_of_the_first(engine: Engine, worker: Login) -> None:
+    with engine.begin() as connection:
+        roles.grant_receiver(connection, worker.name)
+    with login_role(engine, roles.grant_receiver) as (other, _):
+        assert rights(engine, worker.name) == [line.replace(other, worker.name) for line in rights(engine, other)]
+
+
+@pytest.mark.parametrize(("role", "may"), [("reader", "SELECT"), ("worker", "INSERT")])
+def test_a_table_of_a_later_migration_is_granted_too(engine: Engine, role: str, may: str) -> None:
+    with engine.connect() as connection:
+        GRANTS[role](connection, 'test "later"')
+        connection.execute(text("CREATE TABLE highlevel.later (); CREATE TABLE etl.later ()"))
+        query = text(f"SELECT has_table_privilege(:role, 'highlevel.later', '{may}')")
+        assert connection.execute(query, {"role": 'test "later"'}).scalar_one() is True
+        connection.rollback()
+
+
+@pytest.mark.parametrize("role", GRANTS)
+def test_a_role_that_has_more_to_do_is_never_narrowed(engine: Engine, role: str) -> None:
+    with engine.connect() as connection, pytest.raises(ConfigurationError, match="Name another role"):
+        GRANTS[role](connection, connection.execute(text("SELECT current_user")).scalar_one())
+
+
+@pytest.mark.parametrize("role", GRANTS)
+def test_who_may_not_grant_is_told_the_cure(worker: Login, role: str) -> None:
+    engine = open_engine(worker.url)
+    with engine.connect() as connection, pytest.raises(ConfigurationError, match="with CREATEROLE"):
+        GRANTS[role](connection, "test_of_a_worker")
+    engine.dispose()
+
+
+@pytest.mark.parametrize("role", GRANTS)
+def test_the_command_says_what_the_role_may(etl: Command, engine: Engine, role: str) -> None:
+    with login_role(engine, GRANTS[role]) as (name, _):
+        done = etl("db", f"grant-{role}", name)
+        assert (0, f"{name} may ") == (done.returncode, done.stdout[: len(name) + 5])
