@@ -58,7 +58,7 @@ def _page(location_id: str | None, since: date) -> str:
             raise ConfigurationError(
                 "No messages are loaded yet. Queue some with etl enqueue, load them with: etl run"
                 if location_id is None
-                else f"Location {location_id} has no messages here. highlevel.location_time_zones names those that have."
+                else f"Location {location_id} has no messages. highlevel.location_time_zones lists those that have."
             )
         begin, until = figures.days(connection, location_id=location_id, since=since)
         if until is None:

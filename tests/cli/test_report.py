@@ -143,7 +143,7 @@ TOMORROW = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
     [
         (["--since", "yesterday"], "--since yesterday is not a day."),
         (["--since", TOMORROW], f"--since {TOMORROW} is in the future."),
-        (["--location", "LOC9"], "Location LOC9 has no messages here."),
+        (["--location", "LOC9"], "Location LOC9 has no messages."),
         (["--location", "LOC2"], "There is nothing since"),
         (["--out", "away/report.html"], "away/report.html cannot be written"),
         (["--out", "."], ". cannot be written"),

@@ -1,3 +1,4 @@
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -18,14 +19,16 @@ ENVIRONMENT = Path(sys.prefix) / "dbt"
 @pytest.fixture
 def dbt() -> Path:
     """The program dbt, in a virtual environment of its own that is made anew when its versions change."""
-    wanted = hashlib.sha256((HERE / "constraints.txt").read_bytes()).hexdigest()
-    made = ENVIRONMENT / "made"
-    if not made.exists() or made.read_text() != wanted:
-        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-        pip = [str(ENVIRONMENT / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "-r", str(HERE / "constraints.txt")], check=True)
-        made.write_text(wanted)
+    with Path(sys.prefix, "dbt.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the other test may run beside this one
+        wanted = hashlib.sha256((HERE / "constraints.txt").read_bytes()).hexdigest()
+        made = ENVIRONMENT / "made"
+        if not made.exists() or made.read_text() != wanted:
+            shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
+            pip = [str(ENVIRONMENT / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+            subprocess.run([*pip, "-r", str(HERE / "constraints.txt")], check=True)
+            made.write_text(wanted)
     return ENVIRONMENT / "bin" / "dbt"
 
 
