@@ -182,6 +182,15 @@ def test_a_full_disk_leaves_no_file(filled: None, etl: Command) -> None:  # noqa
     assert list(etl.directory.glob("*.html")) == []
 
 
+def test_without_the_extra_that_draws_the_cure_is_told(filled: None, etl: Command) -> None:  # noqa: ARG001
+    (etl.directory / "vl_convert.py").write_text("raise ImportError")
+    done = etl("report", "--out", "report.html")
+    assert (2, "Error: To draw, install the report extra: pip install 'highlevel-etl[report]'\n") == (
+        done.returncode,
+        done.stderr,
+    )
+
+
 def test_a_database_without_messages_or_tables_is_told(etl: Command, empty_database_url: str) -> None:
     empty = etl("report", "--out", "report.html")
     bare = etl("report", "--out", "report.html", DATABASE_URL=empty_database_url)
