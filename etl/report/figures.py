@@ -1,0 +1,185 @@
+"""What the report shows, counted by the views; reads no customer's words, numbers, addresses or name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, TextClause, text
+
+Row = Mapping[str, Any]
+
+SPANS = ((92, "day"), (730, "week"))
+"""Up to so many days a bar is a day, or a week; a longer time is shown in months."""
+
+STALEST = 20
+"""Locations shown of those that were loaded longest ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A location that has messages."""
+
+    location_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The days that are shown, each in its location's own time zone, and what one bar of time is."""
+
+    since: date
+    until: date
+    bar: str
+
+    @classmethod
+    def of(cls, since: date, until: date) -> "Period":
+        """The period with bars that are not too many to see."""
+        days = (until - since).days
+        return cls(since, until, next((bar for most, bar in SPANS if days <= most), "month"))
+
+    def bars(self) -> list[date]:
+        """The first day of each bar, also of those that stay empty."""
+        days = (self.since + timedelta(days=each) for each in range((self.until - self.since).days + 1))
+        return sorted({self._begin(day) for day in days})
+
+    def _begin(self, day: date) -> date:
+        """As date_trunc of Postgres does it: weeks begin on Monday."""
+        return {"day": day, "week": day - timedelta(days=day.weekday()), "month": day.replace(day=1)}[self.bar]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Everything that is shown."""
+
+    period: Period
+    places: Sequence[Place]
+    volume: Sequence[Row]
+    responses: Sequence[Row]
+    waits: Row
+    delivery: Sequence[Row]
+    calls: Sequence[Row]
+    freshness: Sequence[Row]
+    taken_at: datetime
+
+
+PLACES = text("""
+    SELECT location_id, coalesce(location_name, location_id) AS name
+    FROM highlevel.location_time_zones
+    WHERE location_id = :location_id OR CAST(:location_id AS text) IS NULL
+    ORDER BY name, location_id
+""")
+
+DAYS = text("""
+    SELECT min(d.local_day) FILTER (WHERE d.local_day >= :since) AS since, max(d.local_day) AS until
+    FROM highlevel.local_days AS d
+    WHERE d.location_id = :location_id OR CAST(:location_id AS text) IS NULL
+""")
+
+VOLUME = text("""
+    SELECT date_trunc(:bar, d.local_day)::date AS day, d.channel,
+           sum(d.messages) AS messages,
+           coalesce(sum(d.messages) FILTER (WHERE d.direction = 'inbound'), 0) AS inbound,
+           coalesce(sum(d.messages) FILTER (WHERE d.direction = 'outbound'), 0) AS outbound
+    FROM highlevel.daily_messages AS d
+    WHERE (d.location_id = :location_id OR CAST(:location_id AS text) IS NULL) AND d.local_day BETWEEN :since AND :until
+    GROUP BY 1, 2 ORDER BY 1, 2
+""")
+
+# The index is on date_added; a day of room, because local days begin up to 14 hours before or after those of UTC.
+RESPONSES = text("""
+    SELECT CASE
+               WHEN r.response_seconds IS NULL THEN 'no answer yet'
+               WHEN r.response_seconds <= 300 THEN 'up to 5 min'
+               WHEN r.response_seconds <= 3600 THEN 'up to 1 h'
+               WHEN r.response_seconds <= 14400 THEN 'up to 4 h'
+               WHEN r.response_seconds <= 86400 THEN 'up to 1 day'
+               ELSE 'later'
+           END AS wait,
+           CASE
+               WHEN r.answered_by IS NULL THEN 'nobody'
+               WHEN r.answered_by IN ('workflow', 'campaign', 'ai') THEN 'automatic'
+               WHEN r.answered_by IN ('human', 'contact') THEN 'human'
+               ELSE 'not known'
+           END AS answered_by,
+           count(*) AS turns
+    FROM highlevel.response_times AS r
+    WHERE (r.location_id = :location_id OR CAST(:location_id AS text) IS NULL)
+          AND r.date_added >= CAST(:since AS date) - 1 AND r.local_day BETWEEN :since AND :until
+    GROUP BY 1, 2
+""")
+
+WAITS = text("""
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY r.response_seconds) AS median,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY r.human_response_seconds) AS median_human
+    FROM highlevel.response_times AS r
+    WHERE (r.location_id = :location_id OR CAST(:location_id AS text) IS NULL)
+          AND r.date_added >= CAST(:since AS date) - 1 AND r.local_day BETWEEN :since AND :until
+""")
+
+DELIVERY = text("""
+    SELECT d.channel,
+           sum(d.messages) AS messages,
+           sum(d.opened) AS opened,
+           sum(d.delivered - d.opened) AS delivered,
+           sum(d.sent - d.delivered) AS sent,
+           sum(d.waiting) AS waiting,
+           sum(d.failed) AS failed,
+           sum(d.other) AS other
+    FROM highlevel.delivery AS d
+    WHERE (d.location_id = :location_id OR CAST(:location_id AS text) IS NULL) AND d.local_day BETWEEN :since AND :until
+    GROUP BY 1 ORDER BY 2 DESC, 1
+""")
+
+CALLS = text("""
+    SELECT date_trunc(:bar, c.local_day)::date AS day, c.call_outcome AS outcome, count(*) AS calls,
+           coalesce(sum(c.call_duration), 0) AS seconds
+    FROM highlevel.calls AS c
+    WHERE (c.location_id = :location_id OR CAST(:location_id AS text) IS NULL)
+          AND c.date_added >= CAST(:since AS date) - 1 AND c.local_day BETWEEN :since AND :until
+    GROUP BY 1, 2 ORDER BY 1, 2
+""")
+
+FRESHNESS = text("""
+    SELECT z.location_id, coalesce(z.location_name, z.location_id) AS name, n.date_added, n.created_at
+    FROM highlevel.location_time_zones AS z
+    CROSS JOIN LATERAL (
+        SELECT m.date_added, m.created_at FROM highlevel.messages AS m
+        WHERE m.location_id = z.location_id AND m.date_added IS NOT NULL
+        ORDER BY m.date_added DESC LIMIT 1
+    ) AS n
+    WHERE z.location_id = :location_id OR CAST(:location_id AS text) IS NULL
+    ORDER BY n.date_added, name LIMIT :stalest
+""")
+
+
+def places(connection: Connection, *, location_id: str | None) -> list[Place]:
+    """The locations that have messages, or the one that was asked for; empty when it has none."""
+    found = connection.execute(PLACES, {"location_id": location_id})
+    return [Place(row.location_id, row.name) for row in found]
+
+
+def days(connection: Connection, *, location_id: str | None, since: date) -> tuple[date | None, date | None]:
+    """The first day with messages from ``since`` on, and the last day of all."""
+    row = connection.execute(DAYS, {"location_id": location_id, "since": since}).one()
+    return row.since, row.until
+
+
+def read(connection: Connection, found: Sequence[Place], period: Period, *, location_id: str | None) -> Figures:
+    """The figures of a period; in one transaction, so that they agree if it is a REPEATABLE READ."""
+    asked = {"location_id": location_id, "since": period.since, "until": period.until, "bar": period.bar}
+
+    def rows(query: TextClause, **more: Any) -> list[Row]:
+        return [row._asdict() for row in connection.execute(query, asked | more)]
+
+    return Figures(
+        period=period,
+        places=found,
+        volume=rows(VOLUME),
+        responses=rows(RESPONSES),
+        waits=rows(WAITS)[0],
+        delivery=rows(DELIVERY),
+        calls=rows(CALLS),
+        freshness=rows(FRESHNESS, stalest=STALEST),
+        taken_at=datetime.now(UTC),
+    )

@@ -1,0 +1,232 @@
+"""Makes the page of the figures: one HTML file with drawings, each with its table; performs no I/O but its template."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from mako.template import Template
+
+from etl import __version__
+from etl.report import charts
+from etl.report.charts import Bars
+from etl.report.figures import Figures, Period, Row
+
+CHANNELS = 7
+"""Channels with a colour of their own; the smaller ones share one."""
+
+WAITS = ("up to 5 min", "up to 1 h", "up to 4 h", "up to 1 day", "later", "no answer yet")
+ANSWERED_BY = {"human": "c1", "automatic": "c2", "not known": "c8", "nobody": "bad"}
+DELIVERY = {"opened": "good", "delivered": "fine", "sent": "plain", "waiting": "wait", "failed": "bad", "other": "none"}
+OUTCOMES = {"answered": "good", "voicemail": "wait", "missed": "bad", "unknown": "none"}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One drawing with what it says; without rows there is only the sentence."""
+
+    key: str
+    title: str
+    says: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    wide: str = ""
+    narrow: str = ""
+
+
+def render(figures: Figures) -> str:
+    """The whole page.
+
+    Raises:
+        ConfigurationError: the library that draws is not installed.
+    """
+    template = Template(  # noqa: S702 - every value is escaped by the filter h
+        (Path(__file__).parent / "page.html.mako").read_text(encoding="utf-8"), default_filters=["h"]
+    )
+    sections = [_volume(figures), _responses(figures), _delivery(figures), _calls(figures), _freshness(figures)]
+    page: str = template.render(
+        title="Conversations" + (f" of {figures.places[0].name}" if len(figures.places) == 1 else ""),
+        subtitle=_subtitle(figures),
+        headlines=_headlines(figures),
+        sections=sections,
+        version=__version__,
+    )
+    return page
+
+
+def _subtitle(figures: Figures) -> str:
+    period = f"{_day(figures.period.since)} to {_day(figures.period.until)}"
+    many = "" if len(figures.places) == 1 else f"{len(figures.places)} locations · "
+    return f"{many}{period} · made {_moment(figures.taken_at)}"
+
+
+def _headlines(figures: Figures) -> list[tuple[str, str]]:
+    sent, arrived = _total(figures.delivery, "messages"), _total(figures.delivery, "delivered", "opened")
+    missed = sum(row["calls"] for row in figures.calls if row["outcome"] == "missed")
+    return [
+        ("Messages and calls", f"{_total(figures.volume, 'messages'):,}"),
+        ("Inbound", f"{_total(figures.volume, 'inbound'):,}"),
+        ("Outbound", f"{_total(figures.volume, 'outbound'):,}"),
+        ("Median first answer", _length(figures.waits["median"])),
+        ("Known as delivered", _share(arrived, sent)),
+        ("Missed calls", f"{missed:,} of {_total(figures.calls, 'calls'):,}"),
+    ]
+
+
+def _volume(figures: Figures) -> Section:
+    sums: dict[str, int] = defaultdict(int)
+    for row in figures.volume:
+        sums[row["channel"]] += row["messages"]
+    order = sorted(sums, key=lambda name: (-sums[name], name))
+    named = order[:CHANNELS] if len(order) > CHANNELS + 1 else order
+    parts = {name: f"c{place}" for place, name in enumerate(named, 1)} | (
+        {} if named == order else {"all others": "c8"}
+    )
+    rows = [
+        {
+            "bar": row["day"].isoformat(),
+            "part": row["channel"] if row["channel"] in parts else "all others",
+            "count": int(row["messages"]),
+        }
+        for row in figures.volume
+    ]
+    first = (
+        f"{order[0]} is the largest channel, with {_share(sums[order[0]], sum(sums.values()))} of all." if order else ""
+    )
+    return _drawn(
+        "volume",
+        "Messages by channel",
+        f"Each bar is a {figures.period.bar}. {first}" if rows else "Nothing was exchanged.",
+        _over_time("Messages by channel", "messages", figures.period, parts, rows),
+        figures.period.bar,
+    )
+
+
+def _responses(figures: Figures) -> Section:
+    rows = [{"bar": row["wait"], "part": row["answered_by"], "count": int(row["turns"])} for row in figures.responses]
+    human = figures.waits["median_human"]
+    says = (
+        "How long contacts waited for the first answer, and who gave it. Half of those who had an answer had it within "
+        f"{_length(figures.waits['median'])}; half of those whom a person answered, within {_length(human)}."
+        if rows
+        else "No contact waited for an answer."
+    )
+    chart = Bars("Time to the first answer", "turns of a contact", WAITS, ANSWERED_BY, _placed(rows, ANSWERED_BY))
+    return _drawn("responses", "Time to the first answer", says, chart, "wait")
+
+
+def _delivery(figures: Figures) -> Section:
+    rows = [
+        {"bar": row["channel"], "part": part, "count": int(row[part])}
+        for row in figures.delivery
+        for part in DELIVERY
+        if row[part]
+    ]
+    total, failed = _total(figures.delivery, "messages"), _total(figures.delivery, "failed")
+    says = (
+        f"What is known of outbound messages. {_share(failed, total)} failed. HighLevel announces no changes of a "
+        "status: what was fetched early may still stand as sent."
+        if rows
+        else "No message was sent."
+    )
+    channels = [row["channel"] for row in figures.delivery]
+    chart = Bars("Delivery", "outbound messages", channels, DELIVERY, _placed(rows, DELIVERY))
+    return _drawn("delivery", "Delivery", says, chart, "channel")
+
+
+def _calls(figures: Figures) -> Section:
+    rows = [
+        {"bar": row["day"].isoformat(), "part": row["outcome"], "count": int(row["calls"])} for row in figures.calls
+    ]
+    answered = [row for row in figures.calls if row["outcome"] == "answered"]
+    count, seconds = _total(answered, "calls"), _total(answered, "seconds")
+    says = (
+        f"{_share(count, _total(figures.calls, 'calls'))} were answered; "
+        f"{_length(seconds / count if count else None)} on average."
+        if rows
+        else "There were no calls."
+    )
+    chart = _over_time("Calls by outcome", "calls", figures.period, OUTCOMES, rows)
+    return _drawn("calls", "Calls by outcome", says, chart, figures.period.bar)
+
+
+def _freshness(figures: Figures) -> Section:
+    """Hours since the newest message: a location that is silent for long may be one that is not loaded any more."""
+    hours = [(figures.taken_at - row["date_added"]).total_seconds() / 3600 for row in figures.freshness]
+    in_days = max(hours, default=0) > 72
+    known = [row["name"] for row in figures.freshness]
+    names = [
+        row["name"] if known.count(row["name"]) == 1 else f"{row['name']} ({row['location_id']})"
+        for row in figures.freshness
+    ]
+    bars = [
+        {"bar": name, "part": "newest message", "count": round(max(0, age) / (24 if in_days else 1), 2)}
+        for name, age in zip(names, hours, strict=True)
+    ]
+    parts = {"newest message": "c1"}
+    label = "Age of the newest message"
+    shown = f"The {len(names)} of {len(figures.places)} locations" if len(names) < len(figures.places) else "Locations"
+    chart = Bars(label, "days ago" if in_days else "hours ago", names, parts, _placed(bars, parts))
+    return Section(
+        "freshness",
+        label,
+        f"{shown} with the oldest newest message first. If one is older than you expect, look at: etl status",
+        ("location", "newest message", "loaded"),
+        [
+            (name, _moment(row["date_added"]), _moment(row["created_at"]))
+            for name, row in zip(names, figures.freshness, strict=True)
+        ],
+        charts.draw(chart, width=charts.WIDE),
+        charts.draw(chart, width=charts.NARROW),
+    )
+
+
+def _over_time(label: str, unit: str, period: Period, parts: Mapping[str, str], rows: Sequence[dict[str, Any]]) -> Bars:
+    bars = [day.isoformat() for day in period.bars()]
+    return Bars(label, unit, bars, parts, _placed(rows, parts), time=period.bar)
+
+
+def _placed(rows: Sequence[dict[str, Any]], parts: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Rows with the place of their part in its bar, in which the legend names the parts too."""
+    places = list(parts)
+    return [row | {"place": places.index(row["part"])} for row in rows]
+
+
+def _drawn(key: str, title: str, says: str, chart: Bars, first: str) -> Section:
+    """A section whose table has a row for each bar that is not empty, and a column for each part."""
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    for row in chart.rows:
+        counts[row["bar"], row["part"]] += row["count"]
+    filled = [bar for bar in chart.bars if any(counts.get((bar, part)) for part in chart.parts)]
+    if not filled:
+        return Section(key, title, says, (), ())
+    table = [(bar, *(f"{counts.get((bar, part), 0):,}" for part in chart.parts)) for bar in filled]
+    drawings = (charts.draw(chart, width=width) for width in (charts.WIDE, charts.NARROW))
+    return Section(key, title, says, (first, *chart.parts), table, *drawings)
+
+
+def _total(rows: Iterable[Row], *names: str) -> int:
+    return int(sum(row[name] for row in rows for name in names))
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.0f}%" if whole else "none"
+
+
+def _length(seconds: float | None) -> str:
+    if seconds is None:
+        return "none"
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%B %Y}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} {moment:%Z}"
