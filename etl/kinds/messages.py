@@ -85,9 +85,11 @@ def transform(payload: Mapping[str, Any], origin: Origin, *, options: Options, i
     children: dict[type, list[Row]] = {Attachment: attachment_rows(reader, key), Meta: []}
     email_ids = _meta(reader, key, children[Meta])
     row["extra"] = reader.extra()
-    if not is_whole or media_may_be_late(row, children[Attachment]):
-        # Files that only the conversation's list has are not taken away by the message's own answer (docs issue 212).
+    if not is_whole:
         children = {table: rows for table, rows in children.items() if rows}
+    elif media_may_be_late(row, children[Attachment]):
+        # Media that only the conversation's list had (docs issue 212) stay.
+        del children[Attachment]
     emails = [
         {"location_id": key["location_id"], "email_id": id_, "message_id": key["message_id"], "position": position}
         for position, id_ in enumerate(email_ids)
