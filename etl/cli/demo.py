@@ -115,8 +115,7 @@ def demo(context: click.Context, messages: int) -> None:
             _deliver(ours, engine, sandbox, messages)
             _step(4, "The job fetches, transforms and loads them")
             code = _run_job(ours, engine, "message")
-            _backfill(ours)
-            code = max(code, _run_others(ours, engine))
+            code = max(code, _backfill(ours), _run_others(ours, engine))
             _show(engine)
     _say_what_next(home)
     context.exit(code)
@@ -196,7 +195,7 @@ def _run_job(ours: Settings, engine: Engine, kind: str) -> int:
     return exit_code(report)
 
 
-def _backfill(ours: Settings) -> None:
+def _backfill(ours: Settings) -> int:
     _step(5, "History that no webhook named")
     token = ours.highlevel_token
     environment = os.environ | {
@@ -207,7 +206,8 @@ def _backfill(ours: Settings) -> None:
         "HIGHLEVEL_LOCATION_ID": ours.highlevel_location_id,
     }
     click.echo("$ etl backfill --since 2026-01-01")
-    subprocess.run([sys.executable, "-m", "etl", "backfill", "--since", "2026-01-01"], env=environment, check=False)
+    command = [sys.executable, "-m", "etl", "backfill", "--since", "2026-01-01"]
+    return subprocess.run(command, env=environment, check=False).returncode
 
 
 def _show(engine: Engine) -> None:

@@ -69,23 +69,27 @@ def run(
     Example, as a service: etl run --follow
     """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
     found = settings()
-    chosen = _choose(jobs.read(found.etl_jobs), job, follow=follow, limit=limit)
+    known = jobs.read(found.etl_jobs)
+    chosen = _choose(known, job, follow=follow, limit=limit)
+    taken = jobs.kinds_taken(known)
     require_known_places(chosen)
     with warehouse(found, runs=len(chosen) if follow else 1) as engine:
         if dry_run:
             _show_due(engine, chosen, as_json=as_json)
             return
         if follow:
-            plans = [(each, _plan(found, each, limit=limit, max_seconds=max_seconds, follow=True)) for each in chosen]
+            plans = [(each, _plan(each, taken, limit=limit, max_seconds=max_seconds, follow=True)) for each in chosen]
             reports = list(zip(chosen, follow_jobs(found, engine, plans), strict=True))
         else:
-            reports = list(_run_all(found, engine, chosen, limit=limit, max_seconds=max_seconds))
+            reports = list(_run_all(found, engine, chosen, taken, limit=limit, max_seconds=max_seconds))
         for each, report in reports:
             _summarize(found, each, report, as_json=as_json)
     sys.exit(max(exit_code(report) for _, report in reports))
 
 
-def _plan(found: Settings, job: Job, *, limit: int | None, max_seconds: float | None, follow: bool = False) -> Plan:
+def _plan(
+    job: Job, taken: frozenset[str], *, limit: int | None, max_seconds: float | None, follow: bool = False
+) -> Plan:
     return Plan(
         job=job.name,
         concurrency=job.concurrency,
@@ -93,18 +97,24 @@ def _plan(found: Settings, job: Job, *, limit: int | None, max_seconds: float | 
         follow=follow,
         limit=limit,
         max_seconds=max_seconds,
-        taken=jobs.kinds_taken(jobs.read(found.etl_jobs)),
+        taken=taken,
     )
 
 
 def _run_all(
-    found: Settings, engine: Engine, chosen: list[Job], *, limit: int | None, max_seconds: float | None
+    found: Settings,
+    engine: Engine,
+    chosen: list[Job],
+    taken: frozenset[str],
+    *,
+    limit: int | None,
+    max_seconds: float | None,
 ) -> Iterator[tuple[Job, Report]]:
     """Run the jobs one after another; the limit, the seconds and a signal are for all of them together."""
     began = time.monotonic()
     for job in chosen:
         left = None if max_seconds is None else max(max_seconds - (time.monotonic() - began), 0.0)
-        report = run_once(found, engine, job, _plan(found, job, limit=limit, max_seconds=left))
+        report = run_once(found, engine, job, _plan(job, taken, limit=limit, max_seconds=left))
         yield job, report
         if report.outcome in ("stopped", "limit", "max_seconds"):
             return

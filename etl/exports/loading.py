@@ -16,7 +16,7 @@ from etl.load import follow_ups, loader
 from etl.message_queue import NewItem
 from etl.models import Base
 from etl.runs import Tally
-from etl.transform.record import FollowUp, Record
+from etl.transform.record import Record
 from etl.worker.transactor import Transactor
 
 Note = Callable[[Connection, Tally], None]
@@ -97,19 +97,12 @@ class Loading:
         answered = waiting.intersection(fresh)
         message_queue.remove(connection, answered)
         dead_letters.purge(connection, LetterFilter(message_ids=fresh, kind="message"))
-        self._follow_up(connection, loaded.follow_ups)
+        follow_ups.queue(connection, loaded.follow_ups, self.taken)
         written = {id_ for id_, records in entries if loaded.has_written(records)}
         tally = Tally(loaded=len(answered), unchanged=len(answered - written))
         tally.drift.update(entry for _, records in entries for record in records for entry in record.drift)
         note(connection, tally)
         return Loaded(tally, written=len(written))
-
-    def _follow_up(self, connection: Connection, asked: Sequence[FollowUp]) -> None:
-        wanted = follow_ups.wanted(connection, asked, self.taken)
-        named = [
-            NewItem(each.kind, each.id, each.location_id, each.conversation_id, delay=each.delay) for each in wanted
-        ]
-        message_queue.follow_up(connection, named)
 
     def _queue(self, page: Page, ids: Sequence[str]) -> None:
         """Have messages fetched singly: their own answer is loaded, or becomes a dead letter."""

@@ -3,7 +3,6 @@
 Shapes: HighLevel docs, "Export messages by location": ``{"messages": […], "nextCursor": …, "total": …}``.
 """
 
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +14,6 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, text
 
-from etl import locations
 from etl.errors import (
     ApiMisconfiguredError,
     EtlError,
@@ -33,7 +31,7 @@ from etl.extract.client import Answer, Call, Client
 from etl.worker.claims import Tokens, served_by
 from etl.worker.leases import USAGE_SECONDS
 from etl.worker.loop import LAPSE_CHECK_SECONDS, LONGEST_WAIT, SHORT_POLL_SECONDS
-from etl.worker.settlement import JITTER
+from etl.worker.settlement import stop_location
 from etl.worker.transactor import Transactor
 
 PATH = "/conversations/messages/export"
@@ -180,13 +178,9 @@ class Exports:
         by = granted.token_location_id
         age = time.monotonic() - answered_at
         limits.settle(connection, [AnsweredRequest(by, granted.lease_id, age, said, is_proper=failure is None)])
-        if isinstance(failure, RateLimitedError):
-            jitter = random.uniform(0.0, JITTER)  # noqa: S311 - no secret
-            limits.block(connection, by, seconds=failure.retry_after, jitter=jitter)
         # A token whose location is not known may only have been asked for a location that is not its own.
-        elif isinstance(failure, LocationError) and by:
-            mark = failure.fingerprint or self.tokens.fingerprint(by)
-            locations.pause(connection, by, cause=failure.cause, detail=failure.detail, token=mark)
+        if by or not isinstance(failure, LocationError):
+            stop_location(connection, by, failure, fingerprint=self.tokens.fingerprint)
 
     def _grant(self, location_id: str, stopping: Callable[[], bool]) -> _Grant:
         """Wait until a request may be sent."""

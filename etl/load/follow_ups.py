@@ -1,22 +1,35 @@
-"""Which of the things that records ask for are still to be fetched. Only reads."""
+"""Queues what loaded records ask for, as far as it is still to be fetched. Nothing here commits."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from etl import message_queue
 from etl.load import loader
+from etl.message_queue import NewItem
 from etl.models import Base
 from etl.transform.record import FollowUp
 
 
-def wanted(
-    connection: Connection, asked: Sequence[FollowUp], tables: Mapping[str, type[Base] | None]
-) -> list[FollowUp]:
-    """Those of kinds that are taken, and not fetched yet or too long ago; one for each item, the soonest.
+def queue(connection: Connection, asked: Sequence[FollowUp], tables: Mapping[str, type[Base] | None]) -> None:
+    """Queue those of kinds that are taken, and not fetched yet or too long ago.
 
     ``tables`` has the kinds that some job takes, and where each keeps what it fetches.
     """
+    message_queue.follow_up(
+        connection,
+        [
+            NewItem(each.kind, each.id, each.location_id, each.conversation_id, delay=each.delay)
+            for each in _wanted(connection, asked, tables)
+        ],
+    )
+
+
+def _wanted(
+    connection: Connection, asked: Sequence[FollowUp], tables: Mapping[str, type[Base] | None]
+) -> list[FollowUp]:
+    """One for each item, the soonest."""
     found: dict[tuple[str, str], FollowUp] = {}
     by_kind: dict[str, list[FollowUp]] = {}
     for each in asked:

@@ -21,7 +21,7 @@ from etl.extract import limits
 from etl.extract.allowance import AnsweredRequest
 from etl.kinds import Kind
 from etl.load import follow_ups, loader
-from etl.message_queue import Burial, Item, NewItem, PutBack
+from etl.message_queue import Burial, Item, PutBack
 from etl.models import Base
 from etl.pipeline import Claimed, Outcome
 from etl.runs import Tally
@@ -116,8 +116,10 @@ class Settlement:
         tally.retried = sum(each.spent for each in put_back)
         tally.snoozed = sum(not each.spent and each.cause is not None for each in put_back)
         tally.dead = message_queue.bury(connection, burials)
-        self._follow_up(connection, asked)
-        self._stop_locations(connection, outcomes)
+        follow_ups.queue(connection, asked, self.taken)
+        for outcome in outcomes:
+            by = outcome.claimed.token_location_id
+            stop_location(connection, by, outcome.error, fingerprint=self.fingerprint, uniform=self.uniform)
         return tally
 
     def _verdict(self, error: ItemError, item: Item, *, outage: bool) -> PutBack | Burial:
@@ -164,7 +166,7 @@ class Settlement:
         if is_news and kind.named_in_messages_as is not None:
             ids = loader.messages_naming(connection, kind.named_in_messages_as, id_, location_id=location_id)
             again = [FollowUp("message", message_id, location_id, is_repeat=True) for message_id in ids]
-            self._follow_up(connection, again)
+            follow_ups.queue(connection, again, self.taken)
         return is_news
 
     def _was_found(self, connection: Connection, item: Item, location_id: str) -> bool:
@@ -173,27 +175,21 @@ class Settlement:
         key = (location_id, item.message_id)
         return any(loader.fetched_at(connection, table, [key]) for table in tables)
 
-    def _follow_up(self, connection: Connection, asked: Sequence[FollowUp]) -> None:
-        wanted = follow_ups.wanted(connection, asked, self.taken)
-        message_queue.follow_up(
-            connection,
-            [NewItem(each.kind, each.id, each.location_id, each.conversation_id, delay=each.delay) for each in wanted],
-        )
 
-    def _stop_locations(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
-        """A 429 blocks its location for a while, a refusal of the location pauses it."""
-        for outcome in outcomes:
-            by = outcome.claimed.token_location_id
-            if isinstance(outcome.error, RateLimitedError):
-                limits.block(connection, by, seconds=outcome.error.retry_after, jitter=self.uniform(0.0, JITTER))
-            elif isinstance(outcome.error, LocationError):
-                locations.pause(
-                    connection,
-                    by,
-                    cause=outcome.error.cause,
-                    detail=outcome.error.detail,
-                    token=outcome.error.fingerprint or self.fingerprint(by),
-                )
+def stop_location(
+    connection: Connection,
+    location_id: str,
+    error: Exception | None,
+    *,
+    fingerprint: Callable[[str], str],
+    uniform: Uniform = random.uniform,
+) -> None:
+    """A 429 blocks its location for a while, a refusal of the location pauses it; any other outcome changes nothing."""
+    if isinstance(error, RateLimitedError):
+        limits.block(connection, location_id, seconds=error.retry_after, jitter=uniform(0.0, JITTER))
+    elif isinstance(error, LocationError):
+        mark = error.fingerprint or fingerprint(location_id)
+        locations.pause(connection, location_id, cause=error.cause, detail=error.detail, token=mark)
 
 
 def _report_requests(
