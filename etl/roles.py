@@ -32,8 +32,10 @@ SHORT = {"idle_in_transaction_session_timeout": "1min", "lock_timeout": "5s"}
 """Nothing is held back for long: no vacuum, no migration, no other program."""
 
 READER = Grants(
-    schemas=("highlevel",),
+    schemas=SCHEMAS,
     whole={"highlevel": "SELECT"},
+    # etl report and etl dbt-sources look whether the views are those of their version.
+    tables={"etl.alembic_version": "SELECT"},
     # An analyst's query ends by itself.
     settings={"search_path": "highlevel", "default_transaction_read_only": "on", "statement_timeout": "5min", **SHORT},
 )

@@ -12,6 +12,7 @@ from etl.errors import ConfigurationError
 from tests.command import Command
 from tests.job import Job
 from tests.login_role import login_role
+from tests.privacy.filling import fill
 
 GRANTS = {"reader": roles.grant_reader, "worker": roles.grant_worker, "receiver": roles.grant_receiver}
 
@@ -74,6 +75,8 @@ READER = {
     "UPDATE highlevel.messages SET body = ''": False,
     "SET default_transaction_read_only = off; DELETE FROM highlevel.messages": False,
     "SELECT name FROM etl.locations": False,
+    "SELECT count(*) FROM etl.message_queue": False,
+    "SELECT etl.enqueue('M1')": False,
     "CREATE TABLE highlevel.mine ()": False,
 }
 WORKER = {
@@ -124,6 +127,15 @@ def test_a_worker_may_do_this_and_not_that(worker: Login) -> None:
 
 def test_a_receiver_may_do_this_and_not_that(receiver: Login) -> None:
     assert {statement: not receiver.is_refused(statement) for statement in RECEIVER} == RECEIVER
+
+
+@pytest.mark.parametrize("command", [("dbt-sources",), ("db", "describe"), ("report", "--out", "page.html")])
+def test_an_analyst_needs_no_more_than_the_role_of_a_reader(
+    job: Job, etl: Command, reader: Login, command: tuple[str, ...]
+) -> None:
+    fill(job, "ZOE")
+    done = etl(*command, DATABASE_URL=reader.url)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_run_works_under_the_role_of_a_worker(job: Job, etl: Command, worker: Login) -> None:

@@ -9,7 +9,7 @@ from etl.privacy.pruning import Pruning
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted, of messages without what hangs on them.")
 def prune(*, dry_run: bool) -> None:
     """Delete what is older than the retention in jobs.yaml.
 

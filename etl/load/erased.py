@@ -27,6 +27,11 @@ def without(connection: Connection, records: Sequence[Record]) -> Sequence[Recor
     return [record for record in records if not (_is_of(record.row, gone) or _is_too_old(record, floor))]
 
 
+def is_contact(connection: Connection, contact_id: str, *, location_id: str) -> bool:
+    """Whether a contact was forgotten at this location."""
+    return (location_id, contact_id) in forgotten.among(connection, {contact_id})
+
+
 def messages_without(connection: Connection, rows: Mapping[str, Row]) -> dict[str, Row]:
     """The same for rows of an export, by the message's id; those that could not be read stay."""
     gone, floor = _forgotten(connection, rows.values()), pruned.floor(connection)

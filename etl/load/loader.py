@@ -183,9 +183,11 @@ def mark_deleted(connection: Connection, table: type[Base], id_: str, *, locatio
 def mark_absent(connection: Connection, table: type[Base], id_: str, *, location_id: str) -> bool:
     """Note, in a table of :data:`REFRESHED`, that the API was asked just now and knows no such thing; its row stays.
 
-    What was never there gets a row as well, so that not every message that names it asks again. Returns whether it is
-    news.
+    What was never there gets a row as well, so that not every message that names it asks again; but for a contact that
+    was forgotten. Returns whether it is news.
     """
+    if table is Contact and erased.is_contact(connection, id_, location_id=location_id):
+        return False
     now = now_of(connection)
     key = dict(zip(key_names(table), (location_id, id_), strict=False))  # a location is its own id
     statement = insert(table).values(**key, deleted_at=now, fetched_at=now)

@@ -135,6 +135,15 @@ def test_a_forgotten_contact_is_not_loaded_again(job: Job, etl: Command) -> None
     assert job.value("SELECT count(*) FROM etl.message_queue") == 0
 
 
+def test_a_forgotten_contact_that_is_gone_upstream_too_leaves_no_row(job: Job, etl: Command) -> None:
+    job.execute("INSERT INTO etl.forgotten (location_id, contact_id) VALUES (:place, 'ZOE')", place=job.location_id)
+    (etl.directory / "jobs.yaml").write_text("jobs:\n  contacts:\n    kind: contact\n    max_attempts: 1\n")
+    job.enqueue("ZOE", "BOB", kind="contact", location_id=job.location_id)
+    etl("run")
+    assert job.rows("SELECT contact_id FROM highlevel.contacts") == [("BOB",)]
+    assert job.value("SELECT count(*) FROM etl.message_queue") == 0
+
+
 def test_an_event_about_a_forgotten_contact_is_not_kept_and_queues_nothing(job: Job, engine: Engine) -> None:
     job.execute("INSERT INTO etl.forgotten (location_id, contact_id) VALUES ('LOC1', 'ZOE')")
     posted = [
