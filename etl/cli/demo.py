@@ -37,44 +37,39 @@ LIMIT = 5_000
 """Requests in 10 s that the demo's sandbox allows: HighLevel's own 100 would make this a film of two minutes."""
 
 ROWS = {
-    "highlevel.messages, with the contact's name from highlevel.contacts": """
-        SELECT message_id, left(name, 12) AS name, message_type, left(body, 12) AS body
-        FROM highlevel.messages AS m LEFT JOIN highlevel.contacts USING (location_id, contact_id)
-        WHERE body > '' ORDER BY m.created_at DESC, message_id LIMIT 5""",
+    "highlevel.messages_flat: every message, with the names that belong to it": """
+        SELECT message_id, contact_name, channel, left(body, 20) AS body
+        FROM highlevel.messages_flat
+        WHERE location_id = :location_id AND body > '' AND with_contact AND channel <> 'Email'
+        ORDER BY date_added DESC, message_id LIMIT 5""",
     "highlevel.emails": """
         SELECT email_id, sender, left(subject, 20) AS subject FROM highlevel.emails
-        WHERE subject > '' ORDER BY created_at DESC, email_id LIMIT 3""",
-    "highlevel.transcripts, with the length of the call from highlevel.meta": """
-        SELECT message_id, call_duration, left(split_part(transcript, chr(10), 1), 40) AS first_sentence
-        FROM highlevel.transcripts JOIN highlevel.meta AS m USING (location_id, message_id)
-        ORDER BY call_duration DESC NULLS LAST, message_id LIMIT 3""",
+        WHERE location_id = :location_id AND subject > ''
+        ORDER BY date_added DESC, email_id LIMIT 3""",
+    "highlevel.calls, with what was said": """
+        SELECT message_id, call_outcome, call_duration, left(transcript, 20) AS transcript
+        FROM highlevel.calls
+        WHERE location_id = :location_id AND has_transcript
+        ORDER BY date_added DESC, message_id LIMIT 3""",
 }
 
 QUESTIONS = {
     "How much is said on each channel, and in which direction?": """
-        SELECT channel, count(*) FILTER (WHERE direction = 'inbound') AS inbound,
-               count(*) FILTER (WHERE direction = 'outbound') AS outbound
-        FROM highlevel.messages JOIN highlevel.message_types USING (message_type)
-        WHERE NOT is_activity GROUP BY channel ORDER BY count(*) DESC LIMIT 5""",
-    "How long do customers wait for the first answer?": """
-        WITH answered AS (
-            SELECT conversation_id, date_added, direction,
-                   min(date_added) FILTER (WHERE direction = 'outbound')
-                       OVER later AS answered_at
-            FROM highlevel.messages
-            WINDOW later AS (PARTITION BY location_id, conversation_id
-                             ORDER BY date_added
-                             ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)
-        )
-        SELECT count(*) AS questions, count(answered_at) AS answered,
+        SELECT channel, sum(messages) FILTER (WHERE direction = 'inbound') AS inbound,
+               sum(messages) FILTER (WHERE direction = 'outbound') AS outbound
+        FROM highlevel.daily_messages
+        GROUP BY channel ORDER BY sum(messages) DESC LIMIT 5""",
+    "Who answers customers, and how soon?": """
+        SELECT coalesce(answered_by, 'nobody') AS answered_by, count(*) AS turns,
                date_trunc('second', percentile_cont(0.5) WITHIN GROUP
                    (ORDER BY answered_at - date_added)) AS median_wait
-        FROM answered WHERE direction = 'inbound'""",
+        FROM highlevel.response_times
+        GROUP BY answered_by ORDER BY turns DESC""",
     "How do calls end, and how long do they last?": """
-        SELECT call_status, count(*) AS calls,
+        SELECT call_outcome, count(*) AS calls,
                round(avg(call_duration)) AS average_seconds
-        FROM highlevel.messages JOIN highlevel.meta USING (location_id, message_id)
-        WHERE call_status IS NOT NULL GROUP BY call_status ORDER BY calls DESC""",
+        FROM highlevel.calls
+        GROUP BY call_outcome ORDER BY calls DESC""",
 }
 
 
@@ -116,7 +111,7 @@ def demo(context: click.Context, messages: int) -> None:
             _step(4, "The job fetches, transforms and loads them")
             code = _run_job(ours, engine, "message")
             code = max(code, _backfill(ours), _run_others(ours, engine))
-            _show(engine)
+            _show(engine, location_id)
     _say_what_next(home)
     context.exit(code)
 
@@ -155,7 +150,8 @@ def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages
         for each in message_queue.depth(connection):
             waiting[each.kind] += each.items
     holds = ", ".join(f"{count} of kind {kind}" for kind, count in waiting.items())
-    click.echo(f"etl.message_queue holds {holds or 'nothing'}; a webhook seen before queues nothing")
+    click.echo(f"etl.message_queue holds {holds or 'nothing'}")
+    click.echo("a webhook seen before queues nothing")
 
 
 @contextmanager
@@ -210,11 +206,11 @@ def _backfill(ours: Settings) -> int:
     return subprocess.run(command, env=environment, check=False).returncode
 
 
-def _show(engine: Engine) -> None:
+def _show(engine: Engine, location_id: str) -> None:
     _step(7, "What analysts see")
     with engine.connect() as connection:
         for title, query in (ROWS | QUESTIONS).items():
-            result = connection.execute(text(query))
+            result = connection.execute(text(query), {"location_id": location_id} if title in ROWS else {})
             told = f"{title}\n{dedent(query).strip()}" if title in QUESTIONS else title
             print_table(list(result.keys()), [tuple(row) for row in result], title=told, always=True)
 
