@@ -26,7 +26,7 @@ def dbt() -> Path:
         if not made.exists() or made.read_text() != wanted:
             shutil.rmtree(ENVIRONMENT, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-            pip = [str(ENVIRONMENT / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+            pip = [str(ENVIRONMENT / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
             subprocess.run([*pip, "-r", str(HERE / "constraints.txt")], check=True)
             made.write_text(wanted)
     return ENVIRONMENT / "bin" / "dbt"
