@@ -20,7 +20,7 @@ def crontab() -> None:
     """Print lines for cron, from the schedules and the retention in jobs.yaml.
 
     The lines have full paths, because cron does not know your directory and your PATH. Run this command in the
-    directory with jobs.yaml and .env.
+    directory with jobs.yaml and .env. Each job has its own line, so that a busy one does not hold up the others.
 
     \b
     Example: (crontab -l; etl crontab) | crontab -

@@ -85,9 +85,10 @@ def demo(context: click.Context, messages: int) -> None:
     history, and shows the tables. Uses a database of its own, under .etl/demo. Each time it loads other messages,
     beside those of the last time.
     """
-    found = settings()
-    home = found.etl_home / "demo"
-    found = found.model_copy(update={"etl_home": home, "database_url": None})
+    told = settings()
+    home = told.etl_home.resolve() / "demo"
+    # Nothing else of what is set here: neither the account nor the database of somebody who has both.
+    found = Settings(etl_home=home, log_level=told.log_level, log_format=told.log_format)
     _step(1, "An embedded Postgres")
     with warehouse(found, migrated=False) as engine:
         with engine.connect() as connection:
@@ -157,10 +158,10 @@ def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages
 @contextmanager
 def _receiver(ours: Settings, keys: Mapping[str, str]) -> Iterator[str]:
     """A receiver in a process of its own, on any free port; its URL."""
-    environment = os.environ | keys | {"ETL_HOME": str(ours.etl_home), "DATABASE_URL": database_url(ours)}
-    environment["LOG_LEVEL"] = "error"  # a line for each webhook would hide the story
+    # A line for each webhook would hide the story.
+    environment = _environment(ours, LOG_LEVEL="error", **keys)
     command = [sys.executable, "-m", "etl", "serve", "--port", "0"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=environment, cwd=ours.etl_home, stdout=subprocess.PIPE, text=True) as process:
         try:
             greeting = re.search(r"http://\S+", process.stdout.readline()) if process.stdout else None
             if greeting is None:
@@ -193,17 +194,24 @@ def _run_job(ours: Settings, engine: Engine, kind: str) -> int:
 
 def _backfill(ours: Settings) -> int:
     _step(5, "History that no webhook named")
+    click.echo("$ etl backfill --since 2026-01-01")
+    command = [sys.executable, "-m", "etl", "backfill", "--since", "2026-01-01"]
+    return subprocess.run(command, env=_environment(ours), cwd=ours.etl_home, check=False).returncode
+
+
+def _environment(ours: Settings, **more: str) -> dict[str, str]:
+    """The environment of a command of the demo. It runs in the demo's directory, where no .env and jobs.yaml are."""
+    names = {field.upper() for field in Settings.model_fields}
+    others = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in names}
     token = ours.highlevel_token
-    environment = os.environ | {
+    return others | {
         "ETL_HOME": str(ours.etl_home),
         "DATABASE_URL": database_url(ours),
         "HIGHLEVEL_BASE_URL": str(ours.highlevel_base_url),
         "HIGHLEVEL_TOKEN": token.get_secret_value() if token else "",
         "HIGHLEVEL_LOCATION_ID": ours.highlevel_location_id,
+        **more,
     }
-    click.echo("$ etl backfill --since 2026-01-01")
-    command = [sys.executable, "-m", "etl", "backfill", "--since", "2026-01-01"]
-    return subprocess.run(command, env=environment, check=False).returncode
 
 
 def _show(engine: Engine, location_id: str) -> None:

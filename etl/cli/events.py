@@ -195,8 +195,12 @@ def purge(ids: tuple[str, ...], *, every: bool, days: float | None, yes: bool, *
     which = _filter(ids, every=every, **filters)
     _require_some(which, every=every or days is not None)
     seconds = None if days is None else days * 86_400
-    confirm("Delete these events for good, with what was posted?", yes=yes)
     with warehouse(settings()) as engine:
+        with engine.connect() as connection:
+            chosen = webhook_events.count(connection, which, older_than=seconds)
+        if chosen:
+            which_ones = "1 event" if chosen == 1 else f"{chosen} events"
+            confirm(f"Delete {which_ones} for good, with what was posted?", yes=yes)
         deleted = sum(_deletions(engine, which, seconds))
     click.echo(f"{deleted} deleted")
 

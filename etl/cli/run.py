@@ -16,6 +16,7 @@ from etl.cli.following import follow as follow_jobs
 from etl.cli.narration import pacing
 from etl.cli.numbers import FiniteRange
 from etl.cli.stopping import signals_stop
+from etl.cli.tables import print_sentence
 from etl.errors import ConfigurationError
 from etl.jobs import Job
 from etl.runs import Tally
@@ -62,7 +63,7 @@ def run(
       retried   failed, and fetched again later; an attempt is spent
       snoozed   waits without a failed attempt, for example for the rate limit
       dead      given up on after max_attempts (jobs.yaml): etl dead list
-    A run that ends as "drained" left nothing that is due.
+    What is 0 is left out. A run that ends as "drained" left nothing that is due.
 
     \b
     Example, from cron:    run etl crontab, which prints the line
@@ -171,8 +172,7 @@ def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
         task = bar.add_task(job.name, total=min(due, plan.limit or due), counts="", waits="")
 
         def show(tally: Tally) -> None:
-            parts = (("dead", tally.dead), ("retried", tally.retried), ("snoozed", tally.snoozed))
-            counts = ", ".join(f"{count} {name}" for name, count in parts if count)
+            counts = _counts(("dead", tally.dead), ("retried", tally.retried), ("snoozed", tally.snoozed))
             bar.update(task, completed=tally.loaded + tally.dead, counts=counts)
 
         def watch(condition: Condition) -> None:
@@ -201,18 +201,23 @@ def _summarize(found: Settings, job: Job, report: Report, *, as_json: bool) -> N
 
 
 def print_report(job: Job, report: Report) -> None:
-    """What a run did, in words."""
+    """What a run did, in words: what did not happen is left out."""
     tally = report.tally
-    click.echo(
-        f"{job.name}: {tally.loaded} loaded ({tally.unchanged} unchanged, {tally.deleted} deleted upstream), "
-        f"{tally.retried} retried, {tally.snoozed} snoozed, {tally.dead} dead in {report.seconds:.1f} s "
-        f"({report.outcome})"
+    of_these = _counts(("unchanged", tally.unchanged), ("deleted upstream", tally.deleted))
+    others = _counts(("retried", tally.retried), ("snoozed", tally.snoozed), ("dead", tally.dead))
+    loaded = f"{tally.loaded} loaded" + (f" ({of_these})" if of_these else "")
+    print_sentence(
+        f"{job.name}: {', '.join(filter(None, (loaded, others)))} in {report.seconds:.1f} s ({report.outcome})", hang=2
     )
     if tally.drift:
         seen = ", ".join(f"{entry} x{count}" for entry, count in tally.drift.most_common(10))
         click.echo(f"Schema drift, kept but unknown to this version: {seen}")
     if tally.dead:
         click.echo("Dead letters: etl dead list")
+
+
+def _counts(*parts: tuple[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in parts if count)
 
 
 def _as_dict(job: Job, report: Report) -> dict[str, Any]:

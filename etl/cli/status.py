@@ -111,7 +111,7 @@ def _ending(run: runs.RunSummary) -> str:
     if state == "ended":
         return in_words(run.outcome)
     ago = duration(run.unseen_seconds)
-    return f"running, seen {ago} ago" if state == "running" else f"killed? not seen for {ago}"
+    return f"running, seen {ago} ago" if state == "running" else f"killed? seen {ago} ago"
 
 
 def _age(since: datetime | None) -> str:

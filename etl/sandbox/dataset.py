@@ -14,6 +14,7 @@ from typing import Any, Literal
 from etl.sandbox import calls, events, people
 from etl.sandbox.emails import compose_email
 from etl.sandbox.messages import MESSAGE_TYPES, Slot, Talk, compose, documented
+from etl.sandbox.oauth import APP_ID
 
 Kind = Literal["message", "email", "conversation", "contact", "user", "location"]
 
@@ -265,8 +266,7 @@ class Dataset:
         return bisect_right(self._starts, index) - 1
 
     def _envelope(self, purpose: str, number: int) -> dict[str, str]:
-        app_id = self._id("app", 0)
-        return {"appId": app_id, "versionId": app_id, "webhookId": self._uuid(purpose, number)}
+        return {"appId": APP_ID, "versionId": APP_ID, "webhookId": self._uuid(purpose, number)}
 
     def _draw(self, purpose: str, number: int) -> Random:
         return Random(int.from_bytes(self._digest(purpose, number, 16)))  # noqa: S311 - reproducible on purpose

@@ -14,7 +14,8 @@ from typing import Any
 
 PIT = "pit-sandbox-"
 AGENCY_PIT = "pit-sandbox-agency"
-CLIENT_ID = "6650a1b2c3d4e5f607182930-sandbox"
+APP_ID = "6650a1b2c3d4e5f607182930"
+CLIENT_ID = f"{APP_ID}-sandbox"
 CLIENT_SECRET = "00000000-5a4d-4b0c-8000-000000000001"  # noqa: S105 - made up, and printed at start
 NO_SCOPE = "The token is not authorized for this scope."
 SCOPES = (

@@ -232,6 +232,11 @@ def test_purging_goes_through_more_than_a_lot(etl: Command, keep: Keep) -> None:
 
 
 def test_purging_asks_first(etl: Command, keep: Keep) -> None:
-    keep(posted(1))
-    assert outcome(etl("events", "purge", "--all", stdin="n\n"))[0] != 0
-    assert listed(etl) == ["event-1"]
+    keep(posted(1), posted(2))
+    code, printed = outcome(etl("events", "purge", "--all", stdin="n\n"))
+    assert (code, "Delete 2 events for good" in printed) == (2, True)
+    assert len(listed(etl)) == 2
+
+
+def test_where_there_is_nothing_to_purge_nobody_is_asked(etl: Command) -> None:
+    assert outcome(etl("events", "purge", "--all")) == (0, "0 deleted\n")
