@@ -89,6 +89,8 @@ def _open(url: URL, *, pool_size: int, pre_ping: bool = True, options: str = "")
         pool_pre_ping=pre_ping,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
+            # A pooler may give each transaction another session, which has not prepared what this one has.
+            "prepare_threshold": None,
             "application_name": "highlevel-etl",
             # Without it, a SQL_ASCII server answers bytes and SQLAlchemy fails before require_utf8 can say why.
             "client_encoding": "utf8",
@@ -120,6 +122,11 @@ def reading_errors() -> Iterator[None]:
     except DBAPIError as error:
         fate = fate_of(error)
         reason = first_line(error)
+        if "startup parameter" in reason:
+            raise ConfigurationError(
+                f"The pooler in front of Postgres refuses: {reason}. "
+                "Set in pgbouncer.ini: ignore_startup_parameters = options; see docs/operations.md, Poolers."
+            ) from error
         if fate is Fate.AGAIN and not _refuses_login(reason):
             raise DatabaseUnavailableError(f"Postgres cannot be reached: {reason}") from error
         raise ConfigurationError(f"Postgres refuses: {reason}. Check DATABASE_URL and the role's rights.") from error
@@ -166,6 +173,13 @@ def holds(column: InstrumentedAttribute[Any], id_: str) -> ColumnElement[bool]:
     # The function itself: POSITION(… IN …) is syntax of its own.
     place: ColumnElement[int] = func.pg_catalog.position(column, f'"{id_}"'.encode())
     return place > 0
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Whether a pooler such as PgBouncer stands between: it tells its clients other process ids than Postgres does."""
+    driver = connection.connection.driver_connection
+    pid: int = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    return driver is not None and driver.info.backend_pid != pid
 
 
 def is_read_only(connection: Connection) -> bool:

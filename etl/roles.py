@@ -83,7 +83,8 @@ RECEIVER = Grants(
         "etl.forgotten": "SELECT",
         "etl.alembic_version": "SELECT",
     },
-    settings={"statement_timeout": "10s", **SHORT},
+    # Those of etl serve itself, which a pooler may not pass on.
+    settings={**SHORT, "statement_timeout": "1s", "lock_timeout": "300ms", "synchronous_commit": "on"},
 )
 
 FOUND = text("""

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from etl import models, views
+from etl.database import is_pooled
 from etl.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -64,10 +65,16 @@ def upgrade(connection: Connection, target: str = "head") -> None:
     """Migrate to ``target``; does nothing when already there. Commits.
 
     Raises:
-        ConfigurationError: a newer version migrated the database, or the role may not create tables.
+        ConfigurationError: a newer version migrated the database, the role may not create tables, or a pooler is
+            between, which may give the lock of the migrators to somebody else.
     """
     from alembic import command  # noqa: PLC0415 - slow to import, needed here only
 
+    if is_pooled(connection):
+        raise ConfigurationError(
+            "A pooler stands between, and migrations need a session of their own. "
+            "Set DATABASE_DIRECT_URL to the address of Postgres itself."
+        )
     at = revision(connection)
     connection.rollback()
     if at is not None and at not in _revisions():

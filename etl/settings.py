@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: SecretStr | None = Field(None, description="postgresql://… of the warehouse; unset: embedded.")
+    database_direct_url: SecretStr | None = Field(
+        None, description="The same past a pooler, for db upgrade and for waking --follow; unset: DATABASE_URL."
+    )
     etl_home: Path = Field(Path(".etl"), description="Where the embedded server and other local state live.")
     etl_jobs: Path | None = Field(None, description="The jobs file; unset: jobs.yaml, or the built-in jobs.")
     highlevel_token: Token | None = Field(None, description="Bearer token of one location.")

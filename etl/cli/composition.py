@@ -68,6 +68,12 @@ def database_url(found: Settings) -> str:
     return embedded.start(found.embedded_directory)
 
 
+def direct_url(found: Settings) -> str:
+    """The same past a pooler, for what needs a session of its own."""
+    direct = found.database_direct_url
+    return database_url(found) if direct is None else direct.get_secret_value()
+
+
 def described(found: Settings) -> str:
     """Which database that is, without its password."""
     if found.database_url is None:
@@ -82,15 +88,18 @@ def address_of(found: Settings) -> str:
 
 
 @contextmanager
-def warehouse(found: Settings, *, migrated: bool = True, writes: bool = True, runs: int = 1) -> Iterator[Engine]:
+def warehouse(
+    found: Settings, *, migrated: bool = True, writes: bool = True, runs: int = 1, is_direct: bool = False
+) -> Iterator[Engine]:
     """An engine on a database that was checked: reachable, UTF8 and, unless told otherwise, at head and writable.
 
-    It has connections for so many ``runs`` at once.
+    It has connections for so many ``runs`` at once; with ``is_direct`` they go past a pooler.
 
     Raises:
         EtlError: it is not.
     """
-    engine = open_engine(database_url(found), pool_size=RENEWING + runs * RUNNING)
+    url = direct_url(found) if is_direct else database_url(found)
+    engine = open_engine(url, pool_size=RENEWING + runs * RUNNING)
     try:
         with reading_errors():
             with engine.connect() as connection:
@@ -161,12 +170,37 @@ def open_loops(found: Settings, engine: Engine, planned: Sequence[Planned]) -> I
         ConfigurationError: there is no token, neither in the environment nor stored.
     """
     connections = sum(each.job.concurrency for each in planned)
-    with _connections(found, engine, pool_size=connections) as (client, tokens):
+    with (
+        _listening(found, engine, runs=len(planned)) as listening,
+        _connections(found, engine, pool_size=connections) as (client, tokens),
+    ):
         # Tokens for each loop, which alone asks them; what they know is read anew with every claim.
         yield [
-            build_loop(client, tokens(), engine, each.job, each.plan, progress=each.progress, watch=each.watch)
+            build_loop(
+                client,
+                tokens(),
+                engine,
+                each.job,
+                each.plan,
+                listening=listening,
+                progress=each.progress,
+                watch=each.watch,
+            )
             for each in planned
         ]
+
+
+@contextmanager
+def _listening(found: Settings, engine: Engine, *, runs: int) -> Iterator[Engine]:
+    """Where runs wait for notifications: past a pooler, if the settings say how."""
+    if found.database_direct_url is None:
+        yield engine
+        return
+    direct = open_engine(direct_url(found), pool_size=runs)
+    try:
+        yield direct
+    finally:
+        direct.dispose()
 
 
 @contextmanager
@@ -221,6 +255,7 @@ def build_loop(
     job: Job,
     plan: Plan,
     *,
+    listening: Engine | None = None,
     progress: Callable[[Tally], None] = lambda _: None,
     watch: Callable[[Condition], None] = lambda _: None,
 ) -> Loop:
@@ -231,6 +266,7 @@ def build_loop(
     pipeline = Pipeline(kind=kind, client=client, token_of=tokens.token_of, clock=clock, refused=tokens.refused)
     return Loop(
         engine=engine,
+        listening=listening or engine,
         claims=Claims(kind=job.kind, tokens=tokens, requests=kind.requests),
         process=pipeline.process,
         settlement=Settlement(kind=kind, max_attempts=job.max_attempts, fingerprint=tokens.fingerprint, taken=taken),

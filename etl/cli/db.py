@@ -22,7 +22,7 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Create or migrate the tables. You can repeat it at any time."""
-    with warehouse(settings(), migrated=False) as engine, engine.connect() as connection:
+    with warehouse(settings(), migrated=False, is_direct=True) as engine, engine.connect() as connection:
         before = schema.revision(connection)
         schema.upgrade(connection)
         after = schema.revision(connection)
@@ -35,7 +35,7 @@ def check() -> None:
 
     Exits with 1 if they are not.
     """
-    with warehouse(settings()) as engine, engine.connect() as connection:
+    with warehouse(settings(), is_direct=True) as engine, engine.connect() as connection:
         differences = schema.differences(connection)
     for difference in differences:
         click.echo(difference, err=True)

@@ -5,8 +5,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+import structlog
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
+
+from etl.database import is_pooled
+
+log = structlog.get_logger("etl.worker")
 
 CHANNEL = "etl_message_queue"
 CHECK_SECONDS = 1.0
@@ -16,7 +21,8 @@ CHECK_SECONDS = 1.0
 class Listener:
     """Calls ``wake`` for each notification, from its thread.
 
-    A notification that is missed, as while Postgres restarts, costs only delay: the loop also looks by itself.
+    A notification that is missed, as while Postgres restarts, costs only delay: the loop also looks by itself. Behind a
+    pooler there are none.
     """
 
     def __init__(self, engine: Engine, wake: Callable[[], None]) -> None:
@@ -39,6 +45,12 @@ class Listener:
 
     def _listen_once(self) -> None:
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if is_pooled(connection):
+                log.info(
+                    "not_woken_behind_a_pooler", cure="set DATABASE_DIRECT_URL; until then --follow looks by itself"
+                )
+                self._ended.set()
+                return
             connection.execute(text(f"LISTEN {CHANNEL}"))
             driver = connection.connection.driver_connection
             if driver is None:

@@ -55,6 +55,7 @@ class Loop:
         self,
         *,
         engine: Engine,
+        listening: Engine,
         claims: Claims,
         process: Process,
         settlement: Settlement,
@@ -64,7 +65,7 @@ class Loop:
         watch: Callable[[Condition], None] = lambda _: None,
         bulk: Bulk | None = None,
     ) -> None:
-        self._engine = engine
+        self._listening = listening
         self._claims = claims
         self._clock = clock
         self._plan = plan
@@ -114,7 +115,7 @@ class Loop:
         self._run_id = self._transact(lambda connection: runs.start(connection, self._plan.job))
         with self._leases:
             if self._plan.follow:
-                with Listener(self._engine, self._wake):
+                with Listener(self._listening, self._wake):
                     end = self._drain()
             else:
                 end = self._drain()
