@@ -1,8 +1,8 @@
 """``etl run --follow``: the loops of several jobs in one process, each in a thread; a signal, or a fault, stops all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 
 import click
@@ -23,17 +23,21 @@ LOOK_SECONDS = 1.0
 the kernel gives to another thread, does not wake it."""
 
 
-def follow(found: Settings, engine: Engine, plans: Sequence[tuple[Job, Plan]]) -> list[Report]:
+def follow(
+    found: Settings,
+    engine: Engine,
+    planned: Sequence[Planned],
+    *,
+    stopping: Callable[[Sequence[Loop]], AbstractContextManager[None]] = signals_stop,
+) -> list[Report]:
     """Follow each job until the first signal, or until one cannot go on.
 
     Raises:
         EtlError: why it cannot; the others were stopped in good order.
     """
-    _say(first_line([job.name for job, _ in plans], described(found), now=local_now()))
-    planned = [_narrated(found, engine, job, plan) for job, plan in plans]
     with (
         open_loops(found, engine, planned) as loops,
-        signals_stop(loops),
+        stopping(loops),
         ThreadPoolExecutor(len(loops), thread_name_prefix="loop") as pool,
     ):
         running = [pool.submit(_run, loop, loops) for loop in loops]
@@ -55,10 +59,16 @@ def _run(loop: Loop, loops: Sequence[Loop]) -> Report:
                 each.stop()
 
 
-def _narrated(found: Settings, engine: Engine, job: Job, plan: Plan) -> Planned:
+def announce(names: Sequence[str], found: Settings) -> None:
+    """Say what is followed, and where."""
+    _say(first_line(names, described(found), now=local_now()))
+
+
+@contextmanager
+def narrated(found: Settings, engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
     """A run whose story is told on standard error."""
     narrator = Narrator(job.name, say=_say, look=partial(_look, engine, job.kind, found.highlevel_location_id))
-    return Planned(job, plan, narrator.progress, narrator.watch)
+    yield Planned(job, plan, narrator.progress, narrator.watch)
 
 
 def _say(line: str) -> None:

@@ -2,21 +2,22 @@
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import click
 from sqlalchemy import Engine
 
 from etl import jobs, message_queue
-from etl.cli.composition import Planned, address_of, open_loops, require_known_places, settings, warehouse
-from etl.cli.following import follow as follow_jobs
+from etl.cli.composition import Planned, address_of, require_known_places, settings, warehouse
+from etl.cli.following import announce, narrated
 from etl.cli.narration import pacing
 from etl.cli.numbers import FiniteRange
-from etl.cli.stopping import signals_stop
+from etl.cli.processes import run_processes
 from etl.cli.tables import print_sentence
+from etl.cli.working import Order, run_job, work
 from etl.errors import ConfigurationError
 from etl.jobs import Job
 from etl.runs import Tally
@@ -47,10 +48,20 @@ WORK_LEFT = {
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Stop after N items.")
 @click.option("--max-seconds", type=FiniteRange(0, min_open=True), metavar="S", help="Stop after S seconds.")
 @click.option("--follow", is_flag=True, help="Do not exit: load new items as soon as they are queued.")
+@click.option(
+    "--processes", type=click.IntRange(1), metavar="N", default=1, help="Use N processes, for more than one core."
+)
 @click.option("--dry-run", is_flag=True, help="Only show what is due. Fetch and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def run(
-    job: str | None, limit: int | None, max_seconds: float | None, *, follow: bool, dry_run: bool, as_json: bool
+    job: str | None,
+    limit: int | None,
+    max_seconds: float | None,
+    *,
+    follow: bool,
+    processes: int,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Fetch the messages that are due, load them, and exit.
 
@@ -72,74 +83,38 @@ def run(
     found = settings()
     known = jobs.read(found.etl_jobs)
     chosen = _choose(known, job, follow=follow, limit=limit)
-    taken = jobs.kinds_taken(known)
     require_known_places(chosen)
+    order = Order(tuple(chosen), jobs.kinds_taken(known), follow=follow, limit=limit, max_seconds=max_seconds)
     with warehouse(found, runs=len(chosen) if follow else 1) as engine:
         if dry_run:
             _show_due(engine, chosen, as_json=as_json)
             return
         if follow:
-            plans = [(each, _plan(each, taken, limit=limit, max_seconds=max_seconds, follow=True)) for each in chosen]
-            reports = list(zip(chosen, follow_jobs(found, engine, plans), strict=True))
-        else:
-            reports = list(_run_all(found, engine, chosen, taken, limit=limit, max_seconds=max_seconds))
-        for each, report in reports:
+            announce([each.name for each in chosen], found)
+        watched = partial(narrated, found, engine) if follow else partial(_progress, engine)
+        reports = []
+        for each, report in (
+            work(found, engine, order, watched=watched)
+            if processes == 1
+            else run_processes(order, processes, watched=watched)
+        ):
             _summarize(found, each, report, as_json=as_json)
-    sys.exit(max(exit_code(report) for _, report in reports))
-
-
-def _plan(
-    job: Job, taken: frozenset[str], *, limit: int | None, max_seconds: float | None, follow: bool = False
-) -> Plan:
-    return Plan(
-        job=job.name,
-        concurrency=job.concurrency,
-        batch_size=job.batch_size,
-        follow=follow,
-        limit=limit,
-        max_seconds=max_seconds,
-        taken=taken,
-    )
-
-
-def _run_all(
-    found: Settings,
-    engine: Engine,
-    chosen: list[Job],
-    taken: frozenset[str],
-    *,
-    limit: int | None,
-    max_seconds: float | None,
-) -> Iterator[tuple[Job, Report]]:
-    """Run the jobs one after another; the limit, the seconds and a signal are for all of them together."""
-    began = time.monotonic()
-    for job in chosen:
-        left = None if max_seconds is None else max(max_seconds - (time.monotonic() - began), 0.0)
-        report = run_once(found, engine, job, _plan(job, taken, limit=limit, max_seconds=left))
-        yield job, report
-        if report.outcome in ("stopped", "limit", "max_seconds"):
-            return
-        if limit is not None:
-            limit -= report.tally.loaded + report.tally.dead
+            reports.append(report)
+    sys.exit(max(exit_code(report) for report in reports))
 
 
 def run_once(found: Settings, engine: Engine, job: Job, plan: Plan) -> Report:
     """One run with live progress, which the first signal ends in good order."""
-    with (
-        _progress(engine, job, plan) as planned,
-        open_loops(found, engine, [planned]) as loops,
-        signals_stop(loops),
-    ):
-        return loops[0].run()
+    return run_job(found, engine, job, plan, watched=partial(_progress, engine))
 
 
 def exit_code(report: Report) -> int:
-    """0 done, 1 items died, 2 the API's address or version is wrong, 3 nothing could be done now."""
+    """0 done, 1 items died or a worker did, 2 the API's address or version is wrong, 3 nothing could be done now."""
     if report.outcome == "misconfigured":
         return ConfigurationError.exit_code
     if report.outcome == "api_unreachable":
         return 3
-    if report.tally.dead:
+    if report.tally.dead or report.outcome == "lost":
         return 1
     # One location that waits among others that work is a line in the output.
     return 3 if report.outcome in WORK_LEFT and not report.tally.loaded else 0
