@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from bench import bulk, claim, limits, peak_memory, receive, side_by_side, startup, views
+from bench import bulk, claim, limits, peak_memory, receive, side_by_side, startup, views, workers
 from bench.report import Target, print_targets
 from bench.side_by_side import Conditions
 from bench.stage import Stage, stage
@@ -47,6 +47,7 @@ def measurements(*, quick: bool) -> dict[str, Callable[[Stage], list[Target]]]:
         "claim": lambda on: claim.measure(on, few=few, many=many, rounds=15),
         "memory": lambda on: peak_memory.measure(on, few=loads[0], many=loads[1]),
         "bulk": lambda on: bulk.measure(on, messages=5000 if quick else 20_000, singly=300 if quick else 1000),
+        "workers": lambda on: workers.measure(on, seconds=10.0 if quick else 30.0, rounds=2 if quick else 3),
         "startup": lambda on: startup.measure(on, rounds=rounds),
         "sliding": lambda on: limits.measure(on, seconds=seconds, window="sliding"),
         "fixed": lambda on: limits.measure(on, seconds=seconds, window="fixed"),

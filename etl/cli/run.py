@@ -66,7 +66,8 @@ def run(
     """Fetch the messages that are due, load them, and exit.
 
     JOB is an entry of jobs.yaml. Without it, every job runs once, one after another. With --follow they run at the same
-    time, and stay. Ctrl-C finishes the items in hand and puts the others back into the queue.
+    time, and stay. With --processes, several processes share the work. Ctrl-C finishes the items in hand and puts the
+    others back into the queue.
 
     \b
     What a run counts:

@@ -97,7 +97,6 @@ class Settlement:
         outcomes = [each for each in outcomes if each.claimed.item in held]
         unsent = [each for each in unsent if each.item in held]
         tally = Tally()
-        _report_requests(connection, outcomes, unsent, granted=self.kind.requests)
         asked = _load(connection, outcomes, tally)
         put_back = [PutBack(each.item, 0.0, spent=False) for each in unsent]
         burials: list[Burial] = []
@@ -117,6 +116,8 @@ class Settlement:
         tally.snoozed = sum(not each.spent and each.cause is not None for each in put_back)
         tally.dead = message_queue.bury(connection, burials)
         follow_ups.queue(connection, asked, self.taken)
+        # Last: from here on to the commit, no other worker claims or settles at these locations.
+        _report_requests(connection, outcomes, unsent, granted=self.kind.requests)
         for outcome in outcomes:
             by = outcome.claimed.token_location_id
             stop_location(connection, by, outcome.error, fingerprint=self.fingerprint, uniform=self.uniform)

@@ -1,0 +1,219 @@
+"""``etl run --processes``: real processes, one output."""
+
+import json
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from etl.cli.processes import added, shares, together
+from etl.cli.run import exit_code
+from etl.cli.working import Order
+from etl.jobs import Job as JobEntry
+from etl.runs import Tally
+from etl.sandbox.server import RunningSandbox
+from etl.worker.condition import WORKING, Condition
+from etl.worker.plan import Report
+from tests.command import Command, Process
+from tests.job import Job
+from tests.waiting import await_, releasing
+
+RUNNING = "SELECT pid FROM etl.runs WHERE finished_at IS NULL"
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it runs; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def hold_all(job: Job, sandbox: RunningSandbox) -> None:
+    """Queue messages whose answers are held, of a location that is known to have no limit that matters."""
+    job.execute(
+        "INSERT INTO etl.rate_limits (location_id, max_requests, heard_at) VALUES (:location_id, 1000000, now())",
+        location_id=job.location_id,
+    )
+    sandbox.faults(shares={"hold": 1.0})
+    job.enqueue(*job.ids)
+
+
+def is_gone_after_a_signal(process: Process) -> bool:
+    process.send_signal(signal.SIGTERM)
+    return process.poll() is not None
+
+
+def report(outcome: str, *, loaded: int = 0, seconds: float = 1.0) -> Report:
+    return Report(outcome, Tally(loaded=loaded), seconds)
+
+
+def order(limit: int | None) -> Order:
+    return Order((JobEntry(name="messages"),), frozenset(("message",)), limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("limit", "parts"), [(10, [3, 3, 2, 2]), (2, [1, 1]), (4, [1, 1, 1, 1]), (None, [None, None, None, None])]
+)
+def test_a_limit_is_shared_out_exactly(limit: int | None, parts: list[int | None]) -> None:
+    assert [each.limit for each in shares(order(limit), 4)] == parts
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "together"),
+    [
+        (["drained", "limit"], "drained"),
+        (["drained", "paused"], "paused"),
+        (["drained", "stopped"], "stopped"),
+        (["lost", "stopped"], "lost"),
+        (["lost", "api_unreachable"], "api_unreachable"),
+    ],
+)
+def test_several_reports_end_as_the_worst_of_them(outcomes: list[str], together: str) -> None:
+    assert added([report(outcome) for outcome in outcomes]).outcome == together
+
+
+def test_reports_are_added_and_last_as_long_as_the_longest() -> None:
+    one = Report("paused", Tally(loaded=2, drift=Counter({"a": 1})), 3.0, {"paused": {"x"}})
+    other = Report("paused", Tally(loaded=3, drift=Counter({"a": 2})), 2.0, {"paused": {"y"}})
+    assert added([one, other]) == Report(
+        "paused", Tally(loaded=5, drift=Counter({"a": 3})), 3.0, {"paused": {"x", "y"}}
+    )
+
+
+def test_workers_rest_only_if_all_do() -> None:
+    resting = Condition("resting", {"rate": {"x"}}, 3.0)
+    assert together([resting, WORKING]) == WORKING
+    assert together([resting, Condition("resting", {"rate": {"y"}})]) == Condition("resting", {"rate": {"x", "y"}}, 3.0)
+
+
+def test_a_lost_worker_makes_exit_code_1() -> None:
+    assert exit_code(report("lost", loaded=5)) == 1
+
+
+def test_several_processes_share_the_work_and_print_one_summary(job: Job, etl: Command) -> None:
+    job.enqueue(*job.ids)
+    done = etl("run", "--processes", "3", "--json")
+    summary = json.loads(done.stdout)
+    assert (done.returncode, summary["loaded"], summary["outcome"]) == (0, len(job.ids), "drained")
+    assert job.value("SELECT count(*) FROM highlevel.messages") == len(job.ids)
+    assert job.value("SELECT count(DISTINCT pid) FROM etl.runs") == 3
+
+
+def test_a_limit_is_for_all_processes_together(job: Job, etl: Command) -> None:
+    job.enqueue(*job.ids)
+    done = etl("run", "--processes", "3", "--limit", "10", "--json")
+    assert json.loads(done.stdout)["loaded"] == job.value("SELECT count(*) FROM highlevel.messages") == 10
+
+
+def test_each_job_has_one_summary_of_all_processes(job: Job, etl: Command) -> None:
+    (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n    kind: message\n  b:\n    kind: conversation\n")
+    job.enqueue(*job.ids[:5])
+    summaries = [json.loads(line) for line in etl("run", "--processes", "2", "--json").stdout.splitlines()]
+    assert [(each["job"], each["loaded"]) for each in summaries] == [("a", 5), ("b", 0)]
+
+
+def test_a_dry_run_needs_no_processes(job: Job, etl: Command) -> None:
+    job.enqueue(*job.ids[:5])
+    assert etl("run", "--processes", "3", "--dry-run").stdout.startswith("messages: 5 due")
+    assert job.value("SELECT count(*) FROM etl.runs") == 0
+
+
+def test_what_no_process_can_work_without_is_told_once(etl: Command) -> None:
+    done = etl("run", "--processes", "3", HIGHLEVEL_TOKEN="", HIGHLEVEL_LOCATION_ID="")
+    assert done.returncode == 2
+    assert done.stderr.count("There is no token") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_an_address_that_is_wrong_for_all_is_told_once(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
+    sandbox.faults(shares={"redirect": 1.0})
+    job.enqueue(*job.ids)
+    done = etl("run", "--processes", "2")
+    assert done.returncode == 2
+    assert done.stderr.count("The API refuses every request") == 1
+
+
+def test_a_signal_ends_all_processes_in_good_order(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
+    hold_all(job, sandbox)
+    with etl.start("run", "--processes", "2") as process:
+        sandbox.wait_for(held=16)
+        # A service manager signals each process; a terminal, too.
+        for pid in (process.pid, *(pid for (pid,) in job.rows(RUNNING))):
+            os.kill(pid, signal.SIGTERM)
+        assert process.stderr is not None
+        assert "Finishing" in process.stderr.readline()
+        with releasing(sandbox):
+            out, err = process.communicate(timeout=90)
+    asked = sandbox.stats()["requests"]
+    assert (process.returncode, err) == (0, "")
+    assert f"messages: {asked} loaded" in out
+    assert job.rows("SELECT count(*), max(attempt), count(lease_id) FROM etl.message_queue") == [
+        (len(job.ids) - asked, 0, 0)
+    ]
+
+
+def test_a_second_signal_ends_all_processes_at_once(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
+    hold_all(job, sandbox)
+    with etl.start("run", "--processes", "2") as process:
+        sandbox.wait_for(held=16)
+        workers = [pid for (pid,) in job.rows(RUNNING)]
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        assert "Finishing" in process.stderr.readline()
+        # Signals within a second are one.
+        await_(lambda: is_gone_after_a_signal(process))
+        process.communicate()
+    assert process.returncode == -signal.SIGTERM
+    await_(lambda: not any(map(is_alive, workers)))
+
+
+def test_processes_whose_parent_is_killed_end_in_good_order(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
+    hold_all(job, sandbox)
+    with etl.start("run", "--processes", "2", "--follow") as process:
+        sandbox.wait_for(held=16)
+        process.kill()
+        process.wait()
+        with releasing(sandbox):
+            await_(lambda: job.rows("SELECT outcome FROM etl.runs") == [("stopped",), ("stopped",)])
+        process.communicate()
+    assert job.rows("SELECT count(lease_id), max(attempt) FROM etl.message_queue") == [(0, 0)]
+
+
+def test_a_killed_process_is_told_and_the_others_go_on(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
+    hold_all(job, sandbox)
+    with etl.start("run", "--processes", "2") as process:
+        sandbox.wait_for(held=16)
+        os.kill(job.rows(RUNNING)[0][0], signal.SIGKILL)
+        with releasing(sandbox):
+            out, err = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert "A worker was killed (SIGKILL). Its items are free again after 45 seconds." in err
+    assert "(lost)" in out
+    loaded = job.value("SELECT count(*) FROM highlevel.messages")
+    # Nothing is lost: what the killed one had in hand waits for its lease to end.
+    assert loaded + job.value("SELECT count(*) FROM etl.message_queue WHERE lease_id IS NOT NULL") == len(job.ids)
+
+
+def test_a_killed_follower_stops_the_others(job: Job, etl: Command) -> None:
+    with etl.start("run", "--processes", "2", "--follow") as process:
+        await_(lambda: len(job.rows(RUNNING)) == 2)
+        os.kill(job.rows(RUNNING)[0][0], signal.SIGKILL)
+        _, err = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert "A worker was killed (SIGKILL)" in err
+    assert job.value("SELECT count(*) FROM etl.runs WHERE outcome = 'stopped'") == 1
+
+
+def test_followers_are_announced_once(job: Job, etl: Command) -> None:
+    with etl.start("run", "--processes", "2", "--follow") as process:
+        await_(lambda: len(job.rows(RUNNING)) == 2)
+        job.enqueue(*job.ids[:5])
+        await_(lambda: job.value("SELECT count(*) FROM highlevel.messages") == 5)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=90)
+    assert process.returncode == 0
+    assert err.count("following messages") == 1
+    assert out.startswith("messages: 5 loaded")
