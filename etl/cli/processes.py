@@ -10,9 +10,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -20,6 +20,7 @@ from typing import Any
 
 import click
 
+from etl.cli.adding import added, shares, together
 from etl.cli.composition import Planned, settings, warehouse
 from etl.cli.following import LOOK_SECONDS
 from etl.cli.stopping import Stoppable, signals_stop
@@ -32,19 +33,6 @@ from etl.worker.leases import LEASE_SECONDS
 from etl.worker.plan import Plan, Report
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-WORST_FIRST = (
-    "misconfigured",
-    "api_unreachable",
-    "lost",
-    "stopped",
-    "max_seconds",
-    "rate_limited",
-    "budget",
-    "paused",
-    "drained",
-    "limit",
-)
-"""Outcomes of workers, that of all first. One that drained knows that nothing is due, though others met their limit."""
 
 
 def run_processes(order: Order, count: int, *, watched: Watched) -> list[tuple[Job, Report]]:
@@ -56,40 +44,6 @@ def run_processes(order: Order, count: int, *, watched: Watched) -> list[tuple[J
     team = _Team(order, watched)
     with signals_stop([team]):
         return team.run(shares(order, count))
-
-
-def shares(order: Order, count: int) -> list[Order]:
-    """The order for each of so many processes: the limit is for all together."""
-    if order.limit is None:
-        return [order] * count
-    parts = [order.limit // count + (number < order.limit % count) for number in range(count)]
-    return [replace(order, limit=part) for part in parts if part]
-
-
-def added(reports: Sequence[Report]) -> Report:
-    """What the runs of several workers did together; pure."""
-    worst = min(reports, key=lambda each: WORST_FIRST.index(each.outcome))
-    tally = Tally()
-    withheld: dict[str, set[str]] = {}
-    for each in reports:
-        tally.add(each.tally)
-        for cause, names in each.withheld.items():
-            withheld.setdefault(cause, set()).update(names)
-    return Report(worst.outcome, tally, max(each.seconds for each in reports), withheld, worst.detail)
-
-
-def together(conditions: Iterable[Condition]) -> Condition:
-    """The condition of several workers: they rest only if all do; pure."""
-    known = list(conditions)
-    for state in ("working", "api_unreachable"):
-        for each in known:
-            if each.state == state:
-                return each
-    withheld: dict[str, set[str]] = {}
-    for each in known:
-        for cause, names in each.withheld.items():
-            withheld.setdefault(cause, set()).update(names)
-    return Condition("resting", withheld, min((each.wait for each in known if each.wait is not None), default=None))
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.cli.processes import added, shares, together
+from etl.cli.adding import added, shares, together
 from etl.cli.run import exit_code
 from etl.cli.working import Order
 from etl.jobs import Job as JobEntry
