@@ -42,7 +42,7 @@ def measurements(*, quick: bool, items: int | None = None) -> dict[str, Callable
     loads = (1000, 5000) if quick else (5000, 100_000)
     seconds = 25.0 if quick else 60.0
     received = receive.Conditions(rounds=3, events=2000 if quick else 10_000, connections=64, messages=300)
-    large = scale.Size(items or (300_000 if quick else 6_000_000), locations=10_000, churn=20_000 if quick else 200_000)
+    large = scale.Size(items or (100_000 if quick else 1_000_000), locations=10_000, churn=10_000 if quick else 40_000)
     return {
         "speed": lambda on: side_by_side.measure(on, plain),
         "latency": lambda on: side_by_side.measure(on, slow),

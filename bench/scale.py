@@ -130,6 +130,7 @@ def _churn(engine: Engine, size: Size) -> Target:
     for what, is_held in (("nobody reads for long", False), ("a snapshot is held all the time", True)):
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader:
             if is_held:
+                reader.execute(text("SET idle_in_transaction_session_timeout = 0"))
                 reader.execute(text("SELECT count(*) FROM etl.runs"))
             rates = _work(engine, size.churn // 2)
         tenth = max(len(rates) // 10, 1)
