@@ -21,8 +21,8 @@ from etl.extract import limits
 from etl.worker.claims import Claims
 from etl.worker.leases import LEASE_SECONDS
 
-MOST_SLOWDOWN = 1.5
-MOST_LOOK = 500.0
+MOST_SLOWDOWN = 2.0
+MOST_LOOK = 1000.0
 
 FILL = text("""
     INSERT INTO etl.message_queue (message_id, location_id, scheduled_at, dated_at)
