@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from bench import bulk, claim, limits, peak_memory, receive, side_by_side, startup, views, workers
+from bench import bulk, claim, limits, peak_memory, receive, scale, side_by_side, startup, views, workers
 from bench.report import Target, print_targets
 from bench.side_by_side import Conditions
 from bench.stage import Stage, stage
@@ -19,12 +19,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, side by side.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller numbers: a look, no proof")
     parser.add_argument("--only", choices=list(measurements(quick=True)), action="append", help="just this; repeatable")
+    parser.add_argument("--items", type=int, help="of scale: how many items are queued")
     arguments = parser.parse_args()
     targets: list[Target] = []
     # Otherwise the scratch Postgres would outlive a benchmark that is told to stop.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with stage() as on:
-        for name, measure in measurements(quick=arguments.quick).items():
+        for name, measure in measurements(quick=arguments.quick, items=arguments.items).items():
             if arguments.only is None or name in arguments.only:
                 targets += measure(on)
     print("\nAll targets")
@@ -32,7 +33,7 @@ def main() -> None:
     sys.exit(0 if all(target.met for target in targets) else 1)
 
 
-def measurements(*, quick: bool) -> dict[str, Callable[[Stage], list[Target]]]:
+def measurements(*, quick: bool, items: int | None = None) -> dict[str, Callable[[Stage], list[Target]]]:
     """What can be measured, by name."""
     rounds, messages = (3, 1000) if quick else (5, 5000)
     plain = Conditions(messages=messages, rounds=rounds, concurrency=8, latency=0.0)
@@ -41,6 +42,7 @@ def measurements(*, quick: bool) -> dict[str, Callable[[Stage], list[Target]]]:
     loads = (1000, 5000) if quick else (5000, 100_000)
     seconds = 25.0 if quick else 60.0
     received = receive.Conditions(rounds=3, events=2000 if quick else 10_000, connections=64, messages=300)
+    large = scale.Size(items or (100_000 if quick else 1_000_000), locations=10_000, churn=10_000 if quick else 40_000)
     return {
         "speed": lambda on: side_by_side.measure(on, plain),
         "latency": lambda on: side_by_side.measure(on, slow),
@@ -53,6 +55,7 @@ def measurements(*, quick: bool) -> dict[str, Callable[[Stage], list[Target]]]:
         "fixed": lambda on: limits.measure(on, seconds=seconds, window="fixed"),
         "receive": lambda on: receive.measure(on, received),
         "views": lambda on: views.measure(on, conversations=20_000 if quick else 505_000, rounds=5),
+        "scale": lambda on: scale.measure(on, large, rounds=rounds),
     }
 
 

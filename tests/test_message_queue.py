@@ -394,6 +394,11 @@ def test_waiting_locations_are_found_in_order_beyond_a_cursor(connection: Connec
     assert found == [["", "A"], ["B", "C"], []]
 
 
+def test_what_is_due_is_counted_only_as_far_as_asked(connection: Connection) -> None:
+    enqueue(connection, "MSG1", "MSG2", "MSG3")
+    assert [message_queue.due(connection, kind="message", most=most) for most in (2, 9)] == [2, 3]
+
+
 def test_depth_counts_what_waits_and_what_is_in_hand(connection: Connection) -> None:
     enqueue(connection, "MSG1", "MSG2")
     connection.execute(text("SELECT etl.enqueue('MSG3', 'LOC1', scheduled_at => now() + interval '1 hour')"))

@@ -15,6 +15,7 @@ from etl.cli.narration import Narrator, Outlook, first_line, local_now
 from etl.cli.stopping import signals_stop
 from etl.jobs import Job
 from etl.settings import Settings
+from etl.worker.condition import Condition
 from etl.worker.loop import Loop
 from etl.worker.plan import Plan, Report
 
@@ -76,12 +77,14 @@ def _say(line: str) -> None:
         click.echo(line, err=True)
 
 
-def _look(engine: Engine, kind: str, default: str) -> Outlook:
+def _look(engine: Engine, kind: str, default: str, condition: Condition) -> Outlook:
     """Why locations wait and when the next item comes due; what is not known while Postgres is away is left out."""
     try:
         with engine.connect() as connection:
             places = {place.location_id: place for place in locations.overview(connection)}
-            oldest = [each.oldest for each in message_queue.depth(connection) if each.kind == kind and each.oldest]
+            # With something withheld nobody is told, and the queue may be long.
+            depths = [] if condition.withheld else message_queue.depth(connection)
     except DBAPIError:
         return Outlook(default=default)
+    oldest = [each.oldest for each in depths if each.kind == kind and each.oldest]
     return Outlook(places, min((each for each in oldest if each > local_now()), default=None), default)

@@ -47,7 +47,7 @@ class Narrator:
         name: str,
         *,
         say: Callable[[str], None],
-        look: Callable[[], Outlook] = Outlook,
+        look: Callable[[Condition], Outlook] = lambda _: Outlook(),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = local_now,
     ) -> None:
@@ -80,7 +80,7 @@ class Narrator:
             return
         done = _counts(self._counted, self._total)
         self._told, self._told_at[key], self._line_at, self._counted = key, at, at, self._total
-        look = self._look() if condition.state == "resting" else Outlook()
+        look = self._look(condition) if condition.state == "resting" else Outlook()
         self._print("; ".join([*([done] if done else []), *words(condition, look, now=self._now())]))
 
     def _print(self, text: str) -> None:

@@ -25,6 +25,8 @@ from etl.settings import Settings
 from etl.worker.condition import Condition
 from etl.worker.plan import Plan, Report
 
+COUNTED = 1_000_000
+"""The line of a run names what is due up to so many: counting more would delay its start."""
 WITHHELD = {
     "paused": "Paused; why, and how to mend it, says etl locations list",
     "not_connected": "Served by no token; connect them with etl connect, or set HIGHLEVEL_LOCATION_ID to the location "
@@ -141,11 +143,12 @@ def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     with engine.connect() as connection:
-        due = sum(each.due for each in message_queue.depth(connection) if each.kind == job.kind)
+        due = message_queue.due(connection, kind=job.kind, most=COUNTED)
+    total = min(due, plan.limit or due)
     texts = [TextColumn(f"{{task.{field}}}") for field in ("description", "fields[counts]", "fields[waits]")]
     columns = (texts[0], BarColumn(10), MofNCompleteColumn(), TimeElapsedColumn(), *texts[1:])
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(job.name, total=min(due, plan.limit or due), counts="", waits="")
+        task = bar.add_task(job.name, total=None if total == COUNTED else total, counts="", waits="")
 
         def show(tally: Tally) -> None:
             counts = _counts(("dead", tally.dead), ("retried", tally.retried), ("snoozed", tally.snoozed))

@@ -7,6 +7,7 @@ rest one by one.
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,6 +27,12 @@ log = structlog.get_logger("etl.exports")
 
 BACKLOG = 200
 """Due messages of a location that make it worth to look for them in its export."""
+LOOK_ITEMS = 2 * BACKLOG
+"""Due messages of a location that are looked at to see whether it has a backlog."""
+LOOK_LOCATIONS = 64
+"""Locations looked at with one statement."""
+LOOK_SECONDS = 0.5
+"""After that long a look ends; the next one goes on from there."""
 THREADS = 4
 """Locations whose pages are fetched at once."""
 REST_SECONDS = 600.0
@@ -39,25 +46,35 @@ class Bulk:
         self._exports = exports
         self._loading = loading
         self._transact = transact
-        self._spans: dict[str, Span] = {}
+        self._places: list[str] = []
+        self._after: str | None = None
         self._resting: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def is_wanted(self, connection: Connection) -> bool:
-        """Whether some location has a backlog that its export may answer."""
-        now = time.monotonic()
-        self._spans = {
-            name: span
-            for name, span in self._backlogs(connection).items()
-            if span.items >= BACKLOG and self._resting.get(name, 0.0) <= now
-        }
-        return bool(self._spans)
+        """Whether some location has a backlog that its export may answer.
+
+        Goes from location to location, and on from there the next time: no run waits for a long queue to be read.
+        """
+        began = time.monotonic()
+        items: Counter[str] = Counter()
+        while True:
+            page = message_queue.waiting_locations(connection, kind="message", after=self._after, limit=LOOK_LOCATIONS)
+            for place, span in self._spans(connection, page, most=LOOK_ITEMS).items():
+                items[place] += span.items
+            self._after = page[-1] if len(page) == LOOK_LOCATIONS else None
+            if self._after is None or time.monotonic() - began >= LOOK_SECONDS:
+                break
+        self._places = [
+            place for place, count in items.items() if count >= BACKLOG and self._resting.get(place, 0.0) <= began
+        ]
+        return bool(self._places)
 
     def fetch(self, task: BulkTask) -> None:
         """Fetch what :meth:`is_wanted` found."""
         # A limit is kept exactly by one thread.
         with ThreadPoolExecutor(1 if task.limit is not None else THREADS, thread_name_prefix="bulk") as pool:
-            list(pool.map(lambda name: self._drain(name, task), self._spans))
+            list(pool.map(lambda name: self._drain(name, task), self._places))
 
     def _drain(self, location_id: str, task: BulkTask) -> None:
         try:
@@ -99,17 +116,18 @@ class Bulk:
         return done.items.loaded
 
     def _backlog(self, location_id: str) -> Span:
+        """All that waits for the export of a location, where items without one may belong too."""
         with self._exports.looking:
-            return self._transact(self._backlogs).get(location_id, Span(()))
+            found = self._transact(lambda connection: self._spans(connection, ["", location_id], most=None))
+        return found.get(location_id, Span(()))
 
-    def _backlogs(self, connection: Connection) -> dict[str, Span]:
-        """What waits, by the location whose export has it."""
-        found = message_queue.backlogs(connection)
-        names = sorted({each.location_id for each in found})
-        served, _ = served_by(connection, self._exports.tokens, names) if names else ({}, {})
+    def _spans(self, connection: Connection, names: Sequence[str], *, most: int | None) -> dict[str, Span]:
+        """What waits at these locations, ``most`` items of each, by the location whose export has it."""
+        found = message_queue.backlogs(connection, names, most=most)
+        served, _ = served_by(connection, self._exports.tokens, names) if found else ({}, {})
         hours: dict[str, Counter[Any]] = {}
         for each in found:
-            place = each.location_id or served.get(each.location_id, "")
+            place = each.location_id or served.get("", "")
             if each.location_id in served and place:
                 hours.setdefault(place, Counter())[each.hour] += each.items
         return {place: Span(sorted(counts.items())) for place, counts in hours.items()}

@@ -23,7 +23,7 @@ from etl.message_queue.claiming import claim, due_locations, release_lapsed, ren
 from etl.message_queue.enqueuing import enqueue, enqueue_items, follow_up
 from etl.message_queue.erasing import count, erase
 from etl.message_queue.items import Burial, Item, NewItem, PutBack
-from etl.message_queue.overview import Backlog, Depth, backlogs, depth
+from etl.message_queue.overview import Backlog, Depth, backlogs, depth, due
 from etl.message_queue.settling import bury, complete, lock, put_back
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "complete",
     "count",
     "depth",
+    "due",
     "due_locations",
     "enqueue",
     "enqueue_items",

@@ -1,5 +1,6 @@
 """How much waits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,11 +33,29 @@ def depth(connection: Connection) -> list[Depth]:
     return [Depth(**row) for row in connection.execute(DEPTH).mappings()]
 
 
+DUE = text("""
+    SELECT count(*) FROM (
+        SELECT FROM etl.message_queue WHERE kind = :kind AND lease_id IS NULL AND scheduled_at <= now() LIMIT :most
+    ) AS due
+""")
+
+
+def due(connection: Connection, *, kind: str, most: int) -> int:
+    """How many items of a kind are due; counts to ``most`` only, so that it is quick however many there are."""
+    found: int = connection.execute(DUE, {"kind": kind, "most": most}).scalar_one()
+    return found
+
+
 BACKLOGS = text("""
-    SELECT location_id, date_trunc('hour', dated_at) AS hour, count(*) AS items
-    FROM etl.message_queue
-    WHERE kind = 'message' AND lease_id IS NULL AND scheduled_at <= now() AND isfinite(dated_at)
-    GROUP BY 1, 2 ORDER BY 1, 2
+    SELECT asked.location_id, date_trunc('hour', due.dated_at) AS hour, count(*) AS items
+    FROM unnest(CAST(:locations AS text[])) AS asked (location_id)
+    CROSS JOIN LATERAL (
+        SELECT dated_at FROM etl.message_queue AS q
+        WHERE q.kind = 'message' AND q.location_id = asked.location_id AND q.lease_id IS NULL
+          AND q.scheduled_at <= now()
+        ORDER BY q.priority DESC, q.scheduled_at LIMIT CAST(:most AS bigint)
+    ) AS due
+    WHERE isfinite(due.dated_at) GROUP BY 1, 2 ORDER BY 1, 2
 """)
 
 
@@ -49,6 +68,7 @@ class Backlog:
     items: int
 
 
-def backlogs(connection: Connection) -> list[Backlog]:
-    """What could be fetched together. Reads the whole queue."""
-    return [Backlog(**row) for row in connection.execute(BACKLOGS).mappings()]
+def backlogs(connection: Connection, locations: Sequence[str], *, most: int | None) -> list[Backlog]:
+    """What could be fetched together, of the next ``most`` due items of each location (None: of all)."""
+    rows = connection.execute(BACKLOGS, {"locations": list(locations), "most": most})
+    return [Backlog(**row) for row in rows.mappings()]

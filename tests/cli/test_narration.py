@@ -30,7 +30,7 @@ class Told:
         self.narrator = Narrator(
             "messages",
             say=self.lines.append,
-            look=lambda: self.look,
+            look=lambda _: self.look,
             clock=lambda: self.seconds,
             now=lambda: NOON + timedelta(seconds=self.seconds),
         )

@@ -6,11 +6,13 @@ import pytest
 from sqlalchemy import Engine
 
 from etl import message_queue
+from etl.exports import bulk
 from etl.message_queue import NewItem
 from etl.models import Attachment, Email, Message, Meta
 from etl.sandbox.messages import MESSAGE_TYPES
 from etl.sandbox.server import RunningSandbox
 from tests.command import Command
+from tests.exports.conftest import Opener
 from tests.job import Job
 
 KILLS = 4
@@ -152,6 +154,18 @@ def test_backlogs_of_items_with_and_without_their_location_are_one(
     enqueue(engine, large, large_job.ids[:150])
     enqueue(engine, large, large_job.ids[150:300], large_job.location_id)
     assert (large_job.run().tally.loaded, exports(large) > 0) == (300, True)
+
+
+def test_a_look_for_backlogs_goes_on_where_the_last_one_ended(
+    opener: Opener, engine: Engine, large: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(bulk, "LOOK_LOCATIONS", 2)
+    ids = list(large.dataset.ids())
+    for place, taken in (("!1", ids[:1]), ("!2", ids[1:2]), ("!3", ids[2:3]), (opener.location_id, ids[3:300])):
+        enqueue(engine, large, taken, place)
+    looking = bulk.Bulk(exports=opener(), loading=opener.loading, transact=opener.transact)
+    assert [opener.transact(looking.is_wanted) for _ in range(5)] == [False, True, False, False, True]
 
 
 def test_no_request_is_too_many_when_pages_and_single_requests_share_the_limit(

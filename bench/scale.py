@@ -1,0 +1,162 @@
+"""What a queue of millions of items at thousands of locations costs: space, statements, and claims after hours of work.
+
+A Postgres of its own. Talks to Postgres only.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+
+from sqlalchemy import Connection, Engine, text
+
+from bench.claim import HEARD, QUOTA, EveryLocation
+from bench.report import Target, print_table, print_targets
+from bench.stage import Stage
+from etl import embedded, message_queue, schema
+from etl.database import open_engine
+from etl.exports.bulk import LOOK_ITEMS, LOOK_LOCATIONS
+from etl.extract import limits
+from etl.worker.claims import Claims
+from etl.worker.leases import LEASE_SECONDS
+
+MOST_SLOWDOWN = 2.0
+MOST_LOOK = 1000.0
+
+FILL = text("""
+    INSERT INTO etl.message_queue (message_id, location_id, scheduled_at, dated_at)
+    SELECT md5(n::text), 'location' || lpad((n * 7919 % :locations)::text, 6, '0'),
+           now() - make_interval(secs => (n * 104729 % 864000)::float8),
+           now() - make_interval(secs => (n * 104729 % 8640000)::float8)
+    FROM generate_series(1, CAST(:items AS bigint)) AS n
+""")
+SIZES = text("""
+    SELECT relname, pg_table_size(oid) FROM pg_class
+    WHERE relname IN ('message_queue', 'message_queue_pkey', 'message_queue_waiting_idx', 'message_queue_leased_idx')
+    ORDER BY relname
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large the queue is, and how many of its items are worked off."""
+
+    items: int
+    locations: int
+    churn: int
+
+
+def measure(on: Stage, size: Size, *, rounds: int) -> list[Target]:
+    """Fill a queue, ask each statement, then claim and complete items; print and return the targets."""
+    with _warehouse(on) as engine:
+        seconds = _fill(engine, size)
+        title = f"{size.items:,} items at {size.locations:,} locations, filled in {seconds:.0f} s"
+        with engine.connect() as connection:
+            rows = [[name, taken / 1e6, taken / size.items] for name, taken in connection.execute(SIZES)]
+        print_table(title, ["space", "MB", "bytes an item"], rows)
+        taken = _statements(engine, rounds)
+        print_table("Statements, milliseconds", ["statement", "median", "most"], taken)
+        targets = [Target(claim="milliseconds to look for backlogs", figure=float(str(taken[0][1])), at_most=MOST_LOOK)]
+        targets.append(_churn(engine, size))
+    print_targets(targets)
+    return targets
+
+
+@contextmanager
+def _warehouse(on: Stage) -> Iterator[Engine]:
+    data = on.directory / "scale"
+    engine = open_engine(embedded.start(data))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for setting, value in (("shared_buffers", "1GB"), ("max_wal_size", "8GB")):
+            connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = '{value}'")
+    engine.dispose()
+    embedded.stop(data)
+    engine = open_engine(embedded.start(data))
+    try:
+        with engine.connect() as connection:
+            schema.upgrade(connection)
+        yield engine
+    finally:
+        engine.dispose()
+        embedded.stop(data)
+
+
+def _fill(engine: Engine, size: Size) -> float:
+    began = time.perf_counter()
+    with engine.begin() as connection:
+        connection.execute(FILL, {"items": size.items, "locations": size.locations})
+        connection.execute(HEARD)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE etl.message_queue, etl.rate_limits"))
+        connection.execute(text("CHECKPOINT"))
+    return time.perf_counter() - began
+
+
+def _statements(engine: Engine, rounds: int) -> list[list[object]]:
+    """Each statement that runs often, undone after it."""
+    with engine.connect() as connection:
+        places = message_queue.waiting_locations(connection, kind="message", after=None, limit=LOOK_LOCATIONS)
+    quotas = dict.fromkeys(places[:50], 2)
+    asked: dict[str, Callable[[Connection], object]] = {
+        "look for backlogs at 64 locations": lambda on: message_queue.backlogs(on, places, most=LOOK_ITEMS),
+        "the next 64 locations": lambda on: message_queue.waiting_locations(
+            on, kind="message", after=places[-1], limit=64
+        ),
+        "claim 100 of 50 locations": lambda on: message_queue.claim(
+            on, kind="message", quotas=quotas, lease_seconds=LEASE_SECONDS
+        ),
+        "queue 100 new items": lambda on: message_queue.enqueue(on, (f"new{n}" for n in range(100)), kind="message"),
+        "release what lapsed": message_queue.release_lapsed,
+        "depth, for status and doctor": message_queue.depth,
+    }
+    return [[name, *_timed(engine, ask, rounds)] for name, ask in asked.items()]
+
+
+def _timed(engine: Engine, ask: Callable[[Connection], object], rounds: int) -> tuple[float, float]:
+    taken = []
+    for _ in range(rounds + 1):
+        with engine.connect() as connection:
+            began = time.perf_counter()
+            ask(connection)
+            taken.append((time.perf_counter() - began) * 1000)
+    return median(taken[1:]), max(taken[1:])
+
+
+def _churn(engine: Engine, size: Size) -> Target:
+    """Work off items, first as usual and then while somebody keeps an old snapshot, as a long report does."""
+    rows: list[list[object]] = []
+    slowdowns = []
+    for what, is_held in (("nobody reads for long", False), ("a snapshot is held all the time", True)):
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader:
+            if is_held:
+                reader.execute(text("SET idle_in_transaction_session_timeout = 0"))
+                reader.execute(text("SELECT count(*) FROM etl.runs"))
+            rates = _work(engine, size.churn // 2)
+        tenth = max(len(rates) // 10, 1)
+        first, last = median(rates[:tenth]), median(rates[-tenth:])
+        rows.append([what, first, last, last / first])
+        slowdowns.append(last / first)
+    print_table(
+        f"Milliseconds to claim and complete {QUOTA}, {size.churn // 2:,} items worked off each",
+        ["", "first tenth", "last tenth", "ratio"],
+        rows,
+    )
+    return Target(claim="a claim after much work ÷ before", figure=slowdowns[0], at_most=MOST_SLOWDOWN)
+
+
+def _work(engine: Engine, items: int) -> list[float]:
+    claims = Claims(kind="message", tokens=EveryLocation())
+    taken = []
+    while items > 0:
+        began = time.perf_counter()
+        with engine.begin() as connection:
+            claimed = claims.claim(connection, QUOTA)
+        if not isinstance(claimed, list):
+            break
+        with engine.begin() as connection:
+            message_queue.complete(connection, [each.item for each in claimed])
+            limits.settle(connection, [], [(each.token_location_id, each.item.lease_id) for each in claimed])
+        taken.append((time.perf_counter() - began) * 1000)
+        items -= len(claimed)
+    return taken
