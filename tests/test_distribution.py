@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from etl import distribution
 from etl.distribution import DISTRIBUTED, REFERENCE, Cluster, ForeignKey, Table
 from etl.errors import ConfigurationError
+from tests import servers
 from tests.command import Command
 
 STAND_IN = (Path(__file__).parent / "citus_stand_in.sql").read_text(encoding="utf-8")
@@ -161,7 +162,13 @@ def outcome(done: CompletedProcess[str]) -> tuple[int, str]:
 
 
 @pytest.fixture
-def citus(engine: Engine) -> Engine:
+def plain_postgres() -> None:
+    if servers.CITUS:
+        pytest.skip("TEST_CITUS_URL names a real Citus")
+
+
+@pytest.fixture
+def citus(plain_postgres: None, engine: Engine) -> Engine:  # noqa: ARG001 - the stand-in needs a plain one
     """A migrated database with the stand-in."""
     with engine.begin() as connection:
         connection.exec_driver_sql(STAND_IN, execution_options={"no_parameters": True})
@@ -178,11 +185,13 @@ def cluster_of(engine: Engine) -> Cluster | None:
         return distribution.read(connection)
 
 
+@pytest.mark.usefixtures("plain_postgres")
 def test_a_plain_postgres_has_nothing_to_distribute(etl: Command) -> None:
     code, printed = outcome(etl("db", "distribute"))
     assert (code, printed.startswith("Error: This Postgres has no Citus, so there is nothing")) == (2, True)
 
 
+@pytest.mark.usefixtures("plain_postgres")
 def test_a_plain_postgres_shows_nothing_of_nodes(etl: Command) -> None:
     assert "node" not in outcome(etl("status"))[1]
 
