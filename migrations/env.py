@@ -16,6 +16,9 @@ def run(connection: Connection) -> None:
     try:
         # A migration that cannot get its lock soon gives up rather than queue every reader behind it.
         connection.execute(text("SET lock_timeout = '5s'"))
+        # On Citus, one transaction may change tables that are spread and tables that are copied only so. Elsewhere the
+        # setting means nothing.
+        connection.execute(text("SET citus.multi_shard_modify_mode = 'sequential'"))
         # IF NOT EXISTS would ask for the right to create even when there is nothing to do.
         if connection.execute(text("SELECT to_regnamespace('etl')")).scalar_one() is None:
             connection.execute(text("CREATE SCHEMA etl"))

@@ -1,14 +1,15 @@
 """The Postgres that tests use.
 
 It is ``TEST_DATABASE_URL`` if set (its role must be allowed to create databases), else a ``postgres`` container if a
-Docker engine answers, else the embedded one.
+Docker engine answers, else the embedded one. ``TEST_CITUS_URL`` names the coordinator of a Citus instead, as a
+superuser who may log in to its workers with the same password; what is written for it here was never tried on one.
 """
 
 import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, create_engine, make_url, text
@@ -17,6 +18,8 @@ from sqlalchemy.exc import OperationalError
 from etl import embedded
 from tests.waiting import await_
 
+CITUS = os.environ.get("TEST_CITUS_URL")
+
 # Tests lose nothing when the machine stops, and a database is made for each of them.
 FAST = ("fsync", "full_page_writes", "synchronous_commit")
 
@@ -24,7 +27,7 @@ FAST = ("fsync", "full_page_writes", "synchronous_commit")
 @contextmanager
 def shared_server() -> Iterator[URL]:
     """A superuser's URL on the server that all tests share."""
-    given = os.environ.get("TEST_DATABASE_URL")
+    given = CITUS or os.environ.get("TEST_DATABASE_URL")
     if given:
         yield make_url(given).set(drivername="postgresql+psycopg")
         return
@@ -97,6 +100,36 @@ def fresh_database(server: URL, *, template: str = "template0", options: str = "
             yield server.set(database=name)
         finally:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@contextmanager
+def fresh_citus_database(coordinator: URL) -> Iterator[URL]:
+    """The same on a Citus, with the nodes that its own database names. A copy of a template would share its shards."""
+    with administrator(coordinator) as connection:
+        nodes = connection.execute(text("SELECT nodename, nodeport FROM pg_dist_node WHERE groupid <> 0")).all()
+    with ExitStack() as stack:
+        url = stack.enter_context(fresh_database(coordinator, options="ENCODING 'UTF8'"))
+        workers = [coordinator.set(host=host, port=port) for host, port in nodes]
+        places = [url, *(stack.enter_context(_same_database(worker, url)) for worker in workers)]
+        for place in places:
+            with administrator(place) as connection:
+                connection.execute(text("CREATE EXTENSION citus"))
+        with administrator(url) as connection:
+            here = {"host": url.host or "localhost", "port": url.port or 5432}
+            connection.execute(text("SELECT citus_set_coordinator_host(:host, :port)"), here)
+            for host, port in nodes:
+                connection.execute(text("SELECT citus_add_node(:host, :port)"), {"host": host, "port": port})
+        yield url
+
+
+@contextmanager
+def _same_database(worker: URL, url: URL) -> Iterator[URL]:
+    with administrator(worker) as connection:
+        connection.execute(text(f"CREATE DATABASE {url.database} TEMPLATE template0 ENCODING 'UTF8'"))
+        try:
+            yield worker.set(database=url.database)
+        finally:
+            connection.execute(text(f"DROP DATABASE {url.database} WITH (FORCE)"))
 
 
 class OwnServer:

@@ -1,11 +1,13 @@
 """What the doctor makes of what it found; pure but for decrypting. Holds no token in its texts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import KW_ONLY, dataclass
 
+from etl import distribution
 from etl.cli.cures import advice_on, shown
-from etl.errors import ItemError, LocationError
+from etl.distribution import Cluster
+from etl.errors import ConfigurationError, ItemError, LocationError
 from etl.locations import Overview
 from etl.tokens.serving import Serving
 from etl.tokens.store import Owner
@@ -28,6 +30,21 @@ class Check:
     says: str
     fix: str | None = None
     """What to do when it failed; None when ``says`` tells it."""
+
+
+def of_warehouse(read: Callable[[], Cluster | None]) -> Iterator[Check]:
+    """Whether the tables are where they should be; nothing on a Postgres that is no Citus, or not used as one."""
+    name = "warehouse"
+    try:
+        cluster = read()
+        if cluster is None or (cluster.is_coordinator and not cluster.is_distributed):
+            return
+        left = distribution.plan(cluster)
+    except ConfigurationError as error:
+        yield Check(name, ok=False, says="; ".join(str(error).splitlines()))
+        return
+    says = "; ".join(distribution.differences(cluster)) or f"{len(cluster.nodes)} nodes hold its rows"
+    yield Check(name, ok=not left, says=says)
 
 
 def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, given: bool) -> Check:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 from sqlalchemy import Connection
 
-from etl import roles, schema
+from etl import distribution, roles, schema
 from etl.cli.composition import database_url, settings, warehouse
 from etl.database import parse_url
 from etl.errors import ConfigurationError
@@ -26,7 +26,10 @@ def upgrade() -> None:
         before = schema.revision(connection)
         schema.upgrade(connection)
         after = schema.revision(connection)
+        spread = distribution.differences(distribution.read(connection))
     click.echo(f"at {after}, nothing to do" if before == after else f"upgraded from {before or 'empty'} to {after}")
+    for difference in spread:
+        click.echo(difference, err=True)
 
 
 @db.command()
@@ -36,7 +39,7 @@ def check() -> None:
     Exits with 1 if they are not.
     """
     with warehouse(settings(), is_direct=True) as engine, engine.connect() as connection:
-        differences = schema.differences(connection)
+        differences = schema.differences(connection) + distribution.differences(distribution.read(connection))
     for difference in differences:
         click.echo(difference, err=True)
     click.echo("models and schema differ" if differences else "models and schema agree")
@@ -51,6 +54,25 @@ def describe(*, schema: str) -> None:
 
     with warehouse(settings(), writes=False) as engine, engine.connect() as connection:
         click.echo(dictionary.markdown(schema, dictionary.read(connection, schema)), nl=False)
+
+
+@db.command()
+@click.option("--dry-run", is_flag=True, help="Print the statements and change nothing.")
+def distribute(*, dry_run: bool) -> None:
+    """On Citus: spread the warehouse over the nodes, by location.
+
+    You can repeat it at any time. Writes to a table wait while its rows are copied.
+    """
+    with warehouse(settings(), is_direct=True) as engine, engine.connect() as connection:
+        steps = distribution.plan(distribution.read(connection))
+        connection.rollback()
+        if dry_run and steps:
+            click.echo(distribution.script(steps))
+        elif not steps:
+            click.echo("the warehouse is distributed, nothing to do", err=dry_run)
+        for step in () if dry_run else steps:
+            click.echo(f"{step[-1]} …")
+            distribution.apply(connection, step)
 
 
 @db.command("grant-reader")

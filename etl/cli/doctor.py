@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 import click
 from sqlalchemy import Connection, Engine
 
-from etl import jobs, locations, message_queue, schema
-from etl.cli.checks import RENEWABLE, Check, of_app, of_keys, of_kinds, of_pauses, of_probe, of_unserved
+from etl import distribution, jobs, locations, message_queue, schema
+from etl.cli.checks import RENEWABLE, Check, of_app, of_keys, of_kinds, of_pauses, of_probe, of_unserved, of_warehouse
 from etl.cli.composition import (
     address_of,
     client_of,
@@ -87,6 +87,7 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
     yield _check("database", connect)
     for engine in engines:
         with _connection(engine) as connection:
+            yield from of_warehouse(lambda: distribution.read(connection))
             yield from of_locations(connection, found, offline=offline, limit=limit)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from etl import dead_letters, jobs, locations, message_queue, runs
+from etl import dead_letters, distribution, jobs, locations, message_queue, runs
 from etl.cli.composition import described, settings, warehouse
 from etl.cli.cures import advice_on, in_words, shown, state_of
 from etl.cli.tables import duration, print_sentence, print_table, when
@@ -23,13 +23,14 @@ def status(*, as_json: bool) -> None:
         causes = dead_letters.causes(connection)
         places = locations.overview(connection)
         last = runs.latest(connection, 5)
+        nodes = distribution.rows_by_node(connection)
     if as_json:
         report = {
             "queue": [dataclasses.asdict(each) for each in queue],
             "dead_letters": causes,
             "locations": [dataclasses.asdict(each) for each in places],
             "runs": [dataclasses.asdict(each) | {"state": runs.state_of(each)} for each in last],
-        }
+        } | ({"nodes": nodes} if nodes else {})
         click.echo(json.dumps(report, default=str))
         return
     click.echo(f"database: {described(found)}")
@@ -37,6 +38,8 @@ def status(*, as_json: bool) -> None:
     for kind in sorted({each.kind for each in queue} - taken):
         click.echo(f"No job in jobs.yaml takes items of kind {kind}: they wait.")
     click.echo("dead letters: " + (", ".join(f"{count} {cause}" for cause, count in causes.items()) or "none"))
+    if nodes:
+        print_table(("node", "messages, about"), nodes.items(), title="nodes")
     if places:
         _print_locations(places)
     if last:

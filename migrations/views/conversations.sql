@@ -24,21 +24,14 @@ SELECT
     (SELECT min(q) FROM unnest(a.asked_at) AS q WHERE q > a.answered_by_human_at) AS waiting_for_human_since
 FROM highlevel.local_days AS d
 CROSS JOIN LATERAL (
-    SELECT DISTINCT ON (m.conversation_id)
+    SELECT DISTINCT ON (m.location_id, m.conversation_id)
         m.conversation_id, m.contact_id, m.message_id, m.channel, m.direction, m.sent_by, m.date_added
     FROM highlevel.messages_flat AS m
     WHERE
         m.location_id = d.location_id AND m.date_added >= d.starts_at AND m.date_added < d.ends_at
         AND m.with_contact AND m.deleted_at IS NULL AND m.conversation_id IS NOT NULL
-    ORDER BY m.conversation_id, m.date_added DESC, m.message_id DESC, m.email_id DESC
+    ORDER BY m.location_id, m.conversation_id, m.date_added DESC, m.message_id DESC, m.email_id DESC
 ) AS c
-LEFT JOIN LATERAL (
-    SELECT true AS found FROM highlevel.messages_flat AS m
-    WHERE
-        m.location_id = d.location_id AND m.conversation_id = c.conversation_id AND m.date_added >= d.ends_at
-        AND m.with_contact AND m.deleted_at IS NULL
-    LIMIT 1
-) AS later ON true
 CROSS JOIN LATERAL (
     SELECT
         min(m.date_added) AS first_date_added,
@@ -53,8 +46,17 @@ CROSS JOIN LATERAL (
     WHERE
         m.location_id = d.location_id AND m.conversation_id = c.conversation_id AND m.date_added < d.ends_at
         AND m.with_contact AND m.deleted_at IS NULL
+    GROUP BY m.location_id
 ) AS a
-WHERE later.found IS NULL;
+WHERE
+    -- Not NOT EXISTS, which would read all that came later before it looks.
+    (
+        SELECT true FROM highlevel.messages_flat AS m
+        WHERE
+            m.location_id = d.location_id AND m.conversation_id = c.conversation_id AND m.date_added >= d.ends_at
+            AND m.with_contact AND m.deleted_at IS NULL
+        LIMIT 1
+    ) IS NULL;
 
 COMMENT ON VIEW highlevel.conversations IS
     'One row a conversation in which something was exchanged with the contact. Internal messages, activities and deleted '

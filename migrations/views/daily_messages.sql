@@ -22,7 +22,7 @@ CROSS JOIN LATERAL (
     WHERE
         m.location_id = d.location_id AND m.date_added >= d.starts_at AND m.date_added < d.ends_at
         AND m.with_contact AND m.deleted_at IS NULL
-    GROUP BY m.channel, m.direction, m.source, m.sent_by
+    GROUP BY m.location_id, m.channel, m.direction, m.source, m.sent_by
 ) AS f;
 
 COMMENT ON VIEW highlevel.daily_messages IS

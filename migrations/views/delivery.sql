@@ -31,7 +31,7 @@ CROSS JOIN LATERAL (
     WHERE
         m.location_id = d.location_id AND m.date_added >= d.starts_at AND m.date_added < d.ends_at
         AND m.with_contact AND m.deleted_at IS NULL AND m.direction = 'outbound' AND m.channel <> 'Call'
-    GROUP BY m.channel, m.source, m.sent_by, m.error
+    GROUP BY m.location_id, m.channel, m.source, m.sent_by, m.error
 ) AS f;
 
 COMMENT ON VIEW highlevel.delivery IS

@@ -9,19 +9,16 @@ SELECT
     timezone(z.local_time_zone, d.day + interval '1 day') AS ends_at
 FROM highlevel.location_time_zones AS z
 CROSS JOIN LATERAL (
-    SELECT
-        least(
-            (SELECT min(m.date_added) FROM highlevel.messages AS m WHERE m.location_id = z.location_id),
-            (SELECT min(e.date_added) FROM highlevel.emails AS e WHERE e.location_id = z.location_id)
-        ) AS first_at,
-        greatest(
-            (SELECT max(m.date_added) FROM highlevel.messages AS m WHERE m.location_id = z.location_id),
-            (SELECT max(e.date_added) FROM highlevel.emails AS e WHERE e.location_id = z.location_id)
-        ) AS last_at
-) AS span
+    SELECT min(m.date_added) AS first_at, max(m.date_added) AS last_at
+    FROM highlevel.messages AS m WHERE m.location_id = z.location_id
+) AS of_messages
+CROSS JOIN LATERAL (
+    SELECT min(e.date_added) AS first_at, max(e.date_added) AS last_at
+    FROM highlevel.emails AS e WHERE e.location_id = z.location_id
+) AS of_emails
 CROSS JOIN LATERAL generate_series(
-    date_trunc('day', timezone(z.local_time_zone, span.first_at)),
-    date_trunc('day', timezone(z.local_time_zone, span.last_at)),
+    date_trunc('day', timezone(z.local_time_zone, least(of_messages.first_at, of_emails.first_at))),
+    date_trunc('day', timezone(z.local_time_zone, greatest(of_messages.last_at, of_emails.last_at))),
     interval '1 day'
 ) AS d (day);
 

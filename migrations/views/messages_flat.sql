@@ -24,9 +24,11 @@ SELECT
     m.sender,
     m.recipient,
     m.date_added,
-    k.local_time_zone,
-    timezone(k.local_time_zone, m.date_added) AS local_time,
-    timezone(k.local_time_zone, m.date_added)::date AS local_day,
+    coalesce(z.time_zone, (SELECT s.default_time_zone FROM highlevel.settings AS s), 'UTC') AS local_time_zone,
+    timezone(coalesce(z.time_zone, (SELECT s.default_time_zone FROM highlevel.settings AS s), 'UTC'), m.date_added)
+    AS local_time,
+    timezone(coalesce(z.time_zone, (SELECT s.default_time_zone FROM highlevel.settings AS s), 'UTC'), m.date_added)::date
+    AS local_day,
     m.date_updated,
     CASE WHEN m.email_id IS NULL
         THEN (
@@ -69,6 +71,7 @@ LEFT JOIN LATERAL (
     SELECT max(y.call_duration) AS call_duration, max(y.call_status) AS call_status
     FROM highlevel.meta AS y
     WHERE y.location_id = m.location_id AND y.message_id = CASE WHEN t.channel = 'Call' THEN m.message_id END
+    GROUP BY y.location_id
 ) AS x ON true
 LEFT JOIN highlevel.locations AS l ON l.location_id = m.location_id
 LEFT JOIN highlevel.time_zones AS z ON z.time_zone = l.time_zone
@@ -76,7 +79,6 @@ LEFT JOIN highlevel.contacts AS c ON c.location_id = m.location_id AND c.contact
 LEFT JOIN highlevel.users AS u ON u.location_id = m.location_id AND u.user_id = m.user_id
 CROSS JOIN LATERAL (
     SELECT
-        coalesce(z.time_zone, (SELECT s.default_time_zone FROM highlevel.settings AS s), 'UTC') AS local_time_zone,
         (t.is_activity OR t.is_internal) IS NOT TRUE AS with_contact,
         CASE
             WHEN m.direction = 'inbound' THEN 'contact'

@@ -47,7 +47,8 @@ CROSS JOIN LATERAL (
         min(m.given) FILTER (WHERE m.given[5] IN ('human', 'contact')) OVER backwards AS human_answer
     FROM (
         SELECT
-            m.conversation_id, m.contact_id, m.message_id, m.email_id, m.channel, m.date_added, m.awaits_answer,
+            m.location_id, m.conversation_id, m.contact_id, m.message_id, m.email_id, m.channel, m.date_added,
+            m.awaits_answer,
             CASE WHEN m.is_answer THEN
                 ARRAY[extract(epoch FROM m.date_added)::text, m.message_id, m.email_id, m.channel, m.sent_by, m.user_id]
             END AS given
@@ -58,7 +59,8 @@ CROSS JOIN LATERAL (
             AND (m.awaits_answer OR m.is_answer)
     ) AS m
     WINDOW backwards AS (
-        PARTITION BY m.conversation_id ORDER BY m.date_added DESC, m.message_id DESC, m.email_id DESC
+        PARTITION BY m.location_id, m.conversation_id
+        ORDER BY m.date_added DESC, m.message_id DESC, m.email_id DESC
         ROWS UNBOUNDED PRECEDING
     )
 ) AS t
