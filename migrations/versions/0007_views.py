@@ -1,6 +1,5 @@
 """Views for analysts, and the time zones that they tell days in."""
 
-from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import op
@@ -75,7 +74,6 @@ def upgrade() -> None:
         schema="highlevel",
     )
     op.execute(STATISTICS)
-    views.create(op.get_bind(), Path(__file__).parent.parent / "views")
 
 
 def downgrade() -> None:
