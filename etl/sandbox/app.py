@@ -125,9 +125,9 @@ class _Served:
 
     def _find(self, ask: Ask, location_id: str) -> Reply:
         world = self._world
-        owned = world.things.get(ask.id)
-        owners = {ask.query.get("locationId", location_id), owned.location_id if owned else location_id}
-        if owners != {location_id}:
+        thing = world.things.get(ask.id)
+        owners = (ask.query.get("locationId"), None if thing is None else thing.location_id)
+        if any(owner not in (None, location_id) for owner in owners):
             return refuse(403, NO_ACCESS, error="Forbidden")
         is_missing = ask.fault is not None and ask.fault.kind == "missing"
         reply = None if is_missing else self._endpoint.answer(world, ask)

@@ -14,7 +14,8 @@ class Stats:
         self._interval = interval
         self.held = 0
         """Answers held just now."""
-        self._times: list[float] = []
+        self._first: float | None = None
+        self._last: float | None = None
         self._statuses: Counter[str] = Counter()
         self._locations: Counter[str] = Counter()
         self._names: Counter[str] = Counter()
@@ -25,7 +26,8 @@ class Stats:
 
     def begin(self, name: str, now: float) -> None:
         """A request has arrived."""
-        self._times[1:] = [now]
+        self._first = now if self._first is None else self._first
+        self._last = now
         self._names[name] += 1
         self._under_way[name] += 1
         self._most_for_one = max(self._most_for_one, self._under_way[name])
@@ -54,7 +56,7 @@ class Stats:
             "locations": self._locations,
             "peaks": self._densest,
             "max_concurrent_same_id": self._most_for_one,
-            "first_request": self._times[0] if self._times else None,
-            "last_request": self._times[-1] if self._times else None,
+            "first_request": self._first,
+            "last_request": self._last,
             "ids": self._names,
         }
