@@ -102,7 +102,7 @@ def test_the_last_attempt_makes_a_dead_letter(job: Job, sandbox: RunningSandbox)
 
 
 def test_a_429_spends_no_attempt(job: Job, sandbox: RunningSandbox) -> None:
-    sandbox.limits(limit=100, interval=0.2, retry_after=True)
+    sandbox.limits(limit=100, interval=0.2)
     sandbox.faults(ids={job.ids[0]: {"kind": "429", "times": 1}})
     job.enqueue(job.ids[0])
     report = job.run(max_attempts=1)
