@@ -60,7 +60,7 @@ def _drain(on: Stage, messages: int, *, bulk: Literal["auto", "off"]) -> Drained
     config = SandboxConfig(locations=1, messages=messages, limit=LIMIT, interval=INTERVAL)
     with SandboxProcess(config) as sandbox:
         (location_id,) = sandbox.location_ids
-        dates = {known: (sandbox.dataset.message(known) or {})["dateAdded"] for known in sandbox.dataset.ids()}
+        dates = {known: sandbox.dataset.messages[known]["dateAdded"] for known in sandbox.dataset.ids()}
         named = [NewItem("message", known, "", None, datetime.fromisoformat(date)) for known, date in dates.items()]
         with on.engine.begin() as connection:
             message_queue.enqueue_items(connection, named)

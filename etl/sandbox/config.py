@@ -11,7 +11,7 @@ class SandboxConfig(Limit):
     """Everything that makes two sandboxes alike; the rate limit that every location starts with is a part of it.
 
     Attributes:
-        seed, locations, messages, documented_share: the data; see :class:`etl.sandbox.dataset.Dataset`.
+        seed, locations, messages: the data; see :class:`etl.sandbox.dataset.Dataset`.
         faults: what goes wrong from the start.
         token_lifetime, refresh_grace: seconds; see :class:`etl.sandbox.oauth.Authority`.
     """
@@ -19,15 +19,14 @@ class SandboxConfig(Limit):
     seed: int = 1
     locations: int = Field(default=3, ge=1)
     messages: int = Field(default=1000, ge=1)
-    documented_share: float = Field(default=0.15, ge=0, le=1)
     faults: FaultPlan = Field(default_factory=FaultPlan)
     token_lifetime: NonNegativeFloat = 86_399
     refresh_grace: NonNegativeFloat = 30
 
     def dataset(self) -> Dataset:
         """The data such a sandbox serves; the same on both sides of a connection."""
-        return Dataset(self.seed, self.locations, self.messages, documented_share=self.documented_share)
+        return Dataset(self.seed, self.locations, self.messages)
 
-    def rate(self) -> Limit:
+    def limits(self) -> dict[str, object]:
         """The limit every location starts with."""
-        return Limit.model_validate(self.model_dump(include=set(Limit.model_fields)))
+        return self.model_dump(include=set(Limit.model_fields))

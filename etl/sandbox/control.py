@@ -4,43 +4,29 @@ import json
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from etl.sandbox.endpoints import ENDPOINTS
-from etl.sandbox.faults import FaultPlan
-from etl.sandbox.limits import Limit
 from etl.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, PIT, RefusedError, unauthorized
 from etl.sandbox.world import World
 
 
-def control_routes(world: World) -> Starlette:
-    """An ASGI application for everything but the API's data."""
+def control_routes(world: World) -> list[Route]:
+    """Everything but the API's data."""
     routes = _Routes(world)
-    return Starlette(
-        routes=[
-            Route("/oauth/token", routes.token, methods=["POST"]),
-            Route("/oauth/locationToken", routes.location_token, methods=["POST"]),
-            Route("/oauth/installedLocations", routes.installed_locations),
-            Route("/oauth/reconnect", routes.reconnect, methods=["POST"]),
-            Route("/v2/oauth/chooselocation", routes.choose_location),
-            Route("/sandbox", routes.index),
-            Route("/sandbox/ids", routes.ids),
-            Route("/sandbox/stats", routes.stats),
-            Route("/sandbox/faults", routes.faults, methods=["GET", "PUT"]),
-            Route("/sandbox/limits", routes.limits, methods=["PUT"]),
-            Route("/sandbox/data/{id}", routes.change, methods=["PUT", "DELETE"]),
-            Route("/sandbox/{action}", routes.act, methods=["POST"]),
-        ],
-        exception_handlers={
-            RefusedError: _refused,
-            ValueError: _not_understood,
-            TypeError: _not_understood,
-            KeyError: _unknown,
-        },
-    )
+    return [
+        Route("/oauth/token", routes.token, methods=["POST"]),
+        Route("/oauth/locationToken", routes.location_token, methods=["POST"]),
+        Route("/oauth/installedLocations", routes.installed_locations),
+        Route("/oauth/reconnect", routes.reconnect, methods=["POST"]),
+        Route("/v2/oauth/chooselocation", routes.choose_location),
+        Route("/sandbox", routes.index),
+        Route("/sandbox/ids", routes.ids),
+        Route("/sandbox/stats", routes.stats),
+        Route("/sandbox/{action}", routes.act, methods=["PUT", "POST"]),
+    ]
 
 
 class _Routes:
@@ -86,20 +72,20 @@ class _Routes:
                 "name": dataset.name_of(location_id),
                 "token": PIT + location_id,
                 "messages": len(dataset.ids(location_id)),
-                "example_ids": list(dataset.ids(location_id)[:3]),
+                "example_ids": dataset.ids(location_id)[:3],
                 "examples": dataset.examples(location_id),
             }
             for location_id in dataset.location_ids
         ]
-        others = [route for route in request.app.routes if isinstance(route, Route)]
         answer = {
             "base_url": str(request.base_url).rstrip("/"),
             "locations": locations,
             "company_id": dataset.company_id,
             "oauth": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET},
-            "limits": self.world.config.rate().model_dump(),
+            "limits": self.world.config.limits(),
+            "faults": self.world.faults.model_dump(),
             "routes": [f"GET {each.path}" for each in ENDPOINTS]
-            + [f"{' '.join(sorted(route.methods or ()))} {route.path}" for route in others],
+            + [f"{' '.join(sorted(each.methods or ()))} {each.path}" for each in control_routes(self.world)],
         }
         return Response(json.dumps(answer, indent=2, ensure_ascii=False) + "\n", media_type="application/json")
 
@@ -110,40 +96,23 @@ class _Routes:
         limit = int(query.get("limit", len(ids)))
         return PlainTextResponse("".join(f"{known}\n" for known in ids[: max(0, limit)]))
 
-    async def stats(self, request: Request) -> Response:
-        return JSONResponse(self.world.stats.to_json(with_ids="ids" in request.query_params))
-
-    async def faults(self, request: Request) -> Response:
-        if request.method == "PUT":
-            self.world.faults = FaultPlan.model_validate(await request.json())
-        return JSONResponse(self.world.faults.model_dump())
-
-    async def limits(self, request: Request) -> Response:
-        """Change the limit of one location (``location_id``) or of all; keys left out have their first values."""
-        settings = await request.json()
-        location_id = settings.pop("location_id", None)
-        limit = Limit.model_validate(self.world.config.rate().model_dump() | settings)
-        self.world.limiter.change(limit, location_id)
-        return JSONResponse(limit.model_dump())
-
-    async def change(self, request: Request) -> Response:
-        """Change or delete a message, email, contact, user or location."""
-        known_id = request.path_params["id"]
-        if request.method == "DELETE":
-            self.world.delete(known_id)
-            return Response(status_code=204)
-        return JSONResponse(self.world.change(known_id, await request.json()))
+    async def stats(self, _request: Request) -> Response:
+        return JSONResponse(self.world.stats.to_json())
 
     async def act(self, request: Request) -> Response:
         """Call one of these; the body holds its arguments."""
+        world = self.world
         actions: dict[str, Any] = {
-            "reset": self.world.reset,
-            "release": self.world.release,
-            "revoke": self.world.authority.revoke,
-            "lack": self.world.lack,
-            "grow": self.world.grow,
-            "expire_cursors": self.world.expire_cursors,
-            "missing": self.world.faults.not_found.update,
+            "faults": world.spoil,
+            "limits": world.limit,
+            "lack": world.lack,
+            "revoke": world.authority.revoke,
+            "change": world.change,
+            "delete": world.delete,
+            "grow": world.grow,
+            "expire_cursors": world.expire_cursors,
+            "release": world.release,
+            "reset": world.reset,
         }
         return JSONResponse(actions[request.path_params["action"]](**json.loads(await request.body() or b"{}")))
 
@@ -158,14 +127,11 @@ def _bearer(request: Request) -> str:
     return request.headers.get("authorization", "").removeprefix("Bearer ")
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)  # noqa: S101 - Starlette's types do not know which handler gets which
-    return JSONResponse(error.answer, status_code=error.status)
+async def _failed(_request: Request, error: Exception) -> Response:
+    if isinstance(error, RefusedError):
+        return JSONResponse(error.answer, error.status)
+    status = 404 if isinstance(error, KeyError) else 400
+    return JSONResponse({"statusCode": status, "message": str(error)}, status)
 
 
-async def _not_understood(_request: Request, error: Exception) -> Response:
-    return JSONResponse({"statusCode": 400, "message": str(error)}, status_code=400)
-
-
-async def _unknown(_request: Request, error: Exception) -> Response:
-    return JSONResponse({"statusCode": 404, "message": f"No such thing: {error}"}, status_code=404)
+HANDLERS: Any = dict.fromkeys((RefusedError, ValueError, TypeError, KeyError), _failed)

@@ -4,14 +4,11 @@ A plan comes from JSON (``PUT /sandbox/faults``, ``etl sandbox --faults``); docs
 
     {"latency": 0.1,
      "shares": {"5xx": 0.02, "drop": 0.01},
-     "ids": {"<id>": {"kind": "html", "times": 2}, "recording/<message id>": "cut"},
-     "not_found": {"<id>": 3},
-     "payloads": {"<id>": {"any": "JSON"}}, "bodies": {"<id>": "any text"}}
+     "ids": {"<id>": {"kind": "html", "times": 2}, "recording/<message id>": "cut"}}
 
 A thing is named by its id; its recording, transcription or a location's export by ``recording/<id>``,
-``transcription/<id>``, ``export/<id>``. A fault of a plain id is a fault of those too. ``times`` and the numbers of
-``not_found`` count down; null means always; ``after`` lets so many requests pass first. A payload or body replaces the
-answer; faults still apply on top of it.
+``transcription/<id>``, ``export/<id>``. A fault of a plain id is a fault of those too. ``times`` counts down; null
+means always; ``after`` lets so many requests pass first.
 """
 
 import gzip
@@ -26,13 +23,20 @@ from etl.sandbox.limits import Headers
 
 Kind = Literal[
     "429", "5xx", "401", "403", "drop", "cut", "malformed", "html", "wrong_id", "huge", "deep", "redirect", "hold",
-    "status", "skip_rows", "repeat_rows",
+    "status", "missing", "answer", "skip_rows", "repeat_rows",
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 JSON = b"application/json; charset=utf-8"
 HTML = b"text/html; charset=utf-8"
+TRACE = "00000000-0000-4000-8000-000000000000"
 NO_ACCESS = "The token does not have access to this location."
+# The body of a 429 is not documented; this is the form of the other errors.
+_REFUSALS: dict[str, tuple[int, str, str | None]] = {
+    "429": (429, "Too Many Requests", None),
+    "401": (401, "Invalid JWT", "Unauthorized"),
+    "403": (403, NO_ACCESS, "Forbidden"),
+}
 _GZIP_FROM = 1024
 _LOGIN = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Sign in to continue</h1></body></html>"
 _GATEWAY = b"<html><head><title>%d</title></head><body><center><h1>%d Error</h1></center></body></html>"
@@ -47,6 +51,7 @@ class Fault(BaseModel):
     times: int | None = None
     after: int = 0
     text: str | None = None
+    payload: Any = None
     status: int = 418
     statuses: tuple[int, ...] = (500, 502, 503, 504)
     bytes: int = 20_000_000
@@ -77,9 +82,6 @@ class FaultPlan(BaseModel):
     latency: NonNegativeFloat = 0.0
     shares: dict[Kind, Annotated[float, Field(ge=0, le=1)]] = {}
     ids: dict[str, Fault] = {}
-    not_found: dict[str, int | None] = {}
-    payloads: dict[str, Any] = {}
-    bodies: dict[str, str] = {}
     _random: Random = PrivateAttr(default_factory=lambda: Random(1))  # noqa: S311 - reproducible on purpose
 
     @model_validator(mode="after")
@@ -90,31 +92,15 @@ class FaultPlan(BaseModel):
 
     def choose(self, name: str) -> Fault | None:
         """What goes wrong with this request; a fault of the name goes before those of all requests."""
-        if self.ids:
-            named = self.ids.get(name) or self.ids.get(name.rpartition("/")[2])
-            if named is not None and named.happens():
-                return named
-        if not self.shares:
-            return None
+        named = self.ids.get(name) or self.ids.get(name.rpartition("/")[2])
+        if named is not None and named.happens():
+            return named
         chance = self._random.random()
         for kind, share in self.shares.items():
             if chance < share:
                 return Fault(kind=kind)
             chance -= share
         return None
-
-    def replaced(self, name: str) -> bytes | None:
-        """The body that answers instead of the true one, if any."""
-        if name in self.bodies:
-            return self.bodies[name].encode()
-        return encode(self.payloads[name]) if name in self.payloads else None
-
-    def is_missing(self, name: str) -> bool:
-        """Whether this request is told that there is no such thing."""
-        left = self.not_found.get(name, 0)
-        if left:
-            self.not_found[name] = left - 1
-        return left is None or left > 0
 
 
 @dataclass(slots=True)
@@ -145,7 +131,7 @@ class Reply:
 def refuse(status: int, message: str | list[str], *, error: str | None = None) -> Reply:
     """A JSON error in HighLevel's documented form."""
     answer = {"statusCode": status, "message": message} | ({"error": error} if error else {})
-    return Reply(status, encode(answer | {"traceId": "00000000-0000-4000-8000-000000000000"}))
+    return Reply(status, encode(answer | {"traceId": TRACE}))
 
 
 def spoil(reply: Reply, fault: Fault, *, own_id: str, other_id: str) -> Reply:
@@ -166,15 +152,17 @@ def spoil(reply: Reply, fault: Fault, *, own_id: str, other_id: str) -> Reply:
             end = reply.body[-1:]
             key = b'"nest":' if end == b"}" else b""
             reply.body = reply.body[:-1] + b"," + key + b"[" * fault.depth + b"]" * fault.depth + end
-        case "skip_rows" | "repeat_rows":
+        case "missing" | "skip_rows" | "repeat_rows":  # whoever finds the answer sees to these
             pass
         case _:
-            return _instead(reply, fault)
+            return _instead(fault)
     return reply
 
 
-def _instead(reply: Reply, fault: Fault) -> Reply:
+def _instead(fault: Fault) -> Reply:
     match fault.kind:
+        case "answer":
+            return Reply(200, encode(fault.payload) if fault.text is None else fault.text.encode())
         case "5xx":
             status = choice(fault.statuses)  # noqa: S311 - no secret
             if status == 500:  # from the application, as JSON; the others from the gateway before it, as a page
@@ -184,13 +172,6 @@ def _instead(reply: Reply, fault: Fault) -> Reply:
             return Reply(200, _LOGIN, HTML)
         case "redirect":
             return Reply(302, b"", HTML, [(b"location", b"http://127.0.0.2:9/elsewhere")])
-        case "429":  # its body is not documented; this is the form of the other errors
-            refusal = refuse(429, "Too Many Requests")
-        case "401":
-            refusal = refuse(401, fault.text or "Invalid JWT", error="Unauthorized")
-        case "403":
-            refusal = refuse(403, fault.text or NO_ACCESS, error="Forbidden")
         case _:
-            refusal = refuse(fault.status, fault.text or "As configured")
-    refusal.headers = reply.headers
-    return refusal
+            status, text, error = _REFUSALS.get(fault.kind, (fault.status, "As configured", None))
+            return refuse(status, fault.text or text, error=error)

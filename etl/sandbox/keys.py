@@ -14,9 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
 Scheme = Literal["ed25519", "rsa", "both"]
-
-ED25519_HEADER = "X-GHL-Signature"
-RSA_HEADER = "X-WH-Signature"
+Key = ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +37,19 @@ class SandboxKeys:
             OSError: the directory cannot be read or written.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        new = _kept(directory / "sandbox.ed25519.private.pem", ed25519.Ed25519PrivateKey.generate)
-        old = _kept(
-            directory / "sandbox.rsa.private.pem",
-            lambda: rsa.generate_private_key(public_exponent=65537, key_size=rsa_bits),
-        )
+        new_pem, new = _kept(directory, "ed25519", ed25519.Ed25519PrivateKey.generate)
+        old_pem, old = _kept(directory, "rsa", lambda: rsa.generate_private_key(65537, rsa_bits))
         if not isinstance(new, ed25519.Ed25519PrivateKey) or not isinstance(old, rsa.RSAPrivateKey):
             raise ValueError(f"{directory} holds keys of another kind")  # noqa: TRY004 - a wrong file, not a wrong call
-        public = directory / "sandbox.ed25519.pem", directory / "sandbox.rsa.pem"
-        form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        public[0].write_bytes(new.public_key().public_bytes(*form))
-        public[1].write_bytes(old.public_key().public_bytes(*form))
-        return cls(*public, new, old)
+        return cls(new_pem, old_pem, new, old)
 
     def sign(self, body: bytes, scheme: Scheme = "ed25519") -> dict[str, str]:
         """The signature headers for exactly these bytes."""
         headers = {}
         if scheme != "rsa":
-            headers[ED25519_HEADER] = b64encode(self._ed25519.sign(body)).decode()
+            headers["X-GHL-Signature"] = b64encode(self._ed25519.sign(body)).decode()
         if scheme != "ed25519":
-            headers[RSA_HEADER] = b64encode(self._rsa.sign(body, padding.PKCS1v15(), hashes.SHA256())).decode()
+            headers["X-WH-Signature"] = b64encode(self._rsa.sign(body, padding.PKCS1v15(), hashes.SHA256())).decode()
         return headers
 
     def environment(self) -> Mapping[str, str]:
@@ -69,10 +60,14 @@ class SandboxKeys:
         }
 
 
-def _kept(path: Path, generate: Callable[[], ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey]) -> object:
-    """The private key in a file, made if there is none."""
-    if not path.exists():
-        path.touch(mode=0o600)
-        pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        path.write_bytes(generate().private_bytes(*pem))
-    return serialization.load_pem_private_key(path.read_bytes(), password=None)
+def _kept(directory: Path, name: str, generate: Callable[[], Key]) -> tuple[Path, object]:
+    """The file of the public key, and the private key, made if there is none."""
+    private, public = directory / f"sandbox.{name}.private.pem", directory / f"sandbox.{name}.pem"
+    pem = serialization.Encoding.PEM
+    if not private.exists():
+        private.touch(mode=0o600)
+        form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        private.write_bytes(generate().private_bytes(pem, *form))
+    kept = serialization.load_pem_private_key(private.read_bytes(), password=None)
+    public.write_bytes(kept.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    return public, kept

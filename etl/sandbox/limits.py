@@ -27,7 +27,6 @@ class Limit(BaseModel):
         daily: requests in a UTC day; None for no limit.
         window: ``sliding`` counts the last interval before each request; ``fixed`` starts over at every multiple of
             the interval, which lets twice the number pass around the change.
-        retry_after: whether a refusal says how long to wait. The real API was never seen to.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,7 +35,6 @@ class Limit(BaseModel):
     interval: PositiveFloat = 10.0
     daily: NonNegativeInt | None = 200_000
     window: Window = "sliding"
-    retry_after: bool = False
 
 
 class Allowance:
@@ -50,24 +48,15 @@ class Allowance:
 
     def take(self, now: float) -> bool:
         """Count one request if it is within the limit; False, and nothing counted, if it is not."""
-        if self.wait(now):
-            return False
-        if self.limit.limit is not None:
-            self._times.append(now)
-        self._used_today += 1
-        return True
-
-    def wait(self, now: float) -> float:
-        """Seconds until the next request would be counted; 0 if that is now."""
         self._advance(now)
         limit = self.limit
         if limit.daily is not None and self._used_today >= limit.daily:
-            return _DAY - now % _DAY
-        if limit.limit is None or len(self._times) < limit.limit:
-            return 0.0
-        if limit.window == "fixed":
-            return limit.interval - now % limit.interval
-        return self._times[-limit.limit] + limit.interval - now
+            return False
+        if limit.limit is not None and len(self._times) >= limit.limit:
+            return False
+        self._times.append(now)
+        self._used_today += 1
+        return True
 
     def headers(self, now: float) -> Headers:
         """The five documented headers, as after the last request."""
@@ -87,33 +76,6 @@ class Allowance:
         if day != self._today:
             self._today, self._used_today = day, 0
         interval = self.limit.interval
-        if self.limit.window == "fixed":
-            begin = now // interval * interval
-            while self._times and self._times[0] < begin:
-                self._times.popleft()
-        else:
-            while self._times and now - self._times[0] >= interval:
-                self._times.popleft()
-
-
-class Limiter:
-    """The allowances of all locations; each can be given its own limit."""
-
-    def __init__(self, limit: Limit) -> None:
-        self._default = limit
-        self._allowances: dict[str, Allowance] = {}
-
-    def of(self, location_id: str) -> Allowance:
-        """The allowance of one location."""
-        if location_id not in self._allowances:
-            self._allowances[location_id] = Allowance(self._default)
-        return self._allowances[location_id]
-
-    def change(self, limit: Limit, location_id: str | None = None) -> None:
-        """Give one location, or every location present and future, another limit; what was used stays counted."""
-        if location_id is not None:
-            self.of(location_id).limit = limit
-            return
-        self._default = limit
-        for allowance in self._allowances.values():
-            allowance.limit = limit
+        fixed_begin = now // interval * interval if self.limit.window == "fixed" else 0
+        while self._times and (now - self._times[0] >= interval or self._times[0] < fixed_begin):
+            self._times.popleft()

@@ -1,4 +1,4 @@
-"""Writes one message as the API answers it. Performs no I/O.
+"""Writes messages as the API answers them, and the events that announce them. Performs no I/O.
 
 Real answers (HighLevel docs issues 40, 212, 214, 258) lack keys that the documentation requires, and have
 ``dateUpdated``, which it does not mention. Both shapes are written here.
@@ -7,7 +7,7 @@ Real answers (HighLevel docs issues 40, 212, 214, 258) lack keys that the docume
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -59,38 +59,23 @@ NETWORKS = {"FACEBOOK": "fb", "INSTAGRAM": "ig"}
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """One conversation: who talks to whom. ``begun`` and ``pace`` are milliseconds, since 1970 and between messages."""
+    """One conversation: who talks to whom; ``ids`` are the three ids that all of its messages and emails carry."""
 
-    conversation_id: str
-    location_id: str
-    contact_id: str
+    ids: Mapping[str, str]
     user_id: str
     name: str
     """First name of the customer."""
     phone: str
-    begun: int
-    pace: int
 
     @property
     def email(self) -> str:
         """The customer's address."""
-        return f"{self.contact_id[:8].lower()}@example.com"
+        return f"{self.ids['contactId'][:8].lower()}@example.com"
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """The place of one message; ``at`` is in milliseconds since 1970."""
-
-    id: str
-    message_type: str
-    talk: Talk
-    at: int
-    email_ids: tuple[str, ...]
-
-    @property
-    def channel(self) -> str:
-        """Which fields such a message carries."""
-        return MESSAGE_TYPES[self.message_type][1]
+def channel_of(message_type: str) -> str:
+    """Which fields such a message carries."""
+    return MESSAGE_TYPES[message_type][1]
 
 
 def iso(milliseconds: int) -> str:
@@ -98,77 +83,46 @@ def iso(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def compose(slot: Slot, draw: Random) -> dict[str, Any]:
-    """The object under ``message`` of ``GET /conversations/messages/{id}``, as it is really answered."""
-    inbound = (
-        draw.random() < 0.5 and slot.channel not in ("comment", "activity") and "CAMPAIGN" not in slot.message_type
-    )
+def later(date: str, **duration: int) -> str:
+    """A date that much later, in the same form."""
+    return iso(round((datetime.fromisoformat(date) + timedelta(**duration)).timestamp() * 1000))
+
+
+def compose(message_id: str, message_type: str, talk: Talk, at: int, draw: Random) -> dict[str, Any]:
+    """The object under ``message`` of ``GET /conversations/messages/{id}``; ``at`` is milliseconds since 1970."""
+    number, channel, _, _ = MESSAGE_TYPES[message_type]
+    inbound = draw.random() < 0.5 and channel not in ("comment", "activity") and "CAMPAIGN" not in message_type
     message: dict[str, Any] = {
-        "id": slot.id,
-        "type": MESSAGE_TYPES[slot.message_type][0],
-        "messageType": slot.message_type,
-        "locationId": slot.talk.location_id,
-        "contactId": slot.talk.contact_id,
-        "conversationId": slot.talk.conversation_id,
-        "dateAdded": iso(slot.at),
-        "dateUpdated": iso(slot.at + draw.randrange(0, 90_000)),
+        "id": message_id,
+        "type": number,
+        "messageType": message_type,
+        **talk.ids,
+        "dateAdded": iso(at),
+        "dateUpdated": iso(at + draw.randrange(0, 90_000)),
         "direction": "inbound" if inbound else "outbound",
-        **_content(slot, draw, inbound=inbound),
     }
+    body = draw.choice(INBOUND if inbound else OUTBOUND).format(name=talk.name)
+    if draw.random() < 0.01:
+        body = body * 50
+    match channel:
+        case "call":
+            message |= _call(draw, inbound=inbound)
+        case "email":  # a thread: its body lives on the email endpoint and is often missing here (docs issue 40)
+            message |= {"contentType": "text/html", "meta": {"email": {"messageIds": []}}}
+            if draw.random() < 0.6:
+                message |= {"body": f"<div><p>{body}</p></div>", "status": "delivered"}
+        case "comment":
+            mention = f"@Sam<userId>{talk.user_id}</userId> please call {talk.name}"
+            message |= {"body": mention, "contentType": "text/plain"}
+        case "activity":
+            message |= {"body": message_type.removeprefix("TYPE_").capitalize(), "contentType": "text/plain"}
+        case _:
+            message |= {"body": body, "contentType": "text/plain"} | _text(message, talk, draw, inbound=inbound)
     if not inbound:
         message["source"] = draw.choice(SOURCES)
         if message["source"] == "app":
-            message["userId"] = slot.talk.user_id
+            message["userId"] = talk.user_id
     return message
-
-
-def _content(slot: Slot, draw: Random, *, inbound: bool) -> dict[str, Any]:
-    """What depends on the channel."""
-    body = draw.choice(INBOUND if inbound else OUTBOUND).format(name=slot.talk.name)
-    if draw.random() < 0.01:
-        body = body * 50
-    channel = slot.channel
-    if channel == "call":
-        end = draw.choice(CALL_ENDS)
-        seconds = draw.randrange(4, 900) if end in ("completed", "voicemail") else 0
-        status = "voicemail" if inbound and end == "voicemail" else "completed"
-        return {"status": status, "meta": {"call": {"duration": seconds, "status": end}}}
-    if channel == "email":
-        email: dict[str, Any] = {"contentType": "text/html", "meta": {"email": {"messageIds": list(slot.email_ids)}}}
-        # A container of a thread: its body lives on the email endpoint and is often missing here (docs issue 40).
-        return email | ({"body": f"<div><p>{body}</p></div>", "status": "delivered"} if draw.random() < 0.6 else {})
-    if channel == "comment":
-        body = f"@Sam<userId>{slot.talk.user_id}</userId> please call {slot.talk.name}"
-        return {"body": body, "contentType": "text/plain"}
-    if channel == "activity":
-        return {"body": slot.message_type.removeprefix("TYPE_").capitalize(), "contentType": "text/plain"}
-    return _text(slot, draw, body, inbound=inbound)
-
-
-def _text(slot: Slot, draw: Random, body: str, *, inbound: bool) -> dict[str, Any]:
-    """What is written to somebody, on whatever channel."""
-    channel = slot.channel
-    status = "delivered" if inbound else draw.choice(STATUSES)
-    files = [f"https://files.example/{slot.id}/{draw.choice(FILES)}"] if draw.random() < 0.07 else []
-    content: dict[str, Any] = {"body": body, "status": status, "contentType": "text/plain", "attachments": files}
-    if status == "failed":
-        content["error"] = "Error 30005 - Unknown destination handset"
-    if channel in ("text", "provider", "whatsapp"):
-        ends = (slot.talk.phone, "+15550100000")
-        content["from"], content["to"] = ends if inbound else ends[::-1]
-    if channel == "provider":
-        content["conversationProviderId"] = slot.talk.location_id[::-1]
-    if channel == "chat":
-        content["chatWidgetId"] = slot.talk.location_id
-    if channel == "whatsapp":
-        content["altId"] = f"wamid.{draw.getrandbits(120):030X}"
-        if draw.random() < 0.3:  # media: an empty body, and no attachments key (docs issue 212)
-            content["body"] = ""
-            del content["attachments"]
-    network = next((short for name, short in NETWORKS.items() if name in slot.message_type), None)
-    if network is not None:
-        content["meta"] = {network: {"page_id": "100000000000001", "page_name": "Harbour Street Dental"}}
-    return content
 
 
 def documented(message: Mapping[str, Any], draw: Random) -> dict[str, Any]:
@@ -186,3 +140,60 @@ def documented(message: Mapping[str, Any], draw: Random) -> dict[str, Any]:
     if draw.random() < 0.2:
         written["dateAdded"] = f"{message['dateAdded'][:19]}Z"
     return written
+
+
+def announce(message: Mapping[str, Any], envelope: Mapping[str, str]) -> dict[str, Any]:
+    """The webhook event of a message; an email names its thread and no message (docs issue 255)."""
+    same = ("locationId", "contactId", "conversationId", "dateAdded", "direction", "body", "source", "status", "userId")
+    event = {
+        "type": "InboundMessage" if message["direction"] == "inbound" else "OutboundMessage",
+        **{key: message[key] for key in same if key in message},
+        **envelope,
+        "timestamp": later(message["dateAdded"], seconds=1),
+    }
+    message_type = message["messageType"]
+    number, channel, _, short = MESSAGE_TYPES[message_type]
+    if channel == "email":
+        event.pop("status", None)
+        emails = message["meta"]["email"]["messageIds"]
+        return event | {"messageType": "Email", "emailMessageId": emails[-1], "threadId": message["id"]}
+    event |= {"messageId": message["id"], "messageType": short or message_type.removeprefix("TYPE_")}
+    event |= {"messageTypeId": number, "messageTypeString": message_type}
+    if channel == "call":
+        call = message["meta"]["call"]
+        event |= {"callDuration": call["duration"], "callStatus": call["status"]}
+    return event
+
+
+def _call(draw: Random, *, inbound: bool) -> dict[str, Any]:
+    end = draw.choice(CALL_ENDS)
+    seconds = draw.randrange(4, 900) if end in ("completed", "voicemail") else 0
+    status = "voicemail" if inbound and end == "voicemail" else "completed"
+    return {"status": status, "meta": {"call": {"duration": seconds, "status": end}}}
+
+
+def _text(message: Mapping[str, Any], talk: Talk, draw: Random, *, inbound: bool) -> dict[str, Any]:
+    """What is particular to what is written to somebody, on whatever channel."""
+    message_id, message_type = message["id"], message["messageType"]
+    channel = channel_of(message_type)
+    status = "delivered" if inbound else draw.choice(STATUSES)
+    files = [f"https://files.example/{message_id}/{draw.choice(FILES)}"] if draw.random() < 0.07 else []
+    content: dict[str, Any] = {"status": status, "attachments": files}
+    if status == "failed":
+        content["error"] = "Error 30005 - Unknown destination handset"
+    if channel in ("text", "provider", "whatsapp"):
+        ends = (talk.phone, "+15550100000")
+        content["from"], content["to"] = ends if inbound else ends[::-1]
+    if channel == "provider":
+        content["conversationProviderId"] = talk.ids["locationId"][::-1]
+    if channel == "chat":
+        content["chatWidgetId"] = talk.ids["locationId"]
+    if channel == "whatsapp":
+        content["altId"] = f"wamid.{draw.getrandbits(120):030X}"
+        if draw.random() < 0.3:  # media: an empty body, and no attachments key (docs issue 212)
+            content["body"] = ""
+            del content["attachments"]
+    for name, short in NETWORKS.items():
+        if name in message_type:
+            content["meta"] = {short: {"page_id": "100000000000001", "page_name": "Harbour Street Dental"}}
+    return content

@@ -50,7 +50,7 @@ class _Refresh:
 
 
 class Authority:
-    """Issues tokens to the one app it knows, ``CLIENT_ID``, and recognizes them.
+    """Issues tokens to the one app it knows, ``CLIENT_ID``, and recognizes them; raises RefusedError when it does not.
 
     Args:
         company_id, location_ids: the company and all of its locations.
@@ -79,22 +79,14 @@ class Authority:
         self._refresh: dict[str, _Refresh] = {}
 
     def principal(self, token: str) -> Principal:
-        """Whom the token speaks for.
-
-        Raises:
-            RefusedError: 401 with HighLevel's text for this kind of token (docs issue 213, public probes).
-        """
+        """Whom the token speaks for."""
         known = self._access.get(token)
         if known is None or self._clock() >= known.expires:
             raise unauthorized("Invalid Private Integration token" if token.startswith("pit-") else "Invalid JWT")
         return known
 
     def authorize(self, location_id: str | None) -> str:
-        """An authorization code, as if somebody had installed the app for one location, or, None, for the company.
-
-        Raises:
-            RefusedError: 400, no such location.
-        """
+        """An authorization code, as if somebody had installed the app for one location, or, None, for the company."""
         if location_id is not None and location_id not in self._location_ids:
             raise _bad_request("Location not found")
         code = token_urlsafe(24)
@@ -102,11 +94,7 @@ class Authority:
         return code
 
     def token(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """``POST /oauth/token``: exchange a code, or refresh.
-
-        Raises:
-            RefusedError: 401 for an unknown code or client, 400 for a bad refresh token, 422 for a bad request.
-        """
+        """``POST /oauth/token``: exchange a code, or refresh."""
         grant = form.get("grant_type")
         if grant == "authorization_code":
             # The code is looked at before the client is (public probe).
@@ -121,11 +109,7 @@ class Authority:
         raise RefusedError(422, {"statusCode": 422, "message": texts, "error": "Unprocessable Entity"})
 
     def location_token(self, bearer: str, form: Mapping[str, str]) -> dict[str, Any]:
-        """``POST /oauth/locationToken``: a location's token for the company's; the old dialect has no refresh token.
-
-        Raises:
-            RefusedError: 401 for anything but a company's OAuth token, 400 for an unknown company or location.
-        """
+        """``POST /oauth/locationToken``: a location's token for the company's; the old dialect has no refresh token."""
         self._check_company(bearer)
         location_id = form.get("locationId", "")
         if form.get("companyId") != self._company_id or location_id not in self._location_ids:
@@ -135,21 +119,13 @@ class Authority:
         return answer
 
     def installed_locations(self, bearer: str, name_of: Callable[[str], str]) -> dict[str, Any]:
-        """``GET /oauth/installedLocations``, all on one page.
-
-        Raises:
-            RefusedError: 401 for anything but a company's OAuth token.
-        """
+        """``GET /oauth/installedLocations``, all on one page."""
         self._check_company(bearer)
         locations = [{"_id": known, "name": name_of(known), "isInstalled": True} for known in self._location_ids]
         return {"locations": locations, "count": len(locations), "installToFutureLocations": False}
 
     def reconnect(self, form: Mapping[str, str]) -> dict[str, Any]:
-        """``POST /oauth/reconnect``: a new code for whoever lost the refresh token (help article "reconnect").
-
-        Raises:
-            RefusedError: 401 for an unknown client, 400 for an unknown location or company.
-        """
+        """``POST /oauth/reconnect``: a new code for whoever lost the refresh token (help article "reconnect")."""
         self._check_client(form.get("clientKey"), form.get("clientSecret"))
         location_id = form.get("locationId")
         if location_id is None and form.get("companyId") != self._company_id:

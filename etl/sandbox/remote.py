@@ -1,7 +1,6 @@
 """Talks to a running sandbox over HTTP and nothing else: what tests and the demo hold in their hands."""
 
 import time
-from types import TracebackType
 from typing import Any, Self
 
 import requests
@@ -42,7 +41,8 @@ class Sandbox:
 
     def get(self, message_id: str, *, token: str | None = None) -> requests.Response:
         """Ask for a message, by default with its own location's token; whatever the status."""
-        owner = self.dataset.location_of(message_id) or self.dataset.location_ids[0]
+        thing = self.dataset.things.get(message_id)
+        owner = self.location_ids[0] if thing is None else thing.location_id
         return self.ask(f"/conversations/messages/{message_id}", token=token or self.token(owner))
 
     def ask(self, path: str, *, token: str | None = None, **query: Any) -> requests.Response:
@@ -52,16 +52,15 @@ class Sandbox:
 
     def faults(self, **plan: Any) -> None:
         """Replace what goes wrong; without arguments nothing does. The keys are those of ``etl.sandbox.faults``."""
-        self._call("PUT", "faults", plan)
+        self._act("faults", **plan)
 
     def limits(self, location_id: str | None = None, **limit: Any) -> None:
-        """Change the limit of one location or of all; keys: limit, interval, daily, window, retry_after."""
-        self._call("PUT", "limits", limit if location_id is None else limit | {"location_id": location_id})
+        """Change the limit of one location or of all; keys: limit, interval, daily, window."""
+        self._act("limits", location_id=location_id, **limit)
 
-    def stats(self, *, ids: bool = False) -> dict[str, Any]:
-        """What was counted so far; with ``ids`` the requests for each message too."""
-        answer: dict[str, Any] = self._call("GET", "stats?ids=1" if ids else "stats").json()
-        return answer
+    def stats(self) -> dict[str, Any]:
+        """What was counted so far."""
+        return dict(self._session.get(f"{self.url}/sandbox/stats", timeout=30).json())
 
     def wait_for(self, *, requests: int = 0, held: int = 0, seconds: float = 60.0) -> None:
         """Return when so many requests have come, and so many answers are held.
@@ -77,47 +76,35 @@ class Sandbox:
 
     def reset(self) -> None:
         """Back to how it started."""
-        self._call("POST", "reset")
+        self._act("reset")
 
     def release(self) -> None:
         """Let go of the answers that the fault ``hold`` holds."""
-        self._call("POST", "release")
+        self._act("release")
 
     def revoke(self, *, token: str | None = None, location_id: str | None = None) -> None:
         """Revoke one token, or every token of a location."""
-        self._call("POST", "revoke", {"token": token, "location_id": location_id})
+        self._act("revoke", token=token, location_id=location_id)
 
     def lack(self, location_id: str, *scopes: str) -> None:
         """Take these scopes from the tokens of a location, and give back any others."""
-        self._call("POST", "lack", {"location_id": location_id, "scopes": scopes})
+        self._act("lack", location_id=location_id, scopes=scopes)
 
     def change(self, known_id: str, **patch: Any) -> None:
         """Change fields of a message, email, contact, user or location; None removes one."""
-        self._call("PUT", f"data/{known_id}", patch)
+        self._act("change", known_id=known_id, patch=patch)
 
     def delete(self, known_id: str) -> None:
         """Make one of these disappear upstream."""
-        self._call("DELETE", f"data/{known_id}")
-
-    def late_media(self, message_id: str) -> None:
-        """Let a message come without its media (docs issues 212 and 299); :meth:`change` brings them."""
-        self.change(message_id, attachments=None, body="")
+        self._act("delete", known_id=known_id)
 
     def grow(self, message_id: str) -> str:
         """Add an email to the thread of a message; returns its id."""
-        return str(self._call("POST", "grow", {"message_id": message_id}).json())
+        return str(self._act("grow", message_id=message_id))
 
     def expire_cursors(self) -> None:
         """Let every export that has begun die."""
-        self._call("POST", "expire_cursors")
-
-    def unready(self, message_id: str, *kinds: str) -> None:
-        """Let a call have no ``recording`` or ``transcription`` yet, until :meth:`ready`."""
-        self._call("POST", "missing", {f"{kind}/{message_id}": None for kind in kinds})
-
-    def ready(self, message_id: str, *kinds: str) -> None:
-        """The opposite of :meth:`unready`."""
-        self._call("POST", "missing", {f"{kind}/{message_id}": 0 for kind in kinds})
+        self._act("expire_cursors")
 
     def close(self) -> None:
         """Stop talking to it; whoever started it also stops it here."""
@@ -126,12 +113,10 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _call(self, method: str, path: str, body: object = None) -> requests.Response:
-        response = self._session.request(method, f"{self.url}/sandbox/{path}", json=body, timeout=30)
+    def _act(self, action: str, **arguments: Any) -> Any:
+        response = self._session.post(f"{self.url}/sandbox/{action}", json=arguments, timeout=30)
         response.raise_for_status()
-        return response
+        return response.json()

@@ -10,10 +10,12 @@ class Stats:
     What was asked for goes by its name: an id, or ``recording/<id>`` and the like (see :mod:`etl.sandbox.faults`).
     """
 
-    def __init__(self, interval: float = 10.0) -> None:
+    def __init__(self, interval: float) -> None:
         self._interval = interval
         self.held = 0
         """Answers held just now."""
+        self._first: float | None = None
+        self._last: float | None = None
         self._statuses: Counter[str] = Counter()
         self._locations: Counter[str] = Counter()
         self._names: Counter[str] = Counter()
@@ -21,15 +23,14 @@ class Stats:
         self._most_for_one = 0
         self._recent: defaultdict[str, deque[float]] = defaultdict(deque)
         self._densest: Counter[str] = Counter()
-        self._times: tuple[float | None, float | None] = (None, None)
 
     def begin(self, name: str, now: float) -> None:
         """A request has arrived."""
-        first = self._times[0]
-        self._times = (now if first is None else first, now)
+        self._first = now if self._first is None else self._first
+        self._last = now
         self._names[name] += 1
-        same = self._under_way[name] = self._under_way[name] + 1
-        self._most_for_one = max(self._most_for_one, same)
+        self._under_way[name] += 1
+        self._most_for_one = max(self._most_for_one, self._under_way[name])
 
     def counted(self, location_id: str, now: float) -> None:
         """The rate limit has counted a request of this location."""
@@ -39,25 +40,23 @@ class Stats:
             recent.popleft()
         self._densest[location_id] = max(self._densest[location_id], len(recent))
 
-    def end(self, name: str, location_id: str | None, outcome: str) -> None:
+    def end(self, name: str, location_id: str, outcome: str) -> None:
         """A request is over; ``outcome`` is its status, or ``dropped``."""
         self._statuses[outcome] += 1
         self._locations[location_id or "unauthorized"] += 1
         self._under_way[name] -= 1
-        if not self._under_way[name]:
-            del self._under_way[name]
 
-    def to_json(self, *, with_ids: bool = False) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Everything counted; ``peaks`` is each location's most counted requests in any sliding interval."""
-        answer = {
+        return {
             "requests": self._names.total(),
             "held": self.held,
-            "statuses": dict(self._statuses),
+            "statuses": self._statuses,
             "refused_429": self._statuses["429"],
-            "locations": dict(self._locations),
-            "peaks": dict(self._densest),
+            "locations": self._locations,
+            "peaks": self._densest,
             "max_concurrent_same_id": self._most_for_one,
-            "first_request": self._times[0],
-            "last_request": self._times[1],
+            "first_request": self._first,
+            "last_request": self._last,
+            "ids": self._names,
         }
-        return answer | {"ids": dict(self._names)} if with_ids else answer

@@ -2,31 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
 from secrets import token_urlsafe
 from typing import Any
 
 from etl.sandbox.config import SandboxConfig
-from etl.sandbox.dataset import encode
-from etl.sandbox.limits import Limiter
-from etl.sandbox.messages import iso
+from etl.sandbox.faults import TRACE, FaultPlan
+from etl.sandbox.limits import Allowance, Limit
+from etl.sandbox.messages import later
 from etl.sandbox.oauth import Authority
 from etl.sandbox.stats import Stats
-
-WRAPPERS = ("message", "emailMessage", "contact", "location")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What decides whether and where a message is listed."""
-
-    id: str
-    message_type: str
-    conversation_id: str
-    contact_id: str
-    added: datetime
-    updated: datetime
 
 
 @dataclass(slots=True)
@@ -38,7 +23,12 @@ class Walk:
 
 
 class World:
-    """The state behind the routes: data and its changes, tokens, limits, faults, statistics."""
+    """The state behind the routes: data and its changes, tokens, limits, faults, statistics.
+
+    Attributes:
+        things, messages: those of the data set, as they are now.
+        lacking: the scopes that the tokens of a location do not have.
+    """
 
     def __init__(self, config: SandboxConfig, clock: Callable[[], float]) -> None:
         self.config = config
@@ -49,83 +39,46 @@ class World:
 
     def reset(self) -> None:
         """Back to how it started. Tokens issued since then are forgotten; the private ones are valid again."""
-        self.faults = self.config.faults.model_copy(deep=True)
-        self.limiter = Limiter(self.config.rate())
-        self.stats = Stats(self.config.interval)
-        self.release()
-        self._changed: dict[str, dict[str, Any]] = {}
-        self._gone: set[str] = set()
-        self._lacking: dict[str, frozenset[str]] = {}
-        self._outlines: dict[str, Row] = {}
+        config, dataset = self.config, self.dataset
+        self.things = dict(dataset.things)
+        self.messages = dict(dataset.messages)
+        self.faults = config.faults.model_copy(deep=True)
+        self.allowances = {location_id: Allowance(config) for location_id in dataset.location_ids}
+        self.stats = Stats(config.interval)
+        self.lacking: dict[str, list[str]] = {}
         self._cursors: dict[str, tuple[Walk, int]] = {}
         self.authority = Authority(
-            self.dataset.company_id,
-            self.dataset.location_ids,
+            dataset.company_id,
+            dataset.location_ids,
             clock=self.clock,
-            lifetime=self.config.token_lifetime,
-            grace=self.config.refresh_grace,
+            lifetime=config.token_lifetime,
+            grace=config.refresh_grace,
         )
+        self.release()
 
     def release(self) -> None:
         """Let go of the answers that are held; those to come are held again."""
         self.released.set()
         self.released = asyncio.Event()
 
-    def allows(self, location_id: str, scope: str) -> bool:
-        """Whether the tokens of a location have a scope."""
-        return scope not in self._lacking.get(location_id, ())
+    def spoil(self, **plan: Any) -> None:
+        """Replace what goes wrong."""
+        self.faults = FaultPlan.model_validate(plan)
+
+    def limit(self, location_id: str | None = None, **limit: Any) -> None:
+        """Change the limit of one location or of all; what was used stays counted, keys left out are as at first."""
+        changed = Limit.model_validate(self.config.limits() | limit)
+        for known in self.allowances if location_id is None else (location_id,):
+            self.allowances[known].limit = changed
 
     def lack(self, location_id: str, scopes: list[str]) -> None:
         """Take scopes from the tokens of a location, and give back any others."""
-        self._lacking[location_id] = frozenset(scopes)
+        self.lacking[location_id] = scopes
 
-    def answer(self, known_id: str) -> bytes | None:
-        """The body that answers a request for this thing now; None when there is no such thing."""
-        if not self.exists(known_id):
-            return None
-        changed = self._changed.get(known_id)
-        return self.dataset.answer(known_id) if changed is None else encode(changed)
-
-    def payload(self, known_id: str) -> dict[str, Any] | None:
-        """The same as JSON."""
-        if not self.exists(known_id):
-            return None
-        return self._changed.get(known_id) or self.dataset.payload(known_id)
-
-    def exists(self, known_id: str) -> bool:
-        """Whether a thing was not deleted, and an email's thread has grown so far."""
-        if known_id in self._gone:
-            return False
-        if known_id in self.dataset:
-            return True
-        thread = self.dataset.thread_of(known_id)
-        return thread is None or known_id in emails_of(self.row(thread) or {})
-
-    def row(self, message_id: str) -> dict[str, Any] | None:
-        """A message without its envelope, as lists have it."""
-        payload = self.payload(message_id)
-        return None if payload is None else payload.get("message", payload)
-
-    def outline(self, message_id: str) -> Row:
-        """Where a message is listed. It has the dates of the real shape, even if it is answered in the documented."""
-        if message_id not in self._outlines:
-            first = self.dataset.message(message_id) or {}
-            changed = self._changed.get(message_id, {})
-            message = first | changed.get("message", changed)
-            added, updated = (datetime.fromisoformat(message[key]) for key in ("dateAdded", "dateUpdated"))
-            self._outlines[message_id] = Row(
-                message_id,
-                first["messageType"],
-                message["conversationId"],
-                message["contactId"],
-                added,
-                updated,
-            )
-        return self._outlines[message_id]
-
-    def outlines(self, location_id: str) -> list[Row]:
-        """Those of a location's messages that are there."""
-        return [self.outline(each) for each in self.dataset.ids(location_id) if each not in self._gone]
+    def row(self, message_id: str) -> dict[str, Any]:
+        """A message without its envelope, as lists have it; a copy."""
+        payload = self.things[message_id].payload
+        return dict(payload.get("message", payload))
 
     def cursor(self, walk: Walk, start: int) -> str:
         """What leads to the next page of an export."""
@@ -145,56 +98,52 @@ class World:
         """Let every export that has begun die."""
         self._cursors.clear()
 
+    def change(self, known_id: str, patch: dict[str, Any]) -> None:
+        """Apply a JSON merge patch (RFC 7396) to a thing.
+
+        Raises:
+            KeyError: no such thing.
+        """
+        thing = self.things[known_id]
+        wrapper = next(
+            (key for key in ("message", "emailMessage", "contact", "location") if key in thing.payload), None
+        )
+        payload = merge(thing.payload, patch if wrapper is None else {wrapper: patch})
+        self.things[known_id] = replace(thing, payload=payload)
+        if known_id in self.messages:
+            self.messages[known_id] = merge(self.messages[known_id], patch)
+
+    def delete(self, known_id: str) -> None:
+        """Make a thing disappear upstream, a thread with its emails.
+
+        Raises:
+            KeyError: no such thing.
+        """
+        del self.things[known_id]
+        message = self.messages.pop(known_id, {})
+        for email_id in message.get("meta", {}).get("email", {}).get("messageIds", ()):
+            del self.things[email_id]
+
     def grow(self, message_id: str) -> str:
         """Add an email to a thread, and return its id.
 
         Raises:
             KeyError: no such thread.
         """
-        row = self.row(message_id) or {}
-        emails = emails_of(row)
-        if not emails:
-            raise KeyError(message_id)
-        emails = [*emails, self.dataset.email_id(message_id, len(emails))]
-        meta = {"messageIds": emails}
-        patch: dict[str, Any] = {"meta": {"email": {"email": meta} if "email" in row["meta"]["email"] else meta}}
-        if "dateUpdated" in row:
-            later = datetime.fromisoformat(row["dateUpdated"]) + timedelta(hours=1)
-            patch["dateUpdated"] = iso(round(later.timestamp() * 1000))
-        self.change(message_id, patch)
-        return emails[-1]
-
-    def change(self, known_id: str, patch: dict[str, Any]) -> dict[str, Any]:
-        """Apply a JSON merge patch (RFC 7396) to a thing and return its whole new answer.
-
-        Raises:
-            KeyError: no such thing.
-        """
-        payload = self.payload(known_id)
-        if payload is None:
-            raise KeyError(known_id)
-        wrapper = next((key for key in WRAPPERS if key in payload), None)
-        changed = merge(payload, patch if wrapper is None else {wrapper: patch})
-        self._changed[known_id] = changed
-        self._outlines.pop(known_id, None)
-        return dict(changed)
-
-    def delete(self, known_id: str) -> None:
-        """Make a thing disappear upstream.
-
-        Raises:
-            KeyError: no such thing.
-        """
-        if self.payload(known_id) is None:
-            raise KeyError(known_id)
-        self._gone.add(known_id)
-
-
-def emails_of(row: dict[str, Any]) -> list[str]:
-    """The ids of a thread's emails, in either shape of ``meta``."""
-    email = row.get("meta", {}).get("email", {})
-    ids: list[str] = email.get("email", email).get("messageIds", [])
-    return ids
+        message = self.messages[message_id]
+        emails = message["meta"]["email"]["messageIds"]
+        last = self.things[emails[-1]]
+        email_id = f"{message_id[:-2]}{len(emails):02d}"
+        email = last.payload.get("emailMessage", last.payload) | {"id": email_id, "replyToMessageId": emails[-1]}
+        self.things[email_id] = replace(last, payload={"emailMessage": email, "traceId": TRACE})
+        meta = {"email": {"messageIds": [*emails, email_id]}}
+        updated = later(message["dateUpdated"], hours=1)
+        if "message" in self.things[message_id].payload:
+            self.change(message_id, {"meta": meta, "dateUpdated": updated})
+        else:  # the documented shape nests it once more, and has no such date
+            self.change(message_id, {"meta": {"email": meta}})
+        self.messages[message_id] = message | {"meta": meta, "dateUpdated": updated}
+        return email_id
 
 
 def merge(target: Any, patch: Any) -> Any:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from etl.errors import TransformError
-from etl.transform.values import date_of, integer_of, storable, text_of, texts_of
+from etl.transform.values import date_of, storable, text_of, texts_of
 
 ENVELOPE_FIELDS = frozenset(("traceId",))
 """Of the answer rather than of the thing, and new in every answer; beside the fields when the answer is flat."""
@@ -37,10 +37,6 @@ class Reader:
     def texts(self, name: str) -> list[str] | None:
         """A list of texts."""
         return self._read(name, texts_of)
-
-    def integer(self, name: str) -> int | None:
-        """A whole number."""
-        return self._read(name, integer_of)
 
     def word(self, name: str, known: Collection[str]) -> str | None:
         """A word of an enumeration; one that is not ``known`` is kept and is drift."""

@@ -157,10 +157,10 @@ def test_a_dead_letter_of_a_message_that_is_loaded_goes(opener: Opener, large_jo
 
 def _odd_date(job: Job, sandbox: RunningSandbox) -> None:
     """The export has a date that nobody understands."""
-    row = sandbox.dataset.message(job.ids[0]) or {}
+    row = sandbox.dataset.messages[job.ids[0]]
     odd = row | {"dateAdded": "soon"}
     page = {"messages": [odd], "nextCursor": None, "total": 1}
-    sandbox.faults(payloads={f"export/{job.location_id}": page})
+    sandbox.faults(ids={f"export/{job.location_id}": {"kind": "answer", "payload": page}})
 
 
 def _poison(job: Job, _sandbox: RunningSandbox) -> None:

@@ -22,9 +22,10 @@ OF_TIME = {"fetched_at", "created_at", "updated_at"}
 def enqueue(engine: Engine, sandbox: RunningSandbox, ids: list[str], location_id: str = "") -> None:
     """Queue messages as events do, which tell when each was created."""
     named = [
-        NewItem("message", known, location_id, None, datetime.fromisoformat(message["dateAdded"]))
+        NewItem(
+            "message", known, location_id, None, datetime.fromisoformat(sandbox.dataset.messages[known]["dateAdded"])
+        )
         for known in ids
-        if (message := sandbox.dataset.message(known))
     ]
     with engine.begin() as connection:
         message_queue.enqueue_items(connection, named)
@@ -32,7 +33,7 @@ def enqueue(engine: Engine, sandbox: RunningSandbox, ids: list[str], location_id
 
 def exports(sandbox: RunningSandbox) -> int:
     """How many pages were asked for."""
-    return sum(count for name, count in sandbox.stats(ids=True)["ids"].items() if name.startswith("export/"))
+    return sum(count for name, count in sandbox.stats()["ids"].items() if name.startswith("export/"))
 
 
 def content(job: Job, ids: list[str]) -> dict[str, list[Any]]:
@@ -120,7 +121,7 @@ def test_items_without_a_date_are_fetched_one_by_one(large_job: Job, large: Runn
 def test_an_old_item_does_not_keep_a_backlog_from_being_answered_by_pages(
     large_job: Job, engine: Engine, large: RunningSandbox
 ) -> None:
-    by_date = sorted(large_job.ids, key=lambda known: str((large.dataset.message(known) or {})["dateAdded"]))
+    by_date = sorted(large_job.ids, key=lambda known: str(large.dataset.messages[known]["dateAdded"]))
     enqueue(engine, large, [by_date[0], *by_date[-300:]])
     large_job.execute("UPDATE etl.message_queue SET dated_at = '2020-01-01' WHERE message_id = :id", id=by_date[0])
     report = large_job.run()
@@ -131,7 +132,7 @@ def test_what_the_export_does_not_have_is_fetched_one_by_one(
     large_job: Job, engine: Engine, large: RunningSandbox
 ) -> None:
     page: dict[str, Any] = {"messages": [], "nextCursor": None, "total": 0}
-    large.faults(payloads={f"export/{large_job.location_id}": page})
+    large.faults(ids={f"export/{large_job.location_id}": {"kind": "answer", "payload": page}})
     enqueue(engine, large, large_job.ids[:250])
     assert (large_job.run().tally.loaded, exports(large) > 0) == (250, True)
 

@@ -19,7 +19,7 @@ START, END = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 11, 10, tzinfo=UTC
 
 def of_time(sandbox: RunningSandbox) -> list[str]:
     """The messages that are compared, oldest first."""
-    dates = {known: str((sandbox.dataset.message(known) or {})["dateAdded"]) for known in sandbox.dataset.ids()}
+    dates = {known: str(sandbox.dataset.messages[known]["dateAdded"]) for known in sandbox.dataset.ids()}
     return sorted((known for known, date in dates.items() if date >= START.isoformat()), key=lambda known: dates[known])
 
 
@@ -57,7 +57,7 @@ def test_each_day_is_told_apart(opener: Opener, large: RunningSandbox, loaded: l
     days = compare(opener)
     expected: dict[str, int] = {}
     for known in loaded:
-        day = str((large.dataset.message(known) or {})["dateAdded"])[:10]
+        day = str(large.dataset.messages[known]["dateAdded"])[:10]
         expected[day] = expected.get(day, 0) + 1
     assert {str(day.day): day.exported for day in days} == expected
 
@@ -133,10 +133,9 @@ def test_types_that_no_export_has_are_not_missed(
 def test_nothing_is_said_to_be_gone_where_the_export_is_incomplete(
     opener: Opener, large_job: Job, large: RunningSandbox, loaded: list[str]
 ) -> None:
-    rows = [large.dataset.message(known) for known in loaded[:3]]
-    large.faults(
-        payloads={f"export/{opener.location_id}": {"messages": rows, "nextCursor": None, "total": len(rows) + 1}}
-    )
+    rows = [large.dataset.messages[known] for known in loaded[:3]]
+    page = {"messages": rows, "nextCursor": None, "total": len(rows) + 1}
+    large.faults(ids={f"export/{opener.location_id}": {"kind": "answer", "payload": page}})
     days = compare(opener)
     assert (total(days, "gone"), total(days, "unseen") > 0, queued(large_job)) == (0, True, set())
 

@@ -21,7 +21,7 @@ def window(opener: Opener, channel: str | None = None) -> Window:
 
 def expected(sandbox: RunningSandbox, *, emails: bool = False) -> set[str]:
     """What an export has."""
-    messages = {known: sandbox.dataset.message(known) or {} for known in sandbox.dataset.ids()}
+    messages = {known: sandbox.dataset.messages[known] for known in sandbox.dataset.ids()}
     return {known for known, each in messages.items() if (MESSAGE_TYPES[each["messageType"]][1] == "email") is emails}
 
 
@@ -155,5 +155,5 @@ def test_a_page_that_is_not_in_order_is_no_place_to_go_on_from() -> None:
 
 def test_an_export_without_end_is_not_followed_for_ever(opener: Opener, large: RunningSandbox) -> None:
     page = {"messages": [{"id": "MSG1", "dateAdded": "2026-10-01T00:00:00.000Z"}], "nextCursor": "X", "total": 1}
-    large.faults(payloads={f"export/{opener.location_id}": page})
+    large.faults(ids={f"export/{opener.location_id}": {"kind": "answer", "payload": page}})
     assert see(opener).ids == {"MSG1"}

@@ -47,17 +47,18 @@ def token(sandbox: RunningSandbox) -> str:
 
 
 def test_a_wrapped_answer_is_unwrapped(client: Client, sandbox: RunningSandbox, message_id: str, token: str) -> None:
-    sandbox.faults(payloads={message_id: {"message": {"id": message_id, "body": "hi"}, "traceId": "T"}})
+    payload = {"message": {"id": message_id, "body": "hi"}, "traceId": "T"}
+    sandbox.faults(ids={message_id: {"kind": "answer", "payload": payload}})
     assert messages.extract(Call(client, token), message_id).payload == {"id": message_id, "body": "hi"}
 
 
 def test_a_flat_answer_is_taken_as_it_is(client: Client, sandbox: RunningSandbox, message_id: str, token: str) -> None:
-    sandbox.faults(payloads={message_id: {"id": message_id, "body": "hi"}})
+    sandbox.faults(ids={message_id: {"kind": "answer", "payload": {"id": message_id, "body": "hi"}}})
     assert messages.extract(Call(client, token), message_id).payload == {"id": message_id, "body": "hi"}
 
 
 def test_the_body_is_kept_byte_for_byte(client: Client, sandbox: RunningSandbox, message_id: str, token: str) -> None:
-    sandbox.faults(bodies={message_id: f'{{"id": "{message_id}",   "b":1}}'})
+    sandbox.faults(ids={message_id: {"kind": "answer", "text": f'{{"id": "{message_id}",   "b":1}}'}})
     assert messages.extract(Call(client, token), message_id).body == f'{{"id": "{message_id}",   "b":1}}'.encode()
 
 
@@ -224,7 +225,7 @@ def test_a_page_that_repeats_the_token_is_kept_without_it(answering: Answering) 
 def test_a_good_answer_is_taken_as_it_is_even_where_it_holds_the_tokens_letters(
     client: Client, sandbox: RunningSandbox, message_id: str, token: str
 ) -> None:
-    sandbox.faults(payloads={message_id: {"id": message_id, "body": f"my token is {token}"}})
+    sandbox.faults(ids={message_id: {"kind": "answer", "payload": {"id": message_id, "body": f"my token is {token}"}}})
     assert messages.extract(Call(client, token), message_id).payload["body"] == f"my token is {token}"
 
 

@@ -24,17 +24,17 @@ def contact(job: Job, sandbox: RunningSandbox) -> str:
 def contacts_of(job: Job, sandbox: RunningSandbox) -> list[str]:
     found: dict[str, int] = {}
     for message_id in job.ids:
-        contact = (sandbox.dataset.message(message_id) or {})["contactId"]
+        contact = sandbox.dataset.messages[message_id]["contactId"]
         found[contact] = found.get(contact, 0) + 1
     return [contact for contact, messages in found.items() if 2 <= messages <= 6]
 
 
 def messages_of(job: Job, sandbox: RunningSandbox, contact: str) -> list[str]:
-    return sorted(each for each in job.ids if (sandbox.dataset.message(each) or {})["contactId"] == contact)
+    return sorted(each for each in job.ids if sandbox.dataset.messages[each]["contactId"] == contact)
 
 
 def asked(sandbox: RunningSandbox, known_id: str) -> int:
-    return int(sandbox.stats(ids=True)["ids"].get(known_id, 0))
+    return int(sandbox.stats()["ids"].get(known_id, 0))
 
 
 def load(job: Job, kind: KindName, *ids: str) -> Any:
@@ -50,7 +50,7 @@ def die_out(job: Job, kind: KindName) -> None:
 
 
 def test_a_contact_has_a_name_and_what_no_column_holds(job: Job, sandbox: RunningSandbox, contact: str) -> None:
-    upstream = (sandbox.dataset.payload(contact) or {})["contact"]
+    upstream = sandbox.dataset.things[contact].payload["contact"]
     load(job, "contact", contact)
     rows = job.rows("SELECT name, email, phone, tags, source, time_zone, extra FROM highlevel.contacts")
     ((name, email, phone, tags, source, time_zone, extra),) = rows
@@ -61,7 +61,7 @@ def test_a_contact_has_a_name_and_what_no_column_holds(job: Job, sandbox: Runnin
 
 def test_a_user_has_a_name_and_a_role(job: Job, sandbox: RunningSandbox) -> None:
     (user,) = sandbox.dataset.ids_of("user", job.location_id)
-    upstream = sandbox.dataset.payload(user) or {}
+    upstream = sandbox.dataset.things[user].payload
     load(job, "user", user)
     assert job.rows("SELECT location_id, user_id, name, role FROM highlevel.users") == [
         (job.location_id, user, upstream["name"], upstream["roles"]["role"])
@@ -69,7 +69,7 @@ def test_a_user_has_a_name_and_a_role(job: Job, sandbox: RunningSandbox) -> None
 
 
 def test_a_location_has_a_name_and_a_time_zone(job: Job, sandbox: RunningSandbox) -> None:
-    upstream = (sandbox.dataset.payload(job.location_id) or {})["location"]
+    upstream = sandbox.dataset.things[job.location_id].payload["location"]
     load(job, "location", job.location_id)
     assert job.rows("SELECT location_id, name, time_zone FROM highlevel.locations") == [
         (job.location_id, upstream["name"], upstream["timezone"])
@@ -168,7 +168,7 @@ def test_the_messages_of_a_contact_that_stays_gone_are_looked_at_again_only_once
 
 
 def test_a_contact_that_comes_back_is_no_longer_deleted(job: Job, sandbox: RunningSandbox, contact: str) -> None:
-    sandbox.faults(not_found={contact: 4})
+    sandbox.faults(ids={contact: {"kind": "missing", "times": 4}})
     job.enqueue(contact, kind="contact")
     die_out(job, "contact")
     load(job, "contact", contact)

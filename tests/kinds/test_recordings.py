@@ -232,10 +232,10 @@ def test_a_recording_that_is_not_there_yet_is_asked_for_again_for_a_day_and_then
 
 
 def test_a_recording_that_came_late_is_loaded(job: Job, sandbox: RunningSandbox, call: str) -> None:
-    sandbox.unready(call, "recording")
+    sandbox.faults(ids={f"recording/{call}": "missing"})
     load(job, call)
     assert job.rows(ROWS) == []
-    sandbox.ready(call, "recording")
+    sandbox.faults()
     job.make_due()
     job.run(kind="recording")
     assert len(job.rows(ROWS)) == 1

@@ -31,14 +31,14 @@ def test_a_transcript_is_one_text_and_its_sentences(job: Job, sandbox: RunningSa
 
 def test_sentences_stand_in_the_order_of_time_however_they_come(job: Job, sandbox: RunningSandbox, call: str) -> None:
     sentences = sandbox.dataset.transcription(call) or []
-    sandbox.faults(payloads={f"transcription/{call}": sentences[::-1]})
+    sandbox.faults(ids={f"transcription/{call}": {"kind": "answer", "payload": sentences[::-1]}})
     load(job, call)
     assert job.value("SELECT transcript FROM highlevel.transcripts") == "\n".join(said(sandbox, call))
 
 
 def test_one_sentence_outside_a_list_is_a_transcript(job: Job, sandbox: RunningSandbox, call: str) -> None:
     sentence = (sandbox.dataset.transcription(call) or [])[0]
-    sandbox.faults(payloads={f"transcription/{call}": sentence})
+    sandbox.faults(ids={f"transcription/{call}": {"kind": "answer", "payload": sentence}})
     load(job, call)
     assert job.rows(ROWS) == [(call, sentence["transcript"], 1)]
 
@@ -49,9 +49,9 @@ def test_the_same_transcript_again_changes_nothing(job: Job, call: str) -> None:
 
 
 def test_a_transcript_that_came_late_is_loaded(job: Job, sandbox: RunningSandbox, call: str) -> None:
-    sandbox.unready(call, "transcription")
+    sandbox.faults(ids={f"transcription/{call}": "missing"})
     assert load(job, call).tally.retried == 1
-    sandbox.ready(call, "transcription")
+    sandbox.faults()
     job.make_due()
     job.run(kind="transcription")
     assert [message_id for message_id, *_ in job.rows(ROWS)] == [call]
@@ -61,12 +61,12 @@ def test_a_transcript_that_came_late_is_loaded(job: Job, sandbox: RunningSandbox
 def test_a_transcript_without_a_sentence_is_not_there_yet(
     job: Job, sandbox: RunningSandbox, call: str, payload: Any
 ) -> None:
-    sandbox.faults(payloads={f"transcription/{call}": payload})
+    sandbox.faults(ids={f"transcription/{call}": {"kind": "answer", "payload": payload}})
     assert load(job, call).tally.retried == 1
 
 
 def test_a_transcript_that_never_comes_ends_without_a_dead_letter(job: Job, sandbox: RunningSandbox, call: str) -> None:
-    sandbox.unready(call, "transcription")
+    sandbox.faults(ids={f"transcription/{call}": "missing"})
     job.enqueue(call, kind="transcription")
     for _ in range(5):
         job.run(kind="transcription")

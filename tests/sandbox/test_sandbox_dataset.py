@@ -1,14 +1,13 @@
-import json
 from typing import Any
 
 import pytest
 
-from etl.sandbox.dataset import Dataset
+from etl.sandbox.dataset import Dataset, encode
 from etl.sandbox.messages import MESSAGE_TYPES
 
 DATA = Dataset(messages=2000)
-MESSAGES = [DATA.message(message_id) or {} for message_id in DATA.ids()]
-PAYLOADS = [DATA.payload(message_id) or {} for message_id in DATA.ids()]
+MESSAGES = list(DATA.messages.values())
+PAYLOADS = [DATA.things[message_id].payload for message_id in DATA.ids()]
 DOCUMENTED = [payload for payload in PAYLOADS if "message" not in payload]
 
 
@@ -18,7 +17,9 @@ def of_type(name: str) -> list[dict[str, Any]]:
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
     again = Dataset(messages=2000)
-    assert [DATA.answer(known) for known in DATA.ids()] == [again.answer(known) for known in again.ids()]
+    assert encode([each.payload for each in DATA.things.values()]) == encode(
+        [each.payload for each in again.things.values()]
+    )
 
 
 def test_the_ids_of_a_seed_never_change() -> None:
@@ -42,7 +43,7 @@ def test_every_message_belongs_to_exactly_one_location() -> None:
 
 
 def test_a_message_names_the_location_that_holds_it() -> None:
-    assert [DATA.location_of(known) for known in DATA.ids()] == [message["locationId"] for message in MESSAGES]
+    assert [DATA.things[known].location_id for known in DATA.ids()] == [message["locationId"] for message in MESSAGES]
 
 
 def test_a_conversation_has_one_contact() -> None:
@@ -53,7 +54,7 @@ def test_a_conversation_has_one_contact() -> None:
 @pytest.mark.parametrize("messages", [42, 100, 1000])
 def test_every_documented_type_occurs_even_in_a_small_set(messages: int) -> None:
     data = Dataset(messages=messages)
-    found = {(data.message(known) or {})["messageType"] for known in data.ids()}
+    found = {each["messageType"] for each in data.messages.values()}
     assert set(MESSAGE_TYPES) == found
 
 
@@ -121,12 +122,6 @@ def test_the_share_in_the_documented_shape_is_about_what_was_asked_for() -> None
     assert 0.12 < len(DOCUMENTED) / 2000 < 0.18
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.0, {True}), (1.0, {False})])
-def test_one_shape_can_be_had_alone(share: float, expected: set[bool]) -> None:
-    data = Dataset(messages=100, documented_share=share)
-    assert expected == {"message" in (data.payload(known) or {}) for known in data.ids()}
-
-
 def test_the_documented_shape_has_all_required_keys() -> None:
     always = {"id", "type", "messageType", "locationId", "contactId", "conversationId", "dateAdded", "direction"}
     required = always | {"contentType"}
@@ -149,14 +144,6 @@ def test_the_documented_shape_uses_short_type_names_now_and_then() -> None:
 
 def test_the_documented_shape_has_dates_without_milliseconds_now_and_then() -> None:
     assert {20, 24} == {len(payload["dateAdded"]) for payload in DOCUMENTED}
-
-
-def test_an_answer_is_the_json_of_the_payload() -> None:
-    assert PAYLOADS == [json.loads(DATA.answer(known) or b"") for known in DATA.ids()]
-
-
-def test_an_unknown_id_has_no_payload() -> None:
-    assert (None, None, None) == (DATA.payload("nobody"), DATA.answer("nobody"), DATA.location_of("nobody"))
 
 
 def test_an_email_event_names_the_email_and_its_thread_and_no_message() -> None:

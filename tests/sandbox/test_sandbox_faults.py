@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import requests
 
+from etl.sandbox.dataset import encode
 from etl.sandbox.faults import KINDS, FaultPlan, Kind
 from etl.sandbox.remote import Sandbox
 from etl.sandbox.server import RunningSandbox
@@ -13,7 +14,7 @@ from etl.sandbox.server import RunningSandbox
 
 @pytest.fixture
 def message_id(sandbox: RunningSandbox) -> str:
-    return next(known for known in sandbox.dataset.ids() if len(sandbox.dataset.answer(known) or b"") < 1000)
+    return next(known for known in sandbox.dataset.ids() if len(encode(sandbox.dataset.things[known].payload)) < 1000)
 
 
 def spoiled(sandbox: RunningSandbox, message_id: str, **fault: Any) -> requests.Response:
@@ -111,35 +112,35 @@ def test_a_fault_of_one_message_leaves_the_others_alone(sandbox: RunningSandbox)
 
 
 def test_a_message_can_be_found_only_after_a_while(sandbox: RunningSandbox, message_id: str) -> None:
-    sandbox.faults(not_found={message_id: 2})
+    sandbox.faults(ids={message_id: {"kind": "missing", "times": 2}})
     assert [400, 400, 200] == [sandbox.get(message_id).status_code for _ in range(3)]
 
 
 def test_a_message_can_never_be_found(sandbox: RunningSandbox, message_id: str) -> None:
-    sandbox.faults(not_found={message_id: None})
+    sandbox.faults(ids={message_id: {"kind": "missing", "times": None}})
     assert [400, 400, 400] == [sandbox.get(message_id).status_code for _ in range(3)]
 
 
 @pytest.mark.parametrize("payload", [{"message": {"id": "x", "new": [1]}}, [], None, "text", 7])
 def test_an_answer_can_be_any_json(sandbox: RunningSandbox, message_id: str, payload: object) -> None:
-    sandbox.faults(payloads={message_id: payload})
+    sandbox.faults(ids={message_id: {"kind": "answer", "payload": payload}})
     assert payload == sandbox.get(message_id).json()
 
 
 def test_an_answer_can_be_any_text(sandbox: RunningSandbox, message_id: str) -> None:
-    sandbox.faults(bodies={message_id: '{"message": NaN'})
+    sandbox.faults(ids={message_id: {"kind": "answer", "text": '{"message": NaN'}})
     assert '{"message": NaN' == sandbox.get(message_id).text
 
 
 def test_a_payload_can_be_given_for_an_id_that_is_not_in_the_data(sandbox: RunningSandbox) -> None:
-    sandbox.faults(payloads={"new": {"id": "new"}})
+    sandbox.faults(ids={"new": {"kind": "answer", "payload": {"id": "new"}}})
     assert {"id": "new"} == sandbox.get("new").json()
 
 
 def test_the_plan_shows_what_is_left(sandbox: RunningSandbox, message_id: str) -> None:
     sandbox.faults(ids={message_id: {"kind": "403", "times": 2}})
     sandbox.get(message_id)
-    assert 1 == requests.get(f"{sandbox.url}/sandbox/faults", timeout=10).json()["ids"][message_id]["times"]
+    assert 1 == requests.get(f"{sandbox.url}/sandbox", timeout=10).json()["faults"]["ids"][message_id]["times"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,7 +5,7 @@ import pytest
 import requests
 
 from etl.sandbox.config import SandboxConfig
-from etl.sandbox.limits import Allowance, Limit, Limiter
+from etl.sandbox.limits import Allowance, Limit
 from etl.sandbox.server import RunningSandbox
 from tests.waiting import await_
 
@@ -85,32 +85,6 @@ def test_without_a_limit_the_headers_promise_a_huge_one() -> None:
     assert (b"1000000", b"1000000000") == (headers[b"x-ratelimit-max"], headers[b"x-ratelimit-limit-daily"])
 
 
-@pytest.mark.parametrize(
-    ("limit", "expected"),
-    [
-        (Limit(limit=1), 7.0),
-        (Limit(limit=1, window="fixed"), 7.0),
-        (Limit(limit=2), 0.0),
-        (Limit(daily=1), 43_197.0),
-    ],
-)
-def test_the_wait_is_the_time_until_one_would_pass(limit: Limit, expected: float) -> None:
-    allowance = Allowance(limit)
-    allowance.take(NOON)
-    assert expected == allowance.wait(NOON + 3)
-
-
-def test_locations_do_not_share_an_allowance() -> None:
-    limiter = Limiter(Limit(limit=1))
-    assert (True, True) == (limiter.of("one").take(NOON), limiter.of("other").take(NOON))
-
-
-def test_one_location_can_be_given_its_own_limit() -> None:
-    limiter = Limiter(Limit(limit=1))
-    limiter.change(Limit(limit=2), "one")
-    assert [True, True] == taken(limiter.of("one"), [0.0, 0.0])
-
-
 @pytest.mark.parametrize("wrong", [{"limit": 0}, {"interval": 0}, {"daily": -1}, {"window": "rolling"}])
 def test_a_limit_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="validation error"):
@@ -134,14 +108,6 @@ def refused(sandbox: RunningSandbox, **limit: Any) -> requests.Response:
     sandbox.limits(limit=1, **limit)
     sandbox.get(sandbox.dataset.ids()[0])
     return sandbox.get(sandbox.dataset.ids()[0])
-
-
-def test_a_429_says_nothing_about_when_to_come_back(sandbox: RunningSandbox) -> None:
-    assert "Retry-After" not in refused(sandbox).headers
-
-
-def test_a_429_can_be_made_to_say_when_to_come_back(sandbox: RunningSandbox) -> None:
-    assert "10" == refused(sandbox, retry_after=True).headers["Retry-After"]
 
 
 def test_a_429_says_that_nothing_is_left(sandbox: RunningSandbox) -> None:

@@ -4,18 +4,18 @@ from typing import Any
 import pytest
 
 from etl.sandbox.app import SandboxApp
-from etl.sandbox.asking import Ask
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.dataset import Dataset
-from etl.sandbox.endpoints import ask_for
+from etl.sandbox.endpoints import CURSOR_SECONDS
 from etl.sandbox.messages import MESSAGE_TYPES
 from etl.sandbox.server import RunningSandbox
+from etl.sandbox.world import Walk
 
 DATA = Dataset()
 PLACE = DATA.location_ids[0]
-MINE = {known: DATA.message(known) or {} for known in DATA.ids(PLACE)}
+MINE = {known: DATA.messages[known] for known in DATA.ids(PLACE)}
 EMAILS = {known for known, each in MINE.items() if MESSAGE_TYPES[each["messageType"]][1] == "email"}
-TALK = next(talk for talk in DATA.ids_of("conversation", PLACE) if len(DATA.messages_of(talk)) == 20)
+TALK = next(talk for talk in DATA.ids_of("conversation", PLACE) if len(DATA.conversations[talk]) == 20)
 EXPORT = "/conversations/messages/export"
 
 
@@ -159,22 +159,12 @@ def test_cursors_can_be_made_to_die(sandbox: RunningSandbox) -> None:
 def test_a_cursor_lives_two_minutes_after_the_last_request() -> None:
     now = 1_800_000_000.0
     world = SandboxApp(SandboxConfig(), clock=lambda: now).world
-
-    def status(cursor: str = "") -> tuple[int, str]:
-        query = f"locationId={PLACE}&limit=10" + (f"&cursor={cursor}" if cursor else "")
-        ask = ask_for(EXPORT, query.encode())
-        assert isinstance(ask, Ask)
-        reply = ask.endpoint.answer(world, ask)
-        assert reply is not None
-        return reply.status, reply.body.partition(b'"nextCursor":"')[2].partition(b'"')[0].decode()
-
-    _, cursor = status()
-    now += 119
-    first = status(cursor)
-    now += 119
-    second = status(cursor)
-    now += 120
-    assert (200, 200, 400) == (first[0], second[0], status(cursor)[0])
+    cursor = world.cursor(Walk([], now), 10)
+    found = []
+    for seconds in (119, 119, 120):
+        now += seconds
+        found.append(world.resume(cursor, CURSOR_SECONDS) is not None)
+    assert [True, True, False] == found
 
 
 def test_a_page_can_make_the_next_skip_a_row(sandbox: RunningSandbox) -> None:
@@ -196,7 +186,7 @@ def test_an_export_can_fail(sandbox: RunningSandbox) -> None:
 
 def test_a_conversation_is_listed_from_the_newest_to_the_oldest(sandbox: RunningSandbox) -> None:
     rows = talk(sandbox, limit=100)["messages"]
-    assert [row["id"] for row in rows] == list(DATA.messages_of(TALK))[::-1]
+    assert [row["id"] for row in rows] == list(DATA.conversations[TALK])[::-1]
     moments = [MINE[row["id"]]["dateAdded"] for row in rows]
     assert sorted(moments, reverse=True) == moments
 
@@ -207,7 +197,7 @@ def test_pages_of_a_conversation_lead_to_the_end(sandbox: RunningSandbox) -> Non
         answer = talk(sandbox, limit=7, **({} if last is None else {"lastMessageId": last}))
         found += [row["id"] for row in answer["messages"]]
         last, more = answer["lastMessageId"], answer["nextPage"]
-    assert list(DATA.messages_of(TALK))[::-1] == found
+    assert list(DATA.conversations[TALK])[::-1] == found
 
 
 def test_a_row_of_a_conversation_is_what_the_message_is_but_for_the_body_of_an_email(sandbox: RunningSandbox) -> None:
@@ -223,7 +213,9 @@ def test_a_row_of_a_conversation_is_what_the_message_is_but_for_the_body_of_an_e
 
 def test_a_conversation_can_be_listed_by_type(sandbox: RunningSandbox) -> None:
     found = {row["id"] for row in talk(sandbox, type="TYPE_SMS,TYPE_CALL")["messages"]}
-    assert {each for each in DATA.messages_of(TALK) if MINE[each]["messageType"] in ("TYPE_SMS", "TYPE_CALL")} == found
+    assert {
+        each for each in DATA.conversations[TALK] if MINE[each]["messageType"] in ("TYPE_SMS", "TYPE_CALL")
+    } == found
 
 
 def test_the_last_page_of_a_conversation_says_that_it_is_the_last(sandbox: RunningSandbox) -> None:

@@ -41,7 +41,7 @@ def is_listening(url: str) -> bool:
 def test_a_sandbox_in_its_own_process_serves_the_data_of_its_configuration() -> None:
     with SandboxProcess(SandboxConfig(seed=5, messages=50)) as sandbox:
         first = sandbox.dataset.ids()[0]
-        assert sandbox.dataset.payload(first) == sandbox.get(first).json()
+        assert sandbox.dataset.things[first].payload == sandbox.get(first).json()
 
 
 def test_a_sandbox_in_its_own_process_ends_when_closed() -> None:
@@ -103,8 +103,8 @@ def test_the_command_prints_what_to_paste() -> None:
 
 def test_the_options_reach_the_sandbox() -> None:
     with serving("--limit", "7", "--faults", '{"shares": {"drop": 0.25}, "latency": 0.01}') as (_, url):
-        limits = requests.get(f"{url}/sandbox", timeout=10).json()["limits"]
-        faults = requests.get(f"{url}/sandbox/faults", timeout=10).json()
+        index = requests.get(f"{url}/sandbox", timeout=10).json()
+    limits, faults = index["limits"], index["faults"]
     expected = (7, {"drop": 0.25}, 0.01)
     assert expected == (limits["limit"], faults["shares"], faults["latency"])
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from etl.sandbox.dataset import Dataset
 from etl.sandbox.keys import SandboxKeys
+from etl.sandbox.oauth import CLIENT_ID
 from etl.sandbox.send import Traffic, plan, send
 
 DATA = Dataset(messages=200)
@@ -126,6 +127,10 @@ def test_files_with_other_keys_are_refused(tmp_path: Path, keys: SandboxKeys) ->
 def test_the_receiver_finds_its_public_keys(keys: SandboxKeys) -> None:
     paths = [Path(value) for value in keys.environment().values()]
     assert [True, True] == [path.read_text().startswith("-----BEGIN PUBLIC KEY-----") for path in paths]
+
+
+def test_a_webhook_names_the_app_whose_client_the_sandbox_knows() -> None:
+    assert CLIENT_ID.partition("-")[0] == DATA.event(DATA.ids()[0])["appId"]
 
 
 def test_everything_sent_is_received(receiver: Receiver) -> None:

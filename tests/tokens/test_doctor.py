@@ -38,7 +38,7 @@ def test_it_spends_one_request_a_location(office: Office) -> None:
     office.connect(office.first)
     office.connect_private(office.second)
     fixes(office)
-    assert 2 == sum(office.sandbox.stats(ids=True)["ids"].values())
+    assert 2 == sum(office.sandbox.stats()["ids"].values())
 
 
 def test_a_refused_token_is_found(office: Office) -> None:

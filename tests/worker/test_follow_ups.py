@@ -23,13 +23,11 @@ def call(job: Job, sandbox: RunningSandbox) -> str:
 def thread(job: Job, sandbox: RunningSandbox) -> str:
     """A message that is a thread of emails."""
     data = sandbox.dataset
-    return next(each for each in job.ids if data.thread_of(data.email_id(each, 0)))
+    return next(each for each in job.ids if "email" in data.messages[each].get("meta", {}))
 
 
 def upstream(sandbox: RunningSandbox, message_id: str) -> dict[str, Any]:
-    message = sandbox.dataset.message(message_id)
-    assert message is not None
-    return message
+    return sandbox.dataset.messages[message_id]
 
 
 def find(job: Job, sandbox: RunningSandbox, **fields: Any) -> str:
@@ -118,8 +116,7 @@ def test_the_emails_of_a_thread_know_their_message_and_their_place(
 
 def test_media_that_came_late_are_loaded_at_a_later_look(job: Job, sandbox: RunningSandbox) -> None:
     message_id = find(job, sandbox, messageType="TYPE_WHATSAPP")
-    sandbox.late_media(message_id)
-    sandbox.change(message_id, dateAdded=ago(60), dateUpdated=ago(60), status="read")
+    sandbox.change(message_id, attachments=None, body="", dateAdded=ago(60), dateUpdated=ago(60), status="read")
     job.enqueue(message_id)
     job.load("message")
     assert (job.queued(), 0 < wait_of(job, "message") <= 60) == ([("message", message_id)], True)
@@ -135,7 +132,7 @@ def only_listed(job: Job, sandbox: RunningSandbox) -> str:
     sandbox.change(message_id, dateAdded=ago(4000), dateUpdated=ago(4000), status="read", attachments=None, body="")
     alone = sandbox.get(message_id).json()
     sandbox.change(message_id, attachments=MEDIA)
-    sandbox.faults(payloads={message_id: alone})
+    sandbox.faults(ids={message_id: {"kind": "answer", "payload": alone}})
     job.enqueue(message_id)
     job.load("message", taken=("conversation",))
     return message_id

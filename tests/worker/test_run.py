@@ -76,7 +76,7 @@ def test_an_answer_that_can_never_be_loaded_is_a_dead_letter_and_the_run_goes_on
 
 def test_a_payload_that_cannot_be_understood_is_a_dead_letter_that_holds_it(job: Job, sandbox: RunningSandbox) -> None:
     body = f'{{"id": "{job.ids[0]}", "locationId": "LOC1", "dateAdded": "soon"}}'
-    sandbox.faults(bodies={job.ids[0]: body})
+    sandbox.faults(ids={job.ids[0]: {"kind": "answer", "text": body}})
     job.enqueue(job.ids[0])
     job.run()
     assert job.rows("SELECT cause, detail, payload FROM etl.dead_letters") == [
@@ -102,7 +102,7 @@ def test_the_last_attempt_makes_a_dead_letter(job: Job, sandbox: RunningSandbox)
 
 
 def test_a_429_spends_no_attempt(job: Job, sandbox: RunningSandbox) -> None:
-    sandbox.limits(limit=100, interval=0.2, retry_after=True)
+    sandbox.limits(limit=100, interval=0.2)
     sandbox.faults(ids={job.ids[0]: {"kind": "429", "times": 1}})
     job.enqueue(job.ids[0])
     report = job.run(max_attempts=1)
@@ -110,7 +110,7 @@ def test_a_429_spends_no_attempt(job: Job, sandbox: RunningSandbox) -> None:
 
 
 def test_an_unknown_id_is_asked_for_again_before_it_dies(job: Job, sandbox: RunningSandbox) -> None:
-    sandbox.faults(not_found={job.ids[0]: 1})
+    sandbox.faults(ids={job.ids[0]: {"kind": "missing", "times": 1}})
     job.enqueue(job.ids[0])
     assert job.run().tally.retried == 1
     job.execute("UPDATE etl.message_queue SET scheduled_at = now()")
@@ -234,7 +234,8 @@ def test_a_run_ends_however_many_locations_wait(job: Job, locations: int) -> Non
 def test_a_late_worker_does_not_mark_a_message_deleted(job: Job, sandbox: RunningSandbox) -> None:
     job.enqueue(job.ids[0])
     job.run()
-    sandbox.faults(not_found={job.ids[0]: 1}, ids={job.ids[0]: {"kind": "hold", "times": 1}})
+    sandbox.delete(job.ids[0])
+    sandbox.faults(ids={job.ids[0]: {"kind": "hold", "times": 1}})
     job.enqueue(job.ids[0])
     thread = Thread(target=job.run, kwargs={"max_attempts": 1})
     thread.start()
@@ -324,7 +325,7 @@ def test_an_item_queued_again_while_it_is_fetched_is_fetched_once_more(job: Job,
     job.enqueue(job.ids[0])
     sandbox.release()
     thread.join()
-    assert sandbox.stats(ids=True)["ids"] == {job.ids[0]: 2}
+    assert sandbox.stats()["ids"] == {job.ids[0]: 2}
 
 
 @pytest.mark.parametrize("workers", [2, 8])
@@ -335,7 +336,7 @@ def test_workers_at_one_queue_load_each_item_once(job: Job, sandbox: RunningSand
         thread.start()
     for thread in threads:
         thread.join()
-    stats = sandbox.stats(ids=True)
+    stats = sandbox.stats()
     assert set(stats["ids"].values()) == {1}
     assert job.value("SELECT count(*) FROM highlevel.messages") == len(job.ids)
     assert job.value("SELECT sum(loaded) FROM etl.runs") == len(job.ids)
