@@ -1,7 +1,6 @@
 """Connections to Postgres, and what its errors mean. The only place that opens an engine."""
 
 import enum
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -199,23 +198,6 @@ def require_writable(connection: Connection) -> None:
             "Postgres takes no writes: it is a standby, or default_transaction_read_only is on. "
             "Point DATABASE_URL to the primary server, or switch that setting off."
         )
-
-
-def wait_until_reachable(engine: Engine, *, seconds: float) -> None:
-    """Return as soon as a connection works.
-
-    Raises:
-        DatabaseUnavailableError: it did not within ``seconds``.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with reading_errors(), engine.connect():
-                return
-        except DatabaseUnavailableError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.5)
 
 
 def first_line(error: DBAPIError) -> str:

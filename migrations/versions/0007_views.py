@@ -1,6 +1,5 @@
 """Views for analysts, and the time zones that they tell days in."""
 
-
 import sqlalchemy as sa
 from alembic import op
 
