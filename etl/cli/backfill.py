@@ -13,6 +13,7 @@ from etl.backfills import Stand
 from etl.cli.composition import open_exports, options_of, settings, warehouse
 from etl.cli.exporting import chosen_location, explained, message_job, progress_of, served_locations
 from etl.cli.stopping import Stop, signals_stop
+from etl.cli.tables import print_sentence
 from etl.database import reading_errors
 from etl.errors import ConfigurationError
 from etl.exports.backfill import Backfill, Progress
@@ -130,9 +131,10 @@ def _print(location_id: str, stand: Stand, progress: Progress, outcome: str, sec
         }
         click.echo(json.dumps(summary))
         return
-    click.echo(
+    print_sentence(
         f"backfill of {location_id}: {progress.messages:,} messages ({loaded.written:,} new or changed) with "
-        f"{progress.requests:,} requests in {seconds:.1f} s"
+        f"{progress.requests:,} requests in {seconds:.1f} s",
+        hang=2,
     )
     if loaded.singly:
         click.echo(f"{loaded.singly} rows could not be loaded from the export. They are queued; etl run fetches them.")

@@ -86,7 +86,7 @@ def demo(context: click.Context, messages: int) -> None:
     beside those of the last time.
     """
     told = settings()
-    home = told.etl_home.resolve() / "demo"
+    home = told.etl_home / "demo"
     # Nothing else of what is set here: neither the account nor the database of somebody who has both.
     found = Settings(etl_home=home, log_level=told.log_level, log_format=told.log_format)
     _step(1, "An embedded Postgres")
@@ -205,7 +205,7 @@ def _environment(ours: Settings, **more: str) -> dict[str, str]:
     others = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in names}
     token = ours.highlevel_token
     return others | {
-        "ETL_HOME": str(ours.etl_home),
+        "ETL_HOME": str(ours.etl_home.resolve()),
         "DATABASE_URL": database_url(ours),
         "HIGHLEVEL_BASE_URL": str(ours.highlevel_base_url),
         "HIGHLEVEL_TOKEN": token.get_secret_value() if token else "",
