@@ -1,8 +1,8 @@
 -- Twenty locations and eighteen months of plausible messages; :conversations of ten messages each on average.
 -- One location holds a third of everything. Rows are written in the order of time, as webhooks bring them.
-SET synchronous_commit = off;
-SET work_mem = '256MB';
-SET maintenance_work_mem = '512MB';
+SET LOCAL synchronous_commit = off;
+SET LOCAL work_mem = '256MB';
+SET LOCAL maintenance_work_mem = '512MB';
 SELECT setseed(0.11);
 
 -- Indexes are built at the end, in a tenth of the time: until then they look as if CREATE INDEX had not filled them yet.
