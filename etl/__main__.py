@@ -6,6 +6,7 @@ import sys
 import click
 
 from etl.cli import cli
+from etl.cli.tables import print_sentence
 from etl.errors import EtlError
 
 
@@ -31,11 +32,11 @@ def main() -> None:
 def _complain(error: EtlError) -> None:
     problems = str(error).splitlines()
     if len(error.args) <= 1:
-        click.echo(f"Error: {error}", err=True)
+        print_sentence(f"Error: {error}", err=True)
         return
     click.echo(f"Error: {len(error.args)} problems", err=True)
     for problem in problems:
-        click.echo(f"  - {problem}", err=True)
+        print_sentence(f"- {problem}", indent=2, hang=2, err=True)
 
 
 if __name__ == "__main__":

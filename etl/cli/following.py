@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 
-import click
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -13,6 +12,7 @@ from etl import locations, message_queue
 from etl.cli.composition import Planned, described, open_loops
 from etl.cli.narration import Narrator, Outlook, first_line, local_now
 from etl.cli.stopping import signals_stop
+from etl.cli.tables import print_sentence
 from etl.jobs import Job
 from etl.settings import Settings
 from etl.worker.condition import Condition
@@ -74,7 +74,7 @@ def narrated(found: Settings, engine: Engine, job: Job, plan: Plan) -> Iterator[
 
 def _say(line: str) -> None:
     with suppress(OSError, ValueError):  # nobody may be reading any more
-        click.echo(line, err=True)
+        print_sentence(line, hang=len("10:21:17 "), err=True)
 
 
 def _look(engine: Engine, kind: str, default: str, condition: Condition) -> Outlook:

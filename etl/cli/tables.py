@@ -67,14 +67,14 @@ def _least(name: str, column: Sequence[str]) -> int:
     return max(len(name), *map(len, parts), 0)
 
 
-def print_sentence(text: str, *, indent: int = 0, hang: int = 0) -> None:
+def print_sentence(text: str, *, indent: int = 0, hang: int = 0, err: bool = False) -> None:
     """Print a sentence, broken between its words on a terminal; ``hang`` indents all lines but the first further."""
-    if sys.stdout.isatty():
+    if (sys.stderr if err else sys.stdout).isatty():
         width = shutil.get_terminal_size().columns
         text = click.wrap_text(text, width - 1, subsequent_indent=" " * (indent + hang), initial_indent=" " * indent)
-        click.echo(text)
+        click.echo(text, err=err)
     else:
-        click.echo(" " * indent + text)
+        click.echo(" " * indent + text, err=err)
 
 
 def when(moment: datetime | None) -> str:
