@@ -60,7 +60,8 @@ def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> N
         served = served_locations(found, engine)
         places = served if location_id is None and served else [chosen_location(found, served, location_id)]
         days, failures = _run(found, engine, places, window)
-    _print(days, as_json=as_json)
+    if days or not failures:
+        _print(days, as_json=as_json)
     for place, halted in failures:
         click.echo(f"Not compared: {explained(halted, place)}", err=True)
     if failures and len(failures) == len(places):
@@ -111,3 +112,5 @@ def _print(days: list[tuple[str, Day]], *, as_json: bool) -> None:
     if days:
         rows = [(place, day.day, *(getattr(day, name) for name in COUNTS)) for place, day in days]
         print_table(("location", "day (UTC)", "in export", *COUNTS[1:]), rows)
+    else:
+        click.echo("nothing to compare: the export has no messages of this time")

@@ -174,6 +174,11 @@ def test_a_location_that_cannot_be_compared_is_told(large_etl: Command, large: R
     assert (done.returncode, "Not compared" in done.stderr) == (3, True)
 
 
+def test_a_time_without_messages_is_told(large_etl: Command) -> None:
+    done = large_etl("reconcile", "--window", "1h")
+    assert (0, "nothing to compare: the export has no messages of this time\n") == (done.returncode, done.stdout)
+
+
 @pytest.mark.parametrize("window", ["0h", "2", "x", "-1d"])
 def test_a_window_that_is_none_is_refused(large_etl: Command, window: str) -> None:
     assert large_etl("reconcile", "--window", window).returncode == 2
