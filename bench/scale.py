@@ -4,8 +4,7 @@ A Postgres of its own. Talks to Postgres only.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
@@ -13,14 +12,14 @@ from sqlalchemy import Connection, Engine, text
 
 from bench.claim import HEARD, QUOTA, EveryLocation
 from bench.report import Target, print_table, print_targets
-from bench.stage import Stage
-from etl import embedded, message_queue, schema
-from etl.database import open_engine
+from bench.stage import Stage, warehouse
+from etl import message_queue
 from etl.exports.bulk import LOOK_ITEMS, LOOK_LOCATIONS
 from etl.extract import limits
 from etl.worker.claims import Claims
 from etl.worker.leases import LEASE_SECONDS
 
+ROOM = {"shared_buffers": "1GB", "max_wal_size": "8GB"}
 MOST_SLOWDOWN = 2.0
 MOST_LOOK = 1000.0
 
@@ -49,7 +48,7 @@ class Size:
 
 def measure(on: Stage, size: Size, *, rounds: int) -> list[Target]:
     """Fill a queue, ask each statement, then claim and complete items; print and return the targets."""
-    with _warehouse(on) as engine:
+    with warehouse(on, "scale", ROOM) as engine:
         seconds = _fill(engine, size)
         title = f"{size.items:,} items at {size.locations:,} locations, filled in {seconds:.0f} s"
         with engine.connect() as connection:
@@ -61,25 +60,6 @@ def measure(on: Stage, size: Size, *, rounds: int) -> list[Target]:
         targets.append(_churn(engine, size))
     print_targets(targets)
     return targets
-
-
-@contextmanager
-def _warehouse(on: Stage) -> Iterator[Engine]:
-    data = on.directory / "scale"
-    engine = open_engine(embedded.start(data))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for setting, value in (("shared_buffers", "1GB"), ("max_wal_size", "8GB")):
-            connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = '{value}'")
-    engine.dispose()
-    embedded.stop(data)
-    engine = open_engine(embedded.start(data))
-    try:
-        with engine.connect() as connection:
-            schema.upgrade(connection)
-        yield engine
-    finally:
-        engine.dispose()
-        embedded.stop(data)
 
 
 def _fill(engine: Engine, size: Size) -> float:

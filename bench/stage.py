@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +88,26 @@ def stage() -> Iterator[Stage]:
         finally:
             engine.dispose()
             embedded.stop(directory / "postgres")
+
+
+@contextmanager
+def warehouse(on: Stage, name: str, settings: Mapping[str, str]) -> Iterator[Engine]:
+    """A Postgres of a measurement's own at head, with such settings; stopped at the end."""
+    data = on.directory / name
+    engine = open_engine(embedded.start(data))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for setting, value in settings.items():
+            connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = '{value}'")
+    engine.dispose()
+    embedded.stop(data)
+    engine = open_engine(embedded.start(data))
+    try:
+        with engine.connect() as connection:
+            schema.upgrade(connection)
+        yield engine
+    finally:
+        engine.dispose()
+        embedded.stop(data)
 
 
 @contextmanager

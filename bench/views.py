@@ -4,8 +4,7 @@ A Postgres of its own, with the memory that a warehouse of this size would be gi
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -13,9 +12,8 @@ from statistics import median
 from sqlalchemy import Connection, Engine, text
 
 from bench.report import Target, print_table, print_targets, ratio
-from bench.stage import Stage
-from etl import embedded, schema, views
-from etl.database import open_engine
+from bench.stage import Stage, warehouse
+from etl import views
 from etl.load.upsert import content_of, upsert
 from etl.models import Email
 
@@ -29,6 +27,7 @@ FILTERS = {
     "response_times": "local_month",
 }
 """The column that a view is filtered by, as its comment says; of the others it is local_day."""
+ROOM = {"shared_buffers": "2GB", "max_wal_size": "8GB", "autovacuum": "off"}
 MOST_SECONDS = 1.0
 MOST_SLOWDOWN = 1.1
 INDEX = "emails_location_id_conversation_id_date_added_idx"
@@ -36,32 +35,13 @@ INDEX = "emails_location_id_conversation_id_date_added_idx"
 
 def measure(on: Stage, *, conversations: int, rounds: int) -> list[Target]:
     """Fill, ask each view for the busiest location's month and for everything, load emails; return the targets."""
-    with _warehouse(on) as engine:
+    with warehouse(on, "views", ROOM) as engine:
         _fill(engine, conversations)
         targets = _month(engine, rounds)
         _whole(engine)
         targets.append(_loading(engine, rounds))
     print_targets(targets)
     return targets
-
-
-@contextmanager
-def _warehouse(on: Stage) -> Iterator[Engine]:
-    data = on.directory / "views"
-    engine = open_engine(embedded.start(data))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for setting, value in (("shared_buffers", "2GB"), ("max_wal_size", "8GB"), ("autovacuum", "off")):
-            connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = '{value}'")
-    engine.dispose()
-    embedded.stop(data)
-    engine = open_engine(embedded.start(data))
-    try:
-        with engine.connect() as connection:
-            schema.upgrade(connection)
-        yield engine
-    finally:
-        engine.dispose()
-        embedded.stop(data)
 
 
 def _fill(engine: Engine, conversations: int) -> None:
