@@ -30,7 +30,6 @@ def configure(level: str, style: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=_Forgiving()),  # type: ignore[arg-type]
-        cache_logger_on_first_use=True,
     )
 
 

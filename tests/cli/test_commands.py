@@ -355,7 +355,7 @@ def test_the_embedded_postgres_starts_stays_and_stops(etl: Command, tmp_path: Pa
 def test_the_demo_tells_the_whole_story_twice_whatever_is_set(etl: Command, job: Job) -> None:
     (etl.directory / ".env").write_text("WEBHOOK_APP_ID=another\nHIGHLEVEL_CLIENT_ID=ours\n")
     (etl.directory / "jobs.yaml").write_text("jobs:\n  emails:\n    kind: email\n")
-    told = [outcome(etl("demo", "--messages", "50", WEBHOOK_LOCATIONS="another")) for _ in range(2)]
+    told = [outcome(etl.alone("demo", "--messages", "50", WEBHOOK_LOCATIONS="another")) for _ in range(2)]
     assert job.value("SELECT count(*) FROM highlevel.messages") == 0
     etl("db", "stop", DATABASE_URL="", ETL_HOME=".etl/demo")
     assert [code for code, _ in told] == [0, 0]

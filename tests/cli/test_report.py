@@ -184,7 +184,7 @@ def test_a_full_disk_leaves_no_file(filled: None, etl: Command) -> None:  # noqa
 
 def test_without_the_extra_that_draws_the_cure_is_told(filled: None, etl: Command) -> None:  # noqa: ARG001
     (etl.directory / "vl_convert.py").write_text("raise ImportError")
-    done = etl("report", "--out", "report.html")
+    done = etl.alone("report", "--out", "report.html")
     assert (2, "Error: To draw, install the report extra: pip install 'highlevel-etl[report]'\n") == (
         done.returncode,
         done.stderr,
