@@ -95,7 +95,7 @@ def test_a_lost_worker_makes_exit_code_1() -> None:
 
 def test_several_processes_share_the_work_and_print_one_summary(job: Job, etl: Command) -> None:
     job.enqueue(*job.ids)
-    done = etl("run", "--processes", "3", "--json")
+    done = etl.alone("run", "--processes", "3", "--json")
     summary = json.loads(done.stdout)
     assert (done.returncode, summary["loaded"], summary["outcome"]) == (0, len(job.ids), "drained")
     assert job.value("SELECT count(*) FROM highlevel.messages") == len(job.ids)
@@ -104,25 +104,25 @@ def test_several_processes_share_the_work_and_print_one_summary(job: Job, etl: C
 
 def test_a_limit_is_for_all_processes_together(job: Job, etl: Command) -> None:
     job.enqueue(*job.ids)
-    done = etl("run", "--processes", "3", "--limit", "10", "--json")
+    done = etl.alone("run", "--processes", "3", "--limit", "10", "--json")
     assert json.loads(done.stdout)["loaded"] == job.value("SELECT count(*) FROM highlevel.messages") == 10
 
 
 def test_each_job_has_one_summary_of_all_processes(job: Job, etl: Command) -> None:
     (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n    kind: message\n  b:\n    kind: conversation\n")
     job.enqueue(*job.ids[:5])
-    summaries = [json.loads(line) for line in etl("run", "--processes", "2", "--json").stdout.splitlines()]
+    summaries = [json.loads(line) for line in etl.alone("run", "--processes", "2", "--json").stdout.splitlines()]
     assert [(each["job"], each["loaded"]) for each in summaries] == [("a", 5), ("b", 0)]
 
 
 def test_a_dry_run_needs_no_processes(job: Job, etl: Command) -> None:
     job.enqueue(*job.ids[:5])
-    assert etl("run", "--processes", "3", "--dry-run").stdout.startswith("messages: 5 due")
+    assert etl.alone("run", "--processes", "3", "--dry-run").stdout.startswith("messages: 5 due")
     assert job.value("SELECT count(*) FROM etl.runs") == 0
 
 
 def test_what_no_process_can_work_without_is_told_once(etl: Command) -> None:
-    done = etl("run", "--processes", "3", HIGHLEVEL_TOKEN="", HIGHLEVEL_LOCATION_ID="")
+    done = etl.alone("run", "--processes", "3", HIGHLEVEL_TOKEN="", HIGHLEVEL_LOCATION_ID="")
     assert done.returncode == 2
     assert done.stderr.count("There is no token") == 1
     assert "Traceback" not in done.stderr
@@ -131,7 +131,7 @@ def test_what_no_process_can_work_without_is_told_once(etl: Command) -> None:
 def test_an_address_that_is_wrong_for_all_is_told_once(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
     sandbox.faults(shares={"redirect": 1.0})
     job.enqueue(*job.ids)
-    done = etl("run", "--processes", "2")
+    done = etl.alone("run", "--processes", "2")
     assert done.returncode == 2
     assert done.stderr.count("The API refuses every request") == 1
 
@@ -195,6 +195,15 @@ def test_a_killed_process_is_told_and_the_others_go_on(job: Job, etl: Command, s
     loaded = job.value("SELECT count(*) FROM highlevel.messages")
     # Nothing is lost: what the killed one had in hand waits for its lease to end.
     assert loaded + job.value("SELECT count(*) FROM etl.message_queue WHERE lease_id IS NOT NULL") == len(job.ids)
+
+
+def test_processes_that_crash_are_told(job: Job, etl: Command) -> None:
+    job.enqueue(*job.ids)
+    crash = "import os, sys\nif '--multiprocessing-fork' in sys.orig_argv: os._exit(7)\n"
+    (etl.directory / "sitecustomize.py").write_text(crash)
+    done = etl.alone("run", "--processes", "2", PYTHONPATH=str(etl.directory))
+    assert (done.returncode, done.stderr.count("A worker crashed (exit code 7).")) == (1, 2)
+    assert job.value("SELECT count(*) FROM etl.message_queue") == len(job.ids)
 
 
 def test_a_killed_follower_stops_the_others(job: Job, etl: Command) -> None:
