@@ -81,7 +81,7 @@ def _tell(etl: Command, place: Office, secrets: Secrets) -> Iterator[str]:
     sandbox = place.sandbox
 
     def run(*arguments: str, stdin: str | None = None, **given: str) -> str:
-        done = etl(*arguments, stdin=stdin, **given)
+        done = etl.alone(*arguments, stdin=stdin, **given)
         return f"{arguments[:2]}: {done.returncode}\n{done.stdout}{done.stderr}"
 
     code = place.code(place.second)
