@@ -78,7 +78,7 @@ def _drain(on: Stage, messages: int, *, bulk: Literal["auto", "off"]) -> Drained
         )
         report = json.loads(finished.output.splitlines()[-1])
         stats = sandbox.stats()
-    if (report["loaded"], on.count("highlevel.messages"), stats["refused_429"]) != (messages, messages, 0):
+    if (report["loaded"], on.count("highlevel.messages"), stats["statuses"].get("429", 0)) != (messages, messages, 0):
         raise RuntimeError(f"not everything was loaded, or the limit was passed: {report}, {stats}")
     on.clear()
     return Drained(messages, stats["requests"], report["seconds"])

@@ -20,8 +20,8 @@ from bench import receive_load
 from bench.receive_load import Load
 from bench.report import Target, print_table, print_targets, ratio
 from bench.stage import Stage, unlimited_sandbox
-from etl.sandbox.dataset import encode
 from etl.sandbox.keys import SandboxKeys
+from etl.sandbox.replies import encode
 from etl.sandbox.server import SandboxProcess
 
 HOST, PATH = "127.0.0.1", "/webhooks/highlevel"

@@ -1,7 +1,7 @@
 """The sandbox as an ASGI application; the only module that decides in which order a request is judged.
 
-The order is HighLevel's as far as it can be seen from outside: token, Version header, scope, rate limit, then what is
-asked for.
+The order is HighLevel's as far as it can be seen from outside: token, Version header, location, rate limit, then what
+is asked for.
 """
 
 import asyncio
@@ -11,17 +11,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.control import HANDLERS, control_routes
-from etl.sandbox.dataset import encode
-from etl.sandbox.endpoints import ENDPOINTS, Ask, Endpoint
-from etl.sandbox.faults import HTML, NO_ACCESS, TRACE, Reply, refuse, spoil
-from etl.sandbox.oauth import NO_SCOPE, RefusedError, unauthorized
+from etl.sandbox.endpoints import ENDPOINTS, Endpoint, Query
+from etl.sandbox.faults import NO_ACCESS, spoil
+from etl.sandbox.replies import HTML, RefusedError, Reply
 from etl.sandbox.world import World
 
 VERSIONS = frozenset({"2021-04-15", "2021-07-28", "2023-02-21", "v3"})
@@ -43,7 +40,7 @@ class SandboxApp:
         self.world = World(config, clock)
         self.connections: Collection[Any] = ()
         api = [Route(each.path, _Served(self, each), methods=["GET"]) for each in ENDPOINTS]
-        others = Starlette(routes=control_routes(self.world), exception_handlers=HANDLERS | {404: _unknown_route})
+        others = Starlette(routes=control_routes(self.world), exception_handlers=HANDLERS)
         # Not one application: Starlette's layers around each request would make the sandbox the bottleneck.
         self._routes = Router(api, default=others)
 
@@ -61,11 +58,10 @@ class _Served:
         self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        world = self._world
+        world, headers = self._world, dict(scope["headers"])
         query = dict(parse_qsl(scope["query_string"].decode())) | scope["path_params"]
         asked_id = query.get("id", query.get("locationId", ""))
         name = f"{self._endpoint.name}/{asked_id}" if self._endpoint.name else asked_id
-        headers = dict(scope["headers"])
         stats = world.stats
         stats.begin(name, world.clock())
         location_id, outcome = "", "dropped"
@@ -74,78 +70,77 @@ class _Served:
                 location_id = self._authenticate(headers)
                 reply = self._judge(name, asked_id, query, location_id)
             except RefusedError as error:
-                reply = Reply(error.status, encode(error.answer | {"traceId": TRACE}))
+                reply = error.reply()
+            if b"gzip" in headers.get(b"accept-encoding", b""):
+                reply.compress()
             if world.faults.latency:
                 await asyncio.sleep(world.faults.latency)
-            if reply.is_held:
-                await self._hold()
             if reply.ending == "drop":
                 await self._drop(scope, receive)
                 return
             if reply.ending == "whole":
-                if b"gzip" in headers.get(b"accept-encoding", b""):
-                    reply.compress()
                 outcome = str(reply.status)
             await self._send(reply, send)
         finally:
             stats.end(name, location_id, outcome)
 
     def _authenticate(self, headers: dict[bytes, bytes]) -> str:
+        """The location whose token this is."""
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        principal = self._world.authority.principal(token if scheme.lower() == "bearer" else "")
+        location_id = self._world.authority.location_of(token if scheme.lower() == "bearer" else "")
         version = headers.get(b"version")
         if version is None:
-            raise unauthorized("version header was not found.")
+            raise RefusedError(401, "version header was not found.")
         if version.decode("latin-1") not in VERSIONS:
-            raise unauthorized("version header is invalid")
-        if principal.location_id is None:
-            # An agency's private token and a company's OAuth token are told different things (public probes).
-            raise unauthorized(_WRONG_CLASS if principal.oauth else "Token's user type mismatch!")
-        if self._endpoint.scope in self._world.lacking.get(principal.location_id, ()):
-            raise unauthorized(NO_SCOPE)
-        return principal.location_id
+            raise RefusedError(401, "version header is invalid")
+        if location_id is None:
+            raise RefusedError(401, _WRONG_CLASS)
+        return location_id
 
-    def _judge(self, name: str, asked_id: str, query: dict[str, str], location_id: str) -> Reply:
+    def _judge(self, name: str, asked_id: str, query: Query, location_id: str) -> Reply:
         world = self._world
         now = world.clock()
         allowance = world.allowances[location_id]
-        if not allowance.take(now):
-            reply = refuse(429, "Too Many Requests")
-            reply.headers = allowance.headers(now)
-            return reply
-        world.stats.counted(location_id, now)
-        ask = Ask(asked_id, query, world.faults.choose(name))
-        reply = self._find(ask, location_id)
-        if ask.fault is not None:
-            other_id = next(known for known in world.messages if known != ask.id)
-            reply = spoil(reply, ask.fault, own_id=ask.id, other_id=other_id)
+        if allowance.take(now):
+            fault = world.faults.choose(name)
+            try:
+                reply = self._find(asked_id, query, location_id, fault.kind if fault else "")
+            except RefusedError as error:
+                reply = error.reply()
+            if fault:
+                other_id = next(known for known in world.dataset.messages if known != asked_id)
+                reply = spoil(reply, fault, own_id=asked_id, other_id=other_id)
+        else:
+            reply = RefusedError(429, "Too Many Requests").reply()
         if reply.content_type != HTML:
             reply.headers += allowance.headers(now)
         return reply
 
-    def _find(self, ask: Ask, location_id: str) -> Reply:
-        world = self._world
-        thing = world.things.get(ask.id)
-        owners = (ask.query.get("locationId"), None if thing is None else thing.location_id)
-        if any(owner not in (None, location_id) for owner in owners):
-            return refuse(403, NO_ACCESS, error="Forbidden")
-        is_missing = ask.fault is not None and ask.fault.kind == "missing"
-        reply = None if is_missing else self._endpoint.answer(world, ask)
-        return refuse(*self._endpoint.missing) if reply is None else reply
+    def _find(self, asked_id: str, query: Query, location_id: str, fault: str) -> Reply:
+        endpoint, thing = self._endpoint, self._world.things.get(asked_id)
+        owners = {query.get("locationId", location_id), thing.location_id if thing else location_id}
+        if owners != {location_id}:
+            raise RefusedError(403, NO_ACCESS)
+        if thing and thing.kind == endpoint.kind and fault != "missing":
+            reply = endpoint.answer(self._world, thing, query, fault)
+            if reply:
+                return reply
+        raise RefusedError(endpoint.missing, f"{(endpoint.name or endpoint.kind).capitalize()} not found")
 
     async def _send(self, reply: Reply, send: Send) -> None:
         """Send a reply: whole, or with a pause, or half: the server closes a connection whose answer lacks an end."""
-        is_cut = reply.ending == "cut"
-        await send({"type": "http.response.start", "status": reply.status, "headers": reply.all_headers()})
-        if reply.held_after:
-            await send({"type": "http.response.body", "body": reply.body[: reply.held_after], "more_body": True})
+        held_after, is_cut = reply.held_after, reply.ending == "cut"
+        if held_after == 0:
             await self._hold()
-        rest = reply.body[reply.held_after : len(reply.body) // 2 if is_cut else None]
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.all_headers()})
+        if held_after:
+            await send({"type": "http.response.body", "body": reply.body[:held_after], "more_body": True})
+            await self._hold()
+        rest = reply.body[held_after : len(reply.body) // 2 if is_cut else None]
         await send({"type": "http.response.body", "body": rest, "more_body": is_cut})
 
     async def _hold(self) -> None:
-        released = self._world.released
-        stats = self._world.stats
+        stats, released = self._world.stats, self._world.released
         stats.held += 1
         try:
             await released.wait()
@@ -159,9 +154,3 @@ class _Served:
         # Returning before the server has noticed would make it answer 500.
         while (await receive())["type"] != "http.disconnect":
             pass
-
-
-async def _unknown_route(request: Request, _error: Exception) -> Response:
-    """HighLevel's framework says it so."""
-    reply = refuse(404, f"Cannot {request.method} {request.url.path}", error="Not Found")
-    return Response(reply.body, reply.status, media_type="application/json")

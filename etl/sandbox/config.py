@@ -26,7 +26,3 @@ class SandboxConfig(Limit):
     def dataset(self) -> Dataset:
         """The data such a sandbox serves; the same on both sides of a connection."""
         return Dataset(self.seed, self.locations, self.messages)
-
-    def limits(self) -> dict[str, object]:
-        """The limit every location starts with."""
-        return self.model_dump(include=set(Limit.model_fields))

@@ -1,6 +1,5 @@
 """A data set that is a pure function of its arguments: the same seed gives the same bytes. Performs no I/O."""
 
-import json
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from uuid import UUID
 from etl.sandbox import things
 from etl.sandbox.messages import MESSAGE_TYPES, Talk, announce, channel_of, compose, documented, iso
 from etl.sandbox.oauth import APP_ID
+from etl.sandbox.replies import TRACE
 
 Kind = Literal["message", "email", "conversation", "contact", "user", "location"]
 
@@ -23,18 +23,36 @@ DOCUMENTED_SHARE = 0.15
 """Of messages and emails: answered in the documented shape, the others as seen (docs issue 258)."""
 NAMES = ("Ann", "Ben", "Dmitri", "Elif", "Femi", "Kenji", "Lucía", "Siobhán", "Wei", "Zoë")
 BUSINESSES = ("Harbour Street Dental", "Millers Garage", "Studio Lumen Hair", "Paws & Claws Vets")
-_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+_WRAPPERS = {"message": "message", "email": "emailMessage", "contact": "contact", "location": "location"}
 _TYPES = tuple(MESSAGE_TYPES)
 _WEIGHTS = tuple(accumulate(weight for _, _, weight, _ in MESSAGE_TYPES.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """Anything that has an id; ``payload`` is the whole answer to a ``GET`` of it, ``{}`` for a conversation."""
+    """Anything that has an id.
+
+    Attributes:
+        content: what a ``GET`` of it answers, as real answers have it; of a conversation, its ``messageIds``, oldest
+            first.
+        is_documented: a message or email that is answered in the documented shape instead.
+    """
 
     kind: Kind
     location_id: str
-    payload: dict[str, Any]
+    content: dict[str, Any]
+    is_documented: bool = False
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """It in its shape, but without envelope, as lists have it."""
+        return documented(self.content) if self.is_documented and self.kind == "message" else self.content
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The whole answer to a ``GET`` of it."""
+        wrapper = None if self.is_documented else _WRAPPERS.get(self.kind)
+        return self.row if wrapper is None else {wrapper: self.row, "traceId": TRACE}
 
 
 class Dataset:
@@ -45,8 +63,7 @@ class Dataset:
 
     Attributes:
         things: everything by its id.
-        messages: each message with the keys of a real answer, whatever shape it is answered in.
-        conversations: the ids of each conversation's messages, oldest first.
+        messages: the content of each message by its id.
     """
 
     def __init__(self, seed: int = 1, locations: int = 3, messages: int = 1000) -> None:
@@ -55,24 +72,20 @@ class Dataset:
         self.location_ids = tuple(self._id("location", n) for n in range(locations))
         self.things: dict[str, Thing] = {}
         self.messages: dict[str, dict[str, Any]] = {}
-        self.conversations: dict[str, list[str]] = {}
         self._ids: dict[tuple[Kind, str], list[str]] = {}
         for number, location_id in enumerate(self.location_ids):
-            location = things.location(location_id, self.company_id, self.name_of(location_id), number)
-            self._add("location", location_id, location_id, {"location": location})
+            name = BUSINESSES[number % len(BUSINESSES)]
+            self._add(location_id, "location", location_id, things.location(location_id, self.company_id, name, number))
             user_id = self._id("user", number)
-            user = things.user(user_id, location_id, self._draw("user", number))
-            self._add("user", user_id, location_id, user)
+            self._add(user_id, "user", location_id, things.user(user_id, location_id, self._draw("user", number)))
         lengths = self._draw("lengths", 0)
         # A regular trickle of every type, rare ones included, so that even a small data set holds all of them.
         self._every = max(1, min(20, messages // len(MESSAGE_TYPES)))
+        conversations = 0
         while len(self.messages) < messages:
             length = lengths.choice((1, 2, 2, 3, 4, 6, 8, 12, 20))  # skewed: most are short
-            self._write_conversation(len(self.conversations), min(length, messages - len(self.messages)))
-
-    def __contains__(self, known_id: object) -> bool:
-        """Whether there is such a message."""
-        return known_id in self.messages
+            self._write_conversation(conversations, min(length, messages - len(self.messages)))
+            conversations += 1
 
     def ids(self, location_id: str | None = None) -> Sequence[str]:
         """All message ids, or those of one location; none for a location that is not in the data set."""
@@ -82,24 +95,13 @@ class Dataset:
         """The ids of everything of a kind in a location."""
         return self._ids.get((kind, location_id), [])
 
-    def examples(self, location_id: str) -> dict[str, str]:
-        """An id of each other kind; ``call`` is a message with a recording and a transcription."""
-        kinds: tuple[Kind, ...] = ("conversation", "contact", "user", "email")
-        found: dict[str, str] = {kind: ids[0] for kind in kinds if (ids := self.ids_of(kind, location_id))}
-        call = next((each for each in self.ids(location_id) if self.transcription(each)), None)
-        return found if call is None else found | {"call": call}
-
-    def name_of(self, location_id: str) -> str:
-        """The business behind a location."""
-        return BUSINESSES[self.location_ids.index(location_id) % len(BUSINESSES)]
-
     def recording(self, message_id: str, leg: int) -> bytes | None:
         """A WAV file of a call's first (0) or second (1) leg; None where there is none."""
-        return things.recording(self.messages.get(message_id, {}), leg)
+        return things.recording(self.messages[message_id], leg)
 
     def transcription(self, message_id: str) -> list[dict[str, Any]] | None:
         """The sentences of a call; None where there are none."""
-        return things.transcription(self.messages.get(message_id, {}))
+        return things.transcription(self.messages[message_id])
 
     def event(self, message_id: str, *, edition: int = 0) -> dict[str, Any]:
         """The webhook event HighLevel posts for a message; every edition has a webhookId of its own.
@@ -107,7 +109,8 @@ class Dataset:
         Raises:
             KeyError: no such message.
         """
-        webhook_id = self._uuid(f"webhook {edition} {message_id}")
+        name = f"webhook {edition} {message_id}".encode()
+        webhook_id = str(UUID(bytes=blake2b(name, digest_size=16).digest(), version=4))
         return announce(self.messages[message_id], {"appId": APP_ID, "versionId": APP_ID, "webhookId": webhook_id})
 
     def _write_conversation(self, number: int, length: int) -> None:
@@ -123,13 +126,12 @@ class Dataset:
         )
         begun = NEWEST - draw.randrange(8 * DAY, SPAN_DAYS * DAY)
         pace = draw.choice((DAY // 480, DAY // 24, DAY // 4))
-        contact = things.contact(talk, iso(begun - draw.randrange(DAY)), draw)
-        self._add("contact", contact_id, location_id, {"contact": contact, "traceId": self._uuid(contact_id)})
-        self._add("conversation", conversation_id, location_id, {})
+        self._add(contact_id, "contact", location_id, things.contact(talk, iso(begun - draw.randrange(DAY)), draw))
         first = len(self.messages)
-        self.conversations[conversation_id] = [
+        ids = [
             self._write_message(first + n, talk, begun + n * pace + draw.randrange(pace), draw) for n in range(length)
         ]
+        self._add(conversation_id, "conversation", location_id, {"messageIds": ids})
 
     def _write_message(self, index: int, talk: Talk, at: int, draw: Random) -> str:
         turn, rest = divmod(index, self._every)
@@ -141,18 +143,15 @@ class Dataset:
             email_ids = [self._id(f"email {n}", index) for n in range(draw.choice((1, 1, 2, 3, 5)))]
             message["meta"]["email"]["messageIds"] = email_ids
             for email in things.thread(message, talk, email_ids, draw):
-                is_documented = draw.random() < DOCUMENTED_SHARE
-                wrapped = {"emailMessage": email, "traceId": self._uuid(email["id"])}
-                self._add("email", email["id"], location_id, email if is_documented else wrapped)
-        if draw.random() < DOCUMENTED_SHARE:
-            payload = documented(message, draw)
-        else:
-            payload = {"message": message, "traceId": self._uuid(message_id)}
-        self._add("message", message_id, location_id, payload)
+                self._add(email["id"], "email", location_id, email, is_documented=draw.random() < DOCUMENTED_SHARE)
+        is_documented = draw.random() < DOCUMENTED_SHARE
+        self._add(message_id, "message", location_id, message, is_documented=is_documented)
         return message_id
 
-    def _add(self, kind: Kind, known_id: str, location_id: str, payload: dict[str, Any]) -> None:
-        self.things[known_id] = Thing(kind, location_id, payload)
+    def _add(
+        self, known_id: str, kind: Kind, location_id: str, content: dict[str, Any], *, is_documented: bool = False
+    ) -> None:
+        self.things[known_id] = Thing(kind, location_id, content, is_documented)
         self._ids.setdefault((kind, location_id), []).append(known_id)
 
     def _draw(self, purpose: str, number: int) -> Random:
@@ -162,11 +161,3 @@ class Dataset:
         """Twenty letters and digits, like every id of HighLevel; 15 bytes are exactly 20 base-64 digits."""
         digest = blake2b(b"%d %s %d" % (self._seed, purpose.encode(), number), digest_size=15).digest()
         return b64encode(digest, b"Zz").decode("ascii")
-
-    def _uuid(self, name: str) -> str:
-        return str(UUID(bytes=blake2b(name.encode(), digest_size=16).digest(), version=4))
-
-
-def encode(payload: object) -> bytes:
-    """JSON as a Node.js server writes it: no spaces, text unescaped."""
-    return _ENCODER.encode(payload).encode()

@@ -11,33 +11,21 @@ A thing is named by its id; its recording, transcription or a location's export 
 means always; ``after`` lets so many requests pass first.
 """
 
-import gzip
-from dataclasses import dataclass, field
 from random import Random, choice
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PrivateAttr, model_validator
 
-from etl.sandbox.dataset import encode
-from etl.sandbox.limits import Headers
+from etl.sandbox.replies import HTML, RefusedError, Reply, encode
 
-Kind = Literal[
-    "429", "5xx", "401", "403", "drop", "cut", "malformed", "html", "wrong_id", "huge", "deep", "redirect", "hold",
-    "status", "missing", "answer", "skip_rows", "repeat_rows",
-]  # fmt: skip
-KINDS: tuple[Kind, ...] = get_args(Kind)
+NAMED = (
+    "5xx", "drop", "cut", "hold", "missing", "answer", "malformed", "html", "redirect", "wrong_id", "huge", "deep",
+    "skip_rows", "repeat_rows",
+)  # fmt: skip
+Kind = Annotated[str, Field(pattern=rf"^([45]\d\d|{'|'.join(NAMED)})$")]
 
-JSON = b"application/json; charset=utf-8"
-HTML = b"text/html; charset=utf-8"
-TRACE = "00000000-0000-4000-8000-000000000000"
 NO_ACCESS = "The token does not have access to this location."
-# The body of a 429 is not documented; this is the form of the other errors.
-_REFUSALS: dict[str, tuple[int, str, str | None]] = {
-    "429": (429, "Too Many Requests", None),
-    "401": (401, "Invalid JWT", "Unauthorized"),
-    "403": (403, NO_ACCESS, "Forbidden"),
-}
-_GZIP_FROM = 1024
+_TEXTS = {429: "Too Many Requests", 401: "Invalid JWT", 403: NO_ACCESS, 500: "Internal server error"}
 _LOGIN = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Sign in to continue</h1></body></html>"
 _GATEWAY = b"<html><head><title>%d</title></head><body><center><h1>%d Error</h1></center></body></html>"
 
@@ -52,10 +40,8 @@ class Fault(BaseModel):
     after: int = 0
     text: str | None = None
     payload: Any = None
-    status: int = 418
-    statuses: tuple[int, ...] = (500, 502, 503, 504)
     bytes: int = 20_000_000
-    held_after: int = 0
+    held_after: int | None = None
     depth: int = 100_000
 
     @model_validator(mode="before")
@@ -103,55 +89,20 @@ class FaultPlan(BaseModel):
         return None
 
 
-@dataclass(slots=True)
-class Reply:
-    """One answer; ``ending`` says whether all of it, half of it or nothing reaches the client."""
-
-    status: int
-    body: bytes
-    content_type: bytes = JSON
-    headers: Headers = field(default_factory=list)
-    ending: Literal["whole", "cut", "drop"] = "whole"
-    is_held: bool = False
-    held_after: int = 0
-    """Bytes that are sent before the rest is held; 0: none is."""
-
-    def all_headers(self) -> Headers:
-        """The headers to send, length and type included."""
-        length = (b"content-length", b"%d" % len(self.body))
-        return [(b"content-type", self.content_type), length, *self.headers]
-
-    def compress(self) -> None:
-        """Use gzip if the body is worth it; the fastest level, for the server must not become the bottleneck."""
-        if len(self.body) > _GZIP_FROM and self.content_type == JSON:
-            self.body = gzip.compress(self.body, compresslevel=1, mtime=0)
-            self.headers = [*self.headers, (b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
-
-
-def refuse(status: int, message: str | list[str], *, error: str | None = None) -> Reply:
-    """A JSON error in HighLevel's documented form."""
-    answer = {"statusCode": status, "message": message} | ({"error": error} if error else {})
-    return Reply(status, encode(answer | {"traceId": TRACE}))
-
-
 def spoil(reply: Reply, fault: Fault, *, own_id: str, other_id: str) -> Reply:
     """The reply after a fault; ``other_id`` is that of some other message."""
     match fault.kind:
         case "drop" | "cut":
             reply.ending = fault.kind
         case "hold":
-            reply.is_held = True
+            reply.held_after = 0
         case "malformed":
             reply.body = reply.body[: max(1, len(reply.body) * 2 // 3)]
         case "wrong_id":
             reply.body = reply.body.replace(own_id.encode(), other_id.encode())
         case "huge":
-            reply.body += b" " * max(0, fault.bytes - len(reply.body))
+            reply.body = reply.body.ljust(fault.bytes)
             reply.held_after = fault.held_after
-        case "deep":
-            end = reply.body[-1:]
-            key = b'"nest":' if end == b"}" else b""
-            reply.body = reply.body[:-1] + b"," + key + b"[" * fault.depth + b"]" * fault.depth + end
         case "missing" | "skip_rows" | "repeat_rows":  # whoever finds the answer sees to these
             pass
         case _:
@@ -163,15 +114,16 @@ def _instead(fault: Fault) -> Reply:
     match fault.kind:
         case "answer":
             return Reply(200, encode(fault.payload) if fault.text is None else fault.text.encode())
-        case "5xx":
-            status = choice(fault.statuses)  # noqa: S311 - no secret
-            if status == 500:  # from the application, as JSON; the others from the gateway before it, as a page
-                return refuse(500, "Internal server error")
-            return Reply(status, _GATEWAY % (status, status), HTML)
+        case "deep":
+            return Reply(200, b'{"nest":' + b"[" * fault.depth + b"]" * fault.depth + b"}")
         case "html":
             return Reply(200, _LOGIN, HTML)
         case "redirect":
             return Reply(302, b"", HTML, [(b"location", b"http://127.0.0.2:9/elsewhere")])
-        case _:
-            status, text, error = _REFUSALS.get(fault.kind, (fault.status, "As configured", None))
-            return refuse(status, fault.text or text, error=error)
+        case "5xx":
+            status = choice((500, 502, 503, 504))  # noqa: S311 - no secret
+        case number:
+            status = int(number)
+    if status > 500:  # from the gateway before the application, as a page
+        return Reply(status, _GATEWAY % (status, status), HTML)
+    return RefusedError(status, fault.text or _TEXTS.get(status, "As configured")).reply()

@@ -10,8 +10,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt
 
+from etl.sandbox.replies import Headers
+
 Window = Literal["sliding", "fixed"]
-Headers = list[tuple[bytes, bytes]]
 
 UNLIMITED = 1_000_000
 UNLIMITED_DAILY = 1_000_000_000
@@ -48,30 +49,27 @@ class Allowance:
 
     def take(self, now: float) -> bool:
         """Count one request if it is within the limit; False, and nothing counted, if it is not."""
-        self._advance(now)
-        limit = self.limit
-        if limit.daily is not None and self._used_today >= limit.daily:
-            return False
-        if limit.limit is not None and len(self._times) >= limit.limit:
+        left, left_today = self._left(now)
+        if left <= 0 or left_today <= 0:
             return False
         self._times.append(now)
         self._used_today += 1
         return True
 
     def headers(self, now: float) -> Headers:
-        """The five documented headers, as after the last request."""
-        self._advance(now)
-        most = self.limit.limit or UNLIMITED
-        daily = UNLIMITED_DAILY if self.limit.daily is None else self.limit.daily
-        return [
-            (b"x-ratelimit-limit-daily", b"%d" % daily),
-            (b"x-ratelimit-daily-remaining", b"%d" % max(0, daily - self._used_today)),
-            (b"x-ratelimit-interval-milliseconds", b"%d" % round(self.limit.interval * 1000)),
-            (b"x-ratelimit-max", b"%d" % most),
-            (b"x-ratelimit-remaining", b"%d" % max(0, most - len(self._times))),
-        ]
+        """The five documented headers, as after the last request; without a limit they promise a huge one."""
+        left, left_today = self._left(now)
+        values = {
+            b"limit-daily": left_today + self._used_today,
+            b"daily-remaining": max(0, left_today),
+            b"interval-milliseconds": round(self.limit.interval * 1000),
+            b"max": left + len(self._times),
+            b"remaining": max(0, left),
+        }
+        return [(b"x-ratelimit-" + name, b"%d" % value) for name, value in values.items()]
 
-    def _advance(self, now: float) -> None:
+    def _left(self, now: float) -> tuple[int, int]:
+        """What is left of the interval and of the day."""
         day = int(now // _DAY)
         if day != self._today:
             self._today, self._used_today = day, 0
@@ -79,3 +77,5 @@ class Allowance:
         fixed_begin = now // interval * interval if self.limit.window == "fixed" else 0
         while self._times and (now - self._times[0] >= interval or self._times[0] < fixed_begin):
             self._times.popleft()
+        limit, daily = self.limit.limit or UNLIMITED, self.limit.daily
+        return limit - len(self._times), (UNLIMITED_DAILY if daily is None else daily) - self._used_today

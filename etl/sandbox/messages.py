@@ -125,10 +125,11 @@ def compose(message_id: str, message_type: str, talk: Talk, at: int, draw: Rando
     return message
 
 
-def documented(message: Mapping[str, Any], draw: Random) -> dict[str, Any]:
+def documented(message: Mapping[str, Any]) -> dict[str, Any]:
     """The same message in the documented shape: unwrapped, with other places and kinds of some values."""
+    draw = Random(message["id"])  # noqa: S311 - reproducible on purpose
     written = {"contentType": "text/plain", "attachments": [], "status": "delivered", **message}
-    del written["dateUpdated"]
+    written.pop("dateUpdated", None)
     meta = message.get("meta", {})
     if "call" in meta:
         written["meta"] = {"callDuration": str(meta["call"]["duration"]), "callStatus": meta["call"]["status"]}

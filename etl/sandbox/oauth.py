@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from secrets import token_urlsafe
 from typing import Any
 
+from etl.sandbox.replies import RefusedError
+
 PIT = "pit-sandbox-"
-AGENCY_PIT = "pit-sandbox-agency"
 APP_ID = "6650a1b2c3d4e5f607182930"
 CLIENT_ID = f"{APP_ID}-sandbox"
 CLIENT_SECRET = "00000000-5a4d-4b0c-8000-000000000001"  # noqa: S105 - made up, and printed at start
@@ -24,22 +25,12 @@ SCOPES = (
 )
 
 
-class RefusedError(Exception):
-    """A token or a token request was refused; carries the status and the JSON to answer."""
-
-    def __init__(self, status: int, answer: dict[str, Any]) -> None:
-        super().__init__(status)
-        self.status = status
-        self.answer = answer
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Whom a bearer token speaks for: a location, or the company when ``location_id`` is None."""
+@dataclass(slots=True)
+class _Access:
+    """An access token, of the company if ``location_id`` is None."""
 
     location_id: str | None
-    oauth: bool
-    expires: float = field(default=float("inf"), compare=False)
+    expires: float = float("inf")
 
 
 @dataclass(slots=True)
@@ -53,7 +44,7 @@ class Authority:
     """Issues tokens to the one app it knows, ``CLIENT_ID``, and recognizes them; raises RefusedError when it does not.
 
     Args:
-        company_id, location_ids: the company and all of its locations.
+        company_id, locations: the company, and all of its locations by their ids, with their names.
         clock: gives the time in seconds since 1970.
         lifetime: seconds that an access token is good for.
         grace: seconds in which a used refresh token still gives the pair it gave first.
@@ -62,33 +53,32 @@ class Authority:
     def __init__(
         self,
         company_id: str,
-        location_ids: tuple[str, ...],
+        locations: Mapping[str, str],
         *,
         clock: Callable[[], float],
         lifetime: float = 86_399,
         grace: float = 30,
     ) -> None:
         self._company_id = company_id
-        self._location_ids = location_ids
+        self._locations = locations
         self._clock = clock
         self._lifetime = lifetime
         self._grace = grace
-        self._access = {PIT + location_id: Principal(location_id, oauth=False) for location_id in location_ids}
-        self._access[AGENCY_PIT] = Principal(None, oauth=False)
+        self._access = {PIT + location_id: _Access(location_id) for location_id in locations}
         self._codes: dict[str, str | None] = {}
         self._refresh: dict[str, _Refresh] = {}
 
-    def principal(self, token: str) -> Principal:
-        """Whom the token speaks for."""
+    def location_of(self, token: str) -> str | None:
+        """Which location the token speaks for; None: for the company."""
         known = self._access.get(token)
         if known is None or self._clock() >= known.expires:
-            raise unauthorized("Invalid Private Integration token" if token.startswith("pit-") else "Invalid JWT")
-        return known
+            raise RefusedError(401, "Invalid Private Integration token" if token.startswith("pit-") else "Invalid JWT")
+        return known.location_id
 
     def authorize(self, location_id: str | None) -> str:
         """An authorization code, as if somebody had installed the app for one location, or, None, for the company."""
-        if location_id is not None and location_id not in self._location_ids:
-            raise _bad_request("Location not found")
+        if location_id is not None and location_id not in self._locations:
+            raise RefusedError(400, "Location not found")
         code = token_urlsafe(24)
         self._codes[code] = location_id
         return code
@@ -96,32 +86,30 @@ class Authority:
     def token(self, form: Mapping[str, str]) -> dict[str, Any]:
         """``POST /oauth/token``: exchange a code, or refresh."""
         grant = form.get("grant_type")
+        if grant not in ("authorization_code", "refresh_token"):
+            raise RefusedError(422, ["grant_type must be a valid enum value"])
+        # The code is looked at before the client is (public probe).
+        if grant == "authorization_code" and form.get("code") not in self._codes:
+            raise _no_token("Authorization code not found")
+        self._check_client(form.get("client_id"), form.get("client_secret"))
         if grant == "authorization_code":
-            # The code is looked at before the client is (public probe).
-            if form.get("code") not in self._codes:
-                raise _no_token("Authorization code not found")
-            self._check_client(form.get("client_id"), form.get("client_secret"))
             return self._issue(self._codes.pop(form["code"]))
-        if grant == "refresh_token":
-            self._check_client(form.get("client_id"), form.get("client_secret"))
-            return self._renew(form.get("refresh_token", ""))
-        texts = ["grant_type must be a valid enum value"]
-        raise RefusedError(422, {"statusCode": 422, "message": texts, "error": "Unprocessable Entity"})
+        return self._renew(form.get("refresh_token", ""))
 
     def location_token(self, bearer: str, form: Mapping[str, str]) -> dict[str, Any]:
         """``POST /oauth/locationToken``: a location's token for the company's; the old dialect has no refresh token."""
         self._check_company(bearer)
         location_id = form.get("locationId", "")
-        if form.get("companyId") != self._company_id or location_id not in self._location_ids:
-            raise _bad_request("Location not found")
+        if form.get("companyId") != self._company_id or location_id not in self._locations:
+            raise RefusedError(400, "Location not found")
         answer = self._issue(location_id)
         del self._refresh[answer.pop("refresh_token")]
         return answer
 
-    def installed_locations(self, bearer: str, name_of: Callable[[str], str]) -> dict[str, Any]:
+    def installed_locations(self, bearer: str) -> dict[str, Any]:
         """``GET /oauth/installedLocations``, all on one page."""
         self._check_company(bearer)
-        locations = [{"_id": known, "name": name_of(known), "isInstalled": True} for known in self._location_ids]
+        locations = [{"_id": known, "name": name, "isInstalled": True} for known, name in self._locations.items()]
         return {"locations": locations, "count": len(locations), "installToFutureLocations": False}
 
     def reconnect(self, form: Mapping[str, str]) -> dict[str, Any]:
@@ -129,13 +117,13 @@ class Authority:
         self._check_client(form.get("clientKey"), form.get("clientSecret"))
         location_id = form.get("locationId")
         if location_id is None and form.get("companyId") != self._company_id:
-            raise _bad_request("Company not found")
+            raise RefusedError(400, "Company not found")
         return {"authorizationCode": self.authorize(location_id), "expiresAt": round((self._clock() + 300) * 1000)}
 
     def revoke(self, *, token: str | None = None, location_id: str | None = None) -> None:
         """Make one token, or all of a location, invalid."""
 
-        def stands(key: str, held: Principal | _Refresh) -> bool:
+        def stands(key: str, held: _Access | _Refresh) -> bool:
             return key != token and (location_id is None or held.location_id != location_id)
 
         self._access = {key: held for key, held in self._access.items() if stands(key, held)}
@@ -144,7 +132,7 @@ class Authority:
     def _issue(self, location_id: str | None) -> dict[str, Any]:
         user_type = "Company" if location_id is None else "Location"
         access, refresh = _jwt(user_type, location_id or self._company_id), token_urlsafe(48)
-        self._access[access] = Principal(location_id, oauth=True, expires=self._clock() + self._lifetime)
+        self._access[access] = _Access(location_id, self._clock() + self._lifetime)
         self._refresh[refresh] = _Refresh(location_id)
         answer = {
             "access_token": access,
@@ -162,7 +150,7 @@ class Authority:
     def _renew(self, token: str) -> dict[str, Any]:
         held = self._refresh.get(token)
         if held is None or (held.used_at is not None and self._clock() - held.used_at >= self._grace):
-            raise _bad_request("Invalid grant: refresh token is invalid")
+            raise RefusedError(400, "Invalid grant: refresh token is invalid")
         if held.used_at is None:
             held.used_at = self._clock()
             held.successor = self._issue(held.location_id)
@@ -173,22 +161,12 @@ class Authority:
             raise _no_token("Invalid client credentials")
 
     def _check_company(self, bearer: str) -> None:
-        principal = self.principal(bearer)
-        if principal.location_id is not None or not principal.oauth:
-            raise unauthorized(NO_SCOPE)
-
-
-def unauthorized(message: str) -> RefusedError:
-    """The 401 of every endpoint but the token endpoint (HighLevel docs, common schemas)."""
-    return RefusedError(401, {"statusCode": 401, "message": message, "error": "Unauthorized"})
-
-
-def _bad_request(message: str) -> RefusedError:
-    return RefusedError(400, {"statusCode": 400, "message": message, "error": "Bad Request"})
+        if self.location_of(bearer) is not None:
+            raise RefusedError(401, NO_SCOPE)
 
 
 def _no_token(description: str) -> RefusedError:
-    return RefusedError(401, {"error": "UnAuthorized!", "error_description": description})
+    return RefusedError(401, description, {"error": "UnAuthorized!", "error_description": description})
 
 
 def _jwt(auth_class: str, auth_class_id: str) -> str:

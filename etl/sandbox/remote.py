@@ -6,7 +6,7 @@ from typing import Any, Self
 import requests
 
 from etl.sandbox.config import SandboxConfig
-from etl.sandbox.oauth import AGENCY_PIT, CLIENT_ID, CLIENT_SECRET, PIT
+from etl.sandbox.oauth import CLIENT_ID, CLIENT_SECRET, PIT
 
 
 class Sandbox:
@@ -16,12 +16,10 @@ class Sandbox:
         url: its base URL, for ``HIGHLEVEL_BASE_URL``.
         dataset: the data it serves, made again here from the same configuration.
         client_id, client_secret: the OAuth app it knows.
-        agency_token: a private token of the agency, which may not read messages.
     """
 
     client_id = CLIENT_ID
     client_secret = CLIENT_SECRET
-    agency_token = AGENCY_PIT
 
     def __init__(self, url: str, config: SandboxConfig | None = None) -> None:
         self.url = url
@@ -54,9 +52,9 @@ class Sandbox:
         """Replace what goes wrong; without arguments nothing does. The keys are those of ``etl.sandbox.faults``."""
         self._act("faults", **plan)
 
-    def limits(self, location_id: str | None = None, **limit: Any) -> None:
-        """Change the limit of one location or of all; keys: limit, interval, daily, window."""
-        self._act("limits", location_id=location_id, **limit)
+    def limits(self, **limit: Any) -> None:
+        """Change the limit of every location; the keys are those of :class:`etl.sandbox.limits.Limit`."""
+        self._act("limits", **limit)
 
     def stats(self) -> dict[str, Any]:
         """What was counted so far."""
@@ -86,10 +84,6 @@ class Sandbox:
         """Revoke one token, or every token of a location."""
         self._act("revoke", token=token, location_id=location_id)
 
-    def lack(self, location_id: str, *scopes: str) -> None:
-        """Take these scopes from the tokens of a location, and give back any others."""
-        self._act("lack", location_id=location_id, scopes=scopes)
-
     def change(self, known_id: str, **patch: Any) -> None:
         """Change fields of a message, email, contact, user or location; None removes one."""
         self._act("change", known_id=known_id, patch=patch)
@@ -97,10 +91,6 @@ class Sandbox:
     def delete(self, known_id: str) -> None:
         """Make one of these disappear upstream."""
         self._act("delete", known_id=known_id)
-
-    def grow(self, message_id: str) -> str:
-        """Add an email to the thread of a message; returns its id."""
-        return str(self._act("grow", message_id=message_id))
 
     def expire_cursors(self) -> None:
         """Let every export that has begun die."""

@@ -84,7 +84,7 @@ def test_a_page_that_is_not_answered_is_asked_for_again(
     [
         ({"kind": "5xx"}, "api_unreachable"),
         ({"kind": "html"}, "api_unreachable"),
-        ({"kind": "status", "status": 422}, "refused"),
+        ({"kind": "422"}, "refused"),
         ({"kind": "redirect"}, "misconfigured"),
         ({"kind": "401", "text": "The token is not authorized for this scope."}, "refused"),
     ],

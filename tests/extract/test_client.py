@@ -130,7 +130,7 @@ def fault(sandbox: RunningSandbox, message_id: str, **fault: Any) -> None:
 @pytest.mark.parametrize(
     ("broken", "error", "cause"),
     [
-        ({"kind": "5xx", "statuses": [502]}, UnreachableError, "http_502"),
+        ({"kind": "502"}, UnreachableError, "http_502"),
         ({"kind": "drop"}, UnreachableError, "no_answer"),
         ({"kind": "cut"}, UnreachableError, "no_answer"),
         ({"kind": "malformed"}, UnreachableError, "broken_json"),
@@ -138,7 +138,7 @@ def fault(sandbox: RunningSandbox, message_id: str, **fault: Any) -> None:
         ({"kind": "wrong_id"}, RefusedError, "wrong_id"),
         ({"kind": "deep"}, RefusedError, "too_deep"),
         ({"kind": "redirect"}, ApiMisconfiguredError, "redirected"),
-        ({"kind": "status", "status": 404}, NotFoundError, "not_found"),
+        ({"kind": "404"}, NotFoundError, "not_found"),
         ({"kind": "429"}, RateLimitedError, "rate_limited"),
     ],
 )

@@ -3,7 +3,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from etl.sandbox.config import SandboxConfig
 from etl.sandbox.messages import MESSAGE_TYPES
 from etl.sandbox.server import RunningSandbox
 
@@ -41,7 +40,6 @@ def test_every_answer_has_the_rate_limit_headers(sandbox: RunningSandbox) -> Non
     [
         ("Bearer garbage", "Invalid JWT"),
         ("Bearer pit-unknown", "Invalid Private Integration token"),
-        ("Bearer pit-sandbox-agency", "Token's user type mismatch!"),
         ("Basic cGl0", "Invalid JWT"),
     ],
 )
@@ -97,11 +95,6 @@ def test_a_refused_token_costs_no_allowance(sandbox: RunningSandbox) -> None:
 
 def test_an_unknown_message_is_not_found(sandbox: RunningSandbox) -> None:
     assert (400, "Message not found") == refusal(sandbox.get("nobody00000000000000"))
-
-
-def test_an_unknown_path_is_told_so_in_the_words_of_the_framework(sandbox: RunningSandbox) -> None:
-    response = requests.get(f"{sandbox.url}/calendars/1", timeout=10)
-    assert (404, "Cannot GET /calendars/1") == refusal(response)
 
 
 def test_a_long_answer_is_compressed_for_those_who_can_read_it(sandbox: RunningSandbox) -> None:
@@ -178,25 +171,23 @@ def test_the_ids_of_one_location_can_be_had(sandbox: RunningSandbox) -> None:
 
 def test_the_index_names_locations_and_working_tokens(sandbox: RunningSandbox) -> None:
     place = requests.get(f"{sandbox.url}/sandbox", timeout=10).json()["locations"][1]
-    assert 200 == sandbox.get(place["example_ids"][0], token=place["token"]).status_code
+    assert 200 == sandbox.get(place["message_ids"][0], token=place["token"]).status_code
 
 
 def test_the_index_names_something_of_each_kind(sandbox: RunningSandbox) -> None:
     place = requests.get(f"{sandbox.url}/sandbox", timeout=10).json()["locations"][0]
-    examples = place["examples"]
     paths = [
-        f"/conversations/{examples['conversation']}/messages",
-        f"/conversations/messages/email/{examples['email']}",
-        f"/conversations/messages/{examples['call']}/locations/{place['location_id']}/recording",
-        f"/contacts/{examples['contact']}",
-        f"/users/{examples['user']}",
+        f"/conversations/{place['conversation_ids'][0]}/messages",
+        f"/conversations/messages/email/{place['email_ids'][0]}",
+        f"/contacts/{place['contact_ids'][0]}",
+        f"/users/{place['user_ids'][0]}",
     ]
-    assert [200] * 5 == [sandbox.ask(path).status_code for path in paths]
+    assert [200] * 4 == [sandbox.ask(path).status_code for path in paths]
 
 
 def test_the_index_lists_every_route(sandbox: RunningSandbox) -> None:
     routes = requests.get(f"{sandbox.url}/sandbox", timeout=10).json()["routes"]
-    assert {"GET /contacts/{id}", "GET /conversations/messages/{id}", "POST /oauth/token"} <= set(routes)
+    assert {"/contacts/{id}", "/conversations/messages/{id}", "/oauth/token"} <= set(routes)
 
 
 @pytest.mark.parametrize("query", ["limit=x"])
@@ -225,11 +216,3 @@ def test_requests_after_one_another_are_not_concurrent(sandbox: RunningSandbox) 
     for _ in range(3):
         sandbox.get(first_of(sandbox))
     assert 1 == sandbox.stats()["max_concurrent_same_id"]
-
-
-def test_the_densest_interval_of_a_location_counts_only_what_the_limit_counted() -> None:
-    with RunningSandbox(SandboxConfig(limit=3, interval=0.4)) as sandbox:
-        for _ in range(5):
-            sandbox.get(first_of(sandbox))
-        stats = sandbox.stats()
-        assert (3, 2) == (stats["peaks"][sandbox.location_ids[0]], stats["refused_429"])

@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from etl.sandbox.dataset import Dataset, encode
+from etl.sandbox.dataset import Dataset
 from etl.sandbox.messages import MESSAGE_TYPES
+from etl.sandbox.replies import encode
 
 DATA = Dataset(messages=2000)
 MESSAGES = list(DATA.messages.values())

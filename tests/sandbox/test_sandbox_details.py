@@ -81,43 +81,16 @@ def test_the_id_of_an_email_is_no_message(sandbox: RunningSandbox) -> None:
     assert 400 == sandbox.get(emails(thread())[0]).status_code
 
 
-def test_a_thread_can_grow_and_then_names_another_email(sandbox: RunningSandbox) -> None:
-    new = sandbox.grow(thread()["id"])
-    payload = sandbox.get(thread()["id"]).json()
-    meta = payload.get("message", payload)["meta"]["email"]
-    assert ([*emails(thread()), new], new) == (
-        meta.get("email", meta)["messageIds"],
-        inner(email(sandbox, new))["id"],
-    )
-
-
-def test_a_thread_that_grows_is_updated_later(sandbox: RunningSandbox) -> None:
-    of = next(each for each in MINE if each["type"] == 3 and "message" in DATA.things[each["id"]].payload)
-    sandbox.grow(of["id"])
-    assert of["dateUpdated"] < sandbox.get(of["id"]).json()["message"]["dateUpdated"]
-
-
-def test_a_text_cannot_grow(sandbox: RunningSandbox) -> None:
-    with pytest.raises(requests.HTTPError, match="404"):
-        sandbox.grow(silent())
-
-
-def test_the_emails_of_a_deleted_thread_are_gone(sandbox: RunningSandbox) -> None:
-    sandbox.delete(thread()["id"])
-    assert 400 == email(sandbox, emails(thread())[0]).status_code
-
-
 def test_an_email_can_change(sandbox: RunningSandbox) -> None:
     sandbox.change(emails(thread())[0], status="opened")
     assert "opened" == inner(email(sandbox, emails(thread())[0]))["status"]
 
 
-def test_a_recording_is_a_wav_file_to_be_kept(sandbox: RunningSandbox) -> None:
+def test_a_recording_is_a_wav_file(sandbox: RunningSandbox) -> None:
     response = recording(sandbox, call())
     with wave.open(io.BytesIO(response.content)) as sound:
         assert 800 == sound.getnframes()
-    expected = ("audio/x-wav", 'attachment; filename="audio.wav"')
-    assert expected == (response.headers["Content-Type"], response.headers["Content-Disposition"])
+    assert "audio/x-wav" == response.headers["Content-Type"]
 
 
 def test_some_calls_have_a_second_leg(sandbox: RunningSandbox) -> None:
@@ -223,19 +196,6 @@ def test_an_id_of_another_kind_is_an_unknown_one(sandbox: RunningSandbox) -> Non
     assert 400 == sandbox.ask(f"/contacts/{MINE[0]['id']}").status_code
 
 
-def test_a_token_can_lack_a_scope(sandbox: RunningSandbox) -> None:
-    sandbox.lack(PLACE, "contacts.readonly")
-    refused = sandbox.ask(f"/contacts/{MINE[0]['contactId']}")
-    expected = (401, "The token is not authorized for this scope.", 200)
-    assert expected == (refused.status_code, refused.json()["message"], sandbox.get(MINE[0]["id"]).status_code)
-
-
-def test_a_scope_can_be_given_back(sandbox: RunningSandbox) -> None:
-    sandbox.lack(PLACE, "contacts.readonly")
-    sandbox.lack(PLACE)
-    assert 200 == sandbox.ask(f"/contacts/{MINE[0]['contactId']}").status_code
-
-
 @pytest.mark.parametrize("path", ["/locations/{0}", "/contacts/{1}"])
 def test_every_endpoint_counts_towards_the_limit(sandbox: RunningSandbox, path: str) -> None:
     sandbox.limits(limit=1)
@@ -244,5 +204,5 @@ def test_every_endpoint_counts_towards_the_limit(sandbox: RunningSandbox, path: 
 
 
 def test_a_fault_can_wait_for_some_requests_to_pass(sandbox: RunningSandbox) -> None:
-    sandbox.faults(ids={PLACE: {"kind": "5xx", "statuses": [503], "after": 1, "times": 1}})
+    sandbox.faults(ids={PLACE: {"kind": "503", "after": 1, "times": 1}})
     assert [200, 503, 200] == [sandbox.ask(f"/locations/{PLACE}").status_code for _ in range(3)]

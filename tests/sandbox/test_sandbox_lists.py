@@ -1,3 +1,4 @@
+import json
 from datetime import datetime
 from typing import Any
 
@@ -6,16 +7,24 @@ import pytest
 from etl.sandbox.app import SandboxApp
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.dataset import Dataset
-from etl.sandbox.endpoints import CURSOR_SECONDS
+from etl.sandbox.endpoints import export
 from etl.sandbox.messages import MESSAGE_TYPES
+from etl.sandbox.replies import RefusedError
 from etl.sandbox.server import RunningSandbox
-from etl.sandbox.world import Walk
 
 DATA = Dataset()
 PLACE = DATA.location_ids[0]
 MINE = {known: DATA.messages[known] for known in DATA.ids(PLACE)}
 EMAILS = {known for known, each in MINE.items() if MESSAGE_TYPES[each["messageType"]][1] == "email"}
-TALK = next(talk for talk in DATA.ids_of("conversation", PLACE) if len(DATA.conversations[talk]) == 20)
+
+
+def talked(conversation_id: str) -> list[str]:
+    """The messages of a conversation, oldest first."""
+    ids: list[str] = DATA.things[conversation_id].content["messageIds"]
+    return ids
+
+
+TALK = next(talk for talk in DATA.ids_of("conversation", PLACE) if len(talked(talk)) == 20)
 EXPORT = "/conversations/messages/export"
 
 
@@ -56,11 +65,6 @@ def test_emails_are_exported_alone(sandbox: RunningSandbox) -> None:
     assert set(ids(sandbox, channel="Email")) == EMAILS
 
 
-def test_a_channel_can_be_exported_alone(sandbox: RunningSandbox) -> None:
-    calls = {known for known, each in MINE.items() if MESSAGE_TYPES[each["messageType"]][1] == "call"}
-    assert calls == set(ids(sandbox, channel="Call"))
-
-
 def test_a_row_is_what_the_message_is(sandbox: RunningSandbox) -> None:
     rows = page(sandbox, limit=10)["messages"]
     answers = [sandbox.get(row["id"]).json() for row in rows]
@@ -81,12 +85,6 @@ def test_pages_have_every_row_once(sandbox: RunningSandbox) -> None:
     assert sorted(set(MINE) - EMAILS) == sorted(rows)
 
 
-@pytest.mark.parametrize(("sort", "key"), [("createdAt", "dateAdded"), ("updatedAt", "dateUpdated")])
-def test_an_export_can_be_sorted(sandbox: RunningSandbox, sort: str, key: str) -> None:
-    moments = [MINE[known][key] for known in ids(sandbox, sortBy=sort, sortOrder="asc")]
-    assert sorted(moments) == moments
-
-
 def test_the_newest_come_first_unless_asked_otherwise(sandbox: RunningSandbox) -> None:
     assert ids(sandbox) == ids(sandbox, sortOrder="asc")[::-1]
 
@@ -104,18 +102,13 @@ def test_a_window_can_be_given_in_milliseconds(sandbox: RunningSandbox) -> None:
     assert ids(sandbox, startDate=moment) == ids(sandbox, startDate=milliseconds)
 
 
-@pytest.mark.parametrize("key", ["conversationId", "contactId"])
-def test_one_conversation_or_contact_can_be_exported(sandbox: RunningSandbox, key: str) -> None:
-    wanted = next(iter(MINE.values()))[key]
-    assert {known for known in MINE if MINE[known][key] == wanted} - EMAILS == set(ids(sandbox, **{key: wanted}))
-
-
 @pytest.mark.parametrize(
     ("query", "text"),
     [
         ({"limit": 9}, "limit: Input should be greater than or equal to 10"),
         ({"limit": 501}, "limit: Input should be less than or equal to 500"),
-        ({"sortBy": "size"}, "sortBy: Input should be 'createdAt' or 'updatedAt'"),
+        ({"sortBy": "updatedAt"}, "sortBy: Input should be 'createdAt'"),
+        ({"contactId": "x"}, "contactId: Extra inputs are not permitted"),
         ({"startDate": "yesterday"}, "startDate: Input should be a valid datetime or date, input is too short"),
     ],
 )
@@ -140,8 +133,8 @@ def test_a_deleted_message_is_not_exported(sandbox: RunningSandbox) -> None:
 
 def test_a_changed_message_is_exported_as_it_is_now(sandbox: RunningSandbox) -> None:
     known = ids(sandbox)[-1]
-    sandbox.change(known, status="read", dateUpdated="2027-01-01T00:00:00.000Z")
-    (row,) = page(sandbox, sortBy="updatedAt")["messages"][:1]
+    sandbox.change(known, status="read", dateAdded="2027-01-01T00:00:00.000Z")
+    (row,) = page(sandbox)["messages"][:1]
     assert (known, "read") == (row["id"], row["status"])
 
 
@@ -159,12 +152,18 @@ def test_cursors_can_be_made_to_die(sandbox: RunningSandbox) -> None:
 def test_a_cursor_lives_two_minutes_after_the_last_request() -> None:
     now = 1_800_000_000.0
     world = SandboxApp(SandboxConfig(), clock=lambda: now).world
-    cursor = world.cursor(Walk([], now), 10)
-    found = []
-    for seconds in (119, 119, 120):
+    query = {"locationId": PLACE, "limit": "10"}
+
+    def ask(**more: str) -> dict[str, Any]:
+        return dict(json.loads(export(world, world.things[PLACE], query | more, "").body))
+
+    cursor = ask()["nextCursor"]
+    for seconds in (119, 119):
         now += seconds
-        found.append(world.resume(cursor, CURSOR_SECONDS) is not None)
-    assert [True, True, False] == found
+        assert ask(cursor=cursor)["messages"]
+    now += 120
+    with pytest.raises(RefusedError, match="cursor expired"):
+        ask(cursor=cursor)
 
 
 def test_a_page_can_make_the_next_skip_a_row(sandbox: RunningSandbox) -> None:
@@ -180,24 +179,15 @@ def test_a_page_can_make_the_next_repeat_a_row(sandbox: RunningSandbox) -> None:
 
 
 def test_an_export_can_fail(sandbox: RunningSandbox) -> None:
-    sandbox.faults(ids={PLACE: {"kind": "5xx", "statuses": [503]}})
+    sandbox.faults(ids={PLACE: "503"})
     assert 503 == sandbox.ask(EXPORT, locationId=PLACE).status_code
 
 
 def test_a_conversation_is_listed_from_the_newest_to_the_oldest(sandbox: RunningSandbox) -> None:
     rows = talk(sandbox, limit=100)["messages"]
-    assert [row["id"] for row in rows] == list(DATA.conversations[TALK])[::-1]
+    assert [row["id"] for row in rows] == talked(TALK)[::-1]
     moments = [MINE[row["id"]]["dateAdded"] for row in rows]
     assert sorted(moments, reverse=True) == moments
-
-
-def test_pages_of_a_conversation_lead_to_the_end(sandbox: RunningSandbox) -> None:
-    found, last, more = list[str](), None, True
-    while more:
-        answer = talk(sandbox, limit=7, **({} if last is None else {"lastMessageId": last}))
-        found += [row["id"] for row in answer["messages"]]
-        last, more = answer["lastMessageId"], answer["nextPage"]
-    assert list(DATA.conversations[TALK])[::-1] == found
 
 
 def test_a_row_of_a_conversation_is_what_the_message_is_but_for_the_body_of_an_email(sandbox: RunningSandbox) -> None:
@@ -211,28 +201,14 @@ def test_a_row_of_a_conversation_is_what_the_message_is_but_for_the_body_of_an_e
     assert expected == rows
 
 
-def test_a_conversation_can_be_listed_by_type(sandbox: RunningSandbox) -> None:
-    found = {row["id"] for row in talk(sandbox, type="TYPE_SMS,TYPE_CALL")["messages"]}
-    assert {
-        each for each in DATA.conversations[TALK] if MINE[each]["messageType"] in ("TYPE_SMS", "TYPE_CALL")
-    } == found
-
-
 def test_the_last_page_of_a_conversation_says_that_it_is_the_last(sandbox: RunningSandbox) -> None:
     assert [True, False] == [talk(sandbox, limit=limit)["nextPage"] for limit in (19, 20)]
 
 
-def test_internal_comments_are_asked_for_in_the_plural(sandbox: RunningSandbox) -> None:
-    comment = next(each for each in MINE.values() if each["messageType"] == "TYPE_INTERNAL_COMMENT")
-    path = f"/conversations/{comment['conversationId']}/messages"
-    rows = sandbox.ask(path, type="TYPE_INTERNAL_COMMENTS").json()["messages"]["messages"]
-    assert {"TYPE_INTERNAL_COMMENT"} == {row["messageType"] for row in rows}
-
-
 def test_at_most_a_hundred_messages_are_listed_at_once(sandbox: RunningSandbox) -> None:
-    assert (422, ["limit: Input should be less than or equal to 100"]) == refusal(
-        sandbox, f"/conversations/{TALK}/messages", limit=101
-    )
+    response = sandbox.ask(f"/conversations/{TALK}/messages", limit=101)
+    expected = (422, ["limit: Input should be less than or equal to 100"])
+    assert expected == (response.status_code, response.json()["message"])
 
 
 def test_an_unknown_conversation_is_told_so(sandbox: RunningSandbox) -> None:

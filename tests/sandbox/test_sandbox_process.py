@@ -103,10 +103,9 @@ def test_the_command_prints_what_to_paste() -> None:
 
 def test_the_options_reach_the_sandbox() -> None:
     with serving("--limit", "7", "--faults", '{"shares": {"drop": 0.25}, "latency": 0.01}') as (_, url):
-        index = requests.get(f"{url}/sandbox", timeout=10).json()
-    limits, faults = index["limits"], index["faults"]
+        config = requests.get(f"{url}/sandbox", timeout=10).json()["config"]
     expected = (7, {"drop": 0.25}, 0.01)
-    assert expected == (limits["limit"], faults["shares"], faults["latency"])
+    assert expected == (config["limit"], config["faults"]["shares"], config["faults"]["latency"])
 
 
 def test_a_port_in_use_is_a_usage_error_that_says_so() -> None:

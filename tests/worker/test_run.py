@@ -59,7 +59,7 @@ def test_drift_is_counted_in_the_run(job: Job, sandbox: RunningSandbox) -> None:
         ({"kind": "deep", "depth": 1000}, "too_deep"),
         ({"kind": "deep"}, "too_deep"),
         ({"kind": "wrong_id"}, "wrong_id"),
-        ({"kind": "status", "status": 422}, "http_422"),
+        ({"kind": "422"}, "http_422"),
     ],
 )
 def test_an_answer_that_can_never_be_loaded_is_a_dead_letter_and_the_run_goes_on(
@@ -95,7 +95,7 @@ def test_an_answer_that_may_come_later_is_retried(job: Job, sandbox: RunningSand
 
 
 def test_the_last_attempt_makes_a_dead_letter(job: Job, sandbox: RunningSandbox) -> None:
-    sandbox.faults(ids={job.ids[0]: {"kind": "5xx", "statuses": [503]}})
+    sandbox.faults(ids={job.ids[0]: "503"})
     job.enqueue(job.ids[0])
     assert job.run(max_attempts=1).tally.dead == 1
     assert job.rows("SELECT attempt, cause FROM etl.dead_letters") == [(1, "http_503")]
