@@ -57,7 +57,7 @@ def test_what_a_receiver_stores_two_runs_load_and_nothing_is_lost(
     queued = job.value("SELECT count(*) FROM etl.message_queue WHERE kind = 'message'")
     runs = [etl.start("run", DATABASE_URL=pooler) for _ in range(2)]
     ended = [(run.communicate(timeout=90)[1], run.returncode) for run in runs]
-    assert (report.unacknowledged, [code for _, code in ended]) == ({}, [0, 0]), ended
+    assert (report.unacknowledged, [code for _, code in ended]) == (set(), [0, 0]), ended
     assert messages(job) == queued > 0
 
 

@@ -14,13 +14,13 @@ from random import Random
 import requests
 from requests.adapters import HTTPAdapter
 
-from etl.sandbox.dataset import Dataset, encode
+from etl.sandbox.dataset import Dataset
 from etl.sandbox.keys import SandboxKeys
+from etl.sandbox.replies import encode
 
 NO_ANSWER = "no answer"
 CONNECTIONS = 8
 TIMEOUT = 10.0
-LATER = 0.5  # seconds at most between a webhook and its duplicate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Traffic:
     Attributes:
         count: how many, besides duplicates.
         rate: a second; None makes all due at once.
-        duplicates: the share (0 to 1) delivered once more up to half a second later, under the same webhookId.
+        duplicates: the share (0 to 1) delivered twice, under the same webhookId.
         bad_signatures: the share whose signature belongs to other bytes; these are never retried.
         retries: how often more a 429 or no answer is tried.
         retry_delay: seconds before each retry, in which that connection sends nothing else.
@@ -44,14 +44,14 @@ class Traffic:
     retry_delay: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One webhook on its way: ``due`` seconds after the start, the n-th ``edition`` of what announces a message."""
 
     due: float
     message_id: str
-    edition: int = 0
-    genuine: bool = True
+    edition: int
+    genuine: bool
 
 
 @dataclass(slots=True)
@@ -60,15 +60,15 @@ class Report:
 
     Attributes:
         statuses: how many answers of each status; ``no answer`` counts the requests without one.
-        acknowledged: the message id of each webhookId answered 2xx: what the receiver must not lose.
-        unacknowledged: the same for the genuine ones that never were.
+        acknowledged: each webhookId answered 2xx: what the receiver must not lose.
+        unacknowledged: the genuine ones that never were.
         accepted_forgeries: wrongly signed webhooks answered 2xx; anything but 0 is a fault of the receiver.
         seconds: how long it all took.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
-    acknowledged: dict[str, str] = field(default_factory=dict, repr=False)
-    unacknowledged: dict[str, str] = field(default_factory=dict, repr=False)
+    acknowledged: set[str] = field(default_factory=set)
+    unacknowledged: set[str] = field(default_factory=set)
     accepted_forgeries: int = 0
     seconds: float = 0.0
 
@@ -86,10 +86,9 @@ def plan(ids: Sequence[str], traffic: Traffic) -> list[Delivery]:
         edition, number = divmod(place, len(ids))
         due = place / traffic.rate if traffic.rate else 0.0
         genuine = draw.random() >= traffic.bad_signatures
-        planned.append(Delivery(due, ids[number], edition, genuine))
-        if genuine and draw.random() < traffic.duplicates:
-            planned.append(Delivery(due + draw.random() * LATER, ids[number], edition))
-    return sorted(planned, key=lambda delivery: delivery.due)
+        is_twice = genuine and draw.random() < traffic.duplicates
+        planned += [Delivery(due, ids[number], edition, genuine)] * (1 + is_twice)
+    return planned
 
 
 def send(
@@ -110,7 +109,7 @@ def send(
         session.trust_env = False
         session.mount("http", HTTPAdapter(pool_maxsize=CONNECTIONS))
 
-        def deliver(delivery: Delivery) -> tuple[Delivery, str, list[str]]:
+        def deliver(delivery: Delivery) -> tuple[str, bool, list[str]]:
             event = dataset.event(delivery.message_id, edition=delivery.edition)
             body = encode(event)
             signed = keys.sign(body if delivery.genuine else body + b" ")
@@ -121,24 +120,18 @@ def send(
                 if not delivery.genuine or statuses[-1] not in {"429", NO_ANSWER}:
                     break
                 due = time.monotonic() + traffic.retry_delay
-            return delivery, event["webhookId"], statuses
+            return event["webhookId"], delivery.genuine, statuses
 
-        for delivery, webhook_id, statuses in pool.map(deliver, plan(dataset.ids(), traffic)):
-            _record(report, delivery, webhook_id, statuses)
+        for webhook_id, is_genuine, statuses in pool.map(deliver, plan(dataset.ids(), traffic)):
+            report.statuses.update(statuses)
+            is_accepted = any(status.startswith("2") for status in statuses)
+            if is_genuine and statuses:
+                (report.acknowledged if is_accepted else report.unacknowledged).add(webhook_id)
+            elif is_accepted:
+                report.accepted_forgeries += 1
+    report.unacknowledged -= report.acknowledged
     report.seconds = time.monotonic() - begun
     return report
-
-
-def _record(report: Report, delivery: Delivery, webhook_id: str, statuses: list[str]) -> None:
-    report.statuses.update(statuses)
-    accepted = bool(statuses) and statuses[-1].startswith("2")
-    if not delivery.genuine:
-        report.accepted_forgeries += accepted
-    elif accepted:
-        report.acknowledged[webhook_id] = delivery.message_id
-        report.unacknowledged.pop(webhook_id, None)
-    elif statuses and webhook_id not in report.acknowledged:
-        report.unacknowledged[webhook_id] = delivery.message_id
 
 
 def _wait(due: float, stop: Callable[[], bool]) -> bool:

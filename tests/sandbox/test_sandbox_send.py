@@ -139,9 +139,9 @@ def test_everything_sent_is_received(receiver: Receiver) -> None:
     assert expected == sorted(event["webhookId"] for event in receiver.received)
 
 
-def test_the_report_tells_which_message_each_acknowledged_webhook_names(receiver: Receiver) -> None:
+def test_the_report_tells_which_webhooks_were_acknowledged(receiver: Receiver) -> None:
     report = post(receiver, count=20)
-    assert {DATA.event(known)["webhookId"]: known for known in DATA.ids()[:20]} == report.acknowledged
+    assert {DATA.event(known)["webhookId"] for known in DATA.ids()[:20]} == report.acknowledged
 
 
 def test_duplicates_come_under_the_same_webhook_id(receiver: Receiver) -> None:
@@ -174,12 +174,12 @@ def test_retries_end(receiver: Receiver) -> None:
 
 def test_nothing_is_reported_lost_that_a_retry_delivered(receiver: Receiver) -> None:
     receiver.first_answers = [429]
-    assert {} == post(receiver, count=3).unacknowledged
+    assert set() == post(receiver, count=3).unacknowledged
 
 
 def test_a_forgery_is_refused_and_not_sent_again(receiver: Receiver) -> None:
     report = post(receiver, count=5, bad_signatures=1.0)
-    assert ({"401": 5}, 0, {}) == (report.statuses, report.accepted_forgeries, report.unacknowledged)
+    assert ({"401": 5}, 0, set()) == (report.statuses, report.accepted_forgeries, report.unacknowledged)
 
 
 def test_sending_can_be_stopped(receiver: Receiver) -> None:
