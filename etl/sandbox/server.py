@@ -34,13 +34,13 @@ def url_of(listener: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
-def serve(config: SandboxConfig, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+def serve(config: SandboxConfig, listener: socket.socket, on_ready: Callable[[], None] = lambda: None) -> None:
     """Serve in the main thread until SIGINT or SIGTERM.
 
     Args:
         config: what to serve.
         listener: from :func:`listen`; closed at the end.
-        on_ready: called once, when connections are queued and signals are heeded.
+        on_ready: called once, when signals are heeded.
     """
     server = _server(config)
     # In place before anybody is told that it is ready, and still there when uvicorn, at its end, raises the signal
@@ -54,14 +54,8 @@ def serve(config: SandboxConfig, listener: socket.socket, on_ready: Callable[[],
 
 def main() -> None:
     """A process of its own: serves until standard input ends, which is when whoever started it has ended."""
-    listener = listen()
-
-    def announce() -> None:
-        Thread(target=_end_with_standard_input, daemon=True).start()
-        sys.stdout.write(f"{url_of(listener)}\n")
-        sys.stdout.flush()
-
-    serve(SandboxConfig.model_validate_json(sys.argv[1]), listener, announce)
+    Thread(target=_end_with_standard_input, daemon=True).start()
+    serve(SandboxConfig.model_validate_json(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])))
 
 
 def _end_with_standard_input() -> None:
@@ -118,13 +112,12 @@ class SandboxProcess(Sandbox):
 
     def __init__(self, config: SandboxConfig | None = None) -> None:
         config = config or SandboxConfig()
-        command = [sys.executable, "-c", "from etl.sandbox import server; server.main()", config.model_dump_json()]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None  # noqa: S101 - for the type checker: both ends are pipes
-        url = self._process.stdout.readline().strip()
-        if not url:
-            raise RuntimeError(f"the sandbox did not start: exit {self._process.wait()}")
-        super().__init__(url, config)
+        with listen() as listener:
+            script, handle = "from etl.sandbox import server; server.main()", listener.fileno()
+            command = [sys.executable, "-c", script, config.model_dump_json(), str(handle)]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[handle])
+            super().__init__(url_of(listener), config)
+        self.stats()  # answered as soon as it serves
 
     def close(self) -> None:
         """Stop it and wait until it has stopped."""
