@@ -10,12 +10,11 @@ from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.applications import Starlette
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from etl.sandbox.config import SandboxConfig
-from etl.sandbox.control import HANDLERS, control_routes
+from etl.sandbox.control import controls
 from etl.sandbox.endpoints import ENDPOINTS, Endpoint, Query
 from etl.sandbox.faults import NO_ACCESS, spoil
 from etl.sandbox.replies import HTML, RefusedError, Reply
@@ -28,7 +27,7 @@ _WRONG_CLASS = (
 )
 
 
-class SandboxApp:
+class SandboxApp(Router):
     """One sandbox. Keeps its state in memory; ``clock`` gives seconds since 1970.
 
     Attributes:
@@ -40,13 +39,8 @@ class SandboxApp:
         self.world = World(config, clock)
         self.connections: Collection[Any] = ()
         api = [Route(each.path, _Served(self, each), methods=["GET"]) for each in ENDPOINTS]
-        others = Starlette(routes=control_routes(self.world), exception_handlers=HANDLERS)
         # Not one application: Starlette's layers around each request would make the sandbox the bottleneck.
-        self._routes = Router(api, default=others)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        await self._routes(scope, receive, send)
+        super().__init__(api, default=controls(self.world))
 
 
 class _Served:

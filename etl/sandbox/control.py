@@ -4,6 +4,7 @@ import json
 from typing import Any, get_args
 from urllib.parse import parse_qsl, urlencode
 
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -15,20 +16,23 @@ from etl.sandbox.replies import RefusedError
 from etl.sandbox.world import World
 
 
-def control_routes(world: World) -> list[Route]:
+def controls(world: World) -> Starlette:
     """Everything but the API's data."""
     routes = _Routes(world)
-    return [
-        Route("/oauth/token", routes.token, methods=["POST"]),
-        Route("/oauth/locationToken", routes.location_token, methods=["POST"]),
-        Route("/oauth/installedLocations", routes.installed_locations),
-        Route("/oauth/reconnect", routes.reconnect, methods=["POST"]),
-        Route("/v2/oauth/chooselocation", routes.choose_location),
-        Route("/sandbox", routes.index),
-        Route("/sandbox/ids", routes.ids),
-        Route("/sandbox/stats", routes.stats),
-        Route("/sandbox/{action}", routes.act, methods=["PUT", "POST"]),
-    ]
+    return Starlette(
+        routes=[
+            Route("/oauth/token", routes.token, methods=["POST"]),
+            Route("/oauth/locationToken", routes.location_token, methods=["POST"]),
+            Route("/oauth/installedLocations", routes.installed_locations),
+            Route("/oauth/reconnect", routes.reconnect, methods=["POST"]),
+            Route("/v2/oauth/chooselocation", routes.choose_location),
+            Route("/sandbox", routes.index),
+            Route("/sandbox/ids", routes.ids),
+            Route("/sandbox/stats", routes.stats),
+            Route("/sandbox/{action}", routes.act, methods=["PUT", "POST"]),
+        ],
+        exception_handlers=dict.fromkeys((RefusedError, ValueError, TypeError, KeyError), _failed),
+    )
 
 
 class _Routes:
@@ -64,7 +68,7 @@ class _Routes:
         target = query["redirect_uri"]
         return RedirectResponse(f"{target}{'&' if '?' in target else '?'}{urlencode(answer)}", status_code=302)
 
-    async def index(self, _request: Request) -> Response:
+    async def index(self, request: Request) -> Response:
         """What is served, for a human with curl."""
         dataset = self.world.dataset
         locations = [
@@ -76,7 +80,7 @@ class _Routes:
             "locations": locations,
             "oauth": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "company_id": dataset.company_id},
             "config": self.world.config.model_dump(),
-            "routes": [each.path for each in ENDPOINTS] + [each.path for each in control_routes(self.world)],
+            "routes": [each.path for each in (*ENDPOINTS, *request.app.routes)],
         }
         return Response(json.dumps(answer, indent=2) + "\n", media_type="application/json")
 
@@ -118,6 +122,3 @@ async def _failed(_request: Request, error: Exception) -> Response:
     if not isinstance(error, RefusedError):
         error = RefusedError(404 if isinstance(error, KeyError) else 400, str(error))
     return JSONResponse(error.answer, error.status)
-
-
-HANDLERS: Any = dict.fromkeys((RefusedError, ValueError, TypeError, KeyError), _failed)

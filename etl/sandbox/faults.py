@@ -1,10 +1,6 @@
 """Decides what goes wrong with a request: shares of all requests, or named ids. Performs no I/O and reads no clock.
 
-A plan comes from JSON (``PUT /sandbox/faults``, ``etl sandbox --faults``); docs/sandbox.md tells what the kinds do::
-
-    {"latency": 0.1,
-     "shares": {"5xx": 0.02, "drop": 0.01},
-     "ids": {"<id>": {"kind": "html", "times": 2}, "recording/<message id>": "cut"}}
+A plan comes from JSON; docs/sandbox.md has an example and tells what the kinds do.
 
 A thing is named by its id; its recording, transcription or a location's export by ``recording/<id>``,
 ``transcription/<id>``, ``export/<id>``. A fault of a plain id is a fault of those too. ``times`` counts down; null

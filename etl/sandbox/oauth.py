@@ -40,44 +40,38 @@ class _Refresh:
     successor: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
+@dataclass
 class Authority:
     """Issues tokens to the one app it knows, ``CLIENT_ID``, and recognizes them; raises RefusedError when it does not.
 
-    Args:
+    Attributes:
         company_id, locations: the company, and all of its locations by their ids, with their names.
         clock: gives the time in seconds since 1970.
         lifetime: seconds that an access token is good for.
         grace: seconds in which a used refresh token still gives the pair it gave first.
     """
 
-    def __init__(
-        self,
-        company_id: str,
-        locations: Mapping[str, str],
-        *,
-        clock: Callable[[], float],
-        lifetime: float = 86_399,
-        grace: float = 30,
-    ) -> None:
-        self._company_id = company_id
-        self._locations = locations
-        self._clock = clock
-        self._lifetime = lifetime
-        self._grace = grace
-        self._access = {PIT + location_id: _Access(location_id) for location_id in locations}
-        self._codes: dict[str, str | None] = {}
-        self._refresh: dict[str, _Refresh] = {}
+    company_id: str
+    locations: Mapping[str, str]
+    clock: Callable[[], float]
+    lifetime: float = 86_399
+    grace: float = 30
+    _codes: dict[str, str | None] = field(default_factory=dict, repr=False)
+    _refresh: dict[str, _Refresh] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self._access = {PIT + location_id: _Access(location_id) for location_id in self.locations}
 
     def location_of(self, token: str) -> str | None:
         """Which location the token speaks for; None: for the company."""
         known = self._access.get(token)
-        if known is None or self._clock() >= known.expires:
+        if known is None or self.clock() >= known.expires:
             raise RefusedError(401, "Invalid Private Integration token" if token.startswith("pit-") else "Invalid JWT")
         return known.location_id
 
     def authorize(self, location_id: str | None) -> str:
         """An authorization code, as if somebody had installed the app for one location, or, None, for the company."""
-        if location_id is not None and location_id not in self._locations:
+        if location_id is not None and location_id not in self.locations:
             raise RefusedError(400, "Location not found")
         code = token_urlsafe(24)
         self._codes[code] = location_id
@@ -100,7 +94,7 @@ class Authority:
         """``POST /oauth/locationToken``: a location's token for the company's; the old dialect has no refresh token."""
         self._check_company(bearer)
         location_id = form.get("locationId", "")
-        if form.get("companyId") != self._company_id or location_id not in self._locations:
+        if form.get("companyId") != self.company_id or location_id not in self.locations:
             raise RefusedError(400, "Location not found")
         answer = self._issue(location_id)
         del self._refresh[answer.pop("refresh_token")]
@@ -109,16 +103,16 @@ class Authority:
     def installed_locations(self, bearer: str) -> dict[str, Any]:
         """``GET /oauth/installedLocations``, all on one page."""
         self._check_company(bearer)
-        locations = [{"_id": known, "name": name, "isInstalled": True} for known, name in self._locations.items()]
+        locations = [{"_id": known, "name": name, "isInstalled": True} for known, name in self.locations.items()]
         return {"locations": locations, "count": len(locations), "installToFutureLocations": False}
 
     def reconnect(self, form: Mapping[str, str]) -> dict[str, Any]:
         """``POST /oauth/reconnect``: a new code for whoever lost the refresh token (help article "reconnect")."""
         self._check_client(form.get("clientKey"), form.get("clientSecret"))
         location_id = form.get("locationId")
-        if location_id is None and form.get("companyId") != self._company_id:
+        if location_id is None and form.get("companyId") != self.company_id:
             raise RefusedError(400, "Company not found")
-        return {"authorizationCode": self.authorize(location_id), "expiresAt": round((self._clock() + 300) * 1000)}
+        return {"authorizationCode": self.authorize(location_id), "expiresAt": round((self.clock() + 300) * 1000)}
 
     def revoke(self, *, token: str | None = None, location_id: str | None = None) -> None:
         """Make one token, or all of a location, invalid."""
@@ -131,17 +125,17 @@ class Authority:
 
     def _issue(self, location_id: str | None) -> dict[str, Any]:
         user_type = "Company" if location_id is None else "Location"
-        access, refresh = _jwt(user_type, location_id or self._company_id), token_urlsafe(48)
-        self._access[access] = _Access(location_id, self._clock() + self._lifetime)
+        access, refresh = _jwt(user_type, location_id or self.company_id), token_urlsafe(48)
+        self._access[access] = _Access(location_id, self.clock() + self.lifetime)
         self._refresh[refresh] = _Refresh(location_id)
         answer = {
             "access_token": access,
             "token_type": "Bearer",
-            "expires_in": int(self._lifetime),
+            "expires_in": int(self.lifetime),
             "refresh_token": refresh,
             "scope": SCOPES,
             "userType": user_type,
-            "companyId": self._company_id,
+            "companyId": self.company_id,
             "userId": "sandboxUser000000000",
             "refreshTokenId": refresh[:24],
         }
@@ -149,10 +143,10 @@ class Authority:
 
     def _renew(self, token: str) -> dict[str, Any]:
         held = self._refresh.get(token)
-        if held is None or (held.used_at is not None and self._clock() - held.used_at >= self._grace):
+        if held is None or (held.used_at is not None and self.clock() - held.used_at >= self.grace):
             raise RefusedError(400, "Invalid grant: refresh token is invalid")
         if held.used_at is None:
-            held.used_at = self._clock()
+            held.used_at = self.clock()
             held.successor = self._issue(held.location_id)
         return held.successor
 

@@ -46,9 +46,9 @@ class World:
         self.authority = Authority(
             dataset.company_id,
             {known: dataset.things[known].content["name"] for known in dataset.location_ids},
-            clock=self.clock,
-            lifetime=config.token_lifetime,
-            grace=config.refresh_grace,
+            self.clock,
+            config.token_lifetime,
+            config.refresh_grace,
         )
         self.release()
 
