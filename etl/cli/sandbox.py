@@ -67,14 +67,15 @@ def sandbox(context: click.Context, /, host: str, port: int, limit: int, faults:
 
 
 def _instructions(url: str, config: "SandboxConfig") -> str:
-    location_id = config.dataset().location_ids[0]
+    data = config.dataset()
+    location_id = data.location_ids[0]
     return (
         f"Sandbox: {config.messages} messages in {config.locations} locations on {url} (Ctrl-C stops it).\n"
         f"All locations, tokens and routes: curl {url}/sandbox\n"
         "\n"
         f"export HIGHLEVEL_BASE_URL={url} HIGHLEVEL_TOKEN=pit-sandbox-{location_id}"
         f" HIGHLEVEL_LOCATION_ID={location_id}\n"
-        f"curl -s '{url}/sandbox/ids?limit=10&location_id={location_id}' | etl enqueue -\n"
+        f"etl enqueue {' '.join(data.ids(location_id)[:3])}\n"
         "etl run"
     )
 

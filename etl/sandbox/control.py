@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from etl.sandbox.dataset import Kind
@@ -27,7 +27,6 @@ def controls(world: World) -> Starlette:
             Route("/oauth/reconnect", routes.reconnect, methods=["POST"]),
             Route("/v2/oauth/chooselocation", routes.choose_location),
             Route("/sandbox", routes.index),
-            Route("/sandbox/ids", routes.ids),
             Route("/sandbox/stats", routes.stats),
             Route("/sandbox/{action}", routes.act, methods=["PUT", "POST"]),
         ],
@@ -83,13 +82,6 @@ class _Routes:
             "routes": [each.path for each in (*ENDPOINTS, *request.app.routes)],
         }
         return Response(json.dumps(answer, indent=2) + "\n", media_type="application/json")
-
-    async def ids(self, request: Request) -> Response:
-        """Message ids, one a line; ``location_id`` and ``limit`` narrow them."""
-        query = request.query_params
-        ids = self.world.dataset.ids(query.get("location_id"))
-        limit = int(query.get("limit", len(ids)))
-        return PlainTextResponse("".join(f"{known}\n" for known in ids[: max(0, limit)]))
 
     async def stats(self, _request: Request) -> Response:
         return JSONResponse(vars(self.world.stats))

@@ -158,17 +158,6 @@ def test_a_reset_undoes_everything(sandbox: RunningSandbox) -> None:
     assert sandbox.dataset.things[first_of(sandbox)].payload == sandbox.get(first_of(sandbox)).json()
 
 
-def test_the_ids_come_one_a_line(sandbox: RunningSandbox) -> None:
-    text = requests.get(f"{sandbox.url}/sandbox/ids?limit=3", timeout=10).text
-    assert [*sandbox.dataset.ids()[:3], ""] == text.split("\n")
-
-
-def test_the_ids_of_one_location_can_be_had(sandbox: RunningSandbox) -> None:
-    place = sandbox.location_ids[2]
-    text = requests.get(f"{sandbox.url}/sandbox/ids?location_id={place}", timeout=10).text
-    assert list(sandbox.dataset.ids(place)) == text.split()
-
-
 def test_the_index_names_locations_and_working_tokens(sandbox: RunningSandbox) -> None:
     place = requests.get(f"{sandbox.url}/sandbox", timeout=10).json()["locations"][1]
     assert 200 == sandbox.get(place["message_ids"][0], token=place["token"]).status_code
@@ -188,11 +177,6 @@ def test_the_index_names_something_of_each_kind(sandbox: RunningSandbox) -> None
 def test_the_index_lists_every_route(sandbox: RunningSandbox) -> None:
     routes = requests.get(f"{sandbox.url}/sandbox", timeout=10).json()["routes"]
     assert {"/contacts/{id}", "/conversations/messages/{id}", "/oauth/token"} <= set(routes)
-
-
-@pytest.mark.parametrize("query", ["limit=x"])
-def test_a_query_that_makes_no_sense_is_refused(sandbox: RunningSandbox, query: str) -> None:
-    assert 400 == requests.get(f"{sandbox.url}/sandbox/ids?{query}", timeout=10).status_code
 
 
 def test_requests_are_counted_by_status_location_and_id(sandbox: RunningSandbox) -> None:
