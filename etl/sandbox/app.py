@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.control import controls
 from etl.sandbox.endpoints import ENDPOINTS, Endpoint, Query
-from etl.sandbox.faults import NO_ACCESS, spoil
+from etl.sandbox.faults import NO_ACCESS, NOTHING, Fault, spoil
 from etl.sandbox.replies import HTML, RefusedError, Reply
 from etl.sandbox.world import World
 
@@ -56,25 +56,28 @@ class _Served:
         query = dict(parse_qsl(scope["query_string"].decode())) | scope["path_params"]
         asked_id = query.get("id", query.get("locationId", ""))
         name = f"{self._endpoint.name}/{asked_id}" if self._endpoint.name else asked_id
-        stats = world.stats
+        stats, location_id, fault, outcome = world.stats, "", NOTHING, "dropped"
         stats.begin(name, world.clock())
-        location_id, outcome = "", "dropped"
         try:
             try:
                 location_id = self._authenticate(headers)
-                reply = self._judge(name, asked_id, query, location_id)
+                fault = self._admit(location_id, name)
+                reply = self._find(asked_id, query, location_id, fault.kind)
             except RefusedError as error:
                 reply = error.reply()
+            reply = spoil(reply, fault, asked_id, world.dataset.messages)
+            if location_id and reply.content_type != HTML:
+                reply.headers += world.allowances[location_id].headers(world.clock())
             if b"gzip" in headers.get(b"accept-encoding", b""):
                 reply.compress()
             if world.faults.latency:
                 await asyncio.sleep(world.faults.latency)
-            if reply.ending == "drop":
+            if fault.kind == "drop":
                 await self._drop(scope, receive)
                 return
-            if reply.ending == "whole":
+            if fault.kind != "cut":
                 outcome = str(reply.status)
-            await self._send(reply, send)
+            await self._send(reply, fault, send)
         finally:
             stats.end(name, location_id, outcome)
 
@@ -91,24 +94,11 @@ class _Served:
             raise RefusedError(401, _WRONG_CLASS)
         return location_id
 
-    def _judge(self, name: str, asked_id: str, query: Query, location_id: str) -> Reply:
-        world = self._world
-        now = world.clock()
-        allowance = world.allowances[location_id]
-        if allowance.take(now):
-            fault = world.faults.choose(name)
-            try:
-                reply = self._find(asked_id, query, location_id, fault.kind if fault else "")
-            except RefusedError as error:
-                reply = error.reply()
-            if fault:
-                other_id = next(known for known in world.dataset.messages if known != asked_id)
-                reply = spoil(reply, fault, own_id=asked_id, other_id=other_id)
-        else:
-            reply = RefusedError(429, "Too Many Requests").reply()
-        if reply.content_type != HTML:
-            reply.headers += allowance.headers(now)
-        return reply
+    def _admit(self, location_id: str, name: str) -> Fault:
+        """Let a request in if its location may send one, and choose what goes wrong with it."""
+        if not self._world.allowances[location_id].take(self._world.clock()):
+            raise RefusedError(429, "Too Many Requests")
+        return self._world.faults.choose(name)
 
     def _find(self, asked_id: str, query: Query, location_id: str, fault: str) -> Reply:
         endpoint, thing = self._endpoint, self._world.things.get(asked_id)
@@ -121,16 +111,16 @@ class _Served:
                 return reply
         raise RefusedError(endpoint.missing, f"{(endpoint.name or endpoint.kind).capitalize()} not found")
 
-    async def _send(self, reply: Reply, send: Send) -> None:
+    async def _send(self, reply: Reply, fault: Fault, send: Send) -> None:
         """Send a reply: whole, or with a pause, or half: the server closes a connection whose answer lacks an end."""
-        held_after, is_cut = reply.held_after, reply.ending == "cut"
-        if held_after == 0:
+        if fault.kind == "hold":
             await self._hold()
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.all_headers()})
-        if held_after:
-            await send({"type": "http.response.body", "body": reply.body[:held_after], "more_body": True})
+        if fault.held_after:
+            await send({"type": "http.response.body", "body": reply.body[: fault.held_after], "more_body": True})
             await self._hold()
-        rest = reply.body[held_after : len(reply.body) // 2 if is_cut else None]
+        is_cut = fault.kind == "cut"
+        rest = reply.body[fault.held_after : len(reply.body) // 2 if is_cut else None]
         await send({"type": "http.response.body", "body": rest, "more_body": is_cut})
 
     async def _hold(self) -> None:

@@ -7,6 +7,7 @@ A thing is named by its id; its recording, transcription or a location's export 
 means always; ``after`` lets so many requests pass first.
 """
 
+from collections.abc import Iterable
 from random import Random, choice
 from typing import Annotated, Any, Self
 
@@ -37,7 +38,7 @@ class Fault(BaseModel):
     text: str | None = None
     payload: Any = None
     bytes: int = 20_000_000
-    held_after: int | None = None
+    held_after: int = 0
     depth: int = 100_000
 
     @model_validator(mode="before")
@@ -56,6 +57,9 @@ class Fault(BaseModel):
         return self.times is None
 
 
+NOTHING = Fault.model_construct(kind="")
+
+
 class FaultPlan(BaseModel):
     """Everything that shall go wrong. Choosing counts down, so a plan is used by one server only."""
 
@@ -72,7 +76,7 @@ class FaultPlan(BaseModel):
             raise ValueError("the shares of what goes wrong add up to more than 1")
         return self
 
-    def choose(self, name: str) -> Fault | None:
+    def choose(self, name: str) -> Fault:
         """What goes wrong with this request; a fault of the name goes before those of all requests."""
         named = self.ids.get(name) or self.ids.get(name.rpartition("/")[2])
         if named is not None and named.happens():
@@ -82,25 +86,21 @@ class FaultPlan(BaseModel):
             if chance < share:
                 return Fault(kind=kind)
             chance -= share
-        return None
+        return NOTHING
 
 
-def spoil(reply: Reply, fault: Fault, *, own_id: str, other_id: str) -> Reply:
-    """The reply after a fault; ``other_id`` is that of some other message."""
+def spoil(reply: Reply, fault: Fault, asked_id: str, messages: Iterable[str]) -> Reply:
+    """The reply after a fault, which may be about another of ``messages``."""
     match fault.kind:
-        case "drop" | "cut":
-            reply.ending = fault.kind
-        case "hold":
-            reply.held_after = 0
+        case "" | "drop" | "cut" | "hold" | "missing" | "skip_rows" | "repeat_rows":
+            pass  # whoever finds the answer, or sends it, sees to these
         case "malformed":
             reply.body = reply.body[: max(1, len(reply.body) * 2 // 3)]
         case "wrong_id":
-            reply.body = reply.body.replace(own_id.encode(), other_id.encode())
+            other_id = next(known for known in messages if known != asked_id)
+            reply.body = reply.body.replace(asked_id.encode(), other_id.encode())
         case "huge":
             reply.body = reply.body.ljust(fault.bytes)
-            reply.held_after = fault.held_after
-        case "missing" | "skip_rows" | "repeat_rows":  # whoever finds the answer sees to these
-            pass
         case _:
             return _instead(fault)
     return reply

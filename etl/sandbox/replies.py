@@ -4,7 +4,7 @@ import gzip
 import json
 from dataclasses import dataclass, field
 from http.client import responses
-from typing import Any, Literal
+from typing import Any
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -22,19 +22,12 @@ def encode(payload: object) -> bytes:
 
 @dataclass(slots=True)
 class Reply:
-    """One answer.
-
-    Attributes:
-        ending: whether all of it, half of it or nothing reaches the client.
-        held_after: after how many bytes of the body it is held; 0: before anything is sent; None: it is not.
-    """
+    """One answer."""
 
     status: int
     body: bytes
     content_type: bytes = JSON
     headers: Headers = field(default_factory=list)
-    ending: Literal["whole", "cut", "drop"] = "whole"
-    held_after: int | None = None
 
     def all_headers(self) -> Headers:
         """The headers to send, length and type included."""
