@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.sql.schema import SchemaItem
 
 from etl.ids import ID_PATTERN
@@ -41,6 +41,13 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = {str: Text(), int: Integer(), bytes: LargeBinary()}  # noqa: RUF012 - SQLAlchemy's contract
+
+
+class Written:
+    """What a table says of when its rows were written."""
+
+    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
+    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
 
 
 def id_check(column: str) -> CheckConstraint:

@@ -3,10 +3,10 @@
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from etl.models.base import Base, json, json_list, table_args, texts, timestamp, timestamp_now
+from etl.models.base import Base, Written, json, json_list, table_args, texts, timestamp
 
 
-class Message(Base):
+class Message(Written, Base):
     """One conversation message, as the API last described it."""
 
     __tablename__ = "messages"
@@ -95,8 +95,6 @@ class Message(Base):
     fetched_at: Mapped[timestamp] = mapped_column(
         comment="When the content shown here was first received. A later fetch with the same content changes nothing."
     )
-    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
-    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
 
 
 class Attachment(Base):
@@ -165,7 +163,7 @@ class StatusChange(Base):
     date_updated: Mapped[timestamp | None] = mapped_column(comment="HighLevel's own time of it. API: dateUpdated.")
 
 
-class Email(Base):
+class Email(Written, Base):
     """One email of a thread."""
 
     __tablename__ = "emails"
@@ -233,8 +231,6 @@ class Email(Base):
     fetched_at: Mapped[timestamp | None] = mapped_column(
         comment="When the content shown here was first received; null: only named by its thread so far."
     )
-    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
-    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
 
 
 class EmailAttachment(Base):
@@ -253,7 +249,7 @@ class EmailAttachment(Base):
     media_type: Mapped[str | None] = mapped_column(comment="MIME type: the API's, else guessed from the file's ending.")
 
 
-class Transcript(Base):
+class Transcript(Written, Base):
     """What was said in a call."""
 
     __tablename__ = "transcripts"
@@ -266,11 +262,9 @@ class Transcript(Base):
         comment="The sentences as the API gave them: mediaChannel (who spoke), startTime, endTime (ms), confidence …"
     )
     fetched_at: Mapped[timestamp] = mapped_column(comment="When the content shown here was first received.")
-    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
-    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
 
 
-class Recording(Base):
+class Recording(Written, Base):
     """The audio of a call."""
 
     __tablename__ = "recordings"
@@ -293,11 +287,9 @@ class Recording(Base):
         info={"example": "s3://bucket/recordings/LOC1/MSG1-0.wav"},
     )
     fetched_at: Mapped[timestamp] = mapped_column(comment="When the content shown here was first received.")
-    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
-    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
 
 
-class Contact(Base):
+class Contact(Written, Base):
     """A contact: the customer that messages are exchanged with."""
 
     __tablename__ = "contacts"
@@ -334,11 +326,9 @@ class Contact(Base):
         comment="When the API first said that the contact no longer exists; null while it exists."
     )
     fetched_at: Mapped[timestamp] = mapped_column(comment="When it was last fetched.")
-    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
-    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
 
 
-class User(Base):
+class User(Written, Base):
     """A user: who works for the location."""
 
     __tablename__ = "users"
@@ -367,11 +357,9 @@ class User(Base):
         comment="When the API first said that the user no longer exists; null while it exists."
     )
     fetched_at: Mapped[timestamp] = mapped_column(comment="When it was last fetched.")
-    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
-    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
 
 
-class LocationProfile(Base):
+class LocationProfile(Written, Base):
     """A location's own name and time zone."""
 
     __tablename__ = "locations"
@@ -400,8 +388,6 @@ class LocationProfile(Base):
         comment="When the API first said that the location no longer exists; null while it exists."
     )
     fetched_at: Mapped[timestamp] = mapped_column(comment="When it was last fetched.")
-    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
-    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
 
 
 class MessageType(Base):

@@ -5,7 +5,7 @@ from datetime import date
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from etl.models.base import Base, id_check, json, one_of, timestamp, timestamp_now
+from etl.models.base import Base, Written, id_check, json, one_of, timestamp, timestamp_now
 
 KINDS = ("message", "email", "conversation", "transcription", "recording", "contact", "user", "location")
 """What an item can name; each kind has its module in :mod:`etl.kinds`."""
@@ -153,7 +153,7 @@ class Run(Base):
     )
 
 
-class Location(Base):
+class Location(Written, Base):
     """A location we have dealt with: its tokens, encrypted, and whether it is paused."""
 
     __tablename__ = "locations"
@@ -205,11 +205,9 @@ class Location(Base):
     retired_at: Mapped[timestamp | None] = mapped_column(
         comment="When the app was uninstalled from it; null while it is installed. Its items wait."
     )
-    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
-    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
 
 
-class Company(Base):
+class Company(Written, Base):
     """A company (agency) whose token can be exchanged for those of its locations."""
 
     __tablename__ = "companies"
@@ -239,8 +237,6 @@ class Company(Base):
     retired_at: Mapped[timestamp | None] = mapped_column(
         comment="When the app was uninstalled from it; null while it is installed."
     )
-    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
-    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
 
 
 class RateLimit(Base):
