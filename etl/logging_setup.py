@@ -1,6 +1,5 @@
 """How log lines look; set up once by the command line, never on import."""
 
-import json
 import logging
 import sys
 from contextlib import suppress
@@ -11,12 +10,10 @@ import structlog
 def configure(level: str, style: str) -> None:
     """Log to standard error: readable on a terminal, one JSON object a line elsewhere, or as ``style`` says."""
     readable = style == "console" or (style == "auto" and sys.stderr.isatty())
-    encode = json.JSONEncoder(default=repr).encode
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False)
         if readable
-        # json.dumps would make an encoder for each line, which costs more than encoding it.
-        else structlog.processors.JSONRenderer(lambda event, **_: encode(event))
+        else structlog.processors.JSONRenderer()
     )
     # psycopg warns of each connection that a stop interrupts, which is no news for a user.
     logging.getLogger("psycopg").setLevel(logging.ERROR)

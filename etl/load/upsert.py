@@ -41,18 +41,10 @@ Key = tuple[str, ...]
 Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 """A row's columns by name."""
 
-WRITTEN_BY_LOADER = ("created_at", "updated_at", "deleted_at")
-"""Columns that no payload fills."""
-
 
 def key_names(model: type[Base]) -> list[str]:
     """The columns of a table that say what its rows are about: the first two of its key."""
     return [column.name for column in model.__table__.primary_key][:2]
-
-
-def content_of(model: type[Base]) -> list[str]:
-    """The columns of a table that a payload fills, its keys among them."""
-    return [column.name for column in model.__table__.columns if column.name not in WRITTEN_BY_LOADER]
 
 
 def upsert(

@@ -93,23 +93,7 @@ STATUSES = frozenset(
     )
 )
 
-FINAL_STATUSES = frozenset(
-    (
-        "answered",
-        "busy",
-        "canceled",
-        "clicked",
-        "completed",
-        "delivered",
-        "failed",
-        "no-answer",
-        "opened",
-        "opt_out",
-        "read",
-        "undelivered",
-        "voicemail",
-    )
-)
+FINAL_STATUSES = STATUSES - {"connected", "pending", "queued", "scheduled", "sent"}
 """Statuses that do not change any more, or only from delivered to read."""
 
 CALL_STATUSES = frozenset(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+import psycopg
 import structlog
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -35,12 +36,8 @@ class Listener:
         while not self._ended.is_set():
             try:
                 self._listen_once()
-            except (DBAPIError, OSError):
-                self._ended.wait(CHECK_SECONDS)
-            except Exception as error:
-                # psycopg raises its own errors here, outside SQLAlchemy's wrapping.
-                if not type(error).__module__.startswith("psycopg"):
-                    raise
+            except (DBAPIError, psycopg.Error, OSError):
+                # psycopg raises its own errors where it waits, outside SQLAlchemy's wrapping.
                 self._ended.wait(CHECK_SECONDS)
 
     def _listen_once(self) -> None:
