@@ -4,7 +4,7 @@ Sends each request once: the queue decides what happens next.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -19,6 +19,8 @@ BOUNDS = Bounds(read_seconds=30.0, total_seconds=60.0, max_bytes=8 * 1024 * 1024
 """A message is a few KiB; an email with inline images may be some MiB."""
 AUDIO_BOUNDS = Bounds(read_seconds=30.0, total_seconds=900.0, max_bytes=1024 * 1024 * 1024)
 """The audio of a call is 10 to 50 MB (HighLevel docs, "Get recording by message id"; public codebases)."""
+AUDIO_HEADERS = {"Accept": "audio/*, */*;q=0.5", "Accept-Encoding": "identity"}
+"""Packed audio would be no smaller, and its length would not be told."""
 KEPT_BODY = 1024 * 1024
 """Bytes of an answer that a dead letter keeps."""
 MAX_DEPTH = 100
@@ -60,85 +62,12 @@ class Answer:
         return self
 
 
+@dataclass(frozen=True, slots=True)
 class Client:
-    """Reads from HighLevel; safe to share between threads."""
+    """The HighLevel API; safe to share between threads. Each request is part of a :class:`Call`."""
 
-    def __init__(self, transport: Transport, *, api_version: str) -> None:
-        self._transport = transport
-        self._api_version = api_version
-
-    def get(
-        self,
-        path: str,
-        *,
-        token: str,
-        heard: Callable[[RateHeaders], None] = lambda _: None,
-        params: Mapping[str, str | int] | None = None,
-    ) -> Answer:
-        """GET a path whose answer is JSON.
-
-        ``heard`` is called with the limits the answer states, whatever its status, as soon as its head is there.
-
-        Raises:
-            ItemError: a subclass that says what to do; nothing else.
-        """
-        with self._open(path, token=token, heard=heard, params=params, bounds=BOUNDS) as stream:
-            response = stream.read(BOUNDS.max_bytes)
-        if not response.is_whole:
-            raise RefusedError(
-                "too_large", f"the answer is larger than {BOUNDS.max_bytes} bytes", payload=kept(response.body, token)
-            )
-        try:
-            return Answer(_parse(response.body), response.body, token)
-        except ItemError as error:
-            error.payload = kept(response.body, token)
-            raise
-
-    def open_audio(
-        self,
-        path: str,
-        *,
-        token: str,
-        heard: Callable[[RateHeaders], None] = lambda _: None,
-        params: Mapping[str, str | int] | None = None,
-    ) -> AbstractContextManager[Stream]:
-        """GET a path whose answer is audio, which the caller reads, or not.
-
-        Raises:
-            ItemError: a subclass that says what to do, also when the stream breaks off while it is read.
-        """
-        # Packed audio would be no smaller, and its length would not be told.
-        headers = {"Accept": "audio/*, */*;q=0.5", "Accept-Encoding": "identity"}
-        return self._open(path, token=token, heard=heard, params=params, bounds=AUDIO_BOUNDS, headers=headers)
-
-    @contextmanager
-    def _open(
-        self,
-        path: str,
-        *,
-        token: str,
-        heard: Callable[[RateHeaders], None],
-        params: Mapping[str, str | int] | None,
-        bounds: Bounds,
-        headers: Mapping[str, str] = {},
-    ) -> Iterator[Stream]:
-        if not token.isascii() or not token.isprintable():
-            raise TokenError("token_refused", "the token has characters that no HTTP header can carry")
-        try:
-            with self._transport.open(
-                "GET",
-                path,
-                headers={"Authorization": f"Bearer {token}", "Version": self._api_version, **headers},
-                bounds=bounds,
-                heard=lambda said: heard(RateHeaders.from_headers(said)),
-                params=params,
-            ) as stream:
-                if stream.status != 200:
-                    refused = stream.read(BOUNDS.max_bytes)
-                    raise refusals.error_of(refused, [token], payload=kept(refused.body, token))
-                yield stream
-        except NoAnswerError as error:
-            raise UnreachableError("no_answer", f"no complete answer ({error.reason})") from error
+    transport: Transport
+    api_version: str
 
 
 class Call:
@@ -146,7 +75,7 @@ class Call:
 
     Attributes:
         sent: how many were sent; never more than were granted.
-        headers: what the last answer said.
+        headers: what the last answer said, whatever its status.
     """
 
     def __init__(self, client: Client, token: str, *, granted: int = 1) -> None:
@@ -157,34 +86,55 @@ class Call:
         self.headers = NOTHING_SAID
 
     def get(self, path: str, **params: str | int) -> Answer:
-        """GET a path; the parts of it that are ids are quoted with :func:`segment`.
+        """GET a path whose answer is JSON; the parts of it that are ids are quoted with :func:`segment`.
 
         Raises:
-            ItemError: see :meth:`Client.get`.
+            ItemError: a subclass that says what to do; nothing else.
         """
-        self._count()
-        return self._client.get(path, token=self._token, heard=self._hear, params=params or None)
+        with self._open(path, params, BOUNDS) as stream:
+            response = stream.read(BOUNDS.max_bytes)
+        if not response.is_whole:
+            raise RefusedError(
+                "too_large", f"the answer is larger than {BOUNDS.max_bytes} bytes", payload=self.kept(response.body)
+            )
+        try:
+            return Answer(_parse(response.body), response.body, self._token)
+        except ItemError as error:
+            error.payload = self.kept(response.body)
+            raise
 
     def open_audio(self, path: str, **params: str | int) -> AbstractContextManager[Stream]:
-        """GET a path whose answer is audio.
+        """GET a path whose answer is audio, which the caller reads, or not.
 
         Raises:
-            ItemError: see :meth:`Client.open_audio`.
+            ItemError: a subclass that says what to do, also when the stream breaks off while it is read.
         """
-        self._count()
-        return self._client.open_audio(path, token=self._token, heard=self._hear, params=params or None)
+        return self._open(path, params, AUDIO_BOUNDS, AUDIO_HEADERS)
 
     def kept(self, body: bytes) -> bytes:
         """What a dead letter keeps of an answer."""
         return kept(body, self._token)
 
-    def _count(self) -> None:
+    @contextmanager
+    def _open(
+        self, path: str, params: Mapping[str, str | int], bounds: Bounds, headers: Mapping[str, str] = {}
+    ) -> Iterator[Stream]:
+        if not self._token.isascii() or not self._token.isprintable():
+            raise TokenError("token_refused", "the token has characters that no HTTP header can carry")
         if self.sent == self._granted:
             raise RuntimeError("a kind asks more often than its number of requests says")
         self.sent += 1
-
-    def _hear(self, said: RateHeaders) -> None:
-        self.headers = said
+        headers = {"Authorization": f"Bearer {self._token}", "Version": self._client.api_version, **headers}
+        try:
+            with self._client.transport.open("GET", path, headers=headers, bounds=bounds, params=params) as stream:
+                # Now, because the rest of the answer may never come.
+                self.headers = RateHeaders.from_headers(stream.headers)
+                if stream.status != 200:
+                    refused = stream.read(BOUNDS.max_bytes)
+                    raise refusals.error_of(refused, [self._token], payload=self.kept(refused.body))
+                yield stream
+        except NoAnswerError as error:
+            raise UnreachableError("no_answer", f"no complete answer ({error.reason})") from error
 
 
 def segment(id_: str) -> str:

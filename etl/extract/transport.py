@@ -5,7 +5,7 @@ It never retries, sleeps or follows a redirect. Secrets that were sent never sta
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -90,48 +90,28 @@ class Transport:
         self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool_size, max_retries=0)
         self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": user_agent}
 
-    def close(self) -> None:
-        """Close the pooled connections."""
-        self._adapter.close()
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._adapter.close()
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        bounds: Bounds,
-        headers: Mapping[str, str] | None = None,
-        heard: Callable[[Mapping[str, str]], None] = lambda _: None,
-        **content: Any,
-    ) -> Response:
-        """Send one request; ``content`` is ``params``, ``data`` or ``json``, as requests takes them.
-
-        ``heard`` is called with the answer's headers as soon as they are there, even if its body never comes.
+    def send(self, method: str, path: str, *, bounds: Bounds, **request: Any) -> Response:
+        """Send one request as :meth:`open` does, and read its answer.
 
         Raises:
             NoAnswerError: there was no complete answer.
         """
-        with self.open(method, path, bounds=bounds, headers=headers, heard=heard, **content) as stream:
+        with self.open(method, path, bounds=bounds, **request) as stream:
             return stream.read(bounds.max_bytes)
 
     @contextmanager
     def open(
-        self,
-        method: str,
-        path: str,
-        *,
-        bounds: Bounds,
-        headers: Mapping[str, str] | None = None,
-        heard: Callable[[Mapping[str, str]], None] = lambda _: None,
-        **content: Any,
+        self, method: str, path: str, *, bounds: Bounds, headers: Mapping[str, str] = {}, **content: Any
     ) -> Iterator[Stream]:
-        """Send one request as :meth:`send` does, and leave the body to the caller; what it does not read is not sent.
+        """Send one request and leave the answer's body to the caller; what it does not read is not sent.
+
+        ``content`` is ``params``, ``data`` or ``json``, as requests takes them.
 
         Raises:
             NoAnswerError: there was no answer.
@@ -139,7 +119,7 @@ class Transport:
         deadline = time.monotonic() + bounds.total_seconds
         try:
             request = requests.Request(
-                method, self._base_url + path, headers=self._headers | dict(headers or {}), **content
+                method, self._base_url + path, headers={**self._headers, **headers}, **content
             ).prepare()
             response = self._adapter.send(
                 request,
@@ -153,7 +133,6 @@ class Transport:
             # through when an answer names an impossible host.
             raise NoAnswerError(_kind_of(error)) from None
         with response:
-            heard(response.headers)
             yield Stream(response.status_code, response.headers, _chunks(response, deadline=deadline))
 
 

@@ -1,7 +1,7 @@
 """Asks with one request whether the API accepts a token. Spends one request of the location's allowance, no more."""
 
 from etl.errors import ApiMisconfiguredError, ItemError, LocationError, RefusedError, UnreachableError
-from etl.extract.client import Client
+from etl.extract.client import Call, Client
 
 PROBE_ID = "etl-probe-no-such-message"
 """A message that does not exist: whoever may ask for it is told that, whoever may not is told why."""
@@ -13,7 +13,7 @@ def refusal(client: Client, token: str) -> ItemError | None:
     It does not show whose token it is: only a message of the location would.
     """
     try:
-        client.get(f"/conversations/messages/{PROBE_ID}", token=token)
+        Call(client, token).get(f"/conversations/messages/{PROBE_ID}")
     except (LocationError, ApiMisconfiguredError, UnreachableError) as error:
         return error
     except RefusedError as error:
