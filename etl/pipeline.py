@@ -19,6 +19,12 @@ class Claimed:
 
     item: Item
     token_location_id: str
+    since: float
+    """``time.monotonic()`` when Postgres had said ``item.claimed_at``."""
+
+    def now(self) -> datetime:
+        """The time by Postgres, told without asking: rows of all workers are compared by it."""
+        return self.item.claimed_at + timedelta(seconds=time.monotonic() - self.since)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -37,24 +43,6 @@ class Outcome:
     """Requests that were sent for it."""
 
 
-class DatabaseClock:
-    """Postgres's time, told without asking: rows of all workers are compared by it."""
-
-    def __init__(self) -> None:
-        self._origin: tuple[datetime, float] | None = None
-
-    def set(self, now: datetime) -> None:
-        """Postgres said that it is ``now``."""
-        self._origin = (now, time.monotonic())
-
-    def now(self) -> datetime:
-        """The time by Postgres; ``set`` must have been called."""
-        if self._origin is None:
-            raise RuntimeError("the clock was never set")
-        said, at = self._origin
-        return said + timedelta(seconds=time.monotonic() - at)
-
-
 class Pipeline:
     """Extract and transform, for threads to share."""
 
@@ -64,7 +52,6 @@ class Pipeline:
         kind: Kind,
         client: Client,
         token_of: Callable[[str], str],
-        clock: DatabaseClock,
         refused: Callable[[str, str, LocationError], ItemError] = lambda _location_id, _token, error: error,
     ) -> None:
         """Fetch with ``token_of`` a location; ``refused`` says what it means when the API refuses that."""
@@ -72,7 +59,6 @@ class Pipeline:
         self._client = client
         self._token_of = token_of
         self._refused = refused
-        self._clock = clock
 
     def process(self, claimed: Claimed) -> Outcome:
         """Fetch one item and make records of it. Every failure of the item is in the outcome."""
@@ -86,7 +72,7 @@ class Pipeline:
             location_id = claimed.item.location_id or claimed.token_location_id
             call = Call(self._client, token, granted=self._kind.requests)
             answer = self._kind.extract(call, claimed.item.message_id, location_id)
-            origin = Origin(claimed.item.message_id, location_id, self._clock.now())
+            origin = Origin(claimed.item.message_id, location_id, claimed.now())
             records = self._kind.transform(answer.payload, origin)
         except TransformError as refused:
             refused.payload = answer.kept() if answer else None

@@ -21,7 +21,7 @@ from etl.jobs import Job
 from etl.kinds import KINDS, Options
 from etl.logging_setup import configure
 from etl.models import Base
-from etl.pipeline import DatabaseClock, Pipeline
+from etl.pipeline import Pipeline
 from etl.privacy.erasing import Erasing
 from etl.runs import Tally
 from etl.settings import Settings, read
@@ -260,17 +260,15 @@ def build_loop(
     watch: Callable[[Condition], None] = lambda _: None,
 ) -> Loop:
     """A run of ``job`` on parts that the caller closes."""
-    clock = DatabaseClock()
     kind = KINDS[job.kind](options_of(job))
     taken = kinds.tables(plan.taken)
-    pipeline = Pipeline(kind=kind, client=client, token_of=tokens.token_of, clock=clock, refused=tokens.refused)
+    pipeline = Pipeline(kind=kind, client=client, token_of=tokens.token_of, refused=tokens.refused)
     return Loop(
         engine=engine,
         listening=listening or engine,
         claims=Claims(kind=job.kind, tokens=tokens, requests=kind.requests),
         process=pipeline.process,
         settlement=Settlement(kind=kind, max_attempts=job.max_attempts, fingerprint=tokens.fingerprint, taken=taken),
-        clock=clock,
         plan=plan,
         progress=progress,
         watch=watch,

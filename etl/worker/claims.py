@@ -4,6 +4,7 @@ Locations are visited in rounds, a page at a time, and each gets an equal share 
 million items holds up nobody, and one without allowance, or paused, is passed over with its items untouched.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -122,7 +123,8 @@ class Claims:
             if quotas
             else []
         )
-        claimed = [Claimed(item, served[item.location_id]) for item in items]
+        since = time.monotonic()
+        claimed = [Claimed(item, served[item.location_id], since) for item in items]
         granted = [(each.token_location_id, each.item.lease_id) for each in claimed] * self._requests
         limits.spend(connection, granted, seconds=USAGE_SECONDS)
         if len(items) < want:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 from etl import message_queue, runs
 from etl.errors import ApiMisconfiguredError, LocationError, RateLimitedError, SnoozedError
 from etl.extract import limits
-from etl.pipeline import Claimed, DatabaseClock, Outcome
+from etl.pipeline import Claimed, Outcome
 from etl.runs import Tally
 from etl.worker.batch import Batch
 from etl.worker.bulk import Bulk, BulkTask, BulkTurns
@@ -59,7 +59,6 @@ class Loop:
         claims: Claims,
         process: Process,
         settlement: Settlement,
-        clock: DatabaseClock,
         plan: Plan,
         progress: Callable[[Tally], None] = lambda _: None,
         watch: Callable[[Condition], None] = lambda _: None,
@@ -67,7 +66,6 @@ class Loop:
     ) -> None:
         self._listening = listening
         self._claims = claims
-        self._clock = clock
         self._plan = plan
         self._progress = progress
         self._watch = watch
@@ -171,7 +169,6 @@ class Loop:
         if claimed:
             self._in_hand += len(claimed)
             self._claimed += len(claimed)
-            self._clock.set(claimed[0].item.claimed_at)
             self._leases.hold(claimed, since=now)
             self._fetchers.submit(claimed)
             if not self._outage.lasts:

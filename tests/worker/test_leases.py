@@ -29,7 +29,7 @@ def claimed(engine: Engine) -> list[Claimed]:
     with engine.begin() as connection:
         message_queue.enqueue(connection, ["MSG1", "MSG2"], kind="message")
         items = message_queue.claim(connection, kind="message", quotas={"": 2}, lease_seconds=SECONDS)
-    return [Claimed(item, "LOC1") for item in items]
+    return [Claimed(item, "LOC1", 0.0) for item in items]
 
 
 @pytest.fixture
