@@ -16,7 +16,8 @@ from bench.report import Target, print_table, print_targets, ratio
 from bench.stage import Stage
 from etl import schema
 from etl.database import open_engine
-from etl.worker.claims import Claims, Tokens
+from etl.tokens.serving import LocationTokens
+from etl.worker.claims import Claims
 
 QUOTA = 100
 """Items a claim asks for: the default ``batch_size``."""
@@ -34,21 +35,21 @@ class Waiting:
         return f"{self.items:,} items, {self.locations:,} location{'s' if self.locations > 1 else ''}"
 
 
-@dataclass(frozen=True, slots=True)
-class EveryLocation:
+class EveryLocation(LocationTokens):
     """Tokens for whatever location there is: no request is sent here."""
 
-    token_location: str | None = None
-    """The location whose allowance all use; None: each its own."""
+    def __init__(self, token_location: str | None = None) -> None:
+        """All use the allowance of that location; None: each its own."""
+        self._token_location = token_location
 
     def look(self, connection: Connection, names: Sequence[str]) -> None:
         """There is nothing to learn."""
 
     def token_location_id(self, location_id: str) -> str | None:
         """Whose allowance an item uses."""
-        return location_id if self.token_location is None else self.token_location
+        return location_id if self._token_location is None else self._token_location
 
-    def unavailable_reason(self, location_id: str) -> str | None:  # noqa: ARG002 - the protocol's signature
+    def unavailable_reason(self, location_id: str) -> str | None:  # noqa: ARG002 - the real one asks
         """No token is ever waited for."""
         return None
 
@@ -76,7 +77,9 @@ def measure(on: Stage, *, few: int, many: int, rounds: int) -> list[Target]:
     return targets
 
 
-def _compare(on: Stage, short: Waiting, long: Waiting, *, tokens: Tokens, rounds: int) -> dict[Waiting, list[float]]:
+def _compare(
+    on: Stage, short: Waiting, long: Waiting, *, tokens: LocationTokens, rounds: int
+) -> dict[Waiting, list[float]]:
     milliseconds: dict[Waiting, list[float]] = {short: [], long: []}
     with _queue(on, short) as few, _queue(on, long) as many:
         sides = [

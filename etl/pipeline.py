@@ -1,7 +1,6 @@
 """One item's story: extract it, transform it, and say what came of it. Touches neither queue nor database."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,6 +9,7 @@ from etl.extract.allowance import NOTHING_SAID, RateHeaders
 from etl.extract.client import Answer, Call, Client
 from etl.kinds import Kind, Origin
 from etl.message_queue import Item
+from etl.tokens.serving import LocationTokens
 from etl.transform.record import Record
 
 
@@ -43,22 +43,13 @@ class Outcome:
     """Requests that were sent for it."""
 
 
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """Extract and transform, for threads to share."""
 
-    def __init__(
-        self,
-        *,
-        kind: Kind,
-        client: Client,
-        token_of: Callable[[str], str],
-        refused: Callable[[str, str, LocationError], ItemError] = lambda _location_id, _token, error: error,
-    ) -> None:
-        """Fetch with ``token_of`` a location; ``refused`` says what it means when the API refuses that."""
-        self._kind = kind
-        self._client = client
-        self._token_of = token_of
-        self._refused = refused
+    kind: Kind
+    client: Client
+    tokens: LocationTokens
 
     def process(self, claimed: Claimed) -> Outcome:
         """Fetch one item and make records of it. Every failure of the item is in the outcome."""
@@ -68,12 +59,12 @@ class Pipeline:
         error: ItemError | None = None
         token = ""
         try:
-            token = self._token_of(claimed.token_location_id)
+            token = self.tokens.token_of(claimed.token_location_id)
             location_id = claimed.item.location_id or claimed.token_location_id
-            call = Call(self._client, token, granted=self._kind.requests)
-            answer = self._kind.extract(call, claimed.item.message_id, location_id)
+            call = Call(self.client, token, granted=self.kind.requests)
+            answer = self.kind.extract(call, claimed.item.message_id, location_id)
             origin = Origin(claimed.item.message_id, location_id, claimed.now())
-            records = self._kind.transform(answer.payload, origin)
+            records = self.kind.transform(answer.payload, origin)
         except TransformError as refused:
             refused.payload = answer.kept() if answer else None
             error = refused
@@ -95,6 +86,6 @@ class Pipeline:
 
     def _refusal(self, location_id: str, token: str, error: LocationError) -> ItemError:
         """What a refusal means: of the token it is everybody's, of the scope only this kind's, but for messages."""
-        if self._kind.name != "message" and not isinstance(error, TokenError):
+        if self.kind.name != "message" and not isinstance(error, TokenError):
             return UngrantedError(error.cause, error.detail)
-        return self._refused(location_id, token, error)
+        return self.tokens.refused(location_id, token, error)

@@ -29,7 +29,7 @@ from etl.tokens import store
 from etl.tokens.oauth import OAuth
 from etl.tokens.renewal import Renewal
 from etl.tokens.renewal_threads import WORKERS, Renewals
-from etl.tokens.serving import EnvironmentToken, LocationTokens, Serving
+from etl.tokens.serving import LocationTokens, Serving
 from etl.tokens.vault import Vault
 from etl.worker.claims import Claims
 from etl.worker.condition import Condition
@@ -137,8 +137,7 @@ def oauth_of(found: Settings, transport: Transport) -> OAuth | None:
 def serving_of(found: Settings) -> Serving:
     """Whose token serves a location."""
     token = found.highlevel_token
-    environment = EnvironmentToken(token.get_secret_value(), found.highlevel_location_id) if token else None
-    return Serving(environment, found.highlevel_location_id)
+    return Serving(token.get_secret_value() if token else None, found.highlevel_location_id)
 
 
 def require_known_places(chosen: Iterable[Job]) -> None:
@@ -220,7 +219,7 @@ def _connections(
 ) -> Iterator[tuple[Client, Callable[[], LocationTokens]]]:
     """The API, and what makes the tokens for it."""
     serving = serving_of(found)
-    if serving.environment is None:
+    if serving.token is None:
         with reading_errors(), engine.connect() as connection:
             if not store.any_connected(connection):
                 raise ConfigurationError(NO_TOKENS)
@@ -230,7 +229,7 @@ def _connections(
         with Renewals(renewal.renew) as renewals:
             yield (
                 client_of(found, transport),
-                lambda: LocationTokens(serving=serving, vault=vault, renewals=renewals),
+                lambda: LocationTokens(serving=serving, vault=vault, renew=renewals.ask),
             )
 
 
@@ -262,12 +261,11 @@ def build_loop(
     """A run of ``job`` on parts that the caller closes."""
     kind = KINDS[job.kind](options_of(job))
     taken = kinds.tables(plan.taken)
-    pipeline = Pipeline(kind=kind, client=client, token_of=tokens.token_of, refused=tokens.refused)
     return Loop(
         engine=engine,
         listening=listening or engine,
         claims=Claims(kind=job.kind, tokens=tokens, requests=kind.requests),
-        process=pipeline.process,
+        process=Pipeline(kind, client, tokens).process,
         settlement=Settlement(kind=kind, max_attempts=job.max_attempts, fingerprint=tokens.fingerprint, taken=taken),
         plan=plan,
         progress=progress,

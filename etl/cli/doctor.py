@@ -100,8 +100,8 @@ def of_locations(connection: Connection, found: Settings, *, offline: bool, limi
     serving = serving_of(found)
     yield Check(
         "tokens",
-        ok=serving.environment is not None or any(place.connected for place in places),
-        says=f"HIGHLEVEL_TOKEN is {'set' if serving.environment else 'not set'}, "
+        ok=serving.token is not None or any(place.connected for place in places),
+        says=f"HIGHLEVEL_TOKEN is {'set' if serving.token else 'not set'}, "
         f"{sum(place.connected for place in places)} locations are connected",
         fix="Set HIGHLEVEL_TOKEN to a private integration token, or connect locations with: etl connect",
     )
@@ -128,17 +128,15 @@ def of_locations(connection: Connection, found: Settings, *, offline: bool, limi
 
 def _tokens(connection: Connection, found: Settings, places: list[locations.Overview], vault: Vault) -> dict[str, str]:
     """The token of each location that a run would use now, the environment's first."""
-    environment = serving_of(found).environment
-    tokens: dict[str, str] = {} if environment is None else {environment.location_id: environment.token}
+    serving = serving_of(found)
+    tokens: dict[str, str] = {} if serving.token is None else {serving.location_id: serving.token}
     names = [place.location_id for place in places if not place.paused_at and not place.retired_at]
-    statuses = store.statuses(connection, names)
-    for name, (_, encrypted) in store.encrypted_tokens(connection, names).items():
-        status = statuses.get(name)
-        expired = status is not None and (status.seconds_left or 1.0) <= 0 and status.source != "private"
-        if name in tokens or expired:
+    for name, status in store.statuses(connection, names).items():
+        expired = (status.seconds_left or 1.0) <= 0 and status.source != "private"
+        if name in tokens or expired or status.access_token is None:
             continue
         try:
-            tokens[name] = vault.decrypt(encrypted)
+            tokens[name] = vault.decrypt(status.access_token)
         except UnreadableError:
             continue
     paused = {place.location_id for place in places if place.paused_at}

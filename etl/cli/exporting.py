@@ -58,7 +58,7 @@ def served_locations(found: Settings, engine: Engine) -> list[str]:
     serving = serving_of(found)
     with reading_errors(), engine.connect() as connection:
         places = _connected(connection)
-    own = {serving.environment.location_id} - {""} if serving.environment is not None else set()
+    own = {serving.location_id} - {""} if serving.token is not None else set()
     return sorted(own | places)
 
 
@@ -76,10 +76,9 @@ def chosen_location(found: Settings, served: list[str], given: str | None) -> st
     Raises:
         ConfigurationError: no token serves it, or it is not clear which one is meant.
     """
-    environment = serving_of(found).environment
     if given is not None:
         # A token whose location is not known may be that one's.
-        if given in served or (environment is not None and not environment.location_id):
+        if given in served or serving_of(found).is_environment(""):
             return given
         known = f" Served: {', '.join(served[:10])}" if served else ""
         raise ConfigurationError(f"No token serves location {given}.{known}")

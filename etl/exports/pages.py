@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from math import ceil
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -28,7 +28,8 @@ from etl.errors import (
 from etl.extract import limits
 from etl.extract.allowance import NOTHING_SAID, AnsweredRequest, RateHeaders
 from etl.extract.client import Answer, Call, Client
-from etl.worker.claims import Tokens, served_by
+from etl.tokens.serving import LocationTokens
+from etl.worker.claims import served_by
 from etl.worker.leases import USAGE_SECONDS
 from etl.worker.loop import LAPSE_CHECK_SECONDS, LONGEST_WAIT, SHORT_POLL_SECONDS
 from etl.worker.settlement import stop_location
@@ -102,20 +103,10 @@ class _Withheld:
         )
 
 
-class SendingTokens(Tokens, Protocol):
-    """Says who serves a location, and with which token; see :class:`etl.tokens.serving.LocationTokens`."""
-
-    def token_of(self, location_id: str) -> str:
-        """The token to send. Raises SnoozedError when it is being replaced."""
-
-    def refused(self, location_id: str, token: str, error: LocationError) -> ItemError:
-        """What it means that the API refuses it."""
-
-
 class Exports:
     """The export endpoint; safe to share between threads."""
 
-    def __init__(self, *, client: Client, tokens: SendingTokens, transact: Transactor, manner: Manner) -> None:
+    def __init__(self, *, client: Client, tokens: LocationTokens, transact: Transactor, manner: Manner) -> None:
         self.tokens = tokens
         self._client = client
         self._transact = transact

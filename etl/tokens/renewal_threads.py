@@ -40,7 +40,7 @@ class Renewals:
         self._progress: dict[str, _Progress] = {}
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="renew")
 
-    def ask(self, location_id: str, refusal: Refusal | None = None) -> str:
+    def ask(self, location_id: str, refusal: Refusal | None) -> str:
         """See that the location gets its next token; RENEWING, or NO_TOKEN when that has failed for some time."""
         with self._lock:
             progress = self._progress.setdefault(location_id, _Progress())

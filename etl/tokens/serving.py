@@ -1,8 +1,7 @@
 """Which token serves a location. Tokens never reach a log, an error or a repr; nothing here asks the network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import Connection
 
@@ -11,9 +10,6 @@ from etl.errors import ItemError, LocationError, SnoozedError, TokenError
 from etl.tokens import store
 from etl.tokens.vault import UnreadableError, Vault
 
-if TYPE_CHECKING:
-    from etl.tokens.store import TokenStatus
-
 RENEWING = "renewing"
 """Why a location cannot be served right now: its next token is on its way."""
 NO_TOKEN = "no_token"  # noqa: S105 - a cause, not a token
@@ -21,43 +17,33 @@ NO_TOKEN = "no_token"  # noqa: S105 - a cause, not a token
 
 
 @dataclass(frozen=True, slots=True)
-class EnvironmentToken:
-    """The one token of the environment, which is never renewed."""
-
-    token: str = field(repr=False)
-    location_id: str = ""
-    """Its location; empty: not known."""
-
-
-@dataclass(frozen=True, slots=True)
 class Serving:
     """The rule that says whose token serves a location.
 
-    A connected location serves itself. The environment's token serves its own location, even if that is connected, and
-    items without one; when its location is not known, also whatever was never connected. Without that token, items
-    without a location belong to ``default_location``.
+    A connected location serves itself. The environment's token serves its own location, even if that is connected; when
+    its location is not known, also whatever was never connected. Items without a location belong to the environment's.
     """
 
-    environment: EnvironmentToken | None
-    default_location: str = ""
+    token: str | None = field(default=None, repr=False)
+    """The environment's, which is never renewed; None: there is none."""
+    location_id: str = ""
+    """The environment's; empty: not known."""
 
     def is_environment(self, location_id: str) -> bool:
         """Whether the environment's token is that location's own."""
-        return self.environment is not None and location_id == self.environment.location_id
+        return self.token is not None and location_id == self.location_id
 
     def token_location_id(self, location_id: str, *, retired: Mapping[str, bool]) -> str | None:
         """The location whose token and allowance an item of ``location_id`` uses; None when nobody serves it.
 
         ``retired`` has the connected locations, and whether the app was uninstalled from each.
         """
-        if self.environment is not None and location_id in ("", self.environment.location_id):
-            return self.environment.location_id
-        name = location_id or self.default_location
+        name = location_id or self.location_id
+        if self.is_environment(name):
+            return name
         if name in retired:
             return None if retired[name] else name
-        if self.environment is not None and not self.environment.location_id:
-            return ""
-        return None
+        return "" if self.is_environment("") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +54,8 @@ class Refusal:
     detail: str
 
 
-class Renewals(Protocol):
-    """Gets tokens meanwhile; see :class:`etl.tokens.renewal_threads.Renewals`."""
-
-    def ask(self, location_id: str, refusal: Refusal | None = None) -> str:
-        """See that the location gets its next token; RENEWING, or NO_TOKEN when that has failed for some time."""
+Renew = Callable[[str, Refusal | None], str]
+"""Sees that a location gets its next token; RENEWING, or NO_TOKEN when that has failed for some time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,29 +72,28 @@ class LocationTokens:
     at; the fetch threads call ``token_of`` and ``refused``, which never wait.
     """
 
-    def __init__(self, *, serving: Serving, vault: Vault, renewals: Renewals) -> None:
+    def __init__(self, *, serving: Serving, vault: Vault, renew: Renew) -> None:
         self._serving = serving
         self._vault = vault
-        self._renewals = renewals
-        self._statuses: dict[str, TokenStatus] = {}
+        self._renew = renew
+        self._statuses: dict[str, store.TokenStatus] = {}
         self._known: dict[str, _Known] = {}
         self._refusals: dict[str, Refusal] = {}
 
     def look(self, connection: Connection, names: Sequence[str]) -> None:
-        """Learn about the tokens of these locations: one query, and another for tokens not seen before."""
-        given = {*names, self._serving.default_location}
+        """Learn about the tokens of these locations."""
+        given = {*names, self._serving.location_id}
         asked = {name for name in given if name and not self._serving.is_environment(name)}
         found = store.statuses(connection, sorted(asked)) if asked else {}
-        known = {name: each.fingerprint for name, each in self._known.items()}
-        new = [name for name, each in found.items() if each.fingerprint and known.get(name) != each.fingerprint]
-        for name, (mark, encrypted) in (store.encrypted_tokens(connection, new) if new else {}).items():
-            self._known[name] = _Known(mark, self._decrypt(encrypted))
-        for name in asked:
-            if name in found:
-                self._statuses[name] = found[name]
-            else:
-                self._statuses.pop(name, None)
-                self._known.pop(name, None)
+        for name in asked - found.keys():
+            self._statuses.pop(name, None)
+            self._known.pop(name, None)
+        for name, status in found.items():
+            self._statuses[name] = status
+            known = self._known.get(name)
+            is_new = known is None or known.fingerprint != status.fingerprint
+            if is_new and status.access_token is not None and status.fingerprint is not None:
+                self._known[name] = _Known(status.fingerprint, self._decrypt(status.access_token))
 
     def token_location_id(self, location_id: str) -> str | None:
         """The location whose token and allowance an item uses; None when nobody serves it."""
@@ -133,18 +115,18 @@ class LocationTokens:
             return None
         refusal = self._refusals.get(location_id)
         if refusal is not None and known is not None and refusal.fingerprint == known.fingerprint:
-            return self._renewals.ask(location_id, refusal)
+            return self._renew(location_id, refusal)
         self._refusals.pop(location_id, None)
         if known is None or status.seconds_left is None or status.seconds_left <= 0:
-            return self._renewals.ask(location_id)
+            return self._renew(location_id, None)
         if status.seconds_left < (status.margin or 0.0):
-            self._renewals.ask(location_id)
+            self._renew(location_id, None)
         return None
 
     def fingerprint(self, location_id: str) -> str:
         """Tells that location's token from another one."""
-        if self._serving.environment is not None and self._serving.is_environment(location_id):
-            return fingerprint(self._serving.environment.token)
+        if self._serving.token is not None and self._serving.is_environment(location_id):
+            return fingerprint(self._serving.token)
         status = self._statuses.get(location_id)
         return (status.fingerprint if status else None) or ""
 
@@ -154,8 +136,8 @@ class LocationTokens:
         Raises:
             SnoozedError: it was refused, or went away, since the item was claimed.
         """
-        if self._serving.environment is not None and self._serving.is_environment(location_id):
-            return self._serving.environment.token
+        if self._serving.token is not None and self._serving.is_environment(location_id):
+            return self._serving.token
         known, refusal = self._known.get(location_id), self._refusals.get(location_id)
         if known is None or known.token is None or (refusal is not None and refusal.fingerprint == known.fingerprint):
             raise SnoozedError("token_renewing", "the location's token is being renewed")

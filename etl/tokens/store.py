@@ -50,11 +50,12 @@ def _float(value: Any) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
-    """What decides about the use of a connected location's token, which is not in here."""
+    """The token of a connected location, encrypted, and what decides about its use."""
 
     source: str | None
     """None: its company's token was not exchanged for it yet."""
     is_retired: bool
+    access_token: str | None = field(repr=False)
     fingerprint: str | None
     seconds_left: float | None
     """Until the token expires; negative when it has, None when that is not known."""
@@ -69,12 +70,19 @@ def statuses(connection: Connection, location_ids: Sequence[str]) -> dict[str, T
         Company.company_id == Location.company_id, Company.access_token.is_not(None), Company.retired_at.is_(None)
     )
     query = select(
-        Location.location_id, Location.token_source, Location.retired_at, Location.token_fingerprint, left, margin
+        Location.location_id,
+        Location.token_source,
+        Location.retired_at,
+        Location.access_token,
+        Location.token_fingerprint,
+        left,
+        margin,
     ).where(Location.location_id.in_(location_ids), or_(Location.access_token.is_not(None), served_by_company))
     return {
         row.location_id: TokenStatus(
             source=row.token_source,
             is_retired=row.retired_at is not None,
+            access_token=row.access_token,
             fingerprint=row.token_fingerprint,
             seconds_left=_float(row.seconds_left),
             margin=_float(row.margin),
@@ -87,14 +95,6 @@ def any_connected(connection: Connection) -> bool:
     """Whether any location can be served without the environment's token."""
     connected = or_(*(exists().where(model.access_token.is_not(None)) for model in (Location, Company)))
     return bool(connection.execute(select(connected)).scalar_one())
-
-
-def encrypted_tokens(connection: Connection, location_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """The fingerprint and the encrypted token of each location that has one."""
-    query = select(Location.location_id, Location.token_fingerprint, Location.access_token).where(
-        Location.location_id.in_(location_ids), Location.access_token.is_not(None)
-    )
-    return {row.location_id: (row.token_fingerprint, row.access_token) for row in connection.execute(query)}
 
 
 # An advisory lock and not the row's: whoever pauses, installs or shows the location meanwhile must not wait for an

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -16,6 +15,7 @@ from etl import locations, message_queue
 from etl.extract import limits
 from etl.extract.allowance import Allowance
 from etl.pipeline import Claimed
+from etl.tokens.serving import LocationTokens
 from etl.worker.leases import LEASE_SECONDS, USAGE_SECONDS
 
 PAGE = 64
@@ -32,24 +32,8 @@ OUTCOMES = {
 """How a run ends that leaves items for this cause; the first that applies."""
 
 
-class Tokens(Protocol):
-    """Says who serves a location."""
-
-    def look(self, connection: Connection, names: Sequence[str]) -> None:
-        """Learn about these locations, about which the other methods are asked next."""
-
-    def token_location_id(self, location_id: str) -> str | None:
-        """The location whose token and allowance an item of ``location_id`` uses; None when nobody serves it."""
-
-    def unavailable_reason(self, location_id: str) -> str | None:
-        """Why that location's token cannot be used right now: renewing, no_token; None when it can."""
-
-    def fingerprint(self, location_id: str) -> str:
-        """Tells that location's token from another one."""
-
-
 def served_by(
-    connection: Connection, tokens: Tokens, names: Sequence[str]
+    connection: Connection, tokens: LocationTokens, names: Sequence[str]
 ) -> tuple[dict[str, str], dict[str, list[str]]]:
     """The location whose token serves each of these, and by cause those that cannot be served now."""
     served: dict[str, str] = {}
@@ -66,7 +50,9 @@ def served_by(
     return served, stopped
 
 
-def _stop_cause(connection: Connection, tokens: Tokens, by: str | None, paused: dict[str, str | None]) -> str | None:
+def _stop_cause(
+    connection: Connection, tokens: LocationTokens, by: str | None, paused: dict[str, str | None]
+) -> str | None:
     """Why nothing can be fetched with that location's token; None when it can. Another token lifts a pause."""
     if by is None:
         return "not_connected"
@@ -97,7 +83,9 @@ class Idle:
 class Claims:
     """One worker's rounds over the locations of one kind of item."""
 
-    def __init__(self, *, kind: str, tokens: Tokens, requests: int = 1, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self, *, kind: str, tokens: LocationTokens, requests: int = 1, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
         """Claim items of ``kind``, each of which may need so many ``requests``."""
         self._kind = kind
         self._requests = requests

@@ -17,7 +17,7 @@ from etl.tokens import connecting, store
 from etl.tokens.oauth import Grant, OAuth
 from etl.tokens.renewal import Renewal
 from etl.tokens.renewal_threads import PAUSES, Renewals
-from etl.tokens.serving import EnvironmentToken, LocationTokens, Serving
+from etl.tokens.serving import LocationTokens, Serving
 from etl.tokens.vault import Vault
 from etl.worker.plan import Plan, Report
 
@@ -77,7 +77,7 @@ class Office:
     def token(self, location_id: str) -> str:
         """The stored access token."""
         with self.engine.connect() as connection:
-            return self.vault.decrypt(store.encrypted_tokens(connection, [location_id])[location_id][1])
+            return self.vault.decrypt(store.statuses(connection, [location_id])[location_id].access_token or "")
 
     def status(self, location_id: str) -> int:
         """The API's answer to the stored token."""
@@ -105,13 +105,12 @@ class Office:
     def tokens(
         self,
         *,
-        environment: EnvironmentToken | None = None,
-        default_location: str = "",
+        serving: Serving | None = None,
         renewal: Renewal | None = None,
         pauses: tuple[float, ...] = PAUSES,
     ) -> LocationTokens:
         renewals = self._open.enter_context(Renewals((renewal or self.renewal).renew, pauses=pauses))
-        return LocationTokens(serving=Serving(environment, default_location), vault=self.vault, renewals=renewals)
+        return LocationTokens(serving=serving or Serving(), vault=self.vault, renew=renewals.ask)
 
     def close(self) -> None:
         """Let no renewal outlive the database."""

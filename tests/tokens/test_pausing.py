@@ -5,7 +5,7 @@ from etl import locations
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import RunningSandbox
 from etl.tokens.renewal import Renewal
-from etl.tokens.serving import EnvironmentToken
+from etl.tokens.serving import Serving
 from tests.tokens.office import Office
 
 
@@ -170,5 +170,5 @@ def test_the_environments_token_and_connected_locations_share_a_run(office: Offi
     office.connect(office.second)
     office.enqueue(office.first, named="")
     office.enqueue(office.second)
-    environment = EnvironmentToken(office.sandbox.token(office.first), office.first)
-    assert ("drained", 10) == (office.run(office.tokens(environment=environment)).outcome, loaded(office))
+    serving = Serving(office.sandbox.token(office.first), office.first)
+    assert ("drained", 10) == (office.run(office.tokens(serving=serving)).outcome, loaded(office))

@@ -229,8 +229,8 @@ def test_a_slow_renewal_holds_up_no_other_location() -> None:
             done.set()
 
     renewals = Renewals(renew)
-    renewals.ask("slow")
-    renewals.ask("fast")
+    renewals.ask("slow", None)
+    renewals.ask("fast", None)
     assert done.wait(90)
     slow.set()
 
@@ -243,7 +243,7 @@ def test_after_some_failures_nobody_waits_for_the_location_any_more() -> None:
     answers: list[str] = []
 
     def gives_up() -> bool:
-        answers.append(renewals.ask("place"))
+        answers.append(renewals.ask("place", None))
         return answers[-1] == NO_TOKEN
 
     await_(gives_up)

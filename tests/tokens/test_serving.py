@@ -3,7 +3,7 @@ import pytest
 from etl import locations
 from etl.bearer import fingerprint
 from etl.errors import LocationError, SnoozedError, TokenError
-from etl.tokens.serving import NO_TOKEN, EnvironmentToken, LocationTokens, Refusal, Renewals, Serving
+from etl.tokens.serving import NO_TOKEN, LocationTokens, Refusal, Renew, Serving
 from etl.tokens.vault import Vault, new_key
 from tests.tokens.office import Office
 
@@ -14,7 +14,7 @@ class Asked:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def ask(self, location_id: str, refusal: Refusal | None = None) -> str:
+    def ask(self, location_id: str, refusal: Refusal | None) -> str:
         self.names.append(location_id if refusal is None else f"{location_id} refused")
         return "renewing"
 
@@ -22,15 +22,12 @@ class Asked:
 def looking(
     office: Office,
     *names: str,
-    environment: EnvironmentToken | None = None,
-    default_location: str = "",
+    serving: Serving | None = None,
     vault: Vault | None = None,
-    renewals: Renewals | None = None,
+    renew: Renew | None = None,
 ) -> LocationTokens:
     """Tokens that have looked at these locations."""
-    tokens = LocationTokens(
-        serving=Serving(environment, default_location), vault=vault or office.vault, renewals=renewals or Asked()
-    )
+    tokens = LocationTokens(serving=serving or Serving(), vault=vault or office.vault, renew=renew or Asked().ask)
     with office.engine.connect() as connection:
         tokens.look(connection, names)
     return tokens
@@ -92,34 +89,30 @@ def test_an_uninstall_that_comes_late_is_undone_by_installing_again(office: Offi
 
 
 def test_the_environments_token_serves_items_without_a_location(office: Office) -> None:
-    assert office.first == looking(office, environment=EnvironmentToken("t", office.first)).token_location_id("")
+    assert office.first == looking(office, serving=Serving("t", office.first)).token_location_id("")
 
 
 def test_the_environments_token_goes_before_a_stored_one(office: Office) -> None:
     office.connect(office.first)
-    assert "t" == looking(office, office.first, environment=EnvironmentToken("t", office.first)).token_of(office.first)
+    assert "t" == looking(office, office.first, serving=Serving("t", office.first)).token_of(office.first)
 
 
 def test_the_environments_token_does_not_serve_other_locations(office: Office) -> None:
-    assert None is looking(office, office.second, environment=EnvironmentToken("t", office.first)).token_location_id(
-        office.second
-    )
+    assert None is looking(office, office.second, serving=Serving("t", office.first)).token_location_id(office.second)
 
 
 def test_a_token_of_unknown_location_serves_what_is_not_connected(office: Office) -> None:
-    assert "" == looking(office, office.second, environment=EnvironmentToken("t")).token_location_id(office.second)
+    assert "" == looking(office, office.second, serving=Serving("t")).token_location_id(office.second)
 
 
 def test_a_token_of_unknown_location_leaves_connected_locations_alone(office: Office) -> None:
     office.connect(office.second)
-    assert office.second == looking(office, office.second, environment=EnvironmentToken("t")).token_location_id(
-        office.second
-    )
+    assert office.second == looking(office, office.second, serving=Serving("t")).token_location_id(office.second)
 
 
 def test_without_a_token_of_its_own_the_default_location_may_be_connected(office: Office) -> None:
     office.connect(office.first)
-    assert office.first == looking(office, "", default_location=office.first).token_location_id("")
+    assert office.first == looking(office, "", serving=Serving(None, office.first)).token_location_id("")
 
 
 def test_a_stored_token_that_no_key_opens_is_not_at_hand(office: Office) -> None:
@@ -138,7 +131,7 @@ def test_an_expired_token_is_renewed_first(office: Office) -> None:
     office.expire()
     asked = Asked()
     assert ("renewing", [office.first]) == (
-        looking(office, office.first, renewals=asked).unavailable_reason(office.first),
+        looking(office, office.first, renew=asked.ask).unavailable_reason(office.first),
         asked.names,
     )
 
@@ -151,7 +144,7 @@ def test_a_token_about_to_expire_is_used_while_it_is_renewed(office: Office) -> 
     )
     asked = Asked()
     assert (None, [office.first]) == (
-        looking(office, office.first, renewals=asked).unavailable_reason(office.first),
+        looking(office, office.first, renew=asked.ask).unavailable_reason(office.first),
         asked.names,
     )
 
@@ -159,13 +152,13 @@ def test_a_token_about_to_expire_is_used_while_it_is_renewed(office: Office) -> 
 def test_a_private_token_is_never_renewed(office: Office) -> None:
     office.connect_private(office.first)
     asked = Asked()
-    assert (None, []) == (looking(office, office.first, renewals=asked).unavailable_reason(office.first), asked.names)
+    assert (None, []) == (looking(office, office.first, renew=asked.ask).unavailable_reason(office.first), asked.names)
 
 
 def test_a_refused_token_is_renewed(office: Office) -> None:
     token = office.connect(office.first).access_token
     asked = Asked()
-    tokens = looking(office, office.first, renewals=asked)
+    tokens = looking(office, office.first, renew=asked.ask)
     error = tokens.refused(office.first, token, TokenError("token_refused", "no"))
     tokens.unavailable_reason(office.first)
     assert (SnoozedError, [f"{office.first} refused"]) == (type(error), asked.names)

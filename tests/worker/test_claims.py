@@ -2,6 +2,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Engine, text
 
+from etl.tokens.serving import LocationTokens
 from etl.worker.claims import Claims, Idle
 
 FILL = text("""
@@ -17,8 +18,11 @@ HEARD = text("""
 """)
 
 
-class EveryLocation:
+class EveryLocation(LocationTokens):
     """Each location serves itself; no request is sent here."""
+
+    def __init__(self) -> None:
+        pass
 
     def look(self, connection: Connection, names: Sequence[str]) -> None:
         pass
@@ -26,7 +30,7 @@ class EveryLocation:
     def token_location_id(self, location_id: str) -> str | None:
         return location_id
 
-    def unavailable_reason(self, location_id: str) -> str | None:  # noqa: ARG002 - the protocol's signature
+    def unavailable_reason(self, location_id: str) -> str | None:  # noqa: ARG002 - the real one asks
         return None
 
     def fingerprint(self, location_id: str) -> str:
