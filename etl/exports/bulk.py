@@ -35,6 +35,8 @@ LOOK_SECONDS = 0.5
 """After that long a look ends; the next one goes on from there."""
 THREADS = 4
 """Locations whose pages are fetched at once."""
+PAUSE_SECONDS = 60.0
+"""How long after a look or a fetch the next look is."""
 REST_SECONDS = 600.0
 """How long a location is left alone whose export did not answer its backlog."""
 
@@ -48,10 +50,18 @@ class Bulk:
         self._transact = transact
         self._places: list[str] = []
         self._after: str | None = None
+        self._next_look = 0.0
         self._resting: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def is_wanted(self, connection: Connection) -> bool:
+    def is_wanted(self, transact: Transactor) -> bool:
+        """Whether a backlog waits to be fetched; looks for one when it is time."""
+        if not self._places and time.monotonic() >= self._next_look:
+            transact(self.look)
+            self._next_look = time.monotonic() + PAUSE_SECONDS
+        return bool(self._places)
+
+    def look(self, connection: Connection) -> bool:
         """Whether some location has a backlog that its export may answer.
 
         Goes from location to location, and on from there the next time: no run waits for a long queue to be read.
@@ -75,6 +85,8 @@ class Bulk:
         # A limit is kept exactly by one thread.
         with ThreadPoolExecutor(1 if task.limit is not None else THREADS, thread_name_prefix="bulk") as pool:
             list(pool.map(lambda name: self._drain(name, task), self._places))
+        self._places = []
+        self._next_look = time.monotonic() + PAUSE_SECONDS
 
     def _drain(self, location_id: str, task: BulkTask) -> None:
         try:

@@ -12,7 +12,7 @@ from etl.extract import limits
 from etl.pipeline import Claimed, Outcome
 from etl.runs import Tally
 from etl.worker.batch import Batch
-from etl.worker.bulk import Bulk, BulkTask, BulkTurns
+from etl.worker.bulk import Bulk, BulkTask
 from etl.worker.claims import Claims, Idle
 from etl.worker.condition import WORKING, Condition
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
@@ -84,7 +84,7 @@ class Loop:
         )
         self._leases = Leases(engine)
         self._outage = Outage()
-        self._turns = BulkTurns(bulk, self._transact)
+        self._bulk = bulk
         self._tally = Tally()
         self._withheld: dict[str, set[str]] = {}
         self._run_id = 0
@@ -155,11 +155,11 @@ class Loop:
             self._sleep(self._outage.wait(now=now))
             return None
         want = self._room()
-        if not self._outage.lasts and self._turns.is_wanted():
+        if self._bulk is not None and not self._outage.lasts and self._bulk.is_wanted(self._transact):
             want = 0
             if not self._in_hand:
                 left = None if self._plan.limit is None else self._plan.limit - self._claimed
-                self._turns.take(BulkTask(self._run_id, left, self._is_over, self._count))
+                self._bulk.fetch(BulkTask(self._run_id, left, self._is_over, self._count))
         if want == 0 or (self._in_hand and now < self._next_claim):
             return None
         claimed = self._transact(lambda connection: self._take(connection, want))

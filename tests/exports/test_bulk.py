@@ -166,7 +166,7 @@ def test_a_look_for_backlogs_goes_on_where_the_last_one_ended(
     for place, taken in (("!1", ids[:1]), ("!2", ids[1:2]), ("!3", ids[2:3]), (opener.location_id, ids[3:300])):
         enqueue(engine, large, taken, place)
     looking = bulk.Bulk(exports=opener(), loading=opener.loading, transact=opener.transact)
-    assert [opener.transact(looking.is_wanted) for _ in range(5)] == [False, True, False, False, True]
+    assert [opener.transact(looking.look) for _ in range(5)] == [False, True, False, False, True]
 
 
 def test_no_request_is_too_many_when_pages_and_single_requests_share_the_limit(
