@@ -2,8 +2,8 @@
 
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from etl.pipeline import Claimed, Outcome
 
@@ -11,36 +11,28 @@ Process = Callable[[Claimed], Outcome]
 
 
 class OutcomeQueue:
-    """Outcomes on their way to the loop, which is woken for a batch rather than for each of them.
+    """Outcomes on their way to the loop."""
 
-    Waking it costs two switches of the interpreter lock, about a tenth of what fetching a message costs.
-    """
-
-    def __init__(self, *, batch_size: int) -> None:
-        self._batch_size = batch_size
-        self._outcomes: deque[Outcome] = deque()
+    def __init__(self) -> None:
         # A SimpleQueue, because its put() is safe in a signal handler.
-        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._arrived: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
 
-    def put(self, outcome: Outcome, *, urgent: bool) -> None:
-        """Leave an outcome; wake the loop when it is ``urgent`` or makes a batch."""
-        self._outcomes.append(outcome)
-        if urgent or len(self._outcomes) == self._batch_size:
-            self.wake()
+    def put(self, outcome: Outcome) -> None:
+        """Leave an outcome, and wake the loop."""
+        self._arrived.put(outcome)
 
     def wake(self) -> None:
         """End a wait early; safe in a signal handler."""
-        self._calls.put(None)
+        self._arrived.put(None)
 
     def take(self, *, timeout: float) -> list[Outcome]:
         """Wait until woken or for ``timeout`` seconds; returns what has arrived."""
-        try:
-            self._calls.get(timeout=max(timeout, 0.001))
+        arrived: list[Outcome | None] = []
+        with suppress(queue.Empty):
+            arrived.append(self._arrived.get(timeout=max(timeout, 0.001)))
             while True:
-                self._calls.get_nowait()
-        except queue.Empty:
-            pass
-        return [self._outcomes.popleft() for _ in range(len(self._outcomes))]
+                arrived.append(self._arrived.get_nowait())
+        return [outcome for outcome in arrived if outcome is not None]
 
 
 class Fetchers:
@@ -51,8 +43,6 @@ class Fetchers:
         self._concurrency = concurrency
         self._outcomes = outcomes
         self._tasks: queue.SimpleQueue[Claimed] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._unfinished = 0
         self._started = False
 
     @property
@@ -66,7 +56,6 @@ class Fetchers:
             for number in range(self._concurrency):
                 threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True).start()
             self._started = True
-        self._count(len(items))
         for item in items:
             self._tasks.put(item)
 
@@ -82,16 +71,8 @@ class Fetchers:
             (taken if which(item) else kept).append(item)
         for item in kept:
             self._tasks.put(item)
-        self._count(-len(taken))
         return taken
 
     def _work(self) -> None:
         while True:
-            outcome = self._process(self._tasks.get())
-            last = self._count(-1) == 0
-            self._outcomes.put(outcome, urgent=last or outcome.error is not None)
-
-    def _count(self, change: int) -> int:
-        with self._lock:
-            self._unfinished += change
-            return self._unfinished
+            self._outcomes.put(self._process(self._tasks.get()))

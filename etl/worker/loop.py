@@ -73,7 +73,7 @@ class Loop:
         self._transact = Transactor(
             engine, patience=None if plan.follow else PATIENCE, stopping=lambda: self._stop_asked
         )
-        self._outcomes = OutcomeQueue(batch_size=plan.batch_size)
+        self._outcomes = OutcomeQueue()
         self._process = process
         self._fetchers = Fetchers(self._begin, concurrency=plan.concurrency, outcomes=self._outcomes)
         self._batch = Batch(
