@@ -14,7 +14,7 @@ from etl.exports import bulk
 from etl.exports.bulk import Bulk
 from etl.exports.loading import Loading
 from etl.exports.pages import Exports, Manner
-from etl.extract import audio, audio_removal
+from etl.extract import audio
 from etl.extract.client import Client
 from etl.extract.transport import Transport
 from etl.jobs import Job
@@ -285,4 +285,4 @@ def _bulk(
 def erasing_of(engine: Engine, recordings_urls: Sequence[str]) -> Erasing:
     """What erases messages, with the audio that was kept at these places."""
     transact = Transactor(engine, patience=PATIENCE, stopping=lambda: False)
-    return Erasing(transact, partial(audio_removal.remove, recordings_urls=tuple(recordings_urls)))
+    return Erasing(transact, partial(audio.remove, recordings_urls=recordings_urls))

@@ -6,14 +6,20 @@ fsspec is imported by those who keep audio only: that takes a tenth of a second.
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from etl.errors import ConfigurationError, ItemError, NotFoundError, RefusedError, RetriableError
+from etl.errors import ConfigurationError, EtlError, ItemError, NotFoundError, RefusedError, RetriableError
 from etl.extract.transport import NoAnswerError
+
+
+class AudioNotRemovedError(EtlError):
+    """A file of audio cannot be removed now."""
+
+    exit_code = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ class AudioStore:
     def _shown(self) -> str:
         if "://" not in self._url:
             return f"file://{self._root}"
-        return re.sub(r"://[^/]*@", "://", self._url)
+        return _without_password(self._url)
 
     @property
     def _is_local(self) -> bool:
@@ -162,6 +168,41 @@ def require_known(url: str, *, job: str) -> None:
         raise ConfigurationError(
             f"jobs.yaml, job {job!r}: recordings_url: {protocol}:// needs a package, which pip can install: {error}"
         ) from None
+
+
+def remove(url: str, *, recordings_urls: Sequence[str]) -> bool:
+    """Remove the audio at ``url``, as in highlevel.recordings; False when it is not there.
+
+    The URL of a row has no password: it is taken from the one of ``recordings_urls`` that the audio is under.
+
+    Raises:
+        AudioNotRemovedError: its place is away, or does not let us.
+    """
+    from fsspec.core import url_to_fs  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        files, path = url_to_fs(_with_password(url, recordings_urls))
+        if not files.exists(path):
+            return False
+        files.rm_file(path)
+    except Exception as error:  # as in AudioStore.keep()
+        raise AudioNotRemovedError(
+            f"Audio cannot be removed at {url}: {_reason(error)}. "
+            "Its rows stay. Mend that place and repeat the command."
+        ) from error
+    return True
+
+
+def _with_password(url: str, recordings_urls: Sequence[str]) -> str:
+    for root in recordings_urls:
+        shown = _without_password(root.rstrip("/"))
+        if "://" in root and url.startswith(f"{shown}/"):
+            return root.rstrip("/") + url.removeprefix(shown)
+    return url
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"://[^/]*@", "://", url)
 
 
 def _reason(error: Exception) -> str:
