@@ -29,9 +29,9 @@ from etl.extract import limits
 from etl.extract.allowance import NOTHING_SAID, AnsweredRequest, RateHeaders
 from etl.extract.client import Answer, Call, Client
 from etl.tokens.serving import LocationTokens
-from etl.worker.claims import served_by
+from etl.worker.claims import passes_soon, served_by
 from etl.worker.leases import USAGE_SECONDS
-from etl.worker.loop import LAPSE_CHECK_SECONDS, LONGEST_WAIT, SHORT_POLL_SECONDS
+from etl.worker.loop import LAPSE_CHECK_SECONDS, SHORT_POLL_SECONDS
 from etl.worker.settlement import stop_location
 from etl.worker.transactor import Transactor
 
@@ -94,13 +94,6 @@ class _Grant:
 class _Withheld:
     cause: str
     wait: float | None
-
-    @property
-    def passes(self) -> bool:
-        """Whether it is over by itself before long."""
-        return self.cause in ("rate", "renewing") or (
-            self.cause == "rate_limited" and (self.wait or 0.0) <= LONGEST_WAIT
-        )
 
 
 class Exports:
@@ -184,7 +177,7 @@ class Exports:
             if isinstance(given, _Grant):
                 return given
             waited, patience = time.monotonic() - began, self._manner.patience
-            if not given.passes or (patience is not None and waited >= patience):
+            if not passes_soon([given.cause], given.wait) or (patience is not None and waited >= patience):
                 raise HaltedError(given.cause)
             sleep(SHORT_POLL_SECONDS if given.wait is None else given.wait, stopping)
 

@@ -5,7 +5,7 @@ million items holds up nobody, and one without allowance, or paused, is passed o
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -21,6 +21,9 @@ from etl.worker.leases import LEASE_SECONDS, USAGE_SECONDS
 PAGE = 64
 """Locations looked at in one transaction."""
 
+
+LONGEST_WAIT = 60.0
+"""Seconds that a location is waited for which a 429 blocks; then its items are left to the next run."""
 
 OUTCOMES = {
     "not_connected": "paused",
@@ -63,6 +66,12 @@ def _stop_cause(
         locations.lift(connection, location_id=by)
         del paused[by]
     return tokens.unavailable_reason(by)
+
+
+def passes_soon(causes: Collection[str], wait: float | None) -> bool:
+    """Whether something that withholds locations is over by itself before long; ``wait`` as in :class:`Idle`."""
+    is_soon = "rate" in causes or "renewing" in causes
+    return is_soon or ("rate_limited" in causes and (wait or 0.0) <= LONGEST_WAIT)
 
 
 @dataclass(frozen=True, slots=True)

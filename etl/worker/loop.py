@@ -13,7 +13,7 @@ from etl.pipeline import Claimed, Outcome
 from etl.runs import Tally
 from etl.worker.batch import Batch
 from etl.worker.bulk import Bulk, BulkTask
-from etl.worker.claims import Claims, Idle
+from etl.worker.claims import Claims, Idle, passes_soon
 from etl.worker.condition import WORKING, Condition
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import Leases
@@ -37,8 +37,6 @@ LAPSE_CHECK_SECONDS = 5.0
 """How often the items of vanished workers, and usage that no longer counts, are looked for."""
 BEAT_SECONDS = 15.0
 """How often a run reports that it is alive, even when it has nothing to do."""
-LONGEST_WAIT = 60.0
-"""Seconds a run without --follow waits for a blocked location before it leaves the rest to the next run."""
 
 
 class _End(Exception):  # noqa: N818 - not an error: the way out of the loop
@@ -217,9 +215,7 @@ class Loop:
         """Nothing can be claimed and nothing is in hand: wait, or end."""
         self._withheld = idle.withheld
         if not self._plan.follow:
-            soon = not idle.withheld.keys().isdisjoint(("rate", "renewing")) or (
-                "rate_limited" in idle.withheld and (idle.wait or 0.0) <= LONGEST_WAIT
-            )
+            soon = passes_soon(idle.withheld.keys(), idle.wait)
             if not soon and self._outage.total:
                 raise _End("api_unreachable", "not one request was answered properly")
             if not soon:
