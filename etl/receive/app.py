@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -21,72 +22,51 @@ SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - a name
 
 def build_app(*, storage: Storage, keys: Keys, policy: Policy, workflow_secret: str | None, metrics: Metrics) -> Router:
     """The application; without a workflow secret it has no workflow endpoint."""
+
+    async def healthz(_request: Request) -> Response:
+        """The process is alive."""
+        return Response("alive\n", media_type="text/plain")
+
+    async def readyz(_request: Request) -> Response:
+        """Postgres is reachable, takes writes, and has the schema of this version."""
+        trouble = storage.trouble
+        return Response(f"{trouble or 'ready'}\n", 503 if trouble else 200, media_type="text/plain")
+
+    async def measurements(_request: Request) -> Response:
+        """For Prometheus."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
     intake = Intake(storage, metrics)
-    pages = Pages(storage, metrics)
+    signed = Endpoint(intake, partial(take_signed, keys, policy))
     routes = [
-        Route("/webhooks/highlevel", Endpoint(intake, Signed(keys, policy).take), methods=["POST"]),
-        Route("/healthz", pages.healthz),
-        Route("/readyz", pages.readyz),
-        Route("/metrics", pages.metrics),
+        Route("/webhooks/highlevel", signed, methods=["POST"]),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", measurements),
     ]
     if workflow_secret:
-        workflow = Endpoint(intake, FromWorkflow(workflow_secret, policy).take)
+        workflow = Endpoint(intake, partial(take_from_workflow, workflow_secret, policy))
         routes.append(Route("/webhooks/workflow", workflow, methods=["POST"]))
     # Without Starlette's layers around it, which would answer an error with 500: HighLevel must see 429.
     return Router(routes, lifespan=storage.lifespan)
 
 
-class Signed:
-    """Events of our app."""
-
-    def __init__(self, keys: Keys, policy: Policy) -> None:
-        self._keys = keys
-        self._policy = policy
-
-    async def take(self, headers: Headers, read: Read) -> Event:
-        """The event, when HighLevel signed it and it is meant for us."""
-        given = signature.signature_of(headers.get("x-ghl-signature", ()), headers.get("x-wh-signature", ()))
-        body = await read()
-        signature.verify(body, given, self._keys)
-        return webhook.admit(webhook.parse(body), self._policy, now=datetime.now(UTC))
+async def take_signed(keys: Keys, policy: Policy, headers: Headers, read: Read) -> Event:
+    """The event in a post, when HighLevel signed it and it is meant for us."""
+    given = signature.signature_of(headers.get("x-ghl-signature", ()), headers.get("x-wh-signature", ()))
+    body = await read()
+    signature.verify(body, given, keys)
+    return webhook.admit(webhook.parse(body), policy, now=datetime.now(UTC))
 
 
-class FromWorkflow:
-    """Posts of a workflow's webhook action."""
-
-    def __init__(self, secret: str, policy: Policy) -> None:
-        self._secret = secret
-        self._policy = Policy(locations=policy.locations, kinds=policy.kinds)
-
-    async def take(self, headers: Headers, read: Read) -> Event:
-        """The event, when the post knows the secret."""
-        bearer = headers.get("authorization", [""])[0]
-        given = headers.get(SECRET_HEADER.lower(), [""])[0] or bearer.removeprefix("Bearer ").strip()
-        signature.require_secret(given, self._secret)
-        # Posted once, without an id and never again, so no two posts are the same event: a second one about the same
-        # message means that it changed.
-        event = webhook.parse_workflow(await read(), webhook_id=f"workflow:{uuid.uuid4()}")
-        if not event.location_id:
-            return event
-        return webhook.admit(event, self._policy, now=datetime.now(UTC))
-
-
-class Pages:
-    """What the operator's machines ask."""
-
-    def __init__(self, storage: Storage, metrics: Metrics) -> None:
-        self._storage = storage
-        self._metrics = metrics
-
-    async def healthz(self, _request: Request) -> Response:
-        """The process is alive."""
-        return Response("alive\n", media_type="text/plain")
-
-    async def readyz(self, _request: Request) -> Response:
-        """Postgres is reachable, takes writes, and has the schema of this version."""
-        trouble = self._storage.trouble
-        return Response(f"{trouble or 'ready'}\n", 503 if trouble else 200, media_type="text/plain")
-
-    async def metrics(self, _request: Request) -> Response:
-        """For Prometheus."""
-        return Response(self._metrics.text(), media_type=CONTENT_TYPE_LATEST)
+async def take_from_workflow(secret: str, policy: Policy, headers: Headers, read: Read) -> Event:
+    """The event in a post of a workflow's webhook action, when it knows the secret."""
+    bearer = headers.get("authorization", [""])[0]
+    given = headers.get(SECRET_HEADER.lower(), [""])[0] or bearer.removeprefix("Bearer ").strip()
+    signature.require_secret(given, secret)
+    # Posted once, without an id and never again, so no two posts are the same event: a second one about the same
+    # message means that it changed.
+    event = webhook.parse_workflow(await read(), webhook_id=f"workflow:{uuid.uuid4()}")
+    if not event.location_id:
+        return event
+    return webhook.admit(event, Policy(locations=policy.locations, kinds=policy.kinds), now=datetime.now(UTC))
