@@ -61,7 +61,7 @@ class Batch:
         outcomes, unsent = self._outcomes, self._unsent
         self._outcomes, self._unsent, self._bytes = [], [], 0
         tally = self._settle(outcomes, unsent, run_id, outage=outage)
-        log_failures(outcomes)
+        log_failures(outcomes, self._settlement.kind)
         return tally, [each.claimed for each in outcomes] + unsent
 
     def _settle(self, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], run_id: int, *, outage: bool) -> Tally:

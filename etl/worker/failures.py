@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import structlog
 
 from etl.errors import ItemError, NotFoundError, RateLimitedError, SnoozedError
-from etl.kinds import KINDS, Options
+from etl.kinds import Kind
 from etl.pipeline import Outcome
 
 log = structlog.get_logger("etl.worker")
@@ -14,29 +14,29 @@ MAX_IDS = 5
 """Items named in one line."""
 
 
-def log_failures(outcomes: Sequence[Outcome]) -> None:
+def log_failures(outcomes: Sequence[Outcome], kind: Kind) -> None:
     """One line for each reason; what is merely snoozed is for those who look closely."""
-    reasons: dict[tuple[type[ItemError], str, str, str, str], list[str]] = {}
+    reasons: dict[tuple[type[ItemError], str, str, str], list[str]] = {}
     for outcome in outcomes:
-        error, item = outcome.error, outcome.claimed.item
+        error = outcome.error
         if error is not None:
-            reason = (type(error), item.kind, outcome.claimed.token_location_id, error.cause, error.detail)
-            reasons.setdefault(reason, []).append(item.message_id)
-    for (kind_of_error, kind, location_id, cause, detail), ids in reasons.items():
+            reason = (type(error), outcome.claimed.token_location_id, error.cause, error.detail)
+            reasons.setdefault(reason, []).append(outcome.claimed.item.message_id)
+    for (kind_of_error, location_id, cause, detail), ids in reasons.items():
         write = log.debug if _is_usual(kind_of_error, kind) else log.warning
         write(
             "items_failed",
             count=len(ids),
             cause=cause,
             detail=detail,
-            kind=kind,
+            kind=kind.name,
             location_id=location_id,
             message_ids=ids[:MAX_IDS],
         )
 
 
-def _is_usual(kind_of_error: type[ItemError], kind: str) -> bool:
+def _is_usual(kind_of_error: type[ItemError], kind: Kind) -> bool:
     """Whether a failure is no trouble: it is snoozed, or a thing is not there that need not be."""
     if issubclass(kind_of_error, NotFoundError):
-        return not KINDS[kind](Options()).absence.is_failure
+        return not kind.absence.is_failure
     return issubclass(kind_of_error, (SnoozedError, RateLimitedError))
