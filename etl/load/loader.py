@@ -9,14 +9,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.database import among
 from etl.load import erased
-from etl.load.upsert import Columns, Key, key_names, replace, upsert
+from etl.load.upsert import Columns, Key, key_names, newer_there, replace, upsert
 from etl.models import Base, Contact, Email, LocationProfile, Message, StatusChange, User
 from etl.transform.record import FollowUp, Record, Row
 
@@ -84,7 +83,8 @@ def _load(connection: Connection, records: Sequence[Record], *, now: datetime) -
         is_refreshed=table in REFRESHED,
     )
     _note_status_changes(connection, [record.row for record in records if _key(record) in changed], before)
-    stale = _stale(connection, table, [record.row for record in records if _key(record) not in changed])
+    unwritten = [record.row for record in records if _key(record) not in changed]
+    stale = newer_there(connection, table, unwritten, is_older=_is_older)
     fresh = [record for record in records if _key(record) not in stale]
     for child in {child: None for record in fresh for child in record.children}:
         having = [record for record in fresh if child in record.children]
@@ -104,32 +104,6 @@ def _is_older(new: Columns, old: Columns) -> ColumnElement[bool]:
     return case(
         (old["date_updated"] != new["date_updated"], new["date_updated"] < old["date_updated"]), else_=fetched_earlier
     )
-
-
-def _stale(connection: Connection, table: type[Base], rows: Sequence[Row]) -> set[Key]:
-    """The keys of the rows that are older than what the table has: the same rule, for rows that were not written."""
-    if not rows:
-        return set()
-    keys, columns = key_names(table), table.__table__.columns
-    compared = [name for name in ("date_updated", "fetched_at") if name in columns]
-    new = {tuple(row[name] for name in keys): row for row in rows}
-    query = select(*(columns[name] for name in (*keys, *compared))).where(
-        *(among(columns[name], {row[name] for row in rows}) for name in keys)
-    )
-    stale = set()
-    for old in connection.execute(query).mappings():
-        key = tuple(old[name] for name in keys)
-        row = new.get(key)
-        if row is not None and _was_older(row, old):
-            stale.add(key)
-    return stale
-
-
-def _was_older(new: Any, old: Any) -> bool:
-    updated = new.get("date_updated"), old.get("date_updated")
-    if None not in updated and updated[0] != updated[1]:
-        return bool(updated[0] < updated[1])
-    return old["fetched_at"] is not None and bool(new["fetched_at"] < old["fetched_at"])
 
 
 def _statuses(connection: Connection, rows: Sequence[Row]) -> dict[Key, str | None]:

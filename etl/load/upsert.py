@@ -101,9 +101,31 @@ def upsert(
         changes["updated_at"] = new["updated_at"]
     condition = or_(*differs) if is_older is None else and_(or_(*differs), not_(is_older(new, old)))
     statement = statement.on_conflict_do_update(index_elements=keys, set_=changes, where=condition)
-    document = json.dumps([{**row, **times} for row in rows], default=datetime.isoformat, ensure_ascii=False)
+    document = _document([{**row, **times} for row in rows])
     written = connection.execute(statement.returning(*(old[name] for name in key_names(model))), {"rows": document})
     return {tuple(row) for row in written}
+
+
+def newer_there(
+    connection: Connection,
+    model: type[Base],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    is_older: Callable[[Columns, Columns], ColumnElement[bool]],
+) -> set[Key]:
+    """The keys of those of the rows that are older than what the table has, by the rule of :func:`upsert`."""
+    if not rows:
+        return set()
+    old, keys = model.__table__.columns, key_names(model)
+    source = _unfolded(model, list(rows[0]))
+    query = select(*(old[name] for name in keys)).where(
+        *(old[name] == source.c[name] for name in keys), is_older(source.c, old)
+    )
+    return {tuple(row) for row in connection.execute(query, {"rows": _document(rows)})}
+
+
+def _document(rows: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(rows, default=datetime.isoformat, ensure_ascii=False)
 
 
 def _check(model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
