@@ -60,6 +60,6 @@ def one_of(column: str, values: tuple[str, ...]) -> ColumnElement[bool]:
     return text(f"{column} IN ({', '.join(repr(value) for value in values)})")  # type: ignore[return-value]
 
 
-def table_args(schema: str, comment: str, *items: SchemaItem) -> tuple[Any, ...]:
-    """A table's schema, comment and indexes."""
-    return (*items, {"schema": schema, "comment": comment})
+def table_args(schema: str, comment: str, *items: SchemaItem, **options: Any) -> tuple[Any, ...]:
+    """A table's schema, comment, checks and indexes, and options of SQLAlchemy's."""
+    return (*items, {"schema": schema, "comment": comment, **options})

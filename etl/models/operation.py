@@ -5,7 +5,7 @@ from datetime import date
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from etl.models.base import Base, Written, id_check, json, one_of, timestamp, timestamp_now
+from etl.models.base import Base, Written, id_check, json, one_of, table_args, timestamp, timestamp_now
 
 KINDS = ("message", "email", "conversation", "transcription", "recording", "contact", "user", "location")
 """What an item can name; each kind has its module in :mod:`etl.kinds`."""
@@ -29,7 +29,11 @@ class QueueItem(Base):
     """One item: "this thing must be fetched"."""
 
     __tablename__ = "message_queue"
-    __table_args__ = (
+    __table_args__ = table_args(
+        "etl",
+        "What must still be fetched, one row an item. Done items are deleted. "
+        "INSERT INTO etl.message_queue (message_id) VALUES ('…') is a supported way in; "
+        "SELECT etl.enqueue('…') also copes with items that are already here.",
         CheckConstraint(one_of("kind", KINDS), name="kind_is_known"),
         id_check("message_id"),
         CheckConstraint(text("(lease_id IS NULL) = (leased_until IS NULL)"), name="lease_is_whole"),
@@ -45,13 +49,7 @@ class QueueItem(Base):
             postgresql_where=text("lease_id IS NULL"),
         ),
         Index("message_queue_leased_idx", "leased_until", postgresql_where=text("lease_id IS NOT NULL")),
-        {
-            "schema": "etl",
-            "postgresql_with": HOT_TABLE,
-            "comment": "What must still be fetched, one row an item. Done items are deleted. "
-            "INSERT INTO etl.message_queue (message_id) VALUES ('…') is a supported way in; "
-            "SELECT etl.enqueue('…') also copes with items that are already here.",
-        },
+        postgresql_with=HOT_TABLE,
     )
 
     # message
@@ -93,11 +91,8 @@ class DeadLetter(Base):
     """An item given up on, with its cause and whatever was received."""
 
     __tablename__ = "dead_letters"
-    __table_args__ = (
-        {
-            "schema": "etl",
-            "comment": "Items given up on, with the cause and what was received. See etl dead list|show|retry|purge.",
-        },
+    __table_args__ = table_args(
+        "etl", "Items given up on, with the cause and what was received. See etl dead list|show|retry|purge."
     )
 
     kind: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.message_queue.")
@@ -121,12 +116,10 @@ class Run(Base):
     """One execution of a job."""
 
     __tablename__ = "runs"
-    __table_args__ = (
+    __table_args__ = table_args(
+        "etl",
+        "One row each execution of a job; the history of what was loaded and what was not.",
         Index(None, "started_at"),
-        {
-            "schema": "etl",
-            "comment": "One row each execution of a job; the history of what was loaded and what was not.",
-        },
     )
 
     run_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="The run.")
@@ -157,15 +150,13 @@ class Location(Written, Base):
     """A location we have dealt with: its tokens, encrypted, and whether it is paused."""
 
     __tablename__ = "locations"
-    __table_args__ = (
+    __table_args__ = table_args(
+        "etl",
+        "Locations (sub-accounts) this warehouse loads, their encrypted tokens, and whether one is "
+        "paused. See etl locations list.",
         CheckConstraint(one_of("token_source", TOKEN_SOURCES), name="token_source_is_known"),
         CheckConstraint(text("(token_source IS NULL) = (access_token IS NULL)"), name="token_is_whole"),
         Index(None, "company_id", postgresql_where=text("company_id IS NOT NULL")),
-        {
-            "schema": "etl",
-            "comment": "Locations (sub-accounts) this warehouse loads, their encrypted tokens, and whether one is "
-            "paused. See etl locations list.",
-        },
     )
 
     location_id: Mapped[str] = mapped_column(
@@ -211,13 +202,11 @@ class Company(Written, Base):
     """A company (agency) whose token can be exchanged for those of its locations."""
 
     __tablename__ = "companies"
-    __table_args__ = (
+    __table_args__ = table_args(
+        "etl",
+        "Companies (agencies) that installed the app: their encrypted tokens are exchanged for those of "
+        "their locations.",
         CheckConstraint(text("(access_token IS NULL) = (token_expires_at IS NULL)"), name="token_is_whole"),
-        {
-            "schema": "etl",
-            "comment": "Companies (agencies) that installed the app: their encrypted tokens are exchanged for those of "
-            "their locations.",
-        },
     )
 
     company_id: Mapped[str] = mapped_column(primary_key=True, comment="The company. API: companyId.")
@@ -243,11 +232,8 @@ class RateLimit(Base):
     """What one location may ask of the API, as the API's headers last said."""
 
     __tablename__ = "rate_limits"
-    __table_args__ = (
-        {
-            "schema": "etl",
-            "comment": "The API's limits for each location; the row's lock makes workers take turns granting.",
-        },
+    __table_args__ = table_args(
+        "etl", "The API's limits for each location; the row's lock makes workers take turns granting."
     )
 
     location_id: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.locations.")
@@ -281,14 +267,12 @@ class RateUsage(Base):
     """Requests that still count against a location's interval."""
 
     __tablename__ = "rate_usage"
-    __table_args__ = (
+    __table_args__ = table_args(
+        "etl",
+        "Requests granted or made that still count against a location's interval.",
         Index(None, "location_id", "expires_at"),
         Index(None, "lease_id", postgresql_where=text("lease_id IS NOT NULL")),
-        {
-            "schema": "etl",
-            "postgresql_with": HOT_TABLE,
-            "comment": "Requests granted or made that still count against a location's interval.",
-        },
+        postgresql_with=HOT_TABLE,
     )
 
     usage_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="The entry.")
@@ -308,16 +292,14 @@ class WebhookEvent(Base):
     """One event that HighLevel, or a workflow, posted; kept so that it can be replayed."""
 
     __tablename__ = "webhook_events"
-    __table_args__ = (
+    __table_args__ = table_args(
+        "etl",
+        "Events as they were posted, for WEBHOOK_KEEP_DAYS; each is answered only when it is here. "
+        "See etl events list|show|replay|purge.",
         CheckConstraint(one_of("outcome", EVENT_OUTCOMES), name="outcome_is_known"),
         Index(None, "received_at"),
         # What reconciliation looks for: few among many.
         Index("webhook_events_unnamed_idx", "received_at", postgresql_where=text("outcome IN ('no_id', 'bad_id')")),
-        {
-            "schema": "etl",
-            "comment": "Events as they were posted, for WEBHOOK_KEEP_DAYS; each is answered only when it is here. "
-            "See etl events list|show|replay|purge.",
-        },
     )
 
     # 7f2c5b1e-0000-4000-8000-000000000001
@@ -350,11 +332,8 @@ class Backfill(Base):
     """How far the history of one location has been loaded."""
 
     __tablename__ = "backfills"
-    __table_args__ = (
-        {
-            "schema": "etl",
-            "comment": "How far the history of each location has been loaded; etl backfill goes on from there.",
-        },
+    __table_args__ = table_args(
+        "etl", "How far the history of each location has been loaded; etl backfill goes on from there."
     )
 
     location_id: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.locations.")
@@ -376,11 +355,8 @@ class Forgotten(Base):
     """A contact that was erased and must not come back."""
 
     __tablename__ = "forgotten"
-    __table_args__ = (
-        {
-            "schema": "etl",
-            "comment": "Contacts that were erased by etl forget. What HighLevel sends about them is not stored again.",
-        },
+    __table_args__ = table_args(
+        "etl", "Contacts that were erased by etl forget. What HighLevel sends about them is not stored again."
     )
 
     # The contact first: an event may not name its location.
@@ -393,12 +369,7 @@ class Pruned(Base):
     """How far a table was emptied of what is old."""
 
     __tablename__ = "pruned"
-    __table_args__ = (
-        {
-            "schema": "etl",
-            "comment": "How far etl prune emptied a table for good. What is older is not loaded again.",
-        },
-    )
+    __table_args__ = table_args("etl", "How far etl prune emptied a table for good. What is older is not loaded again.")
 
     # messages
     table_name: Mapped[str] = mapped_column(primary_key=True, comment="Table of the schema highlevel.")
