@@ -70,8 +70,8 @@ class TransformError(RefusedError):
 class RateLimitedError(ItemError):
     """Too many requests: the location waits ``retry_after`` seconds (None: one interval). Costs no attempt."""
 
-    def __init__(self, detail: str, *, retry_after: float | None = None) -> None:
-        super().__init__("rate_limited", detail)
+    def __init__(self, retry_after: float | None) -> None:
+        super().__init__("rate_limited", "HTTP 429")
         self.retry_after = retry_after
 
 

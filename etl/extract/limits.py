@@ -136,8 +136,9 @@ def forget(connection: Connection) -> None:
     connection.execute(FORGET)
 
 
-def _in_seconds(parameter: str) -> ColumnElement[datetime]:
-    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam(parameter))
+IN_SECONDS: ColumnElement[datetime] = func.clock_timestamp() + func.make_interval(
+    0, 0, 0, 0, 0, 0, bindparam("seconds")
+)
 
 
 def spend(connection: Connection, granted: Iterable[tuple[str, int]], *, seconds: float) -> None:
@@ -155,7 +156,7 @@ def spend(connection: Connection, granted: Iterable[tuple[str, int]], *, seconds
         [{"name": name, "requests": requests} for name, requests in totals.items()],
     )
     connection.execute(
-        insert(RateUsage).values(expires_at=_in_seconds("seconds")),
+        insert(RateUsage).values(expires_at=IN_SECONDS),
         [
             {"location_id": location_id, "lease_id": lease_id, "requests": requests, "seconds": seconds}
             for (location_id, lease_id), requests in counts.items()
@@ -254,7 +255,7 @@ def _write_usages(connection: Connection, settled: dict[str, Settled]) -> None:
         for requests, seconds in each.counting
     ]
     if counting:
-        connection.execute(insert(RateUsage).values(expires_at=_in_seconds("seconds")), counting)
+        connection.execute(insert(RateUsage).values(expires_at=IN_SECONDS), counting)
 
 
 BLOCK = text("""

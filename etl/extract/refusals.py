@@ -29,7 +29,7 @@ def error_of(response: Response, secrets: Sequence[str], *, payload: bytes) -> I
     """
     status = response.status
     if status == 429:
-        return RateLimitedError("HTTP 429", retry_after=_retry_after(response.headers.get("Retry-After")))
+        return RateLimitedError(_retry_after(response.headers.get("Retry-After")))
     if status >= 500 or status in (408, 425):
         return UnreachableError(f"http_{status}", f"the API answered {status}", payload=payload)
     if 300 <= status < 400:

@@ -18,6 +18,9 @@ from etl.receive.webhook import Event
 DUPLICATE = "duplicate"
 FORGOTTEN = "forgotten"
 
+REPLAYED_EVENTS = 1000
+"""How many are replayed in one transaction."""
+
 
 def store(connection: Connection, events: Sequence[Event]) -> list[str]:
     """Keep events and do what the new ones ask for; returns what became of each, in order.
@@ -186,7 +189,6 @@ def replay(
     kinds: Collection[str],
     until: datetime,
     after: Page | None = None,
-    limit: int = 1000,
 ) -> Page | None:
     """Read the next chosen events anew and queue the items of ``kinds`` that they name; None when there are no more.
 
@@ -211,7 +213,7 @@ def replay(
             WebhookEvent.received_at <= until,
         )
         .order_by(WebhookEvent.received_at, WebhookEvent.webhook_id)
-        .limit(limit)
+        .limit(REPLAYED_EVENTS)
         .with_for_update()
     )
     rows = connection.execute(query).all()

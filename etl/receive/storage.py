@@ -10,7 +10,7 @@ redelivery is then a duplicate, so nothing is lost and nothing is queued twice.
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -65,13 +65,10 @@ class _Waiting:
 class Storage:
     """Where events are kept. Works while the application serves: see :meth:`lifespan`."""
 
-    def __init__(
-        self, engine: AsyncEngine, *, metrics: Metrics, keep_days: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, *, metrics: Metrics, keep_days: float) -> None:
         self._engine = engine
         self._metrics = metrics
         self._keep_seconds = keep_days * 86_400
-        self._clock = clock
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING)
         self._next_purge = 0.0
         self._trouble = "starting"
@@ -80,7 +77,7 @@ class Storage:
     @property
     def trouble(self) -> str | None:
         """Why events cannot be stored now, as a short code; None when they can."""
-        if self._busy_since is not None and self._clock() - self._busy_since > ANSWER_SECONDS:
+        if self._busy_since is not None and time.monotonic() - self._busy_since > ANSWER_SECONDS:
             return "database_slow"
         return self._trouble or None
 
@@ -143,7 +140,7 @@ class Storage:
                 each.answer.set_result(outcome)
 
     async def _commit(self, events_: Sequence[Event]) -> list[str]:
-        self._busy_since = self._clock()
+        self._busy_since = time.monotonic()
         try:
             async with asyncio.timeout(DEAD_SECONDS), self._engine.begin() as connection:
                 return await connection.run_sync(events.store, events_)
@@ -187,9 +184,9 @@ class Storage:
 
     async def purge(self) -> None:
         """Delete the events that are too old, when it is time; a failure waits for the next time."""
-        if self._clock() < self._next_purge:
+        if time.monotonic() < self._next_purge:
             return
-        self._next_purge = self._clock() + PURGE_SECONDS
+        self._next_purge = time.monotonic() + PURGE_SECONDS
         deleted = PURGE_EVENTS
         while deleted == PURGE_EVENTS:
             try:

@@ -188,20 +188,10 @@ class EncryptedTokens:
         }
 
 
-def store(
-    connection: Connection,
-    location_id: str,
-    tokens: EncryptedTokens,
-    *,
-    company_id: str | None = None,
-    after_refusal: bool = False,
-) -> None:
+def store(connection: Connection, location_id: str, tokens: EncryptedTokens, *, after_refusal: bool = False) -> None:
     """Write a location's tokens; the caller holds :func:`lock`. ``after_refusal``: the last one was refused."""
     columns = tokens.columns() | {"token_source": tokens.source}
     changes = columns | {"updated_at": func.now()}
-    if company_id is not None:
-        columns |= {"company_id": company_id}
-        changes |= {"company_id": company_id}
     if after_refusal:
         changes |= {"token_refused_at": func.now()}
     connection.execute(

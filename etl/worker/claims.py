@@ -92,14 +92,11 @@ class Idle:
 class Claims:
     """One worker's rounds over the locations of one kind of item."""
 
-    def __init__(
-        self, *, kind: str, tokens: LocationTokens, requests: int = 1, lease_seconds: float = LEASE_SECONDS
-    ) -> None:
+    def __init__(self, *, kind: str, tokens: LocationTokens, requests: int = 1) -> None:
         """Claim items of ``kind``, each of which may need so many ``requests``."""
         self._kind = kind
         self._requests = requests
         self._tokens = tokens
-        self._lease_seconds = lease_seconds
         self._after: str | None = None
         self._found = False
         self._withheld: dict[str, set[str]] = {}
@@ -116,7 +113,7 @@ class Claims:
         allowed = limits.allowances(connection, sorted(set(served.values())))
         quotas = _share(want, served, {name: each.requests // self._requests for name, each in allowed.items()})
         items = (
-            message_queue.claim(connection, kind=self._kind, quotas=quotas, lease_seconds=self._lease_seconds)
+            message_queue.claim(connection, kind=self._kind, quotas=quotas, lease_seconds=LEASE_SECONDS)
             if quotas
             else []
         )

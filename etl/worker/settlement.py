@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -41,38 +41,6 @@ LOOK_UP_CAUSES = ("not_found", "wrong_id", "http_400")
 probe of 2026-11)."""
 LOOK_UP_SECONDS = 60.0
 
-Uniform = Callable[[float, float], float]
-
-
-def verdict(
-    error: ItemError, item: Item, *, kind: Kind, max_attempts: int, outage: bool, uniform: Uniform
-) -> PutBack | Burial:
-    """What becomes of an item that failed; pure.
-
-    Only what may be the item's own fault spends an attempt. During an outage of the API, no failure that looks like
-    one does.
-    """
-    if isinstance(error, UngrantedError):
-        return PutBack(item, UNGRANTED_SECONDS, error.cause, spent=False)
-    own_fault = isinstance(error, (RetriableError, NotFoundError, RefusedError))
-    if not own_fault or (outage and is_improper(error)):
-        return PutBack(item, 0.0, error.cause, spent=False)
-    delay = None
-    if item.cause != LOOKED_UP or isinstance(error, RetriableError):
-        delay = next_delay(
-            error,
-            attempt=item.attempt,
-            max_attempts=max_attempts,
-            uniform=uniform,
-            not_found_delays=kind.absence.delays,
-            previous_cause=item.cause,
-        )
-    if delay is not None:
-        return PutBack(item, delay, error.cause)
-    if error.cause in LOOK_UP_CAUSES and kind.name == "message" and item.conversation_id and item.cause != LOOKED_UP:
-        return PutBack(item, LOOK_UP_SECONDS, LOOKED_UP, spent=False)
-    return Burial(item, error.cause, error.detail, error.payload)
-
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
@@ -81,9 +49,8 @@ class Settlement:
     kind: Kind
     max_attempts: int
     fingerprint: Callable[[str], str]
-    taken: Mapping[str, type[Base] | None] = field(default_factory=dict)
+    taken: Mapping[str, type[Base] | None]
     """The kinds that some job takes, and where each keeps what it fetches: no other follows from a record."""
-    uniform: Uniform = random.uniform
 
     def apply(
         self, connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], *, outage: bool
@@ -120,16 +87,37 @@ class Settlement:
         _report_requests(connection, outcomes, unsent, granted=self.kind.requests)
         for outcome in outcomes:
             by = outcome.claimed.token_location_id
-            stop_location(connection, by, outcome.error, fingerprint=self.fingerprint, uniform=self.uniform)
+            stop_location(connection, by, outcome.error, fingerprint=self.fingerprint)
         return tally
 
     def _verdict(self, error: ItemError, item: Item, *, outage: bool) -> PutBack | Burial:
-        decided = verdict(
-            error, item, kind=self.kind, max_attempts=self.max_attempts, outage=outage, uniform=self.uniform
-        )
-        if decided.cause == LOOKED_UP and "conversation" not in self.taken:
-            return Burial(item, error.cause, error.detail, error.payload)
-        return decided
+        """What becomes of an item that failed.
+
+        Only what may be the item's own fault spends an attempt. During an outage of the API, no failure that looks like
+        one does.
+        """
+        if isinstance(error, UngrantedError):
+            return PutBack(item, UNGRANTED_SECONDS, error.cause, spent=False)
+        own_fault = isinstance(error, (RetriableError, NotFoundError, RefusedError))
+        if not own_fault or (outage and is_improper(error)):
+            return PutBack(item, 0.0, error.cause, spent=False)
+        was_looked_up = item.cause == LOOKED_UP
+        delay = None
+        if not was_looked_up or isinstance(error, RetriableError):
+            delay = next_delay(
+                error,
+                attempt=item.attempt,
+                max_attempts=self.max_attempts,
+                uniform=random.uniform,
+                not_found_delays=self.kind.absence.delays,
+                previous_cause=item.cause,
+            )
+        if delay is not None:
+            return PutBack(item, delay, error.cause)
+        may_be_elsewhere = self.kind.name == "message" and item.conversation_id and error.cause in LOOK_UP_CAUSES
+        if may_be_elsewhere and not was_looked_up and "conversation" in self.taken:
+            return PutBack(item, LOOK_UP_SECONDS, LOOKED_UP, spent=False)
+        return Burial(item, error.cause, error.detail, error.payload)
 
     def _without_absent(
         self, connection: Connection, outcomes: Sequence[Outcome], burials: Sequence[Burial], tally: Tally
@@ -178,16 +166,12 @@ class Settlement:
 
 
 def stop_location(
-    connection: Connection,
-    location_id: str,
-    error: Exception | None,
-    *,
-    fingerprint: Callable[[str], str],
-    uniform: Uniform = random.uniform,
+    connection: Connection, location_id: str, error: Exception | None, *, fingerprint: Callable[[str], str]
 ) -> None:
     """A 429 blocks its location for a while, a refusal of the location pauses it; any other outcome changes nothing."""
     if isinstance(error, RateLimitedError):
-        limits.block(connection, location_id, seconds=error.retry_after, jitter=uniform(0.0, JITTER))
+        jitter = random.uniform(0.0, JITTER)  # noqa: S311 - no secret
+        limits.block(connection, location_id, seconds=error.retry_after, jitter=jitter)
     elif isinstance(error, LocationError):
         mark = error.fingerprint or fingerprint(location_id)
         locations.pause(connection, location_id, cause=error.cause, detail=error.detail, token=mark)
