@@ -25,6 +25,3 @@ KINDS: dict[str, Callable[[Options], Kind]] = {
 def tables(names: Collection[str]) -> dict[str, type[Base] | None]:
     """Where each of these kinds keeps what it fetches."""
     return {name: KINDS[name](Options()).table for name in names}
-
-
-__all__ = ["KINDS", "Absence", "Kind", "Options", "Origin", "tables"]

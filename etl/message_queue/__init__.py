@@ -25,32 +25,3 @@ from etl.message_queue.erasing import count, erase
 from etl.message_queue.items import Burial, Item, NewItem, PutBack
 from etl.message_queue.overview import Backlog, Depth, backlogs, depth, due
 from etl.message_queue.settling import bury, complete, lock, put_back
-
-__all__ = [
-    "Backlog",
-    "Burial",
-    "Depth",
-    "Item",
-    "NewItem",
-    "PutBack",
-    "backlogs",
-    "bury",
-    "claim",
-    "complete",
-    "count",
-    "depth",
-    "due",
-    "due_locations",
-    "enqueue",
-    "enqueue_items",
-    "erase",
-    "follow_up",
-    "lock",
-    "put_back",
-    "queued",
-    "release_lapsed",
-    "remove",
-    "renew",
-    "waiting",
-    "waiting_locations",
-]

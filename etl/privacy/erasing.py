@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from sqlalchemy import Connection
@@ -34,22 +35,14 @@ class Erasing:
         """
         rows: Counter[str] = Counter()
         for ids in batches(sorted(message_ids), BATCH):
-            urls = self.transact(_audio(ids, location_id))
+            urls = self.transact(partial(erasure.audio, message_ids=ids, location_id=location_id))
             rows[AUDIO] += sum(self.remove_audio(url) for url in urls)
-            rows += self.transact(_messages(ids, location_id))
+            rows += self.transact(partial(erasure.erase_messages, message_ids=ids, location_id=location_id))
         return rows
 
     def until_none(self, work: Callable[[Connection], int]) -> int:
         """Repeat a transaction that deletes some rows until it finds no more; returns how many it deleted."""
         return sum(iter(lambda: self.transact(work), 0))
-
-
-def _audio(ids: list[str], location_id: str) -> Callable[[Connection], list[str]]:
-    return lambda connection: erasure.audio(connection, ids, location_id=location_id)
-
-
-def _messages(ids: list[str], location_id: str) -> Callable[[Connection], Counter[str]]:
-    return lambda connection: erasure.erase_messages(connection, ids, location_id=location_id)
 
 
 def batches(ids: Iterable[str], size: int) -> Iterator[list[str]]:

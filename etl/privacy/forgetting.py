@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -110,7 +111,7 @@ class Forgetting:
             lambda connection: events.count(connection, posted),
         )
         for ids in batches(sorted(traces.email_ids), BATCH):
-            rows += transact(_emails(ids, location_id))
+            rows += transact(partial(erasure.erase_emails, email_ids=ids, location_id=location_id))
         rows += self.erasing.messages(traces.message_ids, location_id=location_id)
         rows += transact(lambda connection: erasure.erase_contact(connection, self.contact_id, location_id=location_id))
         return +rows
@@ -122,7 +123,3 @@ class Forgetting:
             time.sleep(PAUSE_SECONDS)
             deleted += self.erasing.until_none(purge)
         return deleted
-
-
-def _emails(ids: list[str], location_id: str) -> Callable[[Connection], Counter[str]]:
-    return lambda connection: erasure.erase_emails(connection, ids, location_id=location_id)
