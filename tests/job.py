@@ -8,7 +8,7 @@ from pydantic import AnyHttpUrl, SecretStr
 from sqlalchemy import Engine, text
 
 from etl import message_queue
-from etl.cli.composition import open_loop
+from etl.cli.composition import Planned, open_loops
 from etl.jobs import Job as JobEntry
 from etl.jobs import KindName
 from etl.sandbox.server import RunningSandbox
@@ -73,7 +73,8 @@ class Job:
             max_seconds=choices.get("max_seconds", 100.0),
             taken=choices.get("taken", frozenset(("message",))),
         )
-        return self._open.enter_context(open_loop(settings, self._engine, entry, plan))
+        (loop,) = self._open.enter_context(open_loops(settings, self._engine, [Planned(entry, plan)]))
+        return loop
 
     def run(self, **choices: Unpack[Choices]) -> Report:
         """One whole run."""

@@ -174,19 +174,7 @@ def open_loops(found: Settings, engine: Engine, planned: Sequence[Planned]) -> I
         _connections(found, engine, pool_size=connections) as (client, tokens),
     ):
         # Tokens for each loop, which alone asks them; what they know is read anew with every claim.
-        yield [
-            build_loop(
-                client,
-                tokens(),
-                engine,
-                each.job,
-                each.plan,
-                listening=listening,
-                progress=each.progress,
-                watch=each.watch,
-            )
-            for each in planned
-        ]
+        yield [build_loop(client, tokens(), engine, each, listening=listening) for each in planned]
 
 
 @contextmanager
@@ -238,38 +226,20 @@ def options_of(job: Job) -> Options:
     return Options(job.status_checks, job.media_checks, job.recordings_url)
 
 
-@contextmanager
-def open_loop(
-    found: Settings, engine: Engine, job: Job, plan: Plan, *, progress: Callable[[Tally], None] = lambda _: None
-) -> Iterator[Loop]:
-    """One run, as :func:`open_loops` opens them."""
-    with open_loops(found, engine, [Planned(job, plan, progress)]) as (loop,):
-        yield loop
-
-
-def build_loop(
-    client: Client,
-    tokens: LocationTokens,
-    engine: Engine,
-    job: Job,
-    plan: Plan,
-    *,
-    listening: Engine | None = None,
-    progress: Callable[[Tally], None] = lambda _: None,
-    watch: Callable[[Condition], None] = lambda _: None,
-) -> Loop:
-    """A run of ``job`` on parts that the caller closes."""
+def build_loop(client: Client, tokens: LocationTokens, engine: Engine, planned: Planned, *, listening: Engine) -> Loop:
+    """A run on parts that the caller closes."""
+    job = planned.job
     kind = KINDS[job.kind](options_of(job))
-    taken = kinds.tables(plan.taken)
+    taken = kinds.tables(planned.plan.taken)
     return Loop(
         engine=engine,
-        listening=listening or engine,
+        listening=listening,
         claims=Claims(kind=job.kind, tokens=tokens, requests=kind.requests),
         process=Pipeline(kind, client, tokens).process,
         settlement=Settlement(kind=kind, max_attempts=job.max_attempts, fingerprint=tokens.fingerprint, taken=taken),
-        plan=plan,
-        progress=progress,
-        watch=watch,
+        plan=planned.plan,
+        progress=planned.progress,
+        watch=planned.watch,
         bulk=_bulk(client, tokens, engine, job, taken) if job.kind == "message" and job.bulk == "auto" else None,
     )
 

@@ -58,9 +58,9 @@ class Loop:
         process: Process,
         settlement: Settlement,
         plan: Plan,
-        progress: Callable[[Tally], None] = lambda _: None,
-        watch: Callable[[Condition], None] = lambda _: None,
-        bulk: Bulk | None = None,
+        progress: Callable[[Tally], None],
+        watch: Callable[[Condition], None],
+        bulk: Bulk | None,
     ) -> None:
         self._listening = listening
         self._claims = claims

@@ -8,7 +8,7 @@ import requests
 from sqlalchemy import Engine, text
 
 from etl import locations, message_queue
-from etl.cli.composition import build_loop
+from etl.cli.composition import Planned, build_loop
 from etl.extract.client import Client
 from etl.extract.transport import Transport
 from etl.jobs import Job
@@ -122,6 +122,9 @@ class Office:
             Client(self.transport(), api_version="2021-07-28"),
             tokens or self.tokens(),
             self.engine,
-            Job(name="messages", max_attempts=3),
-            Plan("messages", 4, 20, max_seconds=max_seconds, follow=follow),
+            Planned(
+                Job(name="messages", max_attempts=3),
+                Plan("messages", 4, 20, max_seconds=max_seconds, follow=follow),
+            ),
+            listening=self.engine,
         ).run()
