@@ -82,8 +82,7 @@ class Bulk:
 
     def fetch(self, task: BulkTask) -> None:
         """Fetch what :meth:`is_wanted` found."""
-        # A limit is kept exactly by one thread.
-        with ThreadPoolExecutor(1 if task.limit is not None else THREADS, thread_name_prefix="bulk") as pool:
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="bulk") as pool:
             list(pool.map(lambda name: self._drain(name, task), self._places))
         self._places = []
         self._next_look = time.monotonic() + PAUSE_SECONDS
@@ -104,8 +103,6 @@ class Bulk:
         left, rows_seen = span.items, 0
         for page in walk.pages(self._exports, span.window(location_id, channel), stopping=task.stopping):
             left -= self._load(page, task)
-            if task.limit is not None and task.limit <= 0:
-                return
             rows_seen += len(page.rows)
             if not is_worth_it(left, None if page.total is None else page.total - rows_seen):
                 span = span.after(walk.last_date(page) or span.hours[0][0])
@@ -118,12 +115,8 @@ class Bulk:
 
     def _load(self, page: Page, task: BulkTask) -> int:
         """Load a page; returns how many items it answered."""
-        done = self._loading.load(
-            page, most=task.limit, note=lambda connection, tally: runs.report(connection, task.run_id, tally)
-        )
+        done = self._loading.load(page, note=lambda connection, tally: runs.report(connection, task.run_id, tally))
         with self._lock:
-            if task.limit is not None:
-                task.limit -= done.items.loaded
             task.report(done.items)
         return done.items.loaded
 

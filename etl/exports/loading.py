@@ -52,8 +52,8 @@ class Loading:
     taken: Mapping[str, type[Base] | None]
     """The kinds that some job takes, and where each keeps what it fetches."""
 
-    def load(self, page: Page, *, most: int | None = None, note: Note = lambda _connection, _tally: None) -> Loaded:
-        """Load a page, and answer at most so many waiting items.
+    def load(self, page: Page, *, note: Note = lambda _connection, _tally: None) -> Loaded:
+        """Load a page, and answer the waiting items that it has.
 
         Raises:
             DatabaseUnavailableError: Postgres does not come back in time.
@@ -67,30 +67,27 @@ class Loading:
                 entries.append((str(id_), messages.transform(row, origin, options=self.options, is_whole=False)))
             except TransformError:
                 odd += [id_] if isinstance(id_, str) and is_fetchable(id_) else []
-        done = self._load(page, entries, most, note)
+        done = self._load(page, entries, note)
         self._queue(page, odd)
         done.singly += len(odd)
         return done
 
-    def _load(self, page: Page, entries: Sequence[Entry], most: int | None, note: Note) -> Loaded:
+    def _load(self, page: Page, entries: Sequence[Entry], note: Note) -> Loaded:
         try:
-            return self.transact(lambda connection: self._apply(connection, page, entries, most, note))
+            return self.transact(lambda connection: self._apply(connection, page, entries, note))
         except (DBAPIError, ValueError):
             # Some row cannot be written as it is. Halving finds it; the others are written.
             if len(entries) == 1:
                 self._queue(page, [entries[0][0]])
                 return Loaded(singly=1)
         half = len(entries) // 2
-        done = self._load(page, entries[:half], most, note)
-        rest = None if most is None else most - done.items.loaded
-        done.add(self._load(page, entries[half:], rest, note))
+        done = self._load(page, entries[:half], note)
+        done.add(self._load(page, entries[half:], note))
         return done
 
-    def _apply(
-        self, connection: Connection, page: Page, entries: Sequence[Entry], most: int | None, note: Note
-    ) -> Loaded:
+    def _apply(self, connection: Connection, page: Page, entries: Sequence[Entry], note: Note) -> Loaded:
         ids = [id_ for id_, _ in entries]
-        waiting = message_queue.waiting(connection, ids, before=page.asked_at, most=most)
+        waiting = message_queue.waiting(connection, ids, before=page.asked_at)
         loaded = loader.load(connection, [record for _, records in entries for record in records])
         # An export may lag behind: what the tables know better stays to be fetched.
         fresh = [id_ for id_, records in entries if not loaded.has_stale(records)]

@@ -12,17 +12,17 @@ WAITING = text("""
     SELECT message_id FROM etl.message_queue
     WHERE kind = 'message' AND message_id = ANY(CAST(:ids AS text[])) AND lease_id IS NULL
       AND enqueued_at < :before AND scheduled_at < :before
-    ORDER BY message_id LIMIT CAST(:most AS bigint) FOR UPDATE SKIP LOCKED
+    ORDER BY message_id FOR UPDATE SKIP LOCKED
 """)
 
 
-def waiting(connection: Connection, ids: Collection[str], *, before: datetime, most: int | None = None) -> set[str]:
-    """Lock those of the messages that waited and were due ``before`` that time, ``most`` at most; returns their ids.
+def waiting(connection: Connection, ids: Collection[str], *, before: datetime) -> set[str]:
+    """Lock those of the messages that waited and were due ``before`` that time; returns their ids.
 
     What was asked for at that time answers them. One that somebody has in hand is passed over, as is one that was
     queued since, or is to be looked at later.
     """
-    found = connection.execute(WAITING, {"ids": list(ids), "before": before, "most": most})
+    found = connection.execute(WAITING, {"ids": list(ids), "before": before})
     return set(found.scalars())
 
 

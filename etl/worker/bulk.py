@@ -13,8 +13,6 @@ class BulkTask:
     """What a bulk fetch may do, and whom it tells."""
 
     run_id: int
-    limit: int | None
-    """Items it may still load; None: any number."""
     stopping: Callable[[], bool]
     """Whether it shall end after what is in hand."""
     report: Callable[[Tally], None]

@@ -82,7 +82,8 @@ class Loop:
         )
         self._leases = Leases(engine)
         self._outage = Outage()
-        self._bulk = bulk
+        # A page answers as many items as it holds, so a limit is kept by single requests alone.
+        self._bulk = bulk if plan.limit is None else None
         self._tally = Tally()
         self._withheld: dict[str, set[str]] = {}
         self._run_id = 0
@@ -156,8 +157,7 @@ class Loop:
         if self._bulk is not None and not self._outage.lasts and self._bulk.is_wanted(self._transact):
             want = 0
             if not self._in_hand:
-                left = None if self._plan.limit is None else self._plan.limit - self._claimed
-                self._bulk.fetch(BulkTask(self._run_id, left, self._is_over, self._count))
+                self._bulk.fetch(BulkTask(self._run_id, self._is_over, self._count))
         if want == 0 or (self._in_hand and now < self._next_claim):
             return None
         claimed = self._transact(lambda connection: self._take(connection, want))
@@ -179,7 +179,6 @@ class Loop:
 
     def _count(self, tally: Tally) -> None:
         """Count what a bulk fetch did."""
-        self._claimed += tally.loaded
         self._tally.add(tally)
         self._progress(self._tally)
 
