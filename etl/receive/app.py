@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from etl.receive import signature, webhook
-from etl.receive.endpoint import Endpoint, Headers, Intake, Read
+from etl.receive.endpoint import Intake, Read
 from etl.receive.metrics import Metrics
 from etl.receive.signature import Keys
 from etl.receive.storage import Storage
@@ -37,7 +38,7 @@ def build_app(*, storage: Storage, keys: Keys, policy: Policy, workflow_secret: 
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     intake = Intake(storage, metrics)
-    signed = Endpoint(intake, partial(take_signed, keys, policy))
+    signed = partial(intake.serve, partial(take_signed, keys, policy))
     routes = [
         Route("/webhooks/highlevel", signed, methods=["POST"]),
         Route("/healthz", healthz),
@@ -45,7 +46,7 @@ def build_app(*, storage: Storage, keys: Keys, policy: Policy, workflow_secret: 
         Route("/metrics", measurements),
     ]
     if workflow_secret:
-        workflow = Endpoint(intake, partial(take_from_workflow, workflow_secret, policy))
+        workflow = partial(intake.serve, partial(take_from_workflow, workflow_secret, policy))
         routes.append(Route("/webhooks/workflow", workflow, methods=["POST"]))
     # Without Starlette's layers around it, which would answer an error with 500: HighLevel must see 429.
     return Router(routes, lifespan=storage.lifespan)
@@ -53,7 +54,7 @@ def build_app(*, storage: Storage, keys: Keys, policy: Policy, workflow_secret: 
 
 async def take_signed(keys: Keys, policy: Policy, headers: Headers, read: Read) -> Event:
     """The event in a post, when HighLevel signed it and it is meant for us."""
-    given = signature.signature_of(headers.get("x-ghl-signature", ()), headers.get("x-wh-signature", ()))
+    given = signature.signature_of(headers.getlist("x-ghl-signature"), headers.getlist("x-wh-signature"))
     body = await read()
     signature.verify(body, given, keys)
     return webhook.admit(webhook.parse(body), policy, now=datetime.now(UTC))
@@ -61,8 +62,8 @@ async def take_signed(keys: Keys, policy: Policy, headers: Headers, read: Read) 
 
 async def take_from_workflow(secret: str, policy: Policy, headers: Headers, read: Read) -> Event:
     """The event in a post of a workflow's webhook action, when it knows the secret."""
-    bearer = headers.get("authorization", [""])[0]
-    given = headers.get(SECRET_HEADER.lower(), [""])[0] or bearer.removeprefix("Bearer ").strip()
+    bearer = headers.get("authorization", "")
+    given = headers.get(SECRET_HEADER, "") or bearer.removeprefix("Bearer ").strip()
     signature.require_secret(given, secret)
     # Posted once, without an id and never again, so no two posts are the same event: a second one about the same
     # message means that it changed.

@@ -1,19 +1,18 @@
 """What happens to one post: receive it, make an event of it, have it stored, answer, and note that in the log.
 
-Plain ASGI below Starlette's routing: its request and response objects would cost as much as all the rest.
-
 Every answer is one of a few with an empty body. It is 429 whenever an event could not be stored: HighLevel retries that
 status under every policy seen, while 5xx and timeouts were lost for good until 2026 (docs issue 257, webhook guide).
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
-from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from etl.receive.metrics import Metrics
 from etl.receive.signature import WebhookRefusedError
@@ -33,8 +32,6 @@ BODY_SECONDS = 15.0
 RETRY_AFTER = 5
 """Seconds a sender is asked to wait; HighLevel keeps its own schedule."""
 
-Headers = Mapping[str, Sequence[str]]
-"""All values of each header that was sent, by its name in lower case."""
 Read = Callable[[], Awaitable[bytes]]
 """Receives the body, which is worth the wait only when the headers are in order."""
 Take = Callable[[Headers, Read], Awaitable[Event]]
@@ -51,15 +48,15 @@ class Intake:
         self._requests = 0
         self._arriving = 0
 
-    async def serve(self, headers: Headers, receive: Receive, take: Take) -> int:
-        """Take one post in; returns the status to answer with."""
+    async def serve(self, take: Take, request: Request) -> Response:
+        """Take one post in, and answer it."""
         began = time.perf_counter()
         event: Event | None = None
         status, reason = 200, ""
         outcome = "refused"
         try:
             with self._in_hand():
-                event = await take(headers, lambda: self._body(headers, receive))
+                event = await take(request.headers, lambda: self._body(request))
                 outcome = await self._storage.put(event)
             self._metrics.stored.labels(outcome).inc()
         except (WebhookRefusedError, NotStoredError, ClientDisconnect) as error:
@@ -76,7 +73,7 @@ class Intake:
         if reason:
             self._metrics.refused.labels(status, reason).inc()
         _note(event, status, outcome, reason, seconds)
-        return status
+        return Response(status_code=status, headers={"Retry-After": str(RETRY_AFTER)} if status == 429 else None)
 
     @contextmanager
     def _in_hand(self) -> Iterator[None]:
@@ -88,7 +85,7 @@ class Intake:
         finally:
             self._requests -= 1
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+    async def _body(self, request: Request) -> bytes:
         """The body, byte for byte.
 
         Raises:
@@ -96,21 +93,16 @@ class Intake:
             NotStoredError: too much is arriving at once.
             ClientDisconnect: its sender is gone.
         """
-        media_type = headers.get("content-type", ["application/json"])[0].partition(";")[0].strip().lower()
+        media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
             raise WebhookRefusedError(400, "content_type")
         # Digits only, or the HTTP parser would have refused it.
-        if int(headers.get("content-length", ["0"])[0]) > MAX_BODY_BYTES:
+        if int(request.headers.get("content-length", "0")) > MAX_BODY_BYTES:
             raise WebhookRefusedError(413, "too_large")
         body = bytearray()
-        more = True
         try:
             async with asyncio.timeout(self._body_seconds):
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ClientDisconnect
-                    chunk, more = message.get("body", b""), message.get("more_body", False)
+                async for chunk in request.stream():
                     body += chunk
                     self._arriving += len(chunk)
                     if len(body) > MAX_BODY_BYTES:
@@ -124,23 +116,6 @@ class Intake:
         return bytes(body)
 
 
-class Endpoint:
-    """A route to the intake."""
-
-    def __init__(self, intake: Intake, take: Take) -> None:
-        self._intake = intake
-        self._take = take
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI says."""
-        headers: dict[str, list[str]] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
-        status = await self._intake.serve(headers, receive, self._take)
-        await send(_start(status))
-        await send({"type": "http.response.body", "body": b""})
-
-
 def _verdict(error: WebhookRefusedError | NotStoredError | ClientDisconnect) -> tuple[int, str]:
     """Status and reason of a refusal."""
     if isinstance(error, WebhookRefusedError):
@@ -148,13 +123,6 @@ def _verdict(error: WebhookRefusedError | NotStoredError | ClientDisconnect) -> 
     if isinstance(error, NotStoredError):
         return 429, error.reason
     return 400, "disconnected"
-
-
-def _start(status: int) -> Message:
-    headers = [(b"content-length", b"0")]
-    if status == 429:
-        headers.append((b"retry-after", b"%d" % RETRY_AFTER))
-    return {"type": "http.response.start", "status": status, "headers": headers}
 
 
 def _note(event: Event | None, status: int, outcome: str, reason: str, seconds: float) -> None:

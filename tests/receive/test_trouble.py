@@ -8,11 +8,14 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import Engine, text
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import Message, Receive
 
 from etl import message_queue
 from etl.database import open_async_engine, open_engine
@@ -102,26 +105,31 @@ async def outcome(storage: Storage, name: str) -> str:
         return error.reason
 
 
+def post(receive: Receive) -> Request:
+    return Request({"type": "http", "headers": []}, receive)
+
+
 def test_more_bytes_than_may_arrive_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "MAX_ARRIVING_BYTES", 100)
 
-    async def take(_headers: endpoint.Headers, read: endpoint.Read) -> Event:
+    async def take(_headers: Headers, read: endpoint.Read) -> Event:
         await read()
         raise WebhookRefusedError(200, "read")
 
     async def statuses() -> list[int]:
         intake = endpoint.Intake(Mock(), Metrics())
-        slow: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        slow: asyncio.Queue[Message] = asyncio.Queue()
         slow.put_nowait({"type": "http.request", "body": b"x" * 60, "more_body": True})
 
-        async def whole() -> dict[str, Any]:
+        async def whole() -> Message:
             return {"type": "http.request", "body": b"x" * 60}
 
-        first = asyncio.create_task(intake.serve({}, slow.get, take))
+        first = asyncio.create_task(intake.serve(take, post(slow.get)))
         await asyncio.sleep(0)
-        second = await intake.serve({}, whole, take)
+        second = await intake.serve(take, post(whole))
         slow.put_nowait({"type": "http.disconnect"})
-        return [await first, second, await intake.serve({}, whole, take)]
+        answers = [await first, second, await intake.serve(take, post(whole))]
+        return [answer.status_code for answer in answers]
 
     assert [400, 429, 200] == asyncio.run(statuses())
 
@@ -129,30 +137,30 @@ def test_more_bytes_than_may_arrive_at_once_are_refused(monkeypatch: pytest.Monk
 def test_more_posts_than_may_be_in_hand_are_asked_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "MAX_REQUESTS", 1)
 
-    async def take(_headers: endpoint.Headers, read: endpoint.Read) -> Event:
+    async def take(_headers: Headers, read: endpoint.Read) -> Event:
         await read()
         raise WebhookRefusedError(200, "read")
 
     async def statuses() -> list[int]:
         intake = endpoint.Intake(Mock(), Metrics())
-        slow: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        first = asyncio.create_task(intake.serve({}, slow.get, take))
+        slow: asyncio.Queue[Message] = asyncio.Queue()
+        first = asyncio.create_task(intake.serve(take, post(slow.get)))
         await asyncio.sleep(0)
-        second = await intake.serve({}, slow.get, take)
+        second = await intake.serve(take, post(slow.get))
         slow.put_nowait({"type": "http.request", "body": b"{}"})
-        return [await first, second]
+        return [(await first).status_code, second.status_code]
 
     assert [200, 429] == asyncio.run(statuses())
 
 
 def test_a_body_that_is_never_complete_is_given_up() -> None:
-    async def take(_headers: endpoint.Headers, read: endpoint.Read) -> Event:
+    async def take(_headers: Headers, read: endpoint.Read) -> Event:
         await read()
         raise AssertionError
 
     async def status() -> int:
         intake = endpoint.Intake(Mock(), Metrics(), body_seconds=0.01)
-        return await intake.serve({}, asyncio.Queue[dict[str, Any]]().get, take)
+        return (await intake.serve(take, post(asyncio.Queue[Message]().get))).status_code
 
     assert 408 == asyncio.run(status())
 
