@@ -1,9 +1,7 @@
-"""What several workers of one order get and tell: the order is shared out, their answers are added up. Pure."""
+"""What several workers get and tell: a limit is shared out, their answers are added up. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
-from etl.cli.working import Order
 from etl.runs import Tally
 from etl.worker.condition import Condition
 from etl.worker.plan import Report
@@ -23,33 +21,37 @@ WORST_FIRST = (
 """Outcomes of workers, that of all first. One that drained knows that nothing is due, though others met their limit."""
 
 
-def shares(order: Order, count: int) -> list[Order]:
-    """The order for each of so many processes: the limit is for all together."""
-    if order.limit is None:
-        return [order] * count
-    parts = [order.limit // count + (number < order.limit % count) for number in range(count)]
-    return [replace(order, limit=part) for part in parts if part]
+def shares(limit: int | None, count: int) -> list[int | None]:
+    """A limit for each of so many workers, or of fewer: together they keep it."""
+    if limit is None:
+        return [None] * count
+    return [limit // count + (number < limit % count) for number in range(min(count, limit))]
 
 
 def added(reports: Sequence[Report]) -> Report:
     """What the runs of several workers did together."""
     worst = min(reports, key=lambda each: WORST_FIRST.index(each.outcome))
-    tally = Tally()
-    for each in reports:
-        tally.add(each.tally)
+    tally = total(each.tally for each in reports)
     withheld = _union(each.withheld for each in reports)
     return Report(worst.outcome, tally, max(each.seconds for each in reports), withheld, worst.detail)
 
 
-def together(conditions: Iterable[Condition]) -> Condition:
+def total(tallies: Iterable[Tally]) -> Tally:
+    """The counts of all of them."""
+    sum_ = Tally()
+    for each in tallies:
+        sum_.add(each)
+    return sum_
+
+
+def together(conditions: Sequence[Condition]) -> Condition:
     """The condition of several workers: they rest only if all do."""
-    known = list(conditions)
     for state in ("working", "api_unreachable"):
-        for each in known:
+        for each in conditions:
             if each.state == state:
                 return each
-    waits = [each.wait for each in known if each.wait is not None]
-    return Condition("resting", _union(each.withheld for each in known), min(waits, default=None))
+    waits = [each.wait for each in conditions if each.wait is not None]
+    return Condition("resting", _union(each.withheld for each in conditions), min(waits, default=None))
 
 
 def _union(several: Iterable[Mapping[str, set[str]]]) -> dict[str, set[str]]:

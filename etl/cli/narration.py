@@ -1,17 +1,28 @@
 """Tells what a run that stays is doing, one line at a change and one a minute while something happens.
 
-Its clocks and its output are arguments; it sleeps never and starts no thread: the loop calls it often enough.
+It sleeps never and starts no thread: the loop calls it often enough.
 """
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from etl import locations, message_queue
+from etl.cli.composition import Planned
 from etl.cli.cures import in_words, shown
+from etl.cli.tables import print_sentence
+from etl.jobs import Job
 from etl.locations import Overview
 from etl.runs import COUNTS, Tally
+from etl.settings import Settings
 from etl.worker.condition import Condition
+from etl.worker.plan import Plan
 
 QUIET_SECONDS = 60.0
 """A count, or a state that was told already, is not told again within this time."""
@@ -32,6 +43,32 @@ class Outlook:
     """When the next item comes due; None when none will."""
     default: str = ""
     """The location of items that name none."""
+
+
+@contextmanager
+def narrated(found: Settings, engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
+    """A run whose story is told on standard error."""
+    narrator = Narrator(job.name, say=say, look=partial(_look, engine, job.kind, found.highlevel_location_id))
+    yield Planned(job, plan, narrator.progress, narrator.watch)
+
+
+def say(line: str) -> None:
+    """Print a line of the story."""
+    with suppress(OSError, ValueError):  # nobody may be reading any more
+        print_sentence(line, hang=len("10:21:17 "), err=True)
+
+
+def _look(engine: Engine, kind: str, default: str, condition: Condition) -> Outlook:
+    """Why locations wait and when the next item comes due; what is not known while Postgres is away is left out."""
+    try:
+        with engine.connect() as connection:
+            places = {place.location_id: place for place in locations.overview(connection)}
+            # With something withheld nobody is told, and the queue may be long.
+            depths = [] if condition.withheld else message_queue.depth(connection)
+    except DBAPIError:
+        return Outlook(default=default)
+    oldest = [each.oldest for each in depths if each.kind == kind and each.oldest]
+    return Outlook(places, min((each for each in oldest if each > local_now()), default=None), default)
 
 
 def local_now() -> datetime:
@@ -81,10 +118,9 @@ class Narrator:
         done = _counts(self._counted, self._total)
         self._told, self._told_at[key], self._line_at, self._counted = key, at, at, self._total
         look = self._look(condition) if condition.state == "resting" else Outlook()
-        self._print("; ".join([*([done] if done else []), *words(condition, look, now=self._now())]))
-
-    def _print(self, text: str) -> None:
-        self._say(f"{self._now():%H:%M:%S} {self._name}: {text}")
+        now = self._now()
+        told = "; ".join(filter(None, [done, *words(condition, look, now=now)]))
+        self._say(f"{now:%H:%M:%S} {self._name}: {told}")
 
 
 def first_line(names: Sequence[str], database: str, *, now: datetime) -> str:

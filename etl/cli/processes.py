@@ -1,8 +1,8 @@
-"""``etl run --processes``: several processes do one order; this one starts them, adds up what they tell, and ends last.
+"""``etl run --processes``: workers share each run; this process hands it out, adds up what they tell, and ends last.
 
-A worker is a process of its own, with its own connections. It and we share a pipe. A worker tells the counts, the
-condition and the report of each run; what we say is always "stop". Signals are ours alone. A worker whose pipe ends
-has lost us: it ends in good order, or at once if it was told to stop before.
+A worker is a process of its own, with its own connections. It and we share a pipe. We tell it which runs to do, and to
+stop; it tells the counts, the condition and the report of each. Signals are ours alone. A worker whose pipe ends has
+lost us: it ends in good order, or at once if it was told to stop before.
 """
 
 import multiprocessing
@@ -10,21 +10,21 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeAlias
 
 import click
 
-from etl.cli.adding import added, shares, together
+from etl.cli.adding import added, shares, together, total
 from etl.cli.composition import Planned, settings, warehouse
-from etl.cli.following import LOOK_SECONDS
 from etl.cli.stopping import Stoppable, signals_stop
-from etl.cli.working import Order, Watched, work
+from etl.cli.working import LOOK_SECONDS, Runner, run_together
 from etl.errors import EtlError
 from etl.jobs import Job
 from etl.runs import Tally
@@ -32,79 +32,65 @@ from etl.worker.condition import Condition
 from etl.worker.leases import LEASE_SECONDS
 from etl.worker.plan import Plan, Report
 
+Pipe: TypeAlias = "Connection[Any, Any]"
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP = "stop"
 
 
-def run_processes(order: Order, count: int, *, watched: Watched) -> list[tuple[Job, Report]]:
-    """Do the order with so many processes; each job with what all of them did.
+@contextmanager
+def open_team(count: int, *, runs: int) -> Iterator[Runner]:
+    """So many worker processes that share what they are given, up to so many runs at a time.
 
-    Raises:
-        EtlError: why one of them cannot go on; the others were stopped in good order.
+    Their runner raises EtlError when one of them cannot go on; the others were stopped in good order.
     """
-    team = _Team(order, watched)
+    team = _Team()
     with signals_stop([team]):
-        return team.run(shares(order, count))
+        try:
+            for _ in range(count):
+                team.start(runs)
+            yield team.run
+        finally:
+            team.end()
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Worker:
-    """A process, as we know it; what it told of each job, by its name."""
+    """A process, as we know it; what it told of each run, by the name of its job."""
 
     process: SpawnProcess
-    pipe: "Connection[Any, Any]"
+    pipe: Pipe
     tallies: dict[str, Tally] = field(default_factory=dict)
     conditions: dict[str, Condition] = field(default_factory=dict)
     reports: dict[str, Report] = field(default_factory=dict)
 
+    def tell(self, message: object) -> None:
+        with suppress(OSError):  # it has ended
+            self.pipe.send(message)
+
+    def note(self, name: str, told: Tally | Condition | Report) -> None:
+        if isinstance(told, Condition):
+            self.conditions[name] = told
+        elif isinstance(told, Tally):
+            self.tallies[name] = told
+        else:
+            self.reports[name], self.tallies[name] = told, told.tally
+            self.conditions.pop(name, None)
+
 
 class _Team:
-    """The workers of one order."""
+    """The workers."""
 
-    def __init__(self, order: Order, watched: Watched) -> None:
-        self._order = order
-        self._watched = watched
-        self._planned: dict[str, Planned] = {}
+    def __init__(self) -> None:
         self._workers: list[_Worker] = []
         self._is_stopped = False
         self._fault: EtlError | None = None
 
-    def stop(self) -> None:
-        """End all in good order; safe in a signal handler."""
-        self._is_stopped = True
-        for worker in self._workers:
-            _tell_to_stop(worker)
-
-    def run(self, orders: Sequence[Order]) -> list[tuple[Job, Report]]:
-        with ExitStack() as watching:
-            self._look_at(watching, self._order.plans()[: None if self._order.follow else 1])
-            try:
-                for order in orders:
-                    self._start(order)
-                running = list(self._workers)
-                while running:
-                    ready = wait([worker.pipe for worker in running], timeout=LOOK_SECONDS)
-                    for worker in [each for each in running if each.pipe in ready]:
-                        if not self._hear(worker, watching):
-                            running.remove(worker)
-                            self._end(worker)
-            finally:
-                for worker in self._workers:
-                    worker.pipe.close()
-        if self._fault is not None:
-            raise self._fault
-        reports = [
-            (job, [w.reports[job.name] for w in self._workers if job.name in w.reports]) for job in self._order.jobs
-        ]
-        return [(job, added(told)) for job, told in reports if told]
-
-    def _look_at(self, watching: ExitStack, plans: Sequence[tuple[Job, Plan]]) -> None:
-        for job, plan in plans:
-            self._planned[job.name] = watching.enter_context(self._watched(job, plan))
-
-    def _start(self, order: Order) -> None:
+    def start(self, runs: int) -> None:
+        """Add a worker, which does up to so many runs at a time."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, order))
+        process = context.Process(target=_work, args=(theirs, runs))
         # A process begins with the signals blocked that were blocked here, so those of a terminal or a service, which
         # go to all, reach only us. The tracker comes first, because starting it would unblock them.
         resource_tracker.ensure_running()
@@ -116,86 +102,97 @@ class _Team:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             theirs.close()
         if self._is_stopped:
-            _tell_to_stop(self._workers[-1])
+            self._workers[-1].tell(STOP)
 
-    def _hear(self, worker: _Worker, watching: ExitStack) -> bool:
-        """Take one message; False when there will be no more."""
+    def stop(self) -> None:
+        """Have all end what they do in good order; safe in a signal handler."""
+        self._is_stopped = True
+        for worker in self._workers:
+            worker.tell(STOP)
+
+    def end(self) -> None:
+        """Have all end, and wait for them."""
+        self.stop()
+        for worker in self._workers:
+            worker.tell(None)
+        for worker in self._workers:
+            worker.process.join()
+            worker.pipe.close()
+
+    def run(self, planned: Sequence[Planned]) -> list[Report]:
+        """Have all work on these; a limit, which only one run alone may have, is for all together."""
+        runs = {each.job.name: each for each in planned}
+        living = [worker for worker in self._workers if not worker.pipe.closed]
+        limits = shares(planned[0].plan.limit, len(living))
+        chosen = living[: len(limits)]
+        for worker, limit in zip(chosen, limits, strict=True):
+            worker.tell([(each.job, replace(each.plan, limit=limit)) for each in planned])
+        while waiting := [worker for worker in chosen if not runs.keys() <= worker.reports.keys()]:
+            ready = wait([worker.pipe for worker in waiting], timeout=LOOK_SECONDS)
+            for worker in [each for each in waiting if each.pipe in ready]:
+                self._hear(worker, runs)
+        if self._fault is not None:
+            raise self._fault
+        lost = Report("lost", Tally(), 0.0)
+        return [added([worker.reports[name] for worker in chosen] or [lost]) for name in runs]
+
+    def _hear(self, worker: _Worker, runs: Mapping[str, Planned]) -> None:
+        """Take one message."""
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
-            return False
+            self._lose(worker, runs)
+            return
         if isinstance(message, str):
-            with suppress(OSError, ValueError):  # nobody may be reading any more
-                click.echo(message, err=True, nl=False)
+            _say(message)
         elif isinstance(message, EtlError):
             self._fault = self._fault or message
             self.stop()
         else:
-            self._note(worker, *message)
-            self._show(message[0], watching)
-        return True
-
-    def _note(self, worker: _Worker, name: str, told: Tally | Condition | Report) -> None:
-        if isinstance(told, Tally):
-            worker.tallies[name] = told
-        elif isinstance(told, Condition):
-            worker.conditions[name] = told
-        else:
-            worker.reports[name] = told
-            worker.tallies[name] = told.tally
-            worker.conditions.pop(name, None)
-            if told.outcome == "misconfigured":
+            name, told = message
+            worker.note(name, told)
+            self._show(runs[name])
+            if isinstance(told, Report) and told.outcome == "misconfigured":
                 self.stop()
 
-    def _show(self, name: str, watching: ExitStack) -> None:
-        """Show the job that one of the workers told about, unless another one is at a later job already."""
-        names = [job.name for job in self._order.jobs]
-        if name not in self._planned:
-            if names.index(name) < max(map(names.index, self._planned)):
-                return
-            watching.close()
-            self._look_at(watching, [self._order.plans()[names.index(name)]])
-        elif not self._order.follow and name != max(self._planned, key=names.index):
-            return
-        tally = Tally()
-        for worker in self._workers:
-            tally.add(worker.tallies.get(name, Tally()))
-        self._planned[name].progress(tally)
+    def _show(self, run: Planned) -> None:
+        name = run.job.name
+        run.progress(total(worker.tallies.get(name, Tally()) for worker in self._workers))
         if conditions := [worker.conditions[name] for worker in self._workers if name in worker.conditions]:
-            self._planned[name].watch(together(conditions))
+            run.watch(together(conditions))
 
-    def _end(self, worker: _Worker) -> None:
+    def _lose(self, worker: _Worker, runs: Mapping[str, Planned]) -> None:
         """A worker is gone. If it did not end by itself, what it had in hand comes back by its lease."""
         worker.process.join()
+        worker.pipe.close()
         code = worker.process.exitcode or 0
-        if code == 0:
-            return
-        how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"crashed (exit code {code})"
-        with suppress(OSError, ValueError):
-            click.echo(f"A worker {how}. Its items are free again after {LEASE_SECONDS:.0f} seconds.", err=True)
-        open_jobs = [job.name for job in self._order.jobs if job.name not in worker.reports]
-        for name in open_jobs if self._order.follow else open_jobs[:1]:
-            worker.reports[name] = Report("lost", worker.tallies.get(name, Tally()), 0.0)
-            worker.conditions.pop(name, None)
-        if self._order.follow:
+        if code:
+            how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"crashed (exit code {code})"
+            _say(f"A worker {how}. Its items are free again after {LEASE_SECONDS:.0f} seconds.\n")
+        for name in runs.keys() - worker.reports.keys():
+            worker.note(name, Report("lost", worker.tallies.get(name, Tally()), 0.0))
+        if any(each.plan.follow for each in runs.values()):
             self.stop()
 
 
-def _tell_to_stop(worker: _Worker) -> None:
-    with suppress(OSError):  # it has ended
-        worker.pipe.send("stop")
+def _say(text: str) -> None:
+    with suppress(OSError, ValueError):  # nobody may be reading any more
+        click.echo(text, err=True, nl=False)
 
 
-def _work(pipe: "Connection[Any, Any]", order: Order) -> None:
+def _work(pipe: Pipe, runs: int) -> None:
     """A worker, from its start to its end."""
     link = _Link(pipe)
     if sys.stderr.isatty():
         sys.stderr = link
     try:
         found = settings()
-        with warehouse(found, runs=len(order.jobs) if order.follow else 1) as engine:
-            for job, report in work(found, engine, order, watched=link.watched, stopping=link.stopping):
-                link.tell((job.name, report))
+        with warehouse(found, runs=runs) as engine:
+            for plans in link.orders():
+                planned = [link.watched(job, plan) for job, plan in plans]
+                reports = run_together(found, engine, planned, stopping=link.stopping)
+                for (job, _), report in zip(plans, reports, strict=True):
+                    link.tell((job.name, report))
     except EtlError as error:
         link.tell(error)
 
@@ -203,22 +200,26 @@ def _work(pipe: "Connection[Any, Any]", order: Order) -> None:
 class _Link:
     """A worker's end of the pipe. It is its standard error, too, where that is a terminal: we write above our line."""
 
-    def __init__(self, pipe: "Connection[Any, Any]") -> None:
+    def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
+        self._orders: SimpleQueue[list[tuple[Job, Plan]] | None] = SimpleQueue()
         self._sending = threading.Lock()
         self._stopping = threading.Lock()
         self._is_stopped = False
         self._works: Sequence[Stoppable] = ()
         threading.Thread(target=self._listen, name="link", daemon=True).start()
 
+    def orders(self) -> Iterator[list[tuple[Job, Plan]]]:
+        """What to run, until there is no more."""
+        return iter(self._orders.get, None)
+
     def tell(self, message: object) -> None:
         with self._sending, suppress(OSError):  # the other end may be gone; we shall be stopped
             self._pipe.send(message)
 
-    @contextmanager
-    def watched(self, job: Job, plan: Plan) -> Iterator[Planned]:
+    def watched(self, job: Job, plan: Plan) -> Planned:
         """A run that is watched from the other end."""
-        yield Planned(
+        return Planned(
             job,
             plan,
             progress=lambda tally: self.tell((job.name, tally)),
@@ -228,26 +229,30 @@ class _Link:
     @contextmanager
     def stopping(self, works: Sequence[Stoppable]) -> Iterator[None]:
         """As long as the block lasts, the other end stops these."""
-        self._stop(works, is_asked=self._is_stopped)
-        yield
-
-    def _stop(self, works: Sequence[Stoppable], *, is_asked: bool) -> None:
         with self._stopping:
             self._works = works
-            self._is_stopped = self._is_stopped or is_asked
-            if self._is_stopped:
-                for each in works:
-                    each.stop()
+        if self._is_stopped:
+            self._stop()
+        yield
+
+    def _stop(self) -> None:
+        self._is_stopped = True
+        with self._stopping:
+            for each in self._works:
+                each.stop()
 
     def _listen(self) -> None:
         try:
-            while True:
-                self._pipe.recv()
-                self._stop(self._works, is_asked=True)
+            while (message := self._pipe.recv()) is not None:
+                if message == STOP:
+                    self._stop()
+                else:
+                    self._orders.put(message)
         except (EOFError, OSError):
             if self._is_stopped:
                 os._exit(1)
-            self._stop(self._works, is_asked=True)
+            self._stop()
+        self._orders.put(None)
 
     def write(self, text: str) -> None:
         self.tell(text)

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -11,13 +11,12 @@ import click
 from sqlalchemy import Engine
 
 from etl import jobs, message_queue
-from etl.cli.composition import Planned, address_of, require_known_places, settings, warehouse
-from etl.cli.following import announce, narrated
-from etl.cli.narration import pacing
+from etl.cli.composition import Planned, address_of, described, require_known_places, settings, warehouse
+from etl.cli.narration import first_line, local_now, narrated, pacing, say
 from etl.cli.numbers import FiniteRange
-from etl.cli.processes import run_processes
+from etl.cli.processes import open_team
 from etl.cli.tables import print_sentence
-from etl.cli.working import Order, run_job, work
+from etl.cli.working import Order, run_together, work
 from etl.errors import ConfigurationError
 from etl.jobs import Job
 from etl.runs import Tally
@@ -88,27 +87,27 @@ def run(
     chosen = _choose(known, job, follow=follow, limit=limit)
     require_known_places(chosen)
     order = Order(tuple(chosen), jobs.kinds_taken(known), follow=follow, limit=limit, max_seconds=max_seconds)
-    with warehouse(found, runs=len(chosen) if follow else 1) as engine:
+    runs = len(chosen) if follow else 1
+    with warehouse(found, runs=runs) as engine:
         if dry_run:
             _show_due(engine, chosen, as_json=as_json)
             return
         if follow:
-            announce([each.name for each in chosen], found)
+            say(first_line([each.name for each in chosen], described(found), now=local_now()))
         watched = partial(narrated, found, engine) if follow else partial(_progress, engine)
+        here = nullcontext(partial(run_together, found, engine))
         reports = []
-        for each, report in (
-            work(found, engine, order, watched=watched)
-            if processes == 1
-            else run_processes(order, processes, watched=watched)
-        ):
-            _summarize(found, each, report, as_json=as_json)
-            reports.append(report)
+        with here if processes == 1 else open_team(processes, runs=runs) as runner:
+            for each, report in work(order, runner, watched=watched):
+                _summarize(found, each, report, as_json=as_json)
+                reports.append(report)
     sys.exit(max(exit_code(report) for report in reports))
 
 
 def run_once(found: Settings, engine: Engine, job: Job, plan: Plan) -> Report:
     """One run with live progress, which the first signal ends in good order."""
-    return run_job(found, engine, job, plan, watched=partial(_progress, engine))
+    with _progress(engine, job, plan) as planned:
+        return run_together(found, engine, [planned])[0]
 
 
 def exit_code(report: Report) -> int:

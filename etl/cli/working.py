@@ -1,28 +1,38 @@
-"""What one process of ``etl run`` does: it runs jobs one after another, or follows all of them at the same time."""
+"""Runs jobs one after another, or with ``--follow`` all at the same time; a signal, or a fault, stops all of them."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
 from etl.cli.composition import Planned, open_loops
-from etl.cli.following import follow
 from etl.cli.stopping import Stoppable, signals_stop
 from etl.jobs import Job
 from etl.settings import Settings
+from etl.worker.loop import Loop
 from etl.worker.plan import Plan, Report
+
+LOOK_SECONDS = 1.0
+"""How often the main thread, which alone handles signals, looks up: one that comes just as it begins to wait, or that
+the kernel gives to another thread, does not wake it."""
+
+LAST = ("stopped", "limit", "max_seconds", "misconfigured")
+"""Outcomes of a job after which the others are left."""
 
 Watched = Callable[[Job, Plan], AbstractContextManager[Planned]]
 """Gives a run somebody who watches it."""
+Runner = Callable[[Sequence[Planned]], list[Report]]
+"""Does these runs at the same time."""
 Stopping = Callable[[Sequence[Stoppable]], AbstractContextManager[None]]
 """Lets somebody stop these, as long as the block lasts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be done, by one process or by several together; data only."""
+    """What is to be done; the limit, the seconds and a signal are for all jobs together."""
 
     jobs: tuple[Job, ...]
     taken: frozenset[str]
@@ -31,58 +41,65 @@ class Order:
     limit: int | None = None
     max_seconds: float | None = None
 
-    def plan(self, job: Job, *, limit: int | None, max_seconds: float | None) -> Plan:
-        """What a run of one of the jobs may do."""
-        return Plan(
-            job=job.name,
-            concurrency=job.concurrency,
-            batch_size=job.batch_size,
-            follow=self.follow,
-            limit=limit,
-            max_seconds=max_seconds,
-            taken=self.taken,
-        )
 
-    def plans(self) -> list[tuple[Job, Plan]]:
-        """Each job with all that is left of limit and seconds."""
-        return [(job, self.plan(job, limit=self.limit, max_seconds=self.max_seconds)) for job in self.jobs]
-
-
-def work(
-    found: Settings, engine: Engine, order: Order, *, watched: Watched, stopping: Stopping = signals_stop
-) -> Iterator[tuple[Job, Report]]:
+def work(order: Order, run: Runner, *, watched: Watched) -> Iterator[tuple[Job, Report]]:
     """Do it; each job with its report, as soon as that is known.
 
     Raises:
         EtlError: why it cannot go on.
     """
-    if not order.follow:
-        yield from _one_after_another(found, engine, order, watched, stopping)
-        return
-    with ExitStack() as watching:
-        planned = [watching.enter_context(watched(job, plan)) for job, plan in order.plans()]
-        yield from zip(order.jobs, follow(found, engine, planned, stopping=stopping), strict=True)
-
-
-def _one_after_another(
-    found: Settings, engine: Engine, order: Order, watched: Watched, stopping: Stopping
-) -> Iterator[tuple[Job, Report]]:
-    """The limit, the seconds and a signal are for all jobs together."""
     began, limit = time.monotonic(), order.limit
-    for job in order.jobs:
+    for jobs in [order.jobs] if order.follow else [(job,) for job in order.jobs]:
         left = None if order.max_seconds is None else max(order.max_seconds - (time.monotonic() - began), 0.0)
-        plan = order.plan(job, limit=limit, max_seconds=left)
-        report = run_job(found, engine, job, plan, watched=watched, stopping=stopping)
-        yield job, report
-        if report.outcome in ("stopped", "limit", "max_seconds"):
-            return
+        with ExitStack() as watching:
+            plans = [(job, _plan(order, job, limit=limit, max_seconds=left)) for job in jobs]
+            reports = run([watching.enter_context(watched(job, plan)) for job, plan in plans])
+        yield from zip(jobs, reports, strict=True)
         if limit is not None:
-            limit -= report.tally.loaded + report.tally.dead
+            limit -= sum(report.tally.loaded + report.tally.dead for report in reports)
+        if limit == 0 or reports[-1].outcome in LAST:
+            return
 
 
-def run_job(
-    found: Settings, engine: Engine, job: Job, plan: Plan, *, watched: Watched, stopping: Stopping = signals_stop
-) -> Report:
-    """One run, which the first signal ends in good order."""
-    with watched(job, plan) as planned, open_loops(found, engine, [planned]) as loops, stopping(loops):
-        return loops[0].run()
+def _plan(order: Order, job: Job, *, limit: int | None, max_seconds: float | None) -> Plan:
+    return Plan(
+        job=job.name,
+        concurrency=job.concurrency,
+        batch_size=job.batch_size,
+        follow=order.follow,
+        limit=limit,
+        max_seconds=max_seconds,
+        taken=order.taken,
+    )
+
+
+def run_together(
+    found: Settings, engine: Engine, planned: Sequence[Planned], *, stopping: Stopping = signals_stop
+) -> list[Report]:
+    """Do these runs in this process, each in a thread.
+
+    Raises:
+        EtlError: why one of them cannot go on; the others were stopped in good order.
+    """
+    with (
+        open_loops(found, engine, planned) as loops,
+        stopping(loops),
+        ThreadPoolExecutor(len(loops), thread_name_prefix="loop") as pool,
+    ):
+        running = [pool.submit(_run, loop, loops) for loop in loops]
+        while wait(running, timeout=LOOK_SECONDS).not_done:
+            pass
+        return [each.result() for each in running]
+
+
+def _run(loop: Loop, loops: Sequence[Loop]) -> Report:
+    """One loop to its end. What it cannot go on with concerns the others too."""
+    is_fault = True
+    try:
+        report = loop.run()
+        is_fault = report.outcome == "misconfigured"
+        return report
+    finally:
+        if is_fault:
+            for each in loops:
+                each.stop()

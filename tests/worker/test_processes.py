@@ -10,8 +10,6 @@ import pytest
 
 from etl.cli.adding import added, shares, together
 from etl.cli.run import exit_code
-from etl.cli.working import Order
-from etl.jobs import Job as JobEntry
 from etl.runs import Tally
 from etl.sandbox.server import RunningSandbox
 from etl.worker.condition import WORKING, Condition
@@ -50,15 +48,11 @@ def report(outcome: str, *, loaded: int = 0, seconds: float = 1.0) -> Report:
     return Report(outcome, Tally(loaded=loaded), seconds)
 
 
-def order(limit: int | None) -> Order:
-    return Order((JobEntry(name="messages"),), frozenset(("message",)), limit=limit)
-
-
 @pytest.mark.parametrize(
     ("limit", "parts"), [(10, [3, 3, 2, 2]), (2, [1, 1]), (4, [1, 1, 1, 1]), (None, [None, None, None, None])]
 )
 def test_a_limit_is_shared_out_exactly(limit: int | None, parts: list[int | None]) -> None:
-    assert [each.limit for each in shares(order(limit), 4)] == parts
+    assert shares(limit, 4) == parts
 
 
 @pytest.mark.parametrize(
@@ -128,10 +122,14 @@ def test_what_no_process_can_work_without_is_told_once(etl: Command) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_an_address_that_is_wrong_for_all_is_told_once(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_an_address_that_is_wrong_for_all_is_told_once(
+    job: Job, etl: Command, sandbox: RunningSandbox, count: str
+) -> None:
+    (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n  b:\n")
     sandbox.faults(shares={"redirect": 1.0})
     job.enqueue(*job.ids)
-    done = etl.alone("run", "--processes", "2")
+    done = etl.alone("run", "--processes", count)
     assert done.returncode == 2
     assert done.stderr.count("The API refuses every request") == 1
 
