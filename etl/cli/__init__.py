@@ -65,4 +65,4 @@ def cli() -> None:
                   1 done, but items were given up on, or a check failed
                   2 wrong usage or configuration
                   3 nothing could be done now, e.g. Postgres cannot be reached
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """

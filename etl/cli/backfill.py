@@ -1,6 +1,5 @@
 """``etl backfill``: loads a location's history, and goes on where it was stopped."""
 
-import json
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +12,7 @@ from etl.backfills import Stand
 from etl.cli.composition import open_exports, options_of, settings, warehouse
 from etl.cli.exporting import chosen_location, explained, message_job, progress_of, served_locations
 from etl.cli.stopping import Stop, signals_stop
-from etl.cli.tables import print_sentence
+from etl.cli.tables import print_json, print_sentence
 from etl.database import reading_errors
 from etl.errors import ConfigurationError
 from etl.exports.backfill import Backfill, Progress
@@ -55,7 +54,7 @@ def backfill(location_id: str | None, since: datetime, until: datetime | None, *
 
     \b
     Example: etl backfill --since 2026-01-01
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     now = datetime.now(UTC)
     if since >= now:
         raise ConfigurationError("--since is in the future.")
@@ -129,7 +128,7 @@ def _print(location_id: str, stand: Stand, progress: Progress, outcome: str, sec
             "seconds": round(seconds, 3),
             "drift": dict(loaded.items.drift),
         }
-        click.echo(json.dumps(summary))
+        print_json(summary)
         return
     print_sentence(
         f"backfill of {location_id}: {progress.messages:,} messages ({loaded.written:,} new or changed) with "

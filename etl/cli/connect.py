@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from etl.cli.code_receiver import CodeReceiver, code_in, is_local
 from etl.cli.composition import client_of, oauth_of, settings, transport_of, warehouse
-from etl.cli.numbers import FiniteRange
+from etl.cli.options import FiniteRange
 from etl.errors import ApiUnavailableError, ConfigurationError, EtlError, LocationError
 from etl.ids import is_fetchable, problem_of
 from etl.settings import Settings
@@ -60,7 +60,7 @@ def connect(
     A whole agency:  etl connect --company
     With a token:    etl connect --location ve9EPM428h8vShlRW1KT --token
     From a script:   etl connect --location … --token < token.txt
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     if new_key:
         click.echo(vault.new_key())
         return

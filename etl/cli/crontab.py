@@ -24,7 +24,7 @@ def crontab() -> None:
 
     \b
     Example: (crontab -l; etl crontab) | crontab -
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     found = settings()
     known = jobs.read(found.etl_jobs)
     for job in known.values():

@@ -81,7 +81,7 @@ def grant_reader(role: str) -> None:
     """Let ROLE read the schema highlevel, and nothing else.
 
     Its queries get timeouts. The role is created if it does not exist. Give it a password in psql: \\password ROLE
-    """  # noqa: D301 - psql's command, and click shows the text as it is
+    """
     _grant(roles.grant_reader, role, "may read the schema highlevel, and nothing else")
 
 
@@ -92,7 +92,7 @@ def grant_worker(role: str) -> None:
 
     It reads and writes rows. It makes no tables and deletes no message. The role is created if it does not exist. Give
     it a password in psql: \\password ROLE
-    """  # noqa: D301 - psql's command, and click shows the text as it is
+    """
     _grant(roles.grant_worker, role, "may do what etl run does, and nothing else")
 
 
@@ -103,7 +103,7 @@ def grant_receiver(role: str) -> None:
 
     It stores webhooks and queues items. It reads no webhook and no token, and deletes nothing: let cron run etl prune.
     The role is created if it does not exist. Give it a password in psql: \\password ROLE
-    """  # noqa: D301 - psql's command, and click shows the text as it is
+    """
     _grant(roles.grant_receiver, role, "may store webhooks and queue items, and nothing else")
 
 
@@ -119,7 +119,7 @@ def url() -> None:
 
     \b
     Example: psql "$(etl db url)"
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     found = parse_url(database_url(settings()))
     click.echo(found.set(drivername="postgresql").render_as_string(hide_password=False))
 

@@ -17,7 +17,7 @@ def dbt_sources(*, schema: str) -> None:
 
     \b
     Example: etl dbt-sources > models/highlevel.yml
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     with warehouse(settings(), writes=False) as engine, engine.connect() as connection:
         relations = dictionary.read(connection, schema)
     click.echo(

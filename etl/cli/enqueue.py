@@ -31,7 +31,7 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
     \b
     Example: etl enqueue 4zTrQpvWmSDG0cQ0bKYL
     Example: psql -Atc 'SELECT …' | etl enqueue -
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     found = settings()
     taken = jobs.kinds_taken(jobs.read(found.etl_jobs))
     if kind not in taken:

@@ -1,52 +1,35 @@
 """``etl events``: the received webhooks, and how to read them again."""
 
 import dataclasses
-import json
 import sys
-from collections.abc import Callable, Collection, Iterator
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import click
 from sqlalchemy import Engine, func, select
 
 from etl import jobs
 from etl.cli.composition import settings, warehouse
-from etl.cli.confirming import confirm
-from etl.cli.numbers import FiniteRange
-from etl.cli.tables import print_table, when
+from etl.cli.options import LIST_LIMIT, SOME_IDS, YES, confirm, older_than, options, require_choice
+from etl.cli.tables import counted, print_bytes, print_json, print_table
 from etl.errors import ConfigurationError
 from etl.models import EVENT_OUTCOMES
 from etl.receive import events as webhook_events
 from etl.receive.events import EventFilter, Page, StoredEvent
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 PURGE_EVENTS = 5000
 """Events deleted in one transaction."""
 SINCE = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
 
-
-def _filtering(command: Command) -> Command:
-    """The options that narrow a choice."""
-    for option in (
-        click.option("--outcome", type=click.Choice(EVENT_OUTCOMES), help="Only those with this outcome."),
-        click.option("--type", "event_type", help="Only of this type, e.g. InboundMessage."),
-        click.option("--location", help="Only about this location."),
-        click.option("--since", type=click.DateTime(SINCE), help="Only those received since then, in local time."),
-    ):
-        command = option(command)
-    return command
+FILTERS = options(
+    click.option("--outcome", type=click.Choice(EVENT_OUTCOMES), help="Only those with this outcome."),
+    click.option("--type", "event_type", help="Only of this type, e.g. InboundMessage."),
+    click.option("--location", help="Only about this location."),
+    click.option("--since", type=click.DateTime(SINCE), help="Only those received since then, in local time."),
+)
 
 
-def _choosing(command: Command) -> Command:
-    """The options of a command that acts on several events."""
-    chosen = click.option("--all", "every", is_flag=True, help="All of them.")(_filtering(command))
-    return click.argument("ids", nargs=-1, metavar="[ID]…")(chosen)
-
-
-def _filter(ids: tuple[str, ...], *, every: bool = False, **filters: Any) -> EventFilter:
-    if ids and every:
-        raise ConfigurationError("Either ids or --all, not both")
+def _filter(ids: tuple[str, ...], **filters: Any) -> EventFilter:
     since = filters["since"]
     return EventFilter(
         webhook_ids=ids or None,
@@ -57,9 +40,11 @@ def _filter(ids: tuple[str, ...], *, every: bool = False, **filters: Any) -> Eve
     )
 
 
-def _require_some(which: EventFilter, *, every: bool) -> None:
-    if which == EventFilter() and not every:
-        raise ConfigurationError("Say which: ids, --outcome, --type, --location, --since or --all")
+def _chosen(ids: tuple[str, ...], *, every: bool, is_aged: bool = False, **filters: Any) -> EventFilter:
+    which = _filter(ids, **filters)
+    narrowed = is_aged or which != EventFilter()
+    require_choice(ids, every=every, narrowed=narrowed, by="--outcome, --type, --location, --since")
+    return which
 
 
 @click.group()
@@ -68,8 +53,8 @@ def events() -> None:
 
 
 @events.command("list")
-@_filtering
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="Show at most this many.")
+@FILTERS
+@LIST_LIMIT
 @click.option("--counts", is_flag=True, help="Count all events by outcome. Reads the whole table.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object on each line; with --counts, one object.")
 def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
@@ -77,7 +62,7 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
 
     \b
     Example: etl events list --outcome no_id --since 2026-08-01
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     which = _filter((), **filters)
     if counts and which != EventFilter():
         raise ConfigurationError("--counts counts all events: leave the other options out")
@@ -88,7 +73,7 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
         found = webhook_events.find(connection, which, limit=limit)
     if as_json:
         for event in found:
-            click.echo(json.dumps(dataclasses.asdict(event), default=str))
+            print_json(event)
     elif found:
         _print_events(found)
     else:
@@ -97,7 +82,7 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
 
 def _print_counts(counts: dict[str, int], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(counts))
+        print_json(counts)
     else:
         click.echo(", ".join(f"{outcome}: {count}" for outcome, count in counts.items()) or "no events")
 
@@ -108,13 +93,13 @@ def _print_events(found: list[StoredEvent]) -> None:
         [
             (
                 event.webhook_id,
-                when(event.received_at),
+                event.received_at,
                 event.type,
                 event.location_id,
                 event.message_id,
                 event.email_id,
                 event.outcome,
-                when(event.replayed_at),
+                event.replayed_at,
             )
             for event in found
         ],
@@ -133,13 +118,12 @@ def show(webhook_id: str) -> None:
         raise ConfigurationError(f"No event {webhook_id} is kept")
     for name, value in dataclasses.asdict(found[0]).items():
         click.echo(f"{name}: {'' if value is None else value}")
-    click.echo("body:")
-    sys.stdout.flush()
-    sys.stdout.buffer.write(body + b"\n")
+    print_bytes("body", body)
 
 
 @events.command()
-@_choosing
+@SOME_IDS
+@FILTERS
 def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
     """Read events again and queue what they name.
 
@@ -148,9 +132,8 @@ def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
 
     \b
     Example: etl events replay --since "2026-08-01 12:00" --type InboundMessage
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
-    which = _filter(ids, every=every, **filters)
-    _require_some(which, every=every)
+    """
+    which = _chosen(ids, every=every, **filters)
     found = settings()
     kinds = jobs.kinds_taken(jobs.read(found.etl_jobs))
     with warehouse(found) as engine:
@@ -175,15 +158,10 @@ def _pages(engine: Engine, which: EventFilter, kinds: Collection[str]) -> Iterat
 
 
 @events.command()
-@_choosing
-@click.option(
-    "--older-than",
-    "days",
-    type=FiniteRange(0),
-    metavar="DAYS",
-    help="Only those received more than this many days ago.",
-)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@SOME_IDS
+@FILTERS
+@older_than("received")
+@YES
 def purge(ids: tuple[str, ...], *, every: bool, days: float | None, yes: bool, **filters: Any) -> None:
     """Delete events forever.
 
@@ -191,16 +169,14 @@ def purge(ids: tuple[str, ...], *, every: bool, days: float | None, yes: bool, *
 
     \b
     Example: etl events purge --older-than 7 --yes
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
-    which = _filter(ids, every=every, **filters)
-    _require_some(which, every=every or days is not None)
+    """
+    which = _chosen(ids, every=every, is_aged=days is not None, **filters)
     seconds = None if days is None else days * 86_400
     with warehouse(settings()) as engine:
         with engine.connect() as connection:
             chosen = webhook_events.count(connection, which, older_than=seconds)
         if chosen:
-            which_ones = "1 event" if chosen == 1 else f"{chosen} events"
-            confirm(f"Delete {which_ones} for good, with what was posted?", yes=yes)
+            confirm(f"Delete {counted(chosen, 'event')} for good, with what was posted?", yes=yes)
         deleted = sum(_deletions(engine, which, seconds))
     click.echo(f"{deleted} deleted")
 

@@ -7,7 +7,7 @@ import click
 
 from etl import jobs
 from etl.cli.composition import erasing_of, settings, warehouse
-from etl.cli.confirming import confirm
+from etl.cli.options import YES, confirm
 from etl.cli.tables import print_table
 from etl.errors import ConfigurationError
 from etl.ids import ID_RULE, is_fetchable
@@ -18,7 +18,7 @@ from etl.privacy.forgetting import Forgetting
 @click.option("--contact", "contact_id", required=True, metavar="ID", help="The contact, as HighLevel names it.")
 @click.option("--location", "location_id", metavar="ID", help="Only at this location.  [default: wherever it is known]")
 @click.option("--dry-run", is_flag=True, help="Only say what would be erased.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@YES
 def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool) -> None:
     """Erase a contact for good, with its messages, calls, emails and received webhooks.
 
@@ -26,7 +26,7 @@ def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool
 
     \b
     Example: etl forget --contact nFTYKxIl5Y3zJCP7kBVd --dry-run
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     for name, value in (("--contact", contact_id), ("--location", location_id)):
         if value is not None and not is_fetchable(value):
             raise ConfigurationError(f"{name}: {value!r} is not an id ({ID_RULE})")

@@ -1,8 +1,8 @@
 """``etl locations``: which locations are connected, paused or retired. Prints no token."""
 
 import dataclasses
-import json
 import sys
+from collections import Counter
 
 import click
 from sqlalchemy import Connection
@@ -10,16 +10,25 @@ from sqlalchemy import Connection
 from etl import locations as known
 from etl import message_queue
 from etl.cli.composition import oauth_of, serving_of, settings, transport_of, warehouse
-from etl.cli.confirming import confirm
 from etl.cli.cures import advice_on, cure_of, shown, state_of
-from etl.cli.tables import print_sentence, print_table, when
+from etl.cli.options import JSON_LINES, YES, confirm
+from etl.cli.tables import print_json, print_sentence, print_table
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
 from etl.tokens import connecting, store
 from etl.tokens.serving import Serving
 from etl.tokens.vault import UnreadableError, Vault
 
-IDS = click.argument("ids", nargs=-1, required=True, metavar="ID…")
+
+def _read_ids(_context: click.Context, _parameter: click.Parameter, typed: tuple[str, ...]) -> tuple[str, ...]:
+    """The ids behind what :func:`shown` shows."""
+    ids = tuple("" if each == shown("") else each for each in typed)
+    if problems := [problem_of(each) for each in ids if each and not is_fetchable(each)]:
+        raise ConfigurationError(*problems)
+    return ids
+
+
+IDS = click.argument("ids", nargs=-1, required=True, metavar="ID…", callback=_read_ids)
 
 
 @click.group()
@@ -28,7 +37,7 @@ def locations() -> None:
 
 
 @locations.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object on each line.")
+@JSON_LINES
 def list_(*, as_json: bool) -> None:
     """List the locations, their tokens, and what to do if one waits.
 
@@ -39,17 +48,17 @@ def list_(*, as_json: bool) -> None:
     with warehouse(found) as engine, engine.connect() as connection:
         places = known.overview(connection)
         companies = known.companies(connection)
-        waiting: dict[str, int] = {}
+        waiting = Counter[str]()
         for each in message_queue.depth(connection):
-            waiting[each.location_id] = waiting.get(each.location_id, 0) + each.items
+            waiting[each.location_id] += each.items
     names = {place.location_id for place in places}
     places += [known.Overview(name) for name in sorted(waiting.keys() - names)]
     served = _served(places, serving)
     if as_json:
         for place in places:
             name = place.location_id
-            more = {"items": waiting.get(name, 0), "served": name in served, "cure": cure_of(place)}
-            click.echo(json.dumps(dataclasses.asdict(place) | more, default=str))
+            more = {"items": waiting[name], "served": name in served, "cure": cure_of(place)}
+            print_json(dataclasses.asdict(place) | more)
         return
     if not places:
         click.echo("no locations yet; connect some with: etl connect")
@@ -58,7 +67,7 @@ def list_(*, as_json: bool) -> None:
     _print_companies(companies)
     for place in places:
         advice = advice_on(place)
-        items = waiting.get(place.location_id, 0)
+        items = waiting[place.location_id]
         if advice is None and items and place.location_id not in served:
             wait = f"{items} items wait" if items > 1 else "1 item waits"
             advice = f"{shown(place.location_id)} is not connected, {wait}. Connect it: etl connect"
@@ -71,16 +80,15 @@ def list_(*, as_json: bool) -> None:
 @click.option("--reason", default="paused by hand", show_default=True, help="The reason that etl status shows.")
 def pause(ids: tuple[str, ...], reason: str) -> None:
     """Stop fetching for locations. Their items wait until you resume them."""
-    _check(ids)
     with warehouse(settings()) as engine, engine.begin() as connection:
         _require_known(connection, ids)
-        for location_id in map(_typed, ids):
+        for location_id in ids:
             known.pause(connection, location_id, cause=known.BY_HAND, detail=reason, token=None)
     click.echo(f"{len(ids)} paused")
 
 
 @locations.command()
-@click.argument("ids", nargs=-1, metavar="[ID]…")
+@click.argument("ids", nargs=-1, metavar="[ID]…", callback=_read_ids)
 @click.option("--all", "every", is_flag=True, help="All that are paused or retired.")
 def resume(ids: tuple[str, ...], *, every: bool) -> None:
     """Fetch again for paused or retired locations.
@@ -89,12 +97,11 @@ def resume(ids: tuple[str, ...], *, every: bool) -> None:
     """
     if bool(ids) == every:
         raise ConfigurationError("Say which: ids or --all")
-    _check(ids)
     with warehouse(settings()) as engine, engine.begin() as connection:
         if every:
             ids = tuple(place.location_id for place in known.overview(connection) if cure_of(place))
-        resumed = [shown(name) for name in map(_typed, ids) if known.resume(connection, name)]
-    idle = sorted(set(map(shown, map(_typed, ids))) - set(resumed))
+        resumed = [name for name in ids if known.resume(connection, name)]
+    idle = sorted(map(shown, set(ids) - set(resumed)))
     click.echo(f"{len(resumed)} resumed" + (f"; not paused: {', '.join(idle)}" if idle else ""))
 
 
@@ -103,15 +110,14 @@ def resume(ids: tuple[str, ...], *, every: bool) -> None:
 @click.option(
     "--company", is_flag=True, help="The ids are companies. Also removes the locations that use their tokens."
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@YES
 def remove(ids: tuple[str, ...], *, company: bool, yes: bool) -> None:
     """Delete the tokens of locations. Messages and waiting items stay."""
-    _check(ids)
-    confirm(f"Delete the tokens of {', '.join(ids)} for good?", yes=yes)
+    confirm(f"Delete the tokens of {', '.join(map(shown, ids))} for good?", yes=yes)
     forget = known.remove_company if company else known.remove
     unknown = []
     with warehouse(settings()) as engine:
-        for name in map(_typed, ids):
+        for name in ids:
             with engine.begin() as connection:
                 store.lock(connection, "company" if company else "location", name)
                 if not forget(connection, name):
@@ -164,20 +170,9 @@ def _require_known(connection: Connection, ids: tuple[str, ...]) -> None:
     """
     there = {place.location_id for place in known.overview(connection)}
     there |= {each.location_id for each in message_queue.depth(connection)}
-    unknown = [each for each in ids if _typed(each) and _typed(each) not in there]
+    unknown = [each for each in ids if each and each not in there]
     if unknown:
         raise ConfigurationError(f"Not known: {', '.join(unknown)}. Nothing was paused. See: etl locations list")
-
-
-def _check(ids: tuple[str, ...]) -> None:
-    problems = [f"{problem_of(each)}" for each in ids if _typed(each) and not is_fetchable(each)]
-    if problems:
-        raise ConfigurationError(*problems)
-
-
-def _typed(location_id: str) -> str:
-    """The id behind what :func:`shown` shows."""
-    return "" if location_id == shown("") else location_id
 
 
 def _served(places: list[known.Overview], serving: Serving) -> set[str]:
@@ -187,7 +182,7 @@ def _served(places: list[known.Overview], serving: Serving) -> set[str]:
     return {name for name in names if serving.token_location_id(name, retired=retired) is not None}
 
 
-def _print_places(places: list[known.Overview], waiting: dict[str, int], served: set[str], serving: Serving) -> None:
+def _print_places(places: list[known.Overview], waiting: Counter[str], served: set[str], serving: Serving) -> None:
     def state(place: known.Overview) -> str:
         unserved = place.location_id not in served and cure_of(place) is None
         return "not connected" if unserved else state_of(place)
@@ -199,8 +194,8 @@ def _print_places(places: list[known.Overview], waiting: dict[str, int], served:
                 shown(place.location_id),
                 place.name,
                 _token(place, serving),
-                when(place.token_expires_at),
-                waiting.get(place.location_id, 0),
+                place.token_expires_at,
+                waiting[place.location_id],
                 state(place),
             )
             for place in places
@@ -216,12 +211,6 @@ def _token(place: known.Overview, serving: Serving) -> str:
 
 
 def _print_companies(companies: list[known.CompanyOverview]) -> None:
-    if companies:
-        print_table(
-            ("company", "name", "connected", "expires", "locations"),
-            [
-                (each.company_id, each.name, each.connected, when(each.token_expires_at), each.locations)
-                for each in companies
-            ],
-            title="companies",
-        )
+    rows = [(each.company_id, each.name, each.connected, each.token_expires_at, each.locations) for each in companies]
+    if rows:
+        print_table(("company", "name", "connected", "expires", "locations"), rows, title="companies")

@@ -18,7 +18,7 @@ def prune(*, dry_run: bool) -> None:
 
     \b
     Example: etl prune --dry-run
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     found = settings()
     retention = jobs.read_retention(found.etl_jobs)
     recordings = [job.recordings_url for job in jobs.read(found.etl_jobs).values() if job.recordings_url]

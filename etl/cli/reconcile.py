@@ -1,7 +1,6 @@
 """``etl reconcile``: compares HighLevel's export with the tables, and queues what differs."""
 
 import dataclasses
-import json
 import re
 import sys
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from sqlalchemy import Engine
 from etl.cli.composition import open_exports, settings, warehouse
 from etl.cli.exporting import chosen_location, explained, message_job, progress_of, served_locations
 from etl.cli.stopping import Stop, signals_stop
-from etl.cli.tables import print_table
+from etl.cli.tables import print_json, print_table
 from etl.errors import ConfigurationError
 from etl.exports.pages import HaltedError, Manner
 from etl.exports.reconcile import Day, Reconciliation
@@ -53,7 +52,7 @@ def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> N
 
     \b
     Example: etl reconcile --window 7d
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     found = settings()
     message_job(found)
     with warehouse(found) as engine:
@@ -107,7 +106,7 @@ def _run(
 def _print(days: list[tuple[str, Day]], *, as_json: bool) -> None:
     if as_json:
         for place, day in days:
-            click.echo(json.dumps({"location_id": place} | dataclasses.asdict(day), default=str))
+            print_json({"location_id": place} | dataclasses.asdict(day))
         return
     if days:
         rows = [(place, day.day, *(getattr(day, name) for name in COUNTS)) for place, day in days]

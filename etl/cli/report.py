@@ -25,7 +25,7 @@ def report(*, location_id: str | None, since: str | None, out: Path) -> None:
 
     \b
     Example: etl report --since 2026-03-01 --out report.html
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     first = _read_day(since)
     if out.is_dir() or not out.parent.is_dir():
         raise ConfigurationError(f"{out} cannot be written: name a file in a directory that exists.")

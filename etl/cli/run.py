@@ -1,6 +1,5 @@
 """``etl run``: starts a run, shows its progress, and turns its report into an exit code."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -13,13 +12,13 @@ from sqlalchemy import Engine
 from etl import jobs, message_queue
 from etl.cli.composition import Planned, address_of, described, require_known_places, settings, warehouse
 from etl.cli.narration import first_line, local_now, narrated, pacing, say
-from etl.cli.numbers import FiniteRange
+from etl.cli.options import FiniteRange
 from etl.cli.processes import open_team
-from etl.cli.tables import print_sentence
+from etl.cli.tables import print_json, print_sentence
 from etl.cli.working import Order, run_together, work
 from etl.errors import ConfigurationError
 from etl.jobs import Job
-from etl.runs import Tally
+from etl.runs import COUNTS, Tally
 from etl.settings import Settings
 from etl.worker.condition import Condition
 from etl.worker.plan import Plan, Report
@@ -81,7 +80,7 @@ def run(
     \b
     Example, from cron:    run etl crontab, which prints the line
     Example, as a service: etl run --follow
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     found = settings()
     known = jobs.read(found.etl_jobs)
     chosen = _choose(known, job, follow=follow, limit=limit)
@@ -161,7 +160,7 @@ def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
 
 def _summarize(found: Settings, job: Job, report: Report, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(_as_dict(job, report)))
+        print_json(_as_dict(job, report))
         return
     print_report(job, report)
     if report.outcome in WORK_LEFT:
@@ -204,12 +203,7 @@ def _as_dict(job: Job, report: Report) -> dict[str, Any]:
         "job": job.name,
         "outcome": report.outcome,
         "seconds": round(report.seconds, 3),
-        "loaded": tally.loaded,
-        "unchanged": tally.unchanged,
-        "deleted": tally.deleted,
-        "retried": tally.retried,
-        "snoozed": tally.snoozed,
-        "dead": tally.dead,
+        **{name: getattr(tally, name) for name in COUNTS},
         "drift": dict(tally.drift),
         "withheld": {cause: sorted(names) for cause, names in report.withheld.items()},
         "detail": report.detail,
@@ -223,7 +217,7 @@ def _show_due(engine: Engine, chosen: list[Job], *, as_json: bool) -> None:
         mine = [each for each in depths if each.kind == job.kind]
         due = {each.location_id: each.due for each in mine if each.due}
         if as_json:
-            click.echo(json.dumps({"job": job.name, "due": due}))
+            print_json({"job": job.name, "due": due})
             continue
         click.echo(f"{job.name}: {sum(due.values())} due, nothing fetched")
         for location_id, count in due.items():

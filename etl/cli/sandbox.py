@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from pydantic import ValidationError
 
-from etl.cli.numbers import FiniteRange
+from etl.cli.options import FiniteRange
 
 if TYPE_CHECKING:
     from etl.sandbox.config import SandboxConfig
@@ -43,7 +43,7 @@ def sandbox(context: click.Context, /, host: str, port: int, limit: int, faults:
 
     \b
     Example: etl sandbox --faults '{"latency": 0.1, "shares": {"5xx": 0.05}}'
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     if context.invoked_subcommand is not None:
         return
     from etl.sandbox.config import SandboxConfig
@@ -106,7 +106,7 @@ def send(*, to_url: str, seed: int, locations: int, messages: int, keys_director
 
     \b
     Example: etl sandbox send --to http://127.0.0.1:8080/webhooks/highlevel
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     from etl.sandbox.dataset import Dataset
     from etl.sandbox.keys import SandboxKeys
     from etl.sandbox.send import Traffic

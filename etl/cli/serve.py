@@ -33,7 +33,7 @@ def serve(host: str, port: int) -> None:
 
     \b
     Example: etl serve --port 8080
-    """  # noqa: D301 - \b is click's mark for a paragraph that keeps its lines
+    """
     from etl.receive import public_keys, server
     from etl.receive.app import build_app
     from etl.receive.metrics import Metrics

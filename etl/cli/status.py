@@ -1,7 +1,6 @@
 """``etl status``: the queue, dead letters, locations with their budgets, and the last runs."""
 
 import dataclasses
-import json
 from datetime import UTC, datetime
 
 import click
@@ -9,7 +8,7 @@ import click
 from etl import dead_letters, distribution, jobs, locations, message_queue, runs
 from etl.cli.composition import described, settings, warehouse
 from etl.cli.cures import advice_on, in_words, shown, state_of
-from etl.cli.tables import duration, print_sentence, print_table, when
+from etl.cli.tables import duration, print_json, print_sentence, print_table
 
 
 @click.command()
@@ -25,13 +24,9 @@ def status(*, as_json: bool) -> None:
         last = runs.latest(connection, 5)
         nodes = distribution.rows_by_node(connection)
     if as_json:
-        report = {
-            "queue": [dataclasses.asdict(each) for each in queue],
-            "dead_letters": causes,
-            "locations": [dataclasses.asdict(each) for each in places],
-            "runs": [dataclasses.asdict(each) | {"state": runs.state_of(each)} for each in last],
-        } | ({"nodes": nodes} if nodes else {})
-        click.echo(json.dumps(report, default=str))
+        told = [dataclasses.asdict(each) | {"state": runs.state_of(each)} for each in last]
+        report = {"queue": queue, "dead_letters": causes, "locations": places, "runs": told}
+        print_json(report | ({"nodes": nodes} if nodes else {}))
         return
     click.echo(f"database: {described(found)}")
     _print_queue(queue)
@@ -52,10 +47,7 @@ def _print_queue(queue: list[message_queue.Depth]) -> None:
         return
     print_table(
         ("kind", "location", "items", "due", "in hand", "oldest waits"),
-        [
-            (each.kind, each.location_id or "(default)", each.items, each.due, each.in_hand, _age(each.oldest))
-            for each in queue
-        ],
+        [(each.kind, shown(each.location_id), each.items, each.due, each.in_hand, _age(each.oldest)) for each in queue],
         title="queue",
     )
 
@@ -67,7 +59,7 @@ def _print_locations(places: list[locations.Overview]) -> None:
             (
                 shown(place.location_id),
                 state_of(place),
-                when(place.blocked_until),
+                place.blocked_until,
                 _requests(place),
                 place.daily_remaining,
             )
@@ -87,7 +79,7 @@ def _print_runs(last: list[runs.RunSummary]) -> None:
             (
                 run.run_id,
                 run.job,
-                when(run.started_at),
+                run.started_at,
                 _ending(run),
                 run.loaded,
                 run.retried,

@@ -1,5 +1,7 @@
-"""How rows look on a terminal: a table fitted to it, or tab-separated lines where there is none."""
+"""How rows and texts are printed: fitted to a terminal, or where there is none as a script reads them."""
 
+import dataclasses
+import json
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -28,7 +30,7 @@ def print_table(
 
     Where a terminal is too narrow, the ``optional`` columns are left out, the first one first.
     """
-    cells = [["" if value is None else str(value) for value in row] for row in rows]
+    cells = [[_text(value) for value in row] for row in rows]
     if not (always or sys.stdout.isatty()):
         if title:
             click.echo(f"# {title}")
@@ -56,6 +58,13 @@ def print_table(
     console.print(table)
 
 
+def _text(value: object) -> str:
+    """A moment is in local time: short on a terminal, to the second where a script may read it."""
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%m-%d %H:%M" if sys.stdout.isatty() else "%Y-%m-%d %H:%M:%S")
+    return "" if value is None else str(value)
+
+
 def _is_whole(column: Sequence[str]) -> bool:
     """Ids, dates and numbers stay whole; what is longer is broken between its words."""
     return all(" " not in cell or len(cell) <= SHORT for cell in column)
@@ -77,10 +86,25 @@ def print_sentence(text: str, *, indent: int = 0, hang: int = 0, err: bool = Fal
         click.echo(" " * indent + text, err=err)
 
 
-def when(moment: datetime | None) -> str:
-    """A moment in local time: short on a terminal, to the second where a script may read it."""
-    form = "%m-%d %H:%M" if sys.stdout.isatty() else "%Y-%m-%d %H:%M:%S"
-    return "" if moment is None else moment.astimezone().strftime(form)
+def print_json(value: object) -> None:
+    """Print a value on one line: a dataclass as its fields, and as text what JSON has no word for."""
+    click.echo(json.dumps(value, default=_as_json))
+
+
+def _as_json(value: object) -> object:
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def print_bytes(name: str, found: bytes) -> None:
+    """Print something under its name, byte for byte."""
+    click.echo(f"{name}:")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(found + b"\n")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def duration(seconds: float) -> str:

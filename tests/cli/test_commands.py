@@ -151,7 +151,7 @@ def test_dead_letters_are_purged_when_confirmed(job: Job, etl: Command, sandbox:
     job.enqueue(job.ids[0])
     etl("run")
     code, printed = outcome(etl("dead", "purge", "--all", stdin="y\n"))
-    assert (code, "Delete 1 dead letters" in printed, "add --yes" in printed) == (2, True, True)
+    assert (code, "Delete 1 dead letter for good" in printed, "add --yes" in printed) == (2, True, True)
     assert outcome(etl("dead", "purge", "--all", "--yes")) == (0, "1 deleted\n")
 
 

@@ -1,0 +1,77 @@
+"""What several commands ask of the one who types them: options, their values, and a yes before something is deleted."""
+
+import math
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from etl.errors import ConfigurationError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def options(*each: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(each):
+            command = option(command)
+        return command
+
+    return add
+
+
+class FiniteRange(click.FloatRange):
+    """Like FloatRange, which also takes ``nan`` and ``inf``: neither is a number of seconds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
+JSON_LINES = click.option("--json", "as_json", is_flag=True, help="Print JSON: one object on each line.")
+LIST_LIMIT = click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(1), help="Show at most this many."
+)
+SOME_IDS = options(
+    click.argument("ids", nargs=-1, metavar="[ID]…"),
+    click.option("--all", "every", is_flag=True, help="All of them."),
+)
+YES = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def older_than(what: str) -> Callable[[Command], Command]:
+    """The age in days of what is chosen."""
+    text = f"Only those {what} more than this many days ago."
+    return click.option("--older-than", "days", type=FiniteRange(0), metavar="DAYS", help=text)
+
+
+def require_choice(ids: tuple[str, ...], *, every: bool, narrowed: bool, by: str) -> None:
+    """Check that somebody said which, with ids, with options that narrow the choice, or with ``--all``.
+
+    Raises:
+        ConfigurationError: nobody did, or in two ways.
+    """
+    if ids and every:
+        raise ConfigurationError("Either ids or --all, not both")
+    if not (ids or every or narrowed):
+        raise ConfigurationError(f"Say which: ids, {by} or --all")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on if ``yes`` was given, or a person agrees.
+
+    Raises:
+        ConfigurationError: there is nobody to ask.
+        click.Abort: they do not agree.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigurationError(f"{question} There is no terminal to ask on: add --yes. Nothing was deleted.")
+    click.confirm(question, abort=True)
