@@ -53,12 +53,9 @@ def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, giv
         return Check("keys", ok=True, says="no token is stored" + ("" if given else ", so no ETL_SECRET_KEY is needed"))
     unreadable = [shown(id_) for _, id_, texts in stored if not all(_opens(vault, each) for each in texts)]
     if unreadable:
-        return Check(
-            "keys",
-            ok=False,
-            says=f"{len(unreadable)} of {len(stored)} stored tokens cannot be read: {_some(unreadable)}",
-            fix="Put the key they were stored with back into ETL_SECRET_KEY (separated by a comma), or connect anew",
-        )
+        says = f"{len(unreadable)} of {len(stored)} stored tokens cannot be read: {_some(unreadable)}"
+        fix = "Put the key they were stored with back into ETL_SECRET_KEY (separated by a comma), or connect anew"
+        return Check("keys", ok=False, says=says, fix=fix)
     old = sum(not all(map(vault.is_current, texts)) for _, _, texts in stored)
     more = f"; {old} need an older key: etl locations rekey before dropping it" if old else ""
     return Check("keys", ok=True, says=f"ETL_SECRET_KEY decrypts all of {len(stored)} stored tokens{more}")
@@ -67,16 +64,10 @@ def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, giv
 def of_app(places: Sequence[Overview], *, given: bool) -> Check:
     """Whether tokens that expire can be renewed."""
     renewed = sum(place.connected and place.token_source in (None, *RENEWABLE) for place in places)
-    if given or not renewed:
-        return Check(
-            "app", ok=True, says=f"{renewed} locations need the OAuth app" + (", which is set" if given else "")
-        )
-    return Check(
-        "app",
-        ok=False,
-        says=f"the tokens of {renewed} locations cannot be renewed",
-        fix="Set HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET",
-    )
+    if renewed and not given:
+        fix = "Set HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET"
+        return Check("app", ok=False, says=f"the tokens of {renewed} locations cannot be renewed", fix=fix)
+    return Check("app", ok=True, says=f"{renewed} locations need the OAuth app" + (", which is set" if given else ""))
 
 
 def of_pauses(places: Sequence[Overview]) -> Check:
@@ -84,22 +75,15 @@ def of_pauses(places: Sequence[Overview]) -> Check:
     paused = [place for place in places if place.paused_at]
     if not paused:
         return Check("locations", ok=True, says="none is paused")
-    return Check(
-        "locations",
-        ok=False,
-        says=f"paused: {_some([shown(place.location_id) for place in paused])}",
-        fix="\n".join(filter(None, map(advice_on, paused[:SHOWN]))),
-    )
+    fix = "\n".join(filter(None, map(advice_on, paused[:SHOWN])))
+    names = [shown(place.location_id) for place in paused]
+    return Check("locations", ok=False, says=f"paused: {_some(names)}", fix=fix)
 
 
 def of_unserved(waiting: set[str], places: Sequence[Overview], serving: Serving) -> Check:
     """Whether somebody serves every location that has items."""
     retired = {place.location_id: place.retired_at is not None for place in places if place.connected}
-    unserved = [
-        shown(location_id)
-        for location_id in sorted(waiting)
-        if serving.token_location_id(location_id, retired=retired) is None
-    ]
+    unserved = [shown(each) for each in sorted(waiting) if serving.token_location_id(each, retired=retired) is None]
     return Check(
         "queue",
         ok=not unserved,
@@ -124,14 +108,12 @@ def of_probe(location_id: str, problem: ItemError | None, *, may_expire: bool, a
     name = f"token of {shown(location_id)}"
     if problem is None:
         return Check(name, ok=True, says="accepted")
-    if isinstance(problem, LocationError) and may_expire:
-        return Check(
-            name, ok=False, says=problem.detail, fix="A run renews it once; if that does not help: etl connect"
-        )
-    if isinstance(problem, LocationError):
+    if not isinstance(problem, LocationError):
+        fix = f"HIGHLEVEL_BASE_URL is {address}: check it, and the way there"
+    elif may_expire:
+        fix = "A run renews it once; if that does not help: etl connect"
+    else:
         fix = "Make a token with the scope conversations/message.readonly in HighLevel, and set it again"
-        return Check(name, ok=False, says=problem.detail, fix=fix)
-    fix = f"HIGHLEVEL_BASE_URL is {address}: check it, and the way there"
     return Check(name, ok=False, says=problem.detail, fix=fix)
 
 

@@ -21,19 +21,14 @@ CURES: dict[tuple[str, str | None], str] = {
 """By the cause of a pause and where the location's token is from; None: the environment."""
 
 
-def cure(cause: str | None, *, location_id: str, source: str | None) -> str:
-    """How to mend a paused location."""
-    known = CURES.get((cause or "", source)) or CURES.get((cause or "", ANY))
-    return (known or "Mend the cause; " + RESUME).format(id=shown(location_id))
-
-
 def cure_of(place: Overview) -> str | None:
     """How to have a location served again; None when it is served."""
+    name = shown(place.location_id)
     if place.paused_at is not None:
-        return cure(place.pause_cause, location_id=place.location_id, source=place.token_source)
-    if place.retired_at is not None:
-        return f"Install the app again, or: etl locations resume {shown(place.location_id)}"
-    return None
+        cause = place.pause_cause or ""
+        known = CURES.get((cause, place.token_source)) or CURES.get((cause, ANY), "Mend the cause; " + RESUME)
+        return known.format(id=name)
+    return f"Install the app again, or: etl locations resume {name}" if place.retired_at is not None else None
 
 
 def in_words(cause: str | None) -> str:

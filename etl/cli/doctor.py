@@ -1,31 +1,30 @@
 """``etl doctor``: checks everything that a run needs, and says how to fix what is wrong. Leaves nothing changed."""
 
-import dataclasses
-import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 
 import click
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from etl import distribution, jobs, locations, message_queue, schema
 from etl.cli.checks import RENEWABLE, Check, of_app, of_keys, of_kinds, of_pauses, of_probe, of_unserved, of_warehouse
 from etl.cli.composition import (
     address_of,
     client_of,
-    database_url,
     described,
     require_known_places,
     serving_of,
     transport_of,
+    warehouse,
 )
 from etl.cli.composition import settings as read_settings
-from etl.cli.tables import print_sentence
-from etl.database import open_engine, reading_errors, require_utf8, require_writable
+from etl.cli.options import JSON_LINES
+from etl.cli.tables import print_json, print_sentence
 from etl.errors import EtlError
 from etl.extract.audio import AudioStore
 from etl.jobs import Job
+from etl.locations import Overview
 from etl.settings import Settings
 from etl.tokens import probe, store
 from etl.tokens.vault import UnreadableError, Vault
@@ -37,7 +36,7 @@ PROBED = 20
 @click.command()
 @click.option("--offline", is_flag=True, help="Do not ask HighLevel.")
 @click.option("--all", "every", is_flag=True, help=f"Try the tokens of all locations, not only of {PROBED}.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object on each line.")
+@JSON_LINES
 def doctor(*, offline: bool, every: bool, as_json: bool) -> None:
     """Check settings, jobs, database, keys and tokens, and say how to fix what is wrong.
 
@@ -47,7 +46,7 @@ def doctor(*, offline: bool, every: bool, as_json: bool) -> None:
     for check in _checks(offline=offline, limit=None if every else PROBED):
         failed = failed or not check.ok
         if as_json:
-            click.echo(json.dumps(dataclasses.asdict(check)))
+            print_json(check)
             continue
         print_sentence(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.says}", hang=6)
         for fix in (check.fix or "").splitlines() if not check.ok else ():
@@ -60,35 +59,28 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
     try:
         found = read_settings()
     except EtlError as error:
-        yield Check(
-            "settings",
-            ok=False,
-            says="; ".join(str(error).splitlines()),
-            fix="See the table of settings in docs/operations.md",
-        )
+        yield _failed("settings", error, fix="See the table of settings in docs/operations.md")
         return
     yield Check("settings", ok=True, says="understood")
-    yield _check("jobs", lambda: ", ".join(jobs.read(found.etl_jobs)))
-    with suppress(EtlError):
-        for job in jobs.read(found.etl_jobs).values():
-            if job.recordings_url is not None:
-                yield _of_recordings(job, job.recordings_url)
-    engines: list[Engine] = []
-
-    def connect() -> str:
-        engine = open_engine(database_url(found))
-        with reading_errors(), engine.connect() as connection:
-            require_utf8(connection)
-            schema.require_head(connection)
-            require_writable(connection)
-        engines.append(engine)
-        return f"{described(found)}, reachable, UTF8, takes writes, at revision {schema.HEAD}"
-
-    yield _check("database", connect)
-    for engine in engines:
-        with _connection(engine) as connection:
-            yield from of_warehouse(lambda: distribution.read(connection))
-            yield from of_locations(connection, found, offline=offline, limit=limit)
+    known: dict[str, Job] = {}
+    try:
+        known = jobs.read(found.etl_jobs)
+        yield Check("jobs", ok=True, says=", ".join(known))
+    except EtlError as error:
+        yield _failed("jobs", error)
+    for job in known.values():
+        if job.recordings_url is not None:
+            yield _of_recordings(job, job.recordings_url)
+    with ExitStack() as opened:
+        try:
+            connection = opened.enter_context(opened.enter_context(warehouse(found)).connect())
+        except EtlError as error:
+            yield _failed("database", error)
+            return
+        says = f"{described(found)}, reachable, UTF8, takes writes, at revision {schema.HEAD}"
+        yield Check("database", ok=True, says=says)
+        yield from of_warehouse(lambda: distribution.read(connection))
+        yield from of_locations(connection, found, offline=offline, limit=limit)
 
 
 def of_locations(connection: Connection, found: Settings, *, offline: bool, limit: int | None) -> Iterator[Check]:
@@ -113,38 +105,30 @@ def of_locations(connection: Connection, found: Settings, *, offline: bool, limi
     if offline:
         return
     tokens = _tokens(connection, found, places, vault)
+    renewable = {place.location_id for place in places if place.token_source in RENEWABLE}
     with transport_of(found) as transport:
         client = client_of(found, transport)
         for location_id, token in list(tokens.items())[:limit]:
-            yield of_probe(
-                location_id,
-                probe.refusal(client, token),
-                may_expire=location_id in _renewable(places),
-                address=address_of(found),
-            )
+            problem = probe.refusal(client, token)
+            yield of_probe(location_id, problem, may_expire=location_id in renewable, address=address_of(found))
     if limit is not None and len(tokens) > limit:
         yield Check("token", ok=True, says=f"{len(tokens) - limit} more were not tried; --all tries them")
 
 
-def _tokens(connection: Connection, found: Settings, places: list[locations.Overview], vault: Vault) -> dict[str, str]:
+def _tokens(connection: Connection, found: Settings, places: list[Overview], vault: Vault) -> dict[str, str]:
     """The token of each location that a run would use now, the environment's first."""
     serving = serving_of(found)
-    tokens: dict[str, str] = {} if serving.token is None else {serving.location_id: serving.token}
+    paused = {place.location_id for place in places if place.paused_at}
+    tokens: dict[str, str] = {}
+    if serving.token is not None and serving.location_id not in paused:
+        tokens[serving.location_id] = serving.token
     names = [place.location_id for place in places if not place.paused_at and not place.retired_at]
     for name, status in store.statuses(connection, names).items():
         expired = (status.seconds_left or 1.0) <= 0 and status.source != "private"
-        if name in tokens or expired or status.access_token is None:
-            continue
-        try:
-            tokens[name] = vault.decrypt(status.access_token)
-        except UnreadableError:
-            continue
-    paused = {place.location_id for place in places if place.paused_at}
-    return {name: token for name, token in tokens.items() if name not in paused}
-
-
-def _renewable(places: list[locations.Overview]) -> set[str]:
-    return {place.location_id for place in places if place.token_source in RENEWABLE}
+        if status.access_token is not None and not expired:
+            with suppress(UnreadableError):  # told by the check of the keys
+                tokens.setdefault(name, vault.decrypt(status.access_token))
+    return tokens
 
 
 def _of_recordings(job: Job, url: str) -> Check:
@@ -155,21 +139,9 @@ def _of_recordings(job: Job, url: str) -> Check:
         AudioStore(url).probe()
     except EtlError as error:
         fix = "Mend that place, or name another one in jobs.yaml; etl dead retry brings back what died meanwhile"
-        return Check(name, ok=False, says=str(error), fix=fix)
+        return _failed(name, error, fix=fix)
     return Check(name, ok=True, says="can be written to")
 
 
-def _check(name: str, work: Callable[[], str]) -> Check:
-    try:
-        return Check(name, ok=True, says=work())
-    except EtlError as error:
-        return Check(name, ok=False, says="; ".join(str(error).splitlines()))
-
-
-@contextmanager
-def _connection(engine: Engine) -> Iterator[Connection]:
-    try:
-        with reading_errors(), engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
+def _failed(name: str, error: EtlError, *, fix: str | None = None) -> Check:
+    return Check(name, ok=False, says="; ".join(str(error).splitlines()), fix=fix)
