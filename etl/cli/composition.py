@@ -252,7 +252,8 @@ def _bulk(
     return Bulk(exports=exports, loading=Loading(transact, options_of(job), taken), transact=transact)
 
 
-def erasing_of(engine: Engine, recordings_urls: Sequence[str]) -> Erasing:
-    """What erases messages, with the audio that was kept at these places."""
+def erasing_of(engine: Engine, chosen: Iterable[Job]) -> Erasing:
+    """What erases messages, with the audio that these jobs kept."""
     transact = Transactor(engine, patience=PATIENCE, stopping=lambda: False)
-    return Erasing(transact, partial(audio.remove, recordings_urls=recordings_urls))
+    places = [job.recordings_url for job in chosen if job.recordings_url]
+    return Erasing(transact, partial(audio.remove, recordings_urls=places))

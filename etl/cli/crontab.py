@@ -27,21 +27,22 @@ def crontab() -> None:
     """
     found = settings()
     known = jobs.read(found.etl_jobs)
-    for job in known.values():
-        click.echo(line_of(job, directory=Path.cwd(), program=program()))
+    lines = [(job.schedule, command_of(job)) for job in known.values()]
     if "message" in jobs.kinds_taken(known):
-        click.echo(_line(NIGHTLY, "reconcile", directory=Path.cwd(), program=program()))
+        lines.append((NIGHTLY, "reconcile"))
     if jobs.read_retention(found.etl_jobs) != Retention():
-        click.echo(_line(NIGHTLY, "prune", directory=Path.cwd(), program=program()))
+        lines.append((NIGHTLY, "prune"))
+    for schedule, command in lines:
+        click.echo(line_of(schedule, command, directory=Path.cwd(), program=program()))
 
 
-def line_of(job: Job, *, directory: Path, program: Path) -> str:
-    """One line of a crontab; a job that starts each minute ends before the next one begins."""
-    command = f"run {shlex.quote(job.name)}" + (" --max-seconds 55" if job.schedule == EACH_MINUTE else "")
-    return _line(job.schedule, command, directory=directory, program=program)
+def command_of(job: Job) -> str:
+    """What runs a job; one that starts each minute ends before the next one begins."""
+    return f"run {shlex.quote(job.name)}" + (" --max-seconds 55" if job.schedule == EACH_MINUTE else "")
 
 
-def _line(schedule: str, command: str, *, directory: Path, program: Path) -> str:
+def line_of(schedule: str, command: str, *, directory: Path, program: Path) -> str:
+    """One line of a crontab."""
     line = f"cd {shlex.quote(str(directory))} && {shlex.quote(str(program))} {command}"
     # In a crontab, a percent sign ends the command: crontab(5).
     return f"{schedule} {line.replace('%', chr(92) + '%')}"

@@ -31,9 +31,8 @@ def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool
         if value is not None and not is_fetchable(value):
             raise ConfigurationError(f"{name}: {value!r} is not an id ({ID_RULE})")
     found = settings()
-    recordings = [job.recordings_url for job in jobs.read(found.etl_jobs).values() if job.recordings_url]
     with warehouse(found) as engine:
-        forgetting = Forgetting(erasing_of(engine, recordings), contact_id)
+        forgetting = Forgetting(erasing_of(engine, jobs.read(found.etl_jobs).values()), contact_id)
         findings = forgetting.find(location_id=location_id)
         if not findings:
             click.echo(f"Nobody here knows the contact {contact_id}. Nothing was changed.", err=True)

@@ -21,10 +21,9 @@ def prune(*, dry_run: bool) -> None:
     """
     found = settings()
     retention = jobs.read_retention(found.etl_jobs)
-    recordings = [job.recordings_url for job in jobs.read(found.etl_jobs).values() if job.recordings_url]
+    event_days = retention.webhook_events or found.webhook_keep_days
     with warehouse(found) as engine:
-        event_days = retention.webhook_events or found.webhook_keep_days
-        pruning = Pruning(erasing_of(engine, recordings), retention, event_days)
+        pruning = Pruning(erasing_of(engine, jobs.read(found.etl_jobs).values()), retention, event_days)
         rows = pruning.count() if dry_run else pruning.run()
     if rows:
         print_table(("table", "would be deleted" if dry_run else "deleted"), sorted(rows.items()))

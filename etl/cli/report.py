@@ -1,7 +1,6 @@
 """``etl report``: a page with plots of what was loaded."""
 
 import os
-import tempfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -29,8 +28,7 @@ def report(*, location_id: str | None, since: str | None, out: Path) -> None:
     first = _read_day(since)
     if out.is_dir() or not out.parent.is_dir():
         raise ConfigurationError(f"{out} cannot be written: name a file in a directory that exists.")
-    page = _page(location_id, first)
-    _write(out, page)
+    _write(out, _page(location_id, first))
     click.echo(f"{out} is written. Open it in a browser.")
 
 
@@ -71,17 +69,13 @@ def _page(location_id: str | None, since: date) -> str:
 
 def _write(out: Path, page: str) -> None:
     """Write it whole or not at all."""
+    whole = out.resolve()
+    part = whole.with_name(f".{whole.name}.{os.getpid()}")
     try:
-        with tempfile.NamedTemporaryFile("w", dir=out.resolve().parent, encoding="utf-8", delete=False) as file:
-            try:
-                file.write(page)
-                file.close()
-                umask = os.umask(0)
-                os.umask(umask)
-                Path(file.name).chmod(0o666 & ~umask)
-                Path(file.name).replace(out.resolve())
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        try:
+            part.write_text(page, encoding="utf-8")
+            part.replace(whole)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigurationError(f"{out} cannot be written: {error.strerror}.") from error

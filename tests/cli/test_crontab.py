@@ -4,21 +4,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-from etl.cli.crontab import line_of
+from etl.cli.crontab import command_of, line_of
 from etl.jobs import Job
 from tests.command import Command
 
 
 def test_a_line_starts_the_job_in_its_directory_with_nothing_but_cron_s_environment(etl: Command) -> None:
     (etl.directory / ".env").write_text("".join(f"{name}={value}\n" for name, value in etl.environment.items()))
-    line = line_of(Job(name="messages"), directory=etl.directory, program=Path(sys.executable).parent / "etl")
+    program = Path(sys.executable).parent / "etl"
+    line = line_of("* * * * *", command_of(Job(name="messages")), directory=etl.directory, program=program)
     command = line.removeprefix("* * * * * ")
     done = subprocess.run(["/bin/sh", "-c", command], env={}, capture_output=True, text=True, check=False)
     assert (0, "messages: 0 loaded") == (done.returncode, done.stdout[:18])
 
 
 def test_a_percent_sign_is_escaped() -> None:
-    line = line_of(Job(name="messages", schedule="0 3 * * *"), directory=Path("/srv/100%"), program=Path("/bin/etl"))
+    line = line_of("0 3 * * *", "run messages", directory=Path("/srv/100%"), program=Path("/bin/etl"))
     assert line == r"0 3 * * * cd /srv/100\% && /bin/etl run messages"
 
 
