@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any
 
 import click
@@ -10,18 +11,16 @@ from sqlalchemy import Engine
 from etl import backfills, jobs, kinds
 from etl.backfills import Stand
 from etl.cli.composition import open_exports, options_of, settings, warehouse
-from etl.cli.exporting import chosen_location, explained, message_job, progress_of, served_locations
-from etl.cli.stopping import Stop, signals_stop
+from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
+from etl.cli.stopping import signals_stop
 from etl.cli.tables import print_json, print_sentence
 from etl.database import reading_errors
 from etl.errors import ConfigurationError
 from etl.exports.backfill import Backfill, Progress
 from etl.exports.loading import Loading
-from etl.exports.pages import HaltedError, Manner
+from etl.exports.pages import HaltedError
 from etl.settings import Settings
 from etl.worker.transactor import PATIENCE, Transactor
-
-TRIES = 6
 
 
 class Moment(click.ParamType[datetime]):
@@ -68,25 +67,31 @@ def backfill(location_id: str | None, since: datetime, until: datetime | None, *
             stand = backfills.begin(
                 connection, location_id=place, since=since, until=min(until or now, now), again=again
             )
-        if stand.finished_at is not None:
-            _print_done(place, stand, as_json=as_json)
-            return
         began = time.monotonic()
-        progress, outcome = _run(found, engine, place, stand)
-        _print(place, stand, progress, outcome, time.monotonic() - began, as_json=as_json)
+        is_done = stand.finished_at is not None
+        progress, outcome = (Progress(stand.reached), "done_before") if is_done else _run(found, engine, place, stand)
+    seconds = time.monotonic() - began
+    if as_json:
+        print_json(_summary(place, stand, progress, outcome, seconds))
+    elif is_done:
+        click.echo(
+            f"backfill of {place}: done before, up to {stand.reached:%Y-%m-%d %H:%M} UTC, {stand.messages:,} messages. "
+            "To load them again: --again"
+        )
+    else:
+        _print(place, progress, outcome, seconds)
 
 
 def _run(found: Settings, engine: Engine, location_id: str, stand: Stand) -> tuple[Progress, str]:
-    stop = Stop()
+    stop = Event()
     began = time.monotonic()
     last = Progress(stand.reached)
-    transact = Transactor(engine, patience=PATIENCE, stopping=stop)
+    transact = Transactor(engine, patience=PATIENCE, stopping=stop.is_set)
     taken = kinds.tables(jobs.kinds_taken(jobs.read(found.etl_jobs)))
-    manner = Manner(is_behind=True, tries=TRIES)
     with (
         progress_of("backfill", start=stand.since, end=stand.until) as show,
-        open_exports(found, engine, manner, transact) as exports,
-        signals_stop([stop]),
+        open_exports(found, engine, MANNER, transact) as exports,
+        signals_stop([stop.set]),
     ):
 
         def tell(progress: Progress) -> None:
@@ -99,7 +104,7 @@ def _run(found: Settings, engine: Engine, location_id: str, stand: Stand) -> tup
             exports=exports,
             loading=Loading(transact, options_of(message_job(found)), taken),
             transact=transact,
-            stopping=stop,
+            stopping=stop.is_set,
             show=tell,
         )
         try:
@@ -110,26 +115,27 @@ def _run(found: Settings, engine: Engine, location_id: str, stand: Stand) -> tup
             raise explained(halted, location_id) from halted
 
 
-def _print(location_id: str, stand: Stand, progress: Progress, outcome: str, seconds: float, *, as_json: bool) -> None:
+def _summary(location_id: str, stand: Stand, progress: Progress, outcome: str, seconds: float) -> dict[str, object]:
     loaded = progress.loaded
-    if as_json:
-        summary = {
-            "location_id": location_id,
-            "outcome": outcome,
-            "since": stand.since.isoformat(),
-            "until": stand.until.isoformat(),
-            "reached": progress.reached.isoformat(),
-            "messages": progress.messages,
-            "written": loaded.written,
-            "answered": loaded.items.loaded,
-            "fetched_singly": loaded.singly,
-            "missing": progress.missing,
-            "requests": progress.requests,
-            "seconds": round(seconds, 3),
-            "drift": dict(loaded.items.drift),
-        }
-        print_json(summary)
-        return
+    return {
+        "location_id": location_id,
+        "outcome": outcome,
+        "since": stand.since.isoformat(),
+        "until": stand.until.isoformat(),
+        "reached": progress.reached.isoformat(),
+        "messages": progress.messages,
+        "written": loaded.written,
+        "answered": loaded.items.loaded,
+        "fetched_singly": loaded.singly,
+        "missing": progress.missing,
+        "requests": progress.requests,
+        "seconds": round(seconds, 3),
+        "drift": dict(loaded.items.drift),
+    }
+
+
+def _print(location_id: str, progress: Progress, outcome: str, seconds: float) -> None:
+    loaded = progress.loaded
     print_sentence(
         f"backfill of {location_id}: {progress.messages:,} messages ({loaded.written:,} new or changed) with "
         f"{progress.requests:,} requests in {seconds:.1f} s",
@@ -144,13 +150,3 @@ def _print(location_id: str, stand: Stand, progress: Progress, outcome: str, sec
         )
     if outcome == "stopped":
         click.echo(f"Stopped at {progress.reached:%Y-%m-%d %H:%M} UTC. The same command goes on from there.")
-
-
-def _print_done(location_id: str, stand: Stand, *, as_json: bool) -> None:
-    if as_json:
-        _print(location_id, stand, Progress(stand.reached), "done_before", 0.0, as_json=True)
-        return
-    click.echo(
-        f"backfill of {location_id}: done before, up to {stand.reached:%Y-%m-%d %H:%M} UTC, {stand.messages:,} "
-        "messages. To load them again: --again"
-    )

@@ -9,7 +9,6 @@ from sqlalchemy import Engine
 
 from etl.cli.code_receiver import CodeReceiver, code_in, is_local
 from etl.cli.composition import client_of, oauth_of, settings, transport_of, warehouse
-from etl.cli.options import FiniteRange
 from etl.errors import ApiUnavailableError, ConfigurationError, EtlError, LocationError
 from etl.ids import is_fetchable, problem_of
 from etl.settings import Settings
@@ -22,6 +21,8 @@ MARKETPLACE = "https://marketplace.gohighlevel.com/v2/oauth/chooselocation"
 API_HOST = "services.leadconnectorhq.com"
 SCOPES = "conversations/message.readonly"
 COMPANY_SCOPES = f"{SCOPES} oauth.readonly oauth.write"
+WAIT = 300.0
+"""Seconds for somebody to log in and choose."""
 ASK = "-"
 """What --token is when it was given without a value."""
 
@@ -40,14 +41,12 @@ ASK = "-"
     "--redirect-uri", default="http://localhost:8765/callback", show_default=True, help="The redirect URL of the app."
 )
 @click.option("--authorize-url", help="The installation URL of the app, for a white label.")
-@click.option("--wait", default=300.0, show_default=True, type=FiniteRange(1), help="Seconds to wait for the code.")
 @click.option("--new-key", is_flag=True, help="Print a new key for ETL_SECRET_KEY and exit.")
 def connect(
     token: str | None,
     location_id: str | None,
     redirect_uri: str,
     authorize_url: str | None,
-    wait: float,
     *,
     company: bool,
     paste: bool,
@@ -76,7 +75,7 @@ def connect(
         assert app is not None  # noqa: S101 - just checked
         state = secrets.token_urlsafe(16)
         url = _authorize_url(found, authorize_url, redirect_uri, state=state, company=company)
-        code = _code(url, redirect_uri, state=state, paste=paste, wait=wait)
+        code = _code(url, redirect_uri, state=state, paste=paste)
         try:
             _keep(engine, found, app, code, redirect_uri)
         except OAuthError as error:
@@ -155,15 +154,15 @@ def _authorize_url(found: Settings, given: str | None, redirect_uri: str, *, sta
     return urlunsplit(parts._replace(query=urlencode(query)))
 
 
-def _code(url: str, redirect_uri: str, *, state: str, paste: bool, wait: float) -> str:
+def _code(url: str, redirect_uri: str, *, state: str, paste: bool) -> str:
     receiver = CodeReceiver(redirect_uri, state=state) if is_local(redirect_uri) and not paste else None
     click.echo(f"Open this in a browser, and choose what to connect:\n\n{url}\n")
     sys.stdout.flush()
     if receiver is not None:
-        code = receiver.wait(wait)
+        code = receiver.wait(WAIT)
         if code is None:
             raise ConfigurationError(
-                f"No code came to {redirect_uri} within {wait:g} s. If the browser is on another machine: --paste"
+                f"No code came to {redirect_uri} within {WAIT:.0f} s. If the browser is on another machine: --paste"
             )
         return code
     pasted = _ask("The address you were sent to, or its code", "--paste").strip()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from operator import attrgetter
 
 import click
 
@@ -38,33 +39,18 @@ def list_(cause: str | None, limit: int, *, as_json: bool) -> None:
     if not letters:
         click.echo("no dead letters")
         return
-    print_table(
-        ("id", "location", "kind", "attempts", "cause", "detail", "died", "retried"),
-        [
-            (
-                letter.message_id,
-                letter.location_id,
-                letter.kind,
-                letter.attempt,
-                letter.cause,
-                letter.detail,
-                letter.died_at,
-                letter.retried_at,
-            )
-            for letter in letters
-        ],
-        optional=("location", "attempts", "retried", "kind"),
-    )
+    header = ("id", "location", "kind", "attempts", "cause", "detail", "died", "retried")
+    columns = attrgetter("message_id", "location_id", "kind", "attempt", "cause", "detail", "died_at", "retried_at")
+    print_table(header, map(columns, letters), optional=("location", "attempts", "retried", "kind"))
     click.echo(", ".join(f"{name}: {count}" for name, count in causes.items()))
 
 
 @dead.command()
 @click.argument("message_id", metavar="ID")
-@click.option("--kind", type=click.Choice(KINDS), help="The kind, if several kinds have this id.")
-def show(message_id: str, kind: str | None) -> None:
+def show(message_id: str) -> None:
     """Show a dead letter and what was received. Prints the words of customers."""
     with warehouse(settings()) as engine, engine.connect() as connection:
-        letters = dead_letters.find(connection, LetterFilter([message_id], kind=kind))
+        letters = dead_letters.find(connection, LetterFilter([message_id]))
         if not letters:
             raise ConfigurationError(f"No dead letter of {message_id}")
         for letter in letters:

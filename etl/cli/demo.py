@@ -117,14 +117,11 @@ def demo(context: click.Context, messages: int) -> None:
     context.exit(code)
 
 
-@contextmanager
-def _sandbox(messages: int, *, seed: int) -> Iterator["SandboxProcess"]:
+def _sandbox(messages: int, *, seed: int) -> "SandboxProcess":
     from etl.sandbox.config import SandboxConfig
     from etl.sandbox.server import SandboxProcess
 
-    config = SandboxConfig(seed=seed, locations=1, messages=messages, limit=LIMIT, daily=None)
-    with SandboxProcess(config) as sandbox:
-        yield sandbox
+    return SandboxProcess(SandboxConfig(seed=seed, locations=1, messages=messages, limit=LIMIT, daily=None))
 
 
 def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages: int) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Collection, Iterator
+from operator import attrgetter
 from typing import Any
 
 import click
@@ -15,11 +16,14 @@ from etl.cli.tables import counted, print_bytes, print_json, print_table
 from etl.errors import ConfigurationError
 from etl.models import EVENT_OUTCOMES
 from etl.receive import events as webhook_events
-from etl.receive.events import EventFilter, Page, StoredEvent
+from etl.receive.events import EventFilter, Page
 
 PURGE_EVENTS = 5000
 """Events deleted in one transaction."""
 SINCE = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
+COLUMNS = attrgetter(
+    "webhook_id", "received_at", "type", "location_id", "message_id", "email_id", "outcome", "replayed_at"
+)
 
 FILTERS = options(
     click.option("--outcome", type=click.Choice(EVENT_OUTCOMES), help="Only those with this outcome."),
@@ -67,44 +71,16 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
     if counts and which != EventFilter():
         raise ConfigurationError("--counts counts all events: leave the other options out")
     with warehouse(settings()) as engine, engine.connect() as connection:
-        if counts:
-            _print_counts(webhook_events.outcomes(connection), as_json=as_json)
-            return
-        found = webhook_events.find(connection, which, limit=limit)
+        told = webhook_events.outcomes(connection) if counts else {}
+        found = [] if counts else webhook_events.find(connection, which, limit=limit)
     if as_json:
-        for event in found:
-            print_json(event)
+        for each in [told] if counts else found:
+            print_json(each)
     elif found:
-        _print_events(found)
+        header = ("id", "received", "type", "location", "message", "email", "outcome", "replayed")
+        print_table(header, map(COLUMNS, found), optional=("replayed", "email", "location", "message"))
     else:
-        click.echo("no events")
-
-
-def _print_counts(counts: dict[str, int], *, as_json: bool) -> None:
-    if as_json:
-        print_json(counts)
-    else:
-        click.echo(", ".join(f"{outcome}: {count}" for outcome, count in counts.items()) or "no events")
-
-
-def _print_events(found: list[StoredEvent]) -> None:
-    print_table(
-        ("id", "received", "type", "location", "message", "email", "outcome", "replayed"),
-        [
-            (
-                event.webhook_id,
-                event.received_at,
-                event.type,
-                event.location_id,
-                event.message_id,
-                event.email_id,
-                event.outcome,
-                event.replayed_at,
-            )
-            for event in found
-        ],
-        optional=("replayed", "email", "location", "message"),
-    )
+        click.echo(", ".join(f"{outcome}: {count}" for outcome, count in told.items()) or "no events")
 
 
 @events.command()

@@ -7,16 +7,19 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from etl import jobs, locations
 from etl.cli.composition import serving_of
 from etl.cli.cures import shown
 from etl.database import reading_errors
 from etl.errors import ConfigurationError
-from etl.exports.pages import HaltedError
+from etl.exports.pages import HaltedError, Manner
 from etl.jobs import Job
 from etl.settings import Settings
+
+MANNER = Manner(is_behind=True, tries=6)
+"""How a command asks for pages."""
 
 PLAIN_SECONDS = 60.0
 """How often a line is printed where there is no terminal."""
@@ -57,17 +60,10 @@ def served_locations(found: Settings, engine: Engine) -> list[str]:
     """The locations that have a token: the environment's, where its id is known, and the connected ones."""
     serving = serving_of(found)
     with reading_errors(), engine.connect() as connection:
-        places = _connected(connection)
-    own = {serving.location_id} - {""} if serving.token is not None else set()
-    return sorted(own | places)
-
-
-def _connected(connection: Connection) -> set[str]:
-    return {
-        place.location_id
-        for place in locations.overview(connection)
-        if place.location_id and place.connected and place.retired_at is None
-    }
+        places = locations.overview(connection)
+    served = {place.location_id for place in places if place.connected and place.retired_at is None}
+    own = {serving.location_id} if serving.token is not None else set()
+    return sorted((served | own) - {""})
 
 
 def chosen_location(found: Settings, served: list[str], given: str | None) -> str:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
@@ -23,7 +23,7 @@ import click
 
 from etl.cli.adding import added, shares, together, total
 from etl.cli.composition import Planned, settings, warehouse
-from etl.cli.stopping import Stoppable, signals_stop
+from etl.cli.stopping import signals_stop
 from etl.cli.working import LOOK_SECONDS, Runner, run_together
 from etl.errors import EtlError
 from etl.jobs import Job
@@ -45,7 +45,7 @@ def open_team(count: int, *, runs: int) -> Iterator[Runner]:
     Their runner raises EtlError when one of them cannot go on; the others were stopped in good order.
     """
     team = _Team()
-    with signals_stop([team]):
+    with signals_stop([team.stop]):
         try:
             for _ in range(count):
                 team.start(runs)
@@ -206,7 +206,7 @@ class _Link:
         self._sending = threading.Lock()
         self._stopping = threading.Lock()
         self._is_stopped = False
-        self._works: Sequence[Stoppable] = ()
+        self._stops: Sequence[Callable[[], None]] = ()
         threading.Thread(target=self._listen, name="link", daemon=True).start()
 
     def orders(self) -> Iterator[list[tuple[Job, Plan]]]:
@@ -227,10 +227,10 @@ class _Link:
         )
 
     @contextmanager
-    def stopping(self, works: Sequence[Stoppable]) -> Iterator[None]:
-        """As long as the block lasts, the other end stops these."""
+    def stopping(self, stops: Sequence[Callable[[], None]]) -> Iterator[None]:
+        """As long as the block lasts, these are called when the other end says stop, or is gone."""
         with self._stopping:
-            self._works = works
+            self._stops = stops
         if self._is_stopped:
             self._stop()
         yield
@@ -238,8 +238,8 @@ class _Link:
     def _stop(self) -> None:
         self._is_stopped = True
         with self._stopping:
-            for each in self._works:
-                each.stop()
+            for each in self._stops:
+                each()
 
     def _listen(self) -> None:
         try:

@@ -4,22 +4,22 @@ import dataclasses
 import re
 import sys
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 
 import click
 from sqlalchemy import Engine
 
 from etl.cli.composition import open_exports, settings, warehouse
-from etl.cli.exporting import chosen_location, explained, message_job, progress_of, served_locations
-from etl.cli.stopping import Stop, signals_stop
+from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
+from etl.cli.stopping import signals_stop
 from etl.cli.tables import print_json, print_table
 from etl.errors import ConfigurationError
-from etl.exports.pages import HaltedError, Manner
+from etl.exports.pages import HaltedError
 from etl.exports.reconcile import Day, Reconciliation
 from etl.settings import Settings
 from etl.worker.transactor import PATIENCE, Transactor
 
-TRIES = 6
 COUNTS = ("exported", "missing", "lost", "changed", "gone", "unseen")
 
 
@@ -79,19 +79,19 @@ def _run(
     found: Settings, engine: Engine, places: list[str], window: timedelta
 ) -> tuple[list[tuple[str, Day]], list[tuple[str, HaltedError]]]:
     """Compare one location after the other; one that cannot be asked holds up none of the others."""
-    stop = Stop()
+    stop = Event()
     days: list[tuple[str, Day]] = []
     failures: list[tuple[str, HaltedError]] = []
-    transact = Transactor(engine, patience=PATIENCE, stopping=stop)
+    transact = Transactor(engine, patience=PATIENCE, stopping=stop.is_set)
     end = datetime.now(UTC)
     try:
         start = end - window
     except OverflowError as error:
         raise ConfigurationError("--window is too long.") from error
-    with open_exports(found, engine, Manner(is_behind=True, tries=TRIES), transact) as exports, signals_stop([stop]):
+    with open_exports(found, engine, MANNER, transact) as exports, signals_stop([stop.set]):
         for place in places:
             with progress_of(f"reconcile {place}", start=start, end=end) as show:
-                work = Reconciliation(exports, transact, stopping=stop)
+                work = Reconciliation(exports, transact, stopping=stop.is_set)
                 try:
                     for reached, found_days in work.run(place, start=start, end=end):
                         days += [(place, day) for day in found_days]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from etl.cli.composition import Planned, open_loops
-from etl.cli.stopping import Stoppable, signals_stop
+from etl.cli.stopping import signals_stop
 from etl.jobs import Job
 from etl.settings import Settings
 from etl.worker.loop import Loop
@@ -26,8 +26,8 @@ Watched = Callable[[Job, Plan], AbstractContextManager[Planned]]
 """Gives a run somebody who watches it."""
 Runner = Callable[[Sequence[Planned]], list[Report]]
 """Does these runs at the same time."""
-Stopping = Callable[[Sequence[Stoppable]], AbstractContextManager[None]]
-"""Lets somebody stop these, as long as the block lasts."""
+Stopping = Callable[[Sequence[Callable[[], None]]], AbstractContextManager[None]]
+"""Lets somebody call these to stop, as long as the block lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def run_together(
     """
     with (
         open_loops(found, engine, planned) as loops,
-        stopping(loops),
+        stopping([loop.stop for loop in loops]),
         ThreadPoolExecutor(len(loops), thread_name_prefix="loop") as pool,
     ):
         running = [pool.submit(_run, loop, loops) for loop in loops]

@@ -34,7 +34,7 @@ class Connecting:
     def browse(self, query: str) -> tuple[int, str, int]:
         """Start it, do what a browser would, and return the exit code, all output, and what the browser was told."""
         redirect = f"http://localhost:{free_port()}/callback"
-        with self.etl.start("connect", "--redirect-uri", redirect, "--wait", "20") as process:
+        with self.etl.start("connect", "--redirect-uri", redirect) as process:
             out = ""
             while "chooselocation" not in out:
                 out += process.printed.readline()
