@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import KW_ONLY, dataclass
 
 from etl import distribution
-from etl.cli.cures import advice_on, shown
+from etl.cli.cures import advice_on, shown, unserved
 from etl.distribution import Cluster
 from etl.errors import ConfigurationError, ItemError, LocationError
 from etl.locations import Overview
@@ -82,12 +82,11 @@ def of_pauses(places: Sequence[Overview]) -> Check:
 
 def of_unserved(waiting: set[str], places: Sequence[Overview], serving: Serving) -> Check:
     """Whether somebody serves every location that has items."""
-    retired = {place.location_id: place.retired_at is not None for place in places if place.connected}
-    unserved = [shown(each) for each in sorted(waiting) if serving.token_location_id(each, retired=retired) is None]
+    waits = [shown(each) for each in unserved(waiting, places, serving)]
     return Check(
         "queue",
-        ok=not unserved,
-        says=f"no token serves {_some(unserved)}, whose items wait" if unserved else "somebody serves every item",
+        ok=not waits,
+        says=f"no token serves {_some(waits)}, whose items wait" if waits else "somebody serves every item",
         fix="Connect them with: etl connect; or set HIGHLEVEL_LOCATION_ID to the location of HIGHLEVEL_TOKEN",
     )
 

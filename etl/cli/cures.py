@@ -1,6 +1,9 @@
-"""What to do about a location that is not served, in words; pure."""
+"""Which locations are not served, and what to do about it, in words; pure."""
+
+from collections.abc import Iterable
 
 from etl.locations import BY_HAND, Overview
+from etl.tokens.serving import Serving
 
 RESUME = "then: etl locations resume {id}"
 
@@ -19,6 +22,12 @@ CURES: dict[tuple[str, str | None], str] = {
     ("location_inactive", ANY): "Reactivate the location in HighLevel; " + RESUME,
 }
 """By the cause of a pause and where the location's token is from; None: the environment."""
+
+
+def unserved(location_ids: Iterable[str], places: Iterable[Overview], serving: Serving) -> list[str]:
+    """Those of the locations whose items no token serves."""
+    retired = {place.location_id: place.retired_at is not None for place in places if place.connected}
+    return sorted(each for each in location_ids if serving.token_location_id(each, retired=retired) is None)
 
 
 def cure_of(place: Overview) -> str | None:

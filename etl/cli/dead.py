@@ -92,7 +92,8 @@ def purge(
         with engine.connect() as connection:
             count = dead_letters.count(connection, which, older_than_days=days)
         _require_found(count, ids)
-        confirm(f"Delete {counted(count, 'dead letter')} for good, with what was received?", yes=yes)
+        if count:
+            confirm(f"Delete {counted(count, 'dead letter')} for good, with what was received?", yes=yes)
         with engine.begin() as connection:
             deleted = dead_letters.purge(connection, which, older_than_days=days)
     click.echo(f"{deleted} deleted")

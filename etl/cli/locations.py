@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from etl import locations as known
 from etl import message_queue
 from etl.cli.composition import oauth_of, serving_of, settings, transport_of, warehouse
-from etl.cli.cures import advice_on, cure_of, shown, state_of
+from etl.cli.cures import advice_on, cure_of, shown, state_of, unserved
 from etl.cli.options import JSON_LINES, YES, confirm
 from etl.cli.tables import print_json, print_sentence, print_table
 from etl.errors import ConfigurationError
@@ -53,22 +53,22 @@ def list_(*, as_json: bool) -> None:
             waiting[each.location_id] += each.items
     names = {place.location_id for place in places}
     places += [known.Overview(name) for name in sorted(waiting.keys() - names)]
-    served = _served(places, serving)
+    without = set(unserved((place.location_id for place in places), places, serving))
     if as_json:
         for place in places:
             name = place.location_id
-            more = {"items": waiting[name], "served": name in served, "cure": cure_of(place)}
+            more = {"items": waiting[name], "served": name not in without, "cure": cure_of(place)}
             print_json(dataclasses.asdict(place) | more)
         return
     if not places:
         click.echo("no locations yet; connect some with: etl connect")
         return
-    _print_places(places, waiting, served, serving)
+    _print_places(places, waiting, without, serving)
     _print_companies(companies)
     for place in places:
         advice = advice_on(place)
         items = waiting[place.location_id]
-        if advice is None and items and place.location_id not in served:
+        if advice is None and items and place.location_id in without:
             wait = f"{items} items wait" if items > 1 else "1 item waits"
             advice = f"{shown(place.location_id)} is not connected, {wait}. Connect it: etl connect"
         if advice is not None:
@@ -175,17 +175,10 @@ def _require_known(connection: Connection, ids: tuple[str, ...]) -> None:
         raise ConfigurationError(f"Not known: {', '.join(unknown)}. Nothing was paused. See: etl locations list")
 
 
-def _served(places: list[known.Overview], serving: Serving) -> set[str]:
-    """The locations for which there is a token."""
-    retired = {place.location_id: place.retired_at is not None for place in places if place.connected}
-    names = [place.location_id for place in places]
-    return {name for name in names if serving.token_location_id(name, retired=retired) is not None}
-
-
-def _print_places(places: list[known.Overview], waiting: Counter[str], served: set[str], serving: Serving) -> None:
+def _print_places(places: list[known.Overview], waiting: Counter[str], without: set[str], serving: Serving) -> None:
     def state(place: known.Overview) -> str:
-        unserved = place.location_id not in served and cure_of(place) is None
-        return "not connected" if unserved else state_of(place)
+        is_known = place.location_id not in without or cure_of(place) is not None
+        return state_of(place) if is_known else "not connected"
 
     print_table(
         ("location", "name", "token", "expires", "items", "state"),

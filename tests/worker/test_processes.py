@@ -181,6 +181,7 @@ def test_processes_whose_parent_is_killed_end_in_good_order(job: Job, etl: Comma
 
 
 def test_a_killed_process_is_told_and_the_others_go_on(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
+    (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n    kind: message\n  b:\n    kind: conversation\n")
     hold_all(job, sandbox)
     with etl.start("run", "--processes", "2") as process:
         sandbox.wait_for(held=16)
@@ -189,7 +190,7 @@ def test_a_killed_process_is_told_and_the_others_go_on(job: Job, etl: Command, s
             out, err = process.communicate(timeout=90)
     assert process.returncode == 1
     assert "A worker was killed (SIGKILL). Its items are free again after 45 seconds." in err
-    assert "(lost)" in out
+    assert [line.rpartition(" ")[2] for line in out.splitlines() if line[:2] in ("a:", "b:")] == ["(lost)", "(drained)"]
     loaded = job.value("SELECT count(*) FROM highlevel.messages")
     # Nothing is lost: what the killed one had in hand waits for its lease to end.
     assert loaded + job.value("SELECT count(*) FROM etl.message_queue WHERE lease_id IS NOT NULL") == len(job.ids)
