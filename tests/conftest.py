@@ -1,7 +1,6 @@
 """What the tests share: a real Postgres, a clean database for each test, and a sandbox that answers like HighLevel."""
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,7 +117,7 @@ def empty_database_url(server_url: URL) -> Iterator[str]:
 @pytest.fixture
 def own_server() -> Iterator[OwnServer]:
     """A migrated Postgres of the test's own."""
-    with tempfile.TemporaryDirectory(prefix="etl-test-") as directory:
+    with servers.scratch() as directory:
         server = OwnServer(Path(directory) / "postgres")
         engine = open_engine(server.url)
         try:

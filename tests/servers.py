@@ -6,6 +6,7 @@ superuser who may log in to its workers with the same password; what is written 
 """
 
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -22,6 +23,15 @@ CITUS = os.environ.get("TEST_CITUS_URL")
 
 # Tests lose nothing when the machine stops, and a database is made for each of them.
 FAST = ("fsync", "full_page_writes", "synchronous_commit")
+MEMORY = Path("/dev/shm")  # noqa: S108 - only a place: names in it are drawn
+PLENTY = 4 << 30
+"""Bytes free in memory from which on a Postgres may live there; each of several pytest workers has one."""
+
+
+def scratch() -> "tempfile.TemporaryDirectory[str]":
+    """A directory for a Postgres: in memory if there is plenty, since a database is a thousand small files."""
+    is_plenty = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= PLENTY
+    return tempfile.TemporaryDirectory(prefix="etl-test-", dir=MEMORY if is_plenty else None)
 
 
 @contextmanager
@@ -37,7 +47,7 @@ def shared_server() -> Iterator[URL]:
 
 @contextmanager
 def _embedded() -> Iterator[URL]:
-    with tempfile.TemporaryDirectory(prefix="etl-test-") as directory:
+    with scratch() as directory:
         data = Path(directory) / "postgres"
         url = make_url(embedded.start(data)).set(drivername="postgresql+psycopg")
         try:
