@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from sqlalchemy import text
 
 from etl.database import open_engine
 from etl.sandbox.keys import SandboxKeys
+
+TRIES = 50
+"""How often an event is posted: a receiver that has no processor for 1.5 s asks for it again."""
 
 
 class Warehouse:
@@ -94,16 +98,30 @@ class Receiver:
         return requests.get(self.url + path, timeout=10)
 
     def post(
-        self, body: bytes, headers: Mapping[str, str] | None = None, *, path: str = "/webhooks/highlevel"
+        self,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        path: str = "/webhooks/highlevel",
+        tries: int = TRIES,
     ) -> requests.Response:
-        """Post bytes as they are."""
+        """Post bytes as they are; again after a 429, as HighLevel does."""
         sent = {"Content-Type": "application/json"} | dict(headers or {})
-        return requests.post(self.url + path, data=body, headers=sent, timeout=10)
+        answer = requests.post(self.url + path, data=body, headers=sent, timeout=10)
+        if answer.status_code != 429 or tries <= 1:
+            return answer
+        time.sleep(0.1)
+        return self.post(body, headers, path=path, tries=tries - 1)
 
     def say(self, **event: Any) -> int:
         """Post a signed event; returns the status."""
         body = json.dumps(event).encode()
         return self.post(body, self.keys.sign(body)).status_code
+
+    def say_once(self, **event: Any) -> int:
+        """The same by a sender that does not come again."""
+        body = json.dumps(event).encode()
+        return self.post(body, self.keys.sign(body), tries=1).status_code
 
     def stop(self) -> int:
         """End it as systemd would; returns its exit status."""
