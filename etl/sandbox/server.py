@@ -75,6 +75,7 @@ def _server(config: SandboxConfig) -> uvicorn.Server:
         log_level="critical",  # an answer cut on purpose would be reported as a broken application
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=600,  # closing an idle connection as a client uses it again would be a fault nobody set
         timeout_graceful_shutdown=0,  # answers that are late on purpose are not waited for
     )
     server = uvicorn.Server(settings)
