@@ -60,7 +60,7 @@ class Command:
     ) -> "subprocess.CompletedProcess[str]":
         """Run it to the end as a process of its own."""
         with self.start(*arguments, **environment) as process:
-            out, err = process.communicate(stdin, timeout=100)
+            out, err = process.communicate(stdin, timeout=250)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def start(self, *arguments: str, **environment: str) -> Process:
