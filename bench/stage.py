@@ -79,15 +79,8 @@ def stage() -> Iterator[Stage]:
     """A scratch Postgres at head; stopped and removed at the end."""
     with TemporaryDirectory(prefix="etl-bench-") as name:
         directory = Path(name)
-        url = embedded.start(directory / "postgres")
-        engine = open_engine(url)
-        try:
-            with engine.connect() as connection:
-                schema.upgrade(connection)
+        with _at_head(directory / "postgres") as (url, engine):
             yield Stage(directory, url, engine)
-        finally:
-            engine.dispose()
-            embedded.stop(directory / "postgres")
 
 
 @contextmanager
@@ -100,11 +93,18 @@ def warehouse(on: Stage, name: str, settings: Mapping[str, str]) -> Iterator[Eng
             connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = '{value}'")
     engine.dispose()
     embedded.stop(data)
-    engine = open_engine(embedded.start(data))
+    with _at_head(data) as (_, engine):
+        yield engine
+
+
+@contextmanager
+def _at_head(data: Path) -> Iterator[tuple[str, Engine]]:
+    url = embedded.start(data)
+    engine = open_engine(url)
     try:
         with engine.connect() as connection:
             schema.upgrade(connection)
-        yield engine
+        yield url, engine
     finally:
         engine.dispose()
         embedded.stop(data)

@@ -76,8 +76,12 @@ class Command:
         )
 
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        return inherited | self.environment | more
+        return inherited() | self.environment | more
+
+
+def inherited() -> dict[str, str]:
+    """What a process of a test has of our environment."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
 
 def _stream(text: str = "") -> io.TextIOWrapper:

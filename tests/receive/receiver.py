@@ -1,7 +1,6 @@
 """``etl serve`` as a process of its own, and what it stored."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from sqlalchemy import text
 
 from etl.database import open_engine
 from etl.sandbox.keys import SandboxKeys
+from tests.command import inherited
 
 TRIES = 50
 """How often an event is posted: a receiver that has no processor for 1.5 s asks for it again."""
@@ -71,12 +71,11 @@ class Receiver:
     ) -> None:
         self.keys = keys
         self._log = log or directory / f"{uuid.uuid4().hex}.log"
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         with self._log.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "etl", "serve", "--port", str(port)],
                 cwd=directory,
-                env={**inherited, **keys.environment(), **environment},
+                env={**inherited(), **keys.environment(), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -115,13 +114,11 @@ class Receiver:
 
     def say(self, **event: Any) -> int:
         """Post a signed event; returns the status."""
-        body = json.dumps(event).encode()
-        return self.post(body, self.keys.sign(body)).status_code
+        return self._say(event, TRIES)
 
     def say_once(self, **event: Any) -> int:
         """The same by a sender that does not come again."""
-        body = json.dumps(event).encode()
-        return self.post(body, self.keys.sign(body), tries=1).status_code
+        return self._say(event, 1)
 
     def stop(self) -> int:
         """End it as systemd would; returns its exit status."""
@@ -132,6 +129,10 @@ class Receiver:
         """End it as a power cut would."""
         self.process.kill()
         self._end()
+
+    def _say(self, event: Mapping[str, Any], tries: int) -> int:
+        body = json.dumps(event).encode()
+        return self.post(body, self.keys.sign(body), tries=tries).status_code
 
     def _end(self) -> int:
         self.process.communicate(timeout=20)
