@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from etl.receive import server
+from etl import listening
 
 
 async def _nothing(_request: Request) -> Response:
@@ -28,7 +28,7 @@ def empty(port: int, *, log: bool = True) -> None:
     print("ready", flush=True)
     # uvicorn logs requests to standard output, of which nobody reads more than the line above.
     sys.stdout = sys.stderr
-    with server.listen("127.0.0.1", port) as listener:
+    with listening.listen("127.0.0.1", port) as listener:
         configuration = uvicorn.Config(app, http="h11", lifespan="off", access_log=log)
         uvicorn.Server(configuration).run(sockets=[listener])
 

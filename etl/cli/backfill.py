@@ -112,7 +112,7 @@ def _run(found: Settings, engine: Engine, location_id: str, stand: Stand) -> tup
         except HaltedError as halted:
             if halted.cause == "stopped":
                 return last, "stopped"
-            raise explained(halted, location_id) from halted
+            raise explained(halted, location_id, found) from halted
 
 
 def _summary(location_id: str, stand: Stand, progress: Progress, outcome: str, seconds: float) -> dict[str, object]:

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import KW_ONLY, dataclass
 
 from etl import distribution
-from etl.cli.cures import advice_on, shown, unserved
+from etl.cli.cures import CONNECT, SHOWN, advice_on, shown, some, unserved
 from etl.distribution import Cluster
 from etl.errors import ConfigurationError, ItemError, LocationError
 from etl.locations import Overview
@@ -15,9 +15,6 @@ from etl.tokens.vault import UnreadableError, Vault
 
 RENEWABLE = ("app", "company")
 """Where a token is from that expires and is renewed."""
-
-SHOWN = 10
-"""Locations named one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, giv
         return Check("keys", ok=True, says="no token is stored" + ("" if given else ", so no ETL_SECRET_KEY is needed"))
     unreadable = [shown(id_) for _, id_, texts in stored if not all(_opens(vault, each) for each in texts)]
     if unreadable:
-        says = f"{len(unreadable)} of {len(stored)} stored tokens cannot be read: {_some(unreadable)}"
+        says = f"{len(unreadable)} of {len(stored)} stored tokens cannot be read: {some(unreadable)}"
         fix = "Put the key they were stored with back into ETL_SECRET_KEY (separated by a comma), or connect anew"
         return Check("keys", ok=False, says=says, fix=fix)
     old = sum(not all(map(vault.is_current, texts)) for _, _, texts in stored)
@@ -77,7 +74,7 @@ def of_pauses(places: Sequence[Overview]) -> Check:
         return Check("locations", ok=True, says="none is paused")
     fix = "\n".join(filter(None, map(advice_on, paused[:SHOWN])))
     names = [shown(place.location_id) for place in paused]
-    return Check("locations", ok=False, says=f"paused: {_some(names)}", fix=fix)
+    return Check("locations", ok=False, says=f"paused: {some(names)}", fix=fix)
 
 
 def of_unserved(waiting: set[str], places: Sequence[Overview], serving: Serving) -> Check:
@@ -86,8 +83,8 @@ def of_unserved(waiting: set[str], places: Sequence[Overview], serving: Serving)
     return Check(
         "queue",
         ok=not waits,
-        says=f"no token serves {_some(waits)}, whose items wait" if waits else "somebody serves every item",
-        fix="Connect them with: etl connect; or set HIGHLEVEL_LOCATION_ID to the location of HIGHLEVEL_TOKEN",
+        says=f"no token serves {some(waits)}, whose items wait" if waits else "somebody serves every item",
+        fix=CONNECT,
     )
 
 
@@ -97,7 +94,7 @@ def of_kinds(waiting: set[str], taken: AbstractSet[str]) -> Check:
     return Check(
         "kinds",
         ok=not untaken,
-        says=f"no job takes items of kind {_some(untaken)}, which wait" if untaken else "some job takes every item",
+        says=f"no job takes items of kind {some(untaken)}, which wait" if untaken else "some job takes every item",
         fix="Upgrade, or add a job for that kind to jobs.yaml",
     )
 
@@ -122,7 +119,3 @@ def _opens(vault: Vault, encrypted: str) -> bool:
     except UnreadableError:
         return False
     return True
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -1,6 +1,6 @@
-"""Which locations are not served, and what to do about it, in words; pure."""
+"""Why locations wait, and what to do about it, in words; pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from etl.locations import BY_HAND, Overview
 from etl.tokens.serving import Serving
@@ -22,6 +22,27 @@ CURES: dict[tuple[str, str | None], str] = {
     ("location_inactive", ANY): "Reactivate the location in HighLevel; " + RESUME,
 }
 """By the cause of a pause and where the location's token is from; None: the environment."""
+
+CONNECT = "Run etl connect, or set HIGHLEVEL_LOCATION_ID to the location of HIGHLEVEL_TOKEN"
+
+REASONS = {
+    "rate": ("rate limit", ""),
+    "rate_limited": ("the API asked to wait", ""),
+    "renewing": ("its token is being renewed", ""),
+    "daily_budget": ("daily budget spent", ""),
+    "paused": ("paused", "See: etl locations list"),
+    "not_connected": ("no token serves it", CONNECT),
+    "no_token": ("no valid token can be had for now", "See: etl doctor"),
+}
+"""Why the items of a location wait, by the cause of :class:`etl.worker.claims.Idle`; and what to do."""
+UNANSWERED = {
+    "api_unreachable": "The API does not answer properly",
+    "misconfigured": "The API refuses every request",
+}
+"""Why the items of all locations wait, by the outcome of a run."""
+
+SHOWN = 10
+"""Names that are told one by one."""
 
 
 def unserved(location_ids: Iterable[str], places: Iterable[Overview], serving: Serving) -> list[str]:
@@ -67,3 +88,14 @@ def advice_on(place: Overview) -> str | None:
 def shown(location_id: str) -> str:
     """A location id as it is shown, and typed."""
     return location_id or "(default)"
+
+
+def some(names: Sequence[str]) -> str:
+    """Names, of many the first ones."""
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def reason(cause: str, location_ids: Iterable[str], *, more: str = "") -> str:
+    """Why the items of these locations wait, and what to do; ``more`` is what else is known."""
+    says, cure = REASONS[cause]
+    return f"location {some(sorted(map(shown, location_ids)))}: {says}{more}" + (f". {cure}" if cure else "")

@@ -20,7 +20,7 @@ from etl.cli.composition import (
 )
 from etl.cli.composition import settings as read_settings
 from etl.cli.options import JSON_LINES
-from etl.cli.tables import print_json, print_sentence
+from etl.cli.tables import counted, print_json, print_sentence
 from etl.errors import EtlError
 from etl.extract.audio import AudioStore
 from etl.jobs import Job
@@ -90,11 +90,11 @@ def of_locations(connection: Connection, found: Settings, *, offline: bool, limi
     yield of_keys(store.all_encrypted(connection), vault, given=bool(found.secret_keys))
     yield of_app(places, given=bool(found.highlevel_client_id and found.highlevel_client_secret))
     serving = serving_of(found)
+    connected = sum(place.connected for place in places)
     yield Check(
         "tokens",
-        ok=serving.token is not None or any(place.connected for place in places),
-        says=f"HIGHLEVEL_TOKEN is {'set' if serving.token else 'not set'}, "
-        f"{sum(place.connected for place in places)} locations are connected",
+        ok=serving.token is not None or connected > 0,
+        says=f"HIGHLEVEL_TOKEN is {'set' if serving.token else 'not set'}, {counted(connected, 'location')} connected",
         fix="Set HIGHLEVEL_TOKEN to a private integration token, or connect locations with: etl connect",
     )
     yield of_pauses(places)

@@ -10,8 +10,8 @@ import click
 from sqlalchemy import Engine
 
 from etl import jobs, locations
-from etl.cli.composition import serving_of
-from etl.cli.cures import shown
+from etl.cli.composition import address_of, serving_of
+from etl.cli.cures import REASONS, UNANSWERED, reason, some
 from etl.database import reading_errors
 from etl.errors import ConfigurationError
 from etl.exports.pages import HaltedError, Manner
@@ -24,24 +24,15 @@ MANNER = Manner(is_behind=True, tries=6)
 PLAIN_SECONDS = 60.0
 """How often a line is printed where there is no terminal."""
 
-REASONS = {
-    "paused": "Location {} is paused. Why, and how to mend it, says: etl locations list",
-    "not_connected": "No token serves location {}. Connect it with: etl connect",
-    "no_token": "No valid token for location {} can be had for now. etl doctor says why.",
-    "daily_budget": "The daily budget of location {} is spent. The same command goes on tomorrow.",
-    "rate_limited": "HighLevel asks location {} to wait. The same command goes on later.",
-    "api_unreachable": "HighLevel does not answer properly. The same command goes on later.",
-    "misconfigured": "HighLevel refuses every request. Check HIGHLEVEL_BASE_URL and HIGHLEVEL_API_VERSION.",
-    "refused": "HighLevel refuses the export of location {}.",
-}
-"""Why an export cannot go on, in words, by the cause of :class:`HaltedError`."""
 
-
-def explained(halted: HaltedError, location_id: str) -> HaltedError:
+def explained(halted: HaltedError, location_id: str, found: Settings) -> HaltedError:
     """The same error, with a sentence for people."""
-    said = REASONS[halted.cause].format(shown(location_id))
-    detail = halted.detail if halted.detail and halted.detail not in said else ""
-    return HaltedError(halted.cause, f"{said} {detail}".strip())
+    said = halted.detail
+    if halted.cause in REASONS:
+        said = reason(halted.cause, [location_id])
+    elif halted.cause in UNANSWERED:
+        said = f"{UNANSWERED[halted.cause]}: {said}. HIGHLEVEL_BASE_URL is {address_of(found)}"
+    return HaltedError(halted.cause, said)
 
 
 def message_job(found: Settings) -> Job:
@@ -76,12 +67,12 @@ def chosen_location(found: Settings, served: list[str], given: str | None) -> st
         # A token whose location is not known may be that one's.
         if given in served or serving_of(found).is_environment(""):
             return given
-        known = f" Served: {', '.join(served[:10])}" if served else ""
+        known = f" Served: {some(served)}" if served else ""
         raise ConfigurationError(f"No token serves location {given}.{known}")
     if len(served) == 1:
         return served[0]
     if served:
-        raise ConfigurationError(f"Say which location, with --location: {', '.join(served[:10])}")
+        raise ConfigurationError(f"Say which location, with --location: {some(served)}")
     raise ConfigurationError("Say which location, with --location, or set HIGHLEVEL_LOCATION_ID.")
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from etl import locations, message_queue
 from etl.cli.composition import Planned
-from etl.cli.cures import in_words, shown
+from etl.cli.cures import REASONS, UNANSWERED, in_words, reason
 from etl.cli.tables import print_sentence
 from etl.jobs import Job
 from etl.locations import Overview
@@ -26,11 +26,9 @@ from etl.worker.plan import Plan
 
 QUIET_SECONDS = 60.0
 """A count, or a state that was told already, is not told again within this time."""
-NAMED = 3
-"""Locations named one by one."""
 IDLE = ("resting",)
 """The key of a run that has nothing to do."""
-PACING = ("rate", "renewing", "rate_limited")
+PACING = ("rate", "rate_limited", "renewing")
 """Causes that come and go by the second, for one location after the other."""
 
 
@@ -147,42 +145,31 @@ def words(condition: Condition, look: Outlook, *, now: datetime) -> list[str]:
         return ["working"]
     until = None if condition.wait is None else now + timedelta(seconds=condition.wait)
     if condition.state == "api_unreachable":
-        return ["the API does not answer properly; next try" + _at(until, now)]
+        return [UNANSWERED["api_unreachable"] + "; next try" + _at(until, now)]
     if condition.withheld:
+        waiting = {cause: [name or look.default for name in names] for cause, names in condition.withheld.items()}
         return [
-            _cause(cause, sorted(name or look.default for name in names), look, until, now)
-            for cause, names in condition.withheld.items()
+            reason(cause, names, more=_more(cause, look.places.get(min(names)), until, now))
+            for cause, names in waiting.items()
         ]
     return ["idle" + (f", retry{_at(look.retry_at, now)}" if look.retry_at else "")]
 
 
-def _cause(cause: str, names: list[str], look: Outlook, until: datetime | None, now: datetime) -> str:
-    first = look.places.get(names[0])
-    blocked = _at(first.blocked_until if first else None, now)
-    pacing = f", next request{_in(until, now)}" if until else ""
-    texts = {
-        "rate": f"rate limit{pacing}",
-        "rate_limited": f"the API asked to wait{pacing}",
-        "daily_budget": f"daily budget spent, next try{blocked}" if blocked else "daily budget spent",
-        "renewing": "its token is being renewed",
-        "no_token": "no valid token can be had for now; see: etl doctor",
-        "not_connected": "no token serves it; see: etl doctor",
-        "paused": f"paused{f': {in_words(first.pause_cause)}' if first else ''}; see: etl locations list",
-    }
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"location {', '.join(map(shown, names[:NAMED]))}{more}: {texts.get(cause, cause)}"
+def _more(cause: str, place: Overview | None, until: datetime | None, now: datetime) -> str:
+    """What else is known of the first location that waits for this cause."""
+    if cause in ("rate", "rate_limited") and until:
+        return f", next request in {max((until - now).total_seconds(), 1):.0f} s"
+    if cause == "daily_budget" and place and place.blocked_until:
+        return f", next try{_at(place.blocked_until, now)}"
+    return f": {in_words(place.pause_cause)}" if cause == "paused" and place else ""
 
 
 def pacing(condition: Condition) -> str:
     """The same in a few words, for a wait of seconds; empty when it waits for something else."""
-    for cause, text in (("rate", "rate limit"), ("rate_limited", "told to wait"), ("renewing", "token renewed")):
+    for cause in PACING:
         if cause in condition.withheld:
-            return text + (f": {max(condition.wait, 1):.0f} s" if condition.wait else "")
+            return REASONS[cause][0] + (f": {max(condition.wait, 1):.0f} s" if condition.wait else "")
     return ""
-
-
-def _in(until: datetime, now: datetime) -> str:
-    return f" in {max((until - now).total_seconds(), 1):.0f} s"
 
 
 def _at(moment: datetime | None, now: datetime) -> str:

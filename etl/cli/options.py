@@ -1,6 +1,8 @@
 """What several commands ask of the one who types them: options, their values, and a yes before something is deleted."""
 
 import math
+import os
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -75,3 +77,18 @@ def confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise ConfigurationError(f"{question} There is no terminal to ask on: add --yes. Nothing was deleted.")
     click.confirm(question, abort=True)
+
+
+def listen_at(host: str, port: int) -> socket.socket:
+    """A socket for what ``--host`` and ``--port`` say.
+
+    Raises:
+        click.UsageError: nobody can listen there.
+    """
+    from etl.listening import listen
+
+    try:
+        return listen(host, port)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise click.UsageError(f"cannot listen on {host}:{port}: {reason}. Try another --port.") from error

@@ -62,7 +62,7 @@ def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> N
     if days or not failures:
         _print(days, as_json=as_json)
     for place, halted in failures:
-        click.echo(f"Not compared: {explained(halted, place)}", err=True)
+        click.echo(f"Not compared: {explained(halted, place, found)}", err=True)
     if failures and len(failures) == len(places):
         sys.exit(max(halted.exit_code for _, halted in failures))
     lost = sum(day.lost for _, day in days)

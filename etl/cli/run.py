@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from etl import jobs, message_queue
 from etl.cli.composition import Planned, address_of, described, require_known_places, settings, warehouse
+from etl.cli.cures import UNANSWERED, reason
 from etl.cli.narration import first_line, local_now, narrated, pacing, say
 from etl.cli.options import FiniteRange
 from etl.cli.processes import open_team
@@ -25,22 +26,8 @@ from etl.worker.plan import Plan, Report
 
 COUNTED = 1_000_000
 """The line of a run names what is due up to so many: counting more would delay its start."""
-WITHHELD = {
-    "paused": "Paused; why, and how to mend it, says etl locations list",
-    "not_connected": "Served by no token; connect them with etl connect, or set HIGHLEVEL_LOCATION_ID to the location "
-    "of HIGHLEVEL_TOKEN",
-    "no_token": "No valid token can be had for now; the log says why, and so does etl doctor",
-}
-"""Why items of a location wait, in words."""
-
-WORK_LEFT = {
-    "paused": "Items of some locations wait for somebody to act",
-    "budget": "The daily budget of these locations is spent; their items wait",
-    "rate_limited": "The API asked these locations to wait longer than a run does",
-    "api_unreachable": "The API does not answer properly; its items wait",
-    "misconfigured": "The API refuses every request; its items wait",
-}
-"""Outcomes that leave work, in words."""
+WORK_LEFT = ("paused", "budget", "rate_limited")
+"""Outcomes of a run after which items of some locations wait."""
 
 
 @click.command()
@@ -164,17 +151,11 @@ def _summarize(found: Settings, job: Job, report: Report, *, as_json: bool) -> N
         return
     print_report(job, report)
     if report.outcome in WORK_LEFT:
-        default = found.highlevel_location_id or "(default location)"
-        for cause, text in WITHHELD.items():
-            if cause in report.withheld:
-                where = ", ".join(sorted(name or default for name in report.withheld[cause])[:10])
-                click.echo(f"{text}: {where}", err=True)
-        if report.outcome == "paused":
-            return
-        names = sorted({name or default for names in report.withheld.values() for name in names})
-        click.echo(f"{WORK_LEFT[report.outcome]}: {report.detail or ', '.join(names[:10]) or '-'}", err=True)
-        if report.outcome in ("api_unreachable", "misconfigured"):
-            click.echo(f"HIGHLEVEL_BASE_URL is {address_of(found)}", err=True)
+        for cause, names in report.withheld.items():
+            print_sentence(reason(cause, [name or found.highlevel_location_id for name in names]), hang=2, err=True)
+    if report.outcome in UNANSWERED:
+        click.echo(f"{UNANSWERED[report.outcome]}; the items wait: {report.detail}", err=True)
+        click.echo(f"HIGHLEVEL_BASE_URL is {address_of(found)}", err=True)
 
 
 def print_report(job: Job, report: Report) -> None:

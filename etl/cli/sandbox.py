@@ -1,6 +1,5 @@
 """``etl sandbox``: only reads options and prints; the work is in :mod:`etl.sandbox`."""
 
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from pydantic import ValidationError
 
-from etl.cli.options import FiniteRange
+from etl.cli.options import FiniteRange, listen_at
 
 if TYPE_CHECKING:
     from etl.sandbox.config import SandboxConfig
@@ -46,24 +45,20 @@ def sandbox(context: click.Context, /, host: str, port: int, limit: int, faults:
     """
     if context.invoked_subcommand is not None:
         return
+    from etl.listening import serve, url_of
     from etl.sandbox.config import SandboxConfig
     from etl.sandbox.faults import FaultPlan
-    from etl.sandbox.server import listen, serve, url_of
+    from etl.sandbox.server import server_of
 
     try:
         plan = FaultPlan.model_validate_json(faults)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise click.UsageError(f"--faults is not understood: {wrong}") from error
-    try:
-        listener = listen(host, port)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise click.UsageError(f"cannot listen on {host}:{port}: {reason}. Try another --port.") from error
+    listener = listen_at(host, port)
     config = SandboxConfig(limit=limit or None, daily=200_000 if limit else None, faults=plan, **data)
     url = url_of(listener)
-
-    serve(config, listener, lambda: click.echo(_instructions(url, config)))
+    serve(server_of(config), listener, lambda: click.echo(_instructions(url, config)))
 
 
 def _instructions(url: str, config: "SandboxConfig") -> str:

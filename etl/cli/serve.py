@@ -1,12 +1,12 @@
 """``etl serve``: builds the receiver from the settings and runs it."""
 
-import os
 from typing import TYPE_CHECKING
 
 import click
 
 from etl import jobs, schema
 from etl.cli.composition import database_url, settings
+from etl.cli.options import listen_at
 from etl.database import open_async_engine, open_engine, parse_url, reading_errors, require_utf8
 from etl.errors import DatabaseUnavailableError
 from etl.settings import Settings
@@ -34,9 +34,11 @@ def serve(host: str, port: int) -> None:
     \b
     Example: etl serve --port 8080
     """
-    from etl.receive import public_keys, server
+    from etl import listening
+    from etl.receive import public_keys
     from etl.receive.app import build_app
     from etl.receive.metrics import Metrics
+    from etl.receive.server import server_of
     from etl.receive.storage import Storage
 
     found = settings()
@@ -45,12 +47,7 @@ def serve(host: str, port: int) -> None:
     metrics = Metrics()
     # Before anybody can connect, for it may take seconds.
     url = _database_url(found)
-    try:
-        listener = server.listen(host, port)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise click.UsageError(f"cannot listen on {host}:{port}: {reason}. Try another --port.") from error
-    with listener:
+    with listen_at(host, port) as listener:
         storage = Storage(
             open_async_engine(url, pool_size=CONNECTIONS, options=LIMITS),
             metrics=metrics,
@@ -63,7 +60,7 @@ def serve(host: str, port: int) -> None:
             workflow_secret=secret.get_secret_value() if secret else None,
             metrics=metrics,
         )
-        server.serve(app, listener, on_ready=lambda: click.echo(_greeting(server.url_of(listener), found)))
+        listening.serve(server_of(app), listener, lambda: click.echo(_greeting(listening.url_of(listener), found)))
 
 
 def _policy(found: Settings) -> "Policy":

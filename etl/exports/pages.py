@@ -131,7 +131,7 @@ class Exports:
                 if isinstance(error, RefusedError) and error.cause != "not_json":
                     raise
                 if tries >= self._manner.tries:
-                    raise HaltedError("api_unreachable", f"The API does not answer properly: {error.detail}") from error
+                    raise HaltedError("api_unreachable", error.detail) from error
                 sleep(FIRST_PAUSE * 2 ** (tries - 1), stopping)
 
     def _ask(self, granted: _Grant, location_id: str, query: dict[str, str | int]) -> Answer:

@@ -1,8 +1,4 @@
-"""Runs the receiver on a socket until it is told to stop; then what has begun is answered first."""
-
-import signal
-import socket
-from collections.abc import Callable
+"""How uvicorn serves the receiver: its bounds, and what it answers first when it is told to stop."""
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -26,44 +22,9 @@ SECURITY_HEADERS = [
 ]
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that already queues connections; port 0 takes any free one.
-
-    Raises:
-        OSError: the port is taken, or the host is not ours.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=2048)
-
-
-def url_of(listener: socket.socket) -> str:
-    """The base URL behind a listening socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def serve(app: ASGIApp, listener: socket.socket, *, on_ready: Callable[[], None] = lambda: None) -> None:
-    """Serve in the main thread until SIGINT or SIGTERM.
-
-    Args:
-        app: what to serve.
-        listener: from :func:`listen`; closed at the end.
-        on_ready: called once, when connections are queued and signals are heeded.
-    """
-    server = uvicorn.Server(configuration(app))
-
-    # In place before anybody is told that it is ready, and still there when uvicorn, at its end, raises the signal
-    # again: being stopped is the normal end here.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: setattr(server, "should_exit", True))
-    on_ready()
-    with listener:
-        server.run(sockets=[listener])
-
-
-def configuration(app: ASGIApp) -> uvicorn.Config:
-    """How uvicorn is run: no banner, no log lines of its own but errors, our limits."""
-    return uvicorn.Config(
+def server_of(app: ASGIApp) -> uvicorn.Server:
+    """A server without banner, without log lines of its own but errors, with our limits."""
+    config = uvicorn.Config(
         app,
         # The parser that bounds what it gathers of a header without an end.
         http="h11",
@@ -80,3 +41,4 @@ def configuration(app: ASGIApp) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    return uvicorn.Server(config)

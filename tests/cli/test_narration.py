@@ -95,7 +95,7 @@ def test_the_pace_of_the_rate_limit_is_told_once_and_not_at_each_window() -> Non
 
 def test_the_end_of_an_outage_is_told() -> None:
     told = Told()
-    assert told.at(0, AWAY) == ["12:00:00 messages: the API does not answer properly; next try at 12:00:20"]
+    assert told.at(0, AWAY) == ["12:00:00 messages: The API does not answer properly; next try at 12:00:20"]
     assert told.at(20, AWAY) == []
     assert told.at(40, WORKING) == ["12:00:40 messages: working"]
 
@@ -104,7 +104,7 @@ def test_states_that_alternate_are_told_once_a_minute_each() -> None:
     told = Told()
     lines = [line for second in range(60) for line in told.at(second, held("paused") if second % 2 else IDLE)]
     assert [line.rpartition("messages: ")[2] for line in lines] == [
-        "location LOC1: paused; see: etl locations list",
+        "location LOC1: paused. See: etl locations list",
         "idle",
     ]
 
@@ -117,12 +117,12 @@ def test_states_that_alternate_are_told_once_a_minute_each() -> None:
         (held("rate", wait=3.6), Outlook(), "location LOC1: rate limit, next request in 4 s"),
         (held("rate"), Outlook(), "location LOC1: rate limit"),
         (held("rate", ""), Outlook(default="LOC2"), "location LOC2: rate limit"),
-        (held("rate", *"ABCDE"), Outlook(), "location A, B, C and 2 more: rate limit"),
-        (held("not_connected"), Outlook(), "location LOC1: no token serves it; see: etl doctor"),
+        (held("rate", *"ABCDEFGHIJKL"), Outlook(), "location A, B, C, D, E, F, G, H, I, J and 2 more: rate limit"),
+        (held("no_token"), Outlook(), "location LOC1: no valid token can be had for now. See: etl doctor"),
         (
             held("paused"),
             Outlook({"LOC1": Overview("LOC1", pause_cause="token_refused")}),
-            "location LOC1: paused: token refused; see: etl locations list",
+            "location LOC1: paused: token refused. See: etl locations list",
         ),
         (
             held("daily_budget"),
@@ -141,7 +141,7 @@ def test_waiting_says_why_and_until_when(condition: Condition, look: Outlook, sa
         (WORKING, ""),
         (IDLE, ""),
         (held("rate", wait=8.7), "rate limit: 9 s"),
-        (held("rate_limited", wait=30), "told to wait: 30 s"),
+        (held("rate_limited", wait=30), "the API asked to wait: 30 s"),
         (held("paused"), ""),
     ],
 )
