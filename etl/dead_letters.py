@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Interval, delete, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, update
 
 from etl import message_queue
 from etl.database import among, holds
@@ -36,6 +36,8 @@ class LetterFilter:
     cause: str | None = None
     kind: str | None = None
     about: About | None = None
+    older_than_days: float | None = None
+    """Since they died."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The filter in SQL."""
@@ -52,6 +54,8 @@ class LetterFilter:
                 among(DeadLetter.message_id, self.about.ids), *(holds(payload, id_) for id_ in self.about.named)
             )
             found += [self.about.is_at(DeadLetter.location_id), named]
+        if self.older_than_days is not None:
+            found.append(DeadLetter.died_at < func.now() - timedelta(days=self.older_than_days))
         return found
 
 
@@ -106,13 +110,11 @@ def retry(connection: Connection, which: LetterFilter) -> int:
     return len(items)
 
 
-def purge(
-    connection: Connection, which: LetterFilter, *, older_than_days: float | None = None, limit: int | None = None
-) -> int:
+def purge(connection: Connection, which: LetterFilter, *, limit: int | None = None) -> int:
     """Delete the chosen letters for good; returns how many. One that somebody settles or retries is passed over."""
     chosen = (
         select(DeadLetter.kind, DeadLetter.message_id)
-        .where(*_older(which, older_than_days))
+        .where(*which.conditions())
         .order_by(DeadLetter.kind, DeadLetter.message_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -120,18 +122,10 @@ def purge(
     return connection.execute(delete(DeadLetter).where(KEY.in_(chosen))).rowcount
 
 
-def count(connection: Connection, which: LetterFilter, *, older_than_days: float | None = None) -> int:
+def count(connection: Connection, which: LetterFilter) -> int:
     """How many letters are chosen."""
-    query = select(func.count()).select_from(DeadLetter).where(*_older(which, older_than_days))
+    query = select(func.count()).select_from(DeadLetter).where(*which.conditions())
     return connection.execute(query).scalar_one()
-
-
-def _older(which: LetterFilter, days: float | None) -> list[ColumnElement[bool]]:
-    conditions = which.conditions()
-    if days is not None:
-        age = func.make_interval(0, 0, 0, 0, 0, 0, days * 86_400, type_=Interval)
-        conditions.append(DeadLetter.died_at < func.now() - age)
-    return conditions
 
 
 def causes(connection: Connection) -> dict[str, int]:

@@ -11,7 +11,6 @@ from etl.cli.composition import settings, warehouse
 from etl.cli.options import JSON_LINES, LIST_LIMIT, SOME_IDS, YES, confirm, older_than, options, require_choice
 from etl.cli.tables import counted, print_bytes, print_json, print_table
 from etl.dead_letters import LetterFilter
-from etl.errors import ConfigurationError
 from etl.models import KINDS
 
 CAUSE = click.option("--cause", help="Only with this cause, e.g. not_found.")
@@ -51,8 +50,7 @@ def show(message_id: str) -> None:
     """Show a dead letter and what was received. Prints the words of customers."""
     with warehouse(settings()) as engine, engine.connect() as connection:
         letters = dead_letters.find(connection, LetterFilter([message_id]))
-        if not letters:
-            raise ConfigurationError(f"No dead letter of {message_id}")
+        _require_found(len(letters), (message_id,))
         for letter in letters:
             for name, value in dataclasses.asdict(letter).items():
                 click.echo(f"{name}: {'' if value is None else value}")
@@ -87,15 +85,15 @@ def purge(
 ) -> None:
     """Delete dead letters forever, with what was received."""
     require_choice(ids, every=every, narrowed=cause is not None or days is not None, by="--cause")
-    which = LetterFilter(ids or None, cause, kind)
+    which = LetterFilter(ids or None, cause, kind, older_than_days=days)
     with warehouse(settings()) as engine:
         with engine.connect() as connection:
-            count = dead_letters.count(connection, which, older_than_days=days)
+            count = dead_letters.count(connection, which)
         _require_found(count, ids)
         if count:
             confirm(f"Delete {counted(count, 'dead letter')} for good, with what was received?", yes=yes)
         with engine.begin() as connection:
-            deleted = dead_letters.purge(connection, which, older_than_days=days)
+            deleted = dead_letters.purge(connection, which)
     click.echo(f"{deleted} deleted")
 
 

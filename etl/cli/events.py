@@ -41,13 +41,13 @@ def _filter(ids: tuple[str, ...], **filters: Any) -> EventFilter:
         type=filters["event_type"],
         location_id=filters["location"],
         since=since.astimezone() if since else None,
+        older_than_days=filters.get("days"),
     )
 
 
-def _chosen(ids: tuple[str, ...], *, every: bool, is_aged: bool = False, **filters: Any) -> EventFilter:
+def _chosen(ids: tuple[str, ...], *, every: bool, **filters: Any) -> EventFilter:
     which = _filter(ids, **filters)
-    narrowed = is_aged or which != EventFilter()
-    require_choice(ids, every=every, narrowed=narrowed, by="--outcome, --type, --location, --since")
+    require_choice(ids, every=every, narrowed=which != EventFilter(), by="--outcome, --type, --location, --since")
     return which
 
 
@@ -91,7 +91,8 @@ def show(webhook_id: str) -> None:
         found = webhook_events.find(connection, EventFilter([webhook_id]))
         body = webhook_events.body(connection, webhook_id)
     if not found or body is None:
-        raise ConfigurationError(f"No event {webhook_id} is kept")
+        click.echo(f"No event {webhook_id} is kept", err=True)
+        sys.exit(1)
     for name, value in dataclasses.asdict(found[0]).items():
         click.echo(f"{name}: {'' if value is None else value}")
     print_bytes("body", body)
@@ -138,7 +139,7 @@ def _pages(engine: Engine, which: EventFilter, kinds: Collection[str]) -> Iterat
 @FILTERS
 @older_than("received")
 @YES
-def purge(ids: tuple[str, ...], *, every: bool, days: float | None, yes: bool, **filters: Any) -> None:
+def purge(ids: tuple[str, ...], *, every: bool, yes: bool, **filters: Any) -> None:
     """Delete events forever.
 
     If HighLevel sends a deleted event again, it is queued again.
@@ -146,21 +147,20 @@ def purge(ids: tuple[str, ...], *, every: bool, days: float | None, yes: bool, *
     \b
     Example: etl events purge --older-than 7 --yes
     """
-    which = _chosen(ids, every=every, is_aged=days is not None, **filters)
-    seconds = None if days is None else days * 86_400
+    which = _chosen(ids, every=every, **filters)
     with warehouse(settings()) as engine:
         with engine.connect() as connection:
-            chosen = webhook_events.count(connection, which, older_than=seconds)
+            chosen = webhook_events.count(connection, which)
         if chosen:
             confirm(f"Delete {counted(chosen, 'event')} for good, with what was posted?", yes=yes)
-        deleted = sum(_deletions(engine, which, seconds))
+        deleted = sum(_deletions(engine, which))
     click.echo(f"{deleted} deleted")
 
 
-def _deletions(engine: Engine, which: EventFilter, older_than: float | None) -> Iterator[int]:
+def _deletions(engine: Engine, which: EventFilter) -> Iterator[int]:
     while True:
         with engine.begin() as connection:
-            deleted = webhook_events.purge(connection, which, older_than=older_than, limit=PURGE_EVENTS)
+            deleted = webhook_events.purge(connection, which, limit=PURGE_EVENTS)
         yield deleted
         if deleted < PURGE_EVENTS:
             return

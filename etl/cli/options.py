@@ -36,6 +36,8 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+MAX_DAYS = 36_500
+"""A hundred years."""
 JSON_LINES = click.option("--json", "as_json", is_flag=True, help="Print JSON: one object on each line.")
 LIST_LIMIT = click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(1), help="Show at most this many."
@@ -50,7 +52,7 @@ YES = click.option("--yes", is_flag=True, help="Do not ask.")
 def older_than(what: str) -> Callable[[Command], Command]:
     """The age in days of what is chosen."""
     text = f"Only those {what} more than this many days ago."
-    return click.option("--older-than", "days", type=FiniteRange(0), metavar="DAYS", help=text)
+    return click.option("--older-than", "days", type=FiniteRange(0, MAX_DAYS), metavar="DAYS", help=text)
 
 
 def require_choice(ids: tuple[str, ...], *, every: bool, narrowed: bool, by: str) -> None:

@@ -107,7 +107,7 @@ class Forgetting:
             lambda connection: dead_letters.count(connection, letters),
         )
         rows["webhook_events"] = self._drain(
-            lambda connection: events.purge(connection, posted, older_than=None, limit=ROWS),
+            lambda connection: events.purge(connection, posted, limit=ROWS),
             lambda connection: events.count(connection, posted),
         )
         for ids in batches(sorted(traces.email_ids), BATCH):

@@ -17,8 +17,6 @@ from etl.privacy.erasing import BATCH, ROWS, Erasing
 from etl.receive import events
 from etl.receive.events import EventFilter
 
-DAY = 86_400.0
-
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
@@ -44,10 +42,10 @@ class Pruning:
                 before = _before(connection, keep.status_changes)
                 rows["status_changes"] += erasure.old_status_changes(connection, before, location_id=place)
         if keep.dead_letters is not None:
-            rows["dead_letters"] = dead_letters.count(connection, LetterFilter(), older_than_days=keep.dead_letters)
+            rows["dead_letters"] = dead_letters.count(connection, LetterFilter(older_than_days=keep.dead_letters))
         if keep.runs is not None:
             rows["runs"] = runs.count_old(connection, older_than_days=keep.runs)
-        rows["webhook_events"] = events.count(connection, EventFilter(), older_than=self.event_days * DAY)
+        rows["webhook_events"] = events.count(connection, EventFilter(older_than_days=self.event_days))
         return +rows
 
     def run(self) -> Counter[str]:
@@ -64,12 +62,12 @@ class Pruning:
             if keep.status_changes is not None:
                 rows["status_changes"] += self._status_changes(keep.status_changes, place)
         rows["webhook_events"] = self.erasing.until_none(
-            lambda connection: events.purge(connection, EventFilter(), older_than=self.event_days * DAY, limit=ROWS)
+            lambda connection: events.purge(connection, EventFilter(older_than_days=self.event_days), limit=ROWS)
         )
         if keep.dead_letters is not None:
             rows["dead_letters"] = self.erasing.until_none(
                 lambda connection: dead_letters.purge(
-                    connection, LetterFilter(), older_than_days=keep.dead_letters, limit=ROWS
+                    connection, LetterFilter(older_than_days=keep.dead_letters), limit=ROWS
                 )
             )
         if keep.runs is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
@@ -115,6 +115,8 @@ class EventFilter:
     since: datetime | None = None
     """Received then or later."""
     about: About | None = None
+    older_than_days: float | None = None
+    """Since they were received."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The filter in SQL."""
@@ -134,6 +136,8 @@ class EventFilter:
             by_column = [among(column, self.about.ids) for column in columns]
             by_body = [holds(WebhookEvent.body, id_) for id_ in self.about.named]
             found += [self.about.is_at(WebhookEvent.location_id), or_(*by_column, *by_body)]
+        if self.older_than_days is not None:
+            found.append(WebhookEvent.received_at < func.now() - timedelta(days=self.older_than_days))
         return found
 
 
@@ -243,24 +247,17 @@ def places(connection: Connection, which: EventFilter) -> set[str]:
     return set(connection.execute(query).scalars())
 
 
-def count(connection: Connection, which: EventFilter, *, older_than: float | None = None) -> int:
-    """How many events are chosen, of those older than so many seconds."""
-    query = select(func.count()).select_from(WebhookEvent).where(*_older(which, older_than))
+def count(connection: Connection, which: EventFilter) -> int:
+    """How many events are chosen."""
+    query = select(func.count()).select_from(WebhookEvent).where(*which.conditions())
     return connection.execute(query).scalar_one()
 
 
-def _older(which: EventFilter, seconds: float | None) -> list[ColumnElement[bool]]:
-    conditions = which.conditions()
-    if seconds is not None:
-        conditions.append(WebhookEvent.received_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 0, seconds))
-    return conditions
-
-
-def purge(connection: Connection, which: EventFilter, *, older_than: float | None, limit: int | None = None) -> int:
-    """Delete the oldest chosen events for good, those older than so many seconds; returns how many."""
+def purge(connection: Connection, which: EventFilter, *, limit: int) -> int:
+    """Delete the oldest chosen events for good, at most so many; returns how many."""
     oldest = (
         select(WebhookEvent.webhook_id)
-        .where(*_older(which, older_than))
+        .where(*which.conditions())
         .order_by(WebhookEvent.received_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -68,7 +68,7 @@ class Storage:
     def __init__(self, engine: AsyncEngine, *, metrics: Metrics, keep_days: float) -> None:
         self._engine = engine
         self._metrics = metrics
-        self._keep_seconds = keep_days * 86_400
+        self._too_old = EventFilter(older_than_days=keep_days)
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING)
         self._next_purge = 0.0
         self._trouble = "starting"
@@ -191,9 +191,7 @@ class Storage:
         while deleted == PURGE_EVENTS:
             try:
                 async with self._engine.begin() as connection:
-                    deleted = await connection.run_sync(
-                        events.purge, EventFilter(), older_than=self._keep_seconds, limit=PURGE_EVENTS
-                    )
+                    deleted = await connection.run_sync(events.purge, self._too_old, limit=PURGE_EVENTS)
             except (DBAPIError, PoolTimeoutError) as error:
                 if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == NOT_GRANTED:
                     # A role of etl db grant-receiver. That stays so, and etl prune does it.

@@ -56,6 +56,12 @@ def test_queue_run_and_status(job: Job, etl: Command) -> None:
     assert (code, "queue: empty\ndead letters: none\n" in printed) == (0, True)
 
 
+@pytest.mark.parametrize("command", ["dead", "events"])
+def test_an_age_that_no_row_can_have_is_a_usage_error(etl: Command, command: str) -> None:
+    code, printed = outcome(etl(command, "purge", "--older-than", "1e30", "--yes"))
+    assert (code, "0<=x<=36500" in printed) == (2, True)
+
+
 @pytest.mark.parametrize("bad", ["", "  ", "a b", "../x", "é", "x" * 200])
 def test_a_bad_id_is_refused_at_the_door(etl: Command, job: Job, bad: str) -> None:
     code, printed = outcome(etl("enqueue", job.ids[0], bad))
@@ -190,7 +196,10 @@ def test_a_role_named_like_a_schema_finds_no_differences(job: Job, etl: Command,
     job.execute(f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
     job.execute(f"ALTER ROLE {role} LOGIN SUPERUSER PASSWORD '{url.password or 'none'}'")
     theirs = url.set(username=role).render_as_string(hide_password=False)
-    assert outcome(etl("db", "check", DATABASE_URL=theirs)) == (0, "models and schema agree\n")
+    try:
+        assert outcome(etl("db", "check", DATABASE_URL=theirs)) == (0, "models and schema agree\n")
+    finally:
+        job.execute(f"DROP ROLE {role}")
 
 
 def test_differences_are_told_in_plain_words(job: Job, etl: Command) -> None:
@@ -244,7 +253,6 @@ def test_what_is_set_up_wrongly_is_one_clear_message(
 
 
 def _elsewhere(url: str) -> str:
-
     return make_url(url).set(database="nowhere").render_as_string(hide_password=False)
 
 
