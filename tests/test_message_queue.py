@@ -327,7 +327,9 @@ def test_a_purge_passes_over_letters_that_somebody_has_locked(engine: Engine) ->
 
 def await_a_waiter(engine: Engine) -> None:
     """Wait until some transaction waits for another one's lock."""
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    waiting = """
+        SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+    """
 
     def waits() -> bool:
         with engine.connect() as connection:

@@ -68,8 +68,8 @@ def test_a_follower_looks_by_itself_and_says_so_once(etl: Command, job: Job, poo
         await_(lambda: messages(job) == 1)
         job.enqueue(job.ids[1])
         await_(lambda: messages(job) == 2)
+        assert job.value(LISTENING) == 0
     assert "".join(told).count("not_woken_behind_a_pooler") == 1
-    assert job.value(LISTENING) == 0
 
 
 def test_a_follower_is_woken_past_the_pooler(etl: Command, job: Job, pooler: str, database_url: str) -> None:

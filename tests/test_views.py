@@ -16,7 +16,7 @@ def connection(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def test_each_file_is_a_view_in_the_order_of_creation() -> None:
+def test_each_file_is_a_view() -> None:
     assert sorted(f"{name}.sql" for name in views.NAMES) == sorted(path.name for path in DIRECTORY.iterdir())
 
 

@@ -110,6 +110,8 @@ def send(
         session.mount("http", HTTPAdapter(pool_maxsize=CONNECTIONS))
 
         def deliver(delivery: Delivery) -> tuple[str, bool, list[str]]:
+            if stop():
+                return "", delivery.genuine, []
             event = dataset.event(delivery.message_id, edition=delivery.edition)
             body = encode(event)
             signed = keys.sign(body if delivery.genuine else body + b" ")

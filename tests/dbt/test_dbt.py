@@ -57,12 +57,9 @@ def project(tmp_path: Path, database_url: str, etl: Command) -> Path:
     return project
 
 
-@pytest.mark.timeout(600)
 def test_dbt_reads_the_sources_without_warnings_and_their_tests_hold(dbt: Path, project: Path, job: Job) -> None:
     job.enqueue(*job.ids[:200])
-    job.run()
-    job.enqueue(*(row[0] for row in job.rows("SELECT message_id FROM etl.message_queue WHERE kind = 'email'")))
-    job.run(kind="email")
+    job.load("message", "email")
 
     done = subprocess.run(
         [dbt, "--warn-error", "test", "--project-dir", project, "--profiles-dir", project],
@@ -75,7 +72,6 @@ def test_dbt_reads_the_sources_without_warnings_and_their_tests_hold(dbt: Path, 
     assert "ERROR=0" in done.stdout
 
 
-@pytest.mark.timeout(600)
 def test_dbt_finds_a_file_without_its_message(dbt: Path, project: Path, job: Job) -> None:
     job.execute("INSERT INTO highlevel.attachments VALUES ('LOC1', 'MSG1', 0, 'https://files.example/a.pdf')")
 

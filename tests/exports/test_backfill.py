@@ -17,8 +17,8 @@ from tests.job import Job
 from tests.waiting import releasing
 
 KILLS = 6
-SINCE, UNTIL = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 11, 10, tzinfo=UTC)
-COMMAND = ("backfill", "--since", "2026-01-01", "--until", "2026-11-10")
+SINCE, UNTIL = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 11, 10, tzinfo=UTC)
+COMMAND = ("backfill", "--since", "2026-06-01", "--until", "2026-11-10")
 
 
 def load(opener: Opener) -> Progress:

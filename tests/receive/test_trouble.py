@@ -62,7 +62,9 @@ def frozen(server_url: str) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-OTHER_BACKENDS = """
+# The postmaster as well: a receiver that finds its connection in use would open another one.
+OTHER_BACKENDS = r"""
+    SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)::int AS pid UNION ALL
     SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
 

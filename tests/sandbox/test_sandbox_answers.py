@@ -4,6 +4,7 @@ import pytest
 import requests
 
 from etl.sandbox.messages import MESSAGE_TYPES
+from etl.sandbox.remote import Sandbox
 from etl.sandbox.server import RunningSandbox
 
 
@@ -189,10 +190,13 @@ def test_requests_are_counted_by_status_location_and_id(sandbox: RunningSandbox)
 
 
 def test_concurrent_requests_are_counted(sandbox: RunningSandbox) -> None:
-    sandbox.faults(latency=0.3)
+    sandbox.faults(shares={"hold": 1.0})
     same, other = first_of(sandbox, 0), first_of(sandbox, 1)
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(sandbox.get, [same, same, other]))
+    with ThreadPoolExecutor(3) as pool, Sandbox(sandbox.url, sandbox.config) as control:
+        answers = pool.map(sandbox.get, [same, same, other])
+        control.wait_for(held=3)
+        control.release()
+        list(answers)
     assert 2 == sandbox.stats()["max_concurrent_same_id"]
 
 

@@ -18,7 +18,7 @@ def visit(*paths: str) -> tuple[list[int], str | None]:
     uri = f"http://localhost:{free_port()}/callback"
     receiver = CodeReceiver(uri, state="state-1")
     with ThreadPoolExecutor(1) as pool:
-        code: Future[str | None] = pool.submit(receiver.wait, 2.0)
+        code: Future[str | None] = pool.submit(receiver.wait, 90.0)
         base = uri.removesuffix("/callback")
         told = [requests.get(base + path, timeout=10).status_code for path in paths]
         return told, code.result()
@@ -30,7 +30,11 @@ def test_the_code_is_received() -> None:
 
 @pytest.mark.parametrize("query", ["code=code-1&state=state-2", "code=code-1", "state=state-1&error=access_denied"])
 def test_an_answer_to_another_request_or_without_a_code_is_not_taken(query: str) -> None:
-    assert ([400], None) == visit(f"/callback?{query}")
+    assert ([400, 200], "code-1") == visit(f"/callback?{query}", "/callback?code=code-1&state=state-1")
+
+
+def test_a_code_that_does_not_come_is_not_waited_for_longer() -> None:
+    assert CodeReceiver(f"http://localhost:{free_port()}/", state="state-1").wait(0.0) is None
 
 
 def test_a_browser_that_asks_for_an_icon_first_does_no_harm() -> None:

@@ -60,7 +60,10 @@ def test_the_first_signal_finishes_what_is_in_hand_and_gives_the_rest_back(
     assert process.returncode == 0
     assert "(stopped)" in out
     assert job.value("SELECT count(*) FROM highlevel.messages") == asked
-    assert job.rows("SELECT count(*), max(attempt), count(lease_id) FROM etl.message_queue") == [(100 - asked, 0, 0)]
+    # It may have asked for everything before it noticed.
+    assert job.rows("SELECT count(*), coalesce(max(attempt), 0), count(lease_id) FROM etl.message_queue") == [
+        (100 - asked, 0, 0)
+    ]
 
 
 def test_a_follower_outlives_a_restart_of_postgres(
@@ -91,9 +94,3 @@ def test_a_follower_outlives_a_restart_of_postgres(
         process.communicate(timeout=90)
     engine.dispose()
     assert process.returncode == 0
-
-
-def test_a_run_without_follow_gives_up_on_a_postgres_that_stays_away(own_server: OwnServer, etl: Command) -> None:
-    own_server.stop()
-    done = etl("run", DATABASE_URL=own_server.url)
-    assert (done.returncode, "Postgres cannot be reached" in done.stderr) == (3, True)

@@ -148,7 +148,8 @@ def test_a_signal_ends_all_processes_in_good_order(job: Job, etl: Command, sandb
     asked = sandbox.stats()["requests"]
     assert (process.returncode, err) == (0, "")
     assert f"messages: {asked} loaded" in out
-    assert job.rows("SELECT count(*), max(attempt), count(lease_id) FROM etl.message_queue") == [
+    # They may have asked for everything before they noticed.
+    assert job.rows("SELECT count(*), coalesce(max(attempt), 0), count(lease_id) FROM etl.message_queue") == [
         (len(job.ids) - asked, 0, 0)
     ]
 

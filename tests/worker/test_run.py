@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Thread
 from typing import Any
@@ -277,12 +278,15 @@ def test_a_limit_is_kept_exactly(job: Job) -> None:
 def test_a_run_ends_after_its_seconds_and_gives_the_rest_back(job: Job, sandbox: RunningSandbox) -> None:
     sandbox.faults(shares={"hold": 1.0})
     job.enqueue(*job.ids[:200])
-    with releasing(sandbox):
-        report = job.run(max_seconds=0.01, concurrency=2)
-    assert report.outcome == "max_seconds"
-    assert job.rows("SELECT count(*), max(attempt), count(lease_id) FROM etl.message_queue") == [
-        (200 - report.tally.loaded, 0, 0)
-    ]
+    loop = job.loop(max_seconds=3600, concurrency=2)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(loop.run)
+        sandbox.wait_for(held=2)
+        loop._started -= 3600  # noqa: SLF001 - an hour goes by
+        with releasing(sandbox):
+            report = run.result()
+    assert (report.outcome, report.tally.loaded) == ("max_seconds", 2)
+    assert job.rows("SELECT count(*), max(attempt), count(lease_id) FROM etl.message_queue") == [(198, 0, 0)]
 
 
 def test_a_follower_loads_what_is_queued_while_it_waits(job: Job) -> None:
