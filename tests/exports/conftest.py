@@ -16,10 +16,18 @@ from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import RunningSandbox
 from etl.settings import Settings
 from etl.worker.transactor import Transactor
-from tests.command import Command
+from tests.command import Command, Process
 from tests.job import Job
+from tests.waiting import await_
 
 MESSAGES = 2000
+
+
+def kill_after(requests: int, process: Process, sandbox: RunningSandbox) -> None:
+    """Kill a command when the sandbox has seen so many requests more, unless it has ended by itself before."""
+    wanted = sandbox.stats()["requests"] + requests
+    await_(lambda: process.poll() is not None or sandbox.stats()["requests"] >= wanted)
+    process.kill()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from etl.backfills import Stand
 from etl.exports.backfill import Backfill, Progress
 from etl.sandbox.server import RunningSandbox
 from tests.command import Command
-from tests.exports.conftest import Opener
+from tests.exports.conftest import Opener, kill_after
 from tests.job import Job
 from tests.waiting import releasing
 
@@ -46,8 +46,7 @@ def test_a_backfill_killed_again_and_again_misses_nothing_and_loads_nothing_twic
     draw = random.Random(7)
     for _ in range(KILLS):
         with large_etl.start(*COMMAND) as process:
-            large.wait_for(requests=large.stats()["requests"] + draw.randrange(1, 8))
-            process.kill()
+            kill_after(draw.randrange(1, 8), process, large)
             process.communicate()
         large_job.execute("UPDATE etl.rate_usage SET expires_at = now()")
     done = large_etl(*COMMAND)

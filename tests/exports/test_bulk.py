@@ -12,7 +12,7 @@ from etl.models import Attachment, Email, Message, Meta
 from etl.sandbox.messages import MESSAGE_TYPES
 from etl.sandbox.server import RunningSandbox
 from tests.command import Command
-from tests.exports.conftest import Opener
+from tests.exports.conftest import Opener, kill_after
 from tests.job import Job
 
 KILLS = 4
@@ -87,8 +87,7 @@ def test_a_run_killed_again_and_again_in_bulk_misses_nothing_and_loads_nothing_t
 
     for _ in range(KILLS):
         with large_etl.start("run", "messages") as process:
-            large.wait_for(requests=large.stats()["requests"] + draw.randrange(1, 4))
-            process.kill()
+            kill_after(draw.randrange(1, 4), process, large)
             process.communicate()
         lapse()
     while large_job.value("SELECT count(*) FROM etl.message_queue"):
