@@ -407,3 +407,12 @@ def test_depth_counts_what_waits_and_what_is_in_hand(connection: Connection) -> 
     claim(connection, quota=1)
     (depth,) = message_queue.depth(connection)
     assert (depth.items, depth.in_hand, depth.due) == (3, 1, 1)
+
+
+def test_a_follow_up_does_not_wait_for_who_settles_the_same_item(engine: Engine) -> None:
+    with engine.begin() as connection:
+        enqueue(connection, "MSG1")
+    with engine.connect() as settling, engine.connect() as other:
+        settling.execute(text("DELETE FROM etl.message_queue WHERE message_id = 'MSG1'"))
+        other.execute(text("SET LOCAL lock_timeout = '1s'"))
+        assert message_queue.follow_up(other, [NewItem("message", "MSG1", "LOC1")]) == 0

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from etl import message_queue
+from etl.ids import is_fetchable
 from etl.load import loader
 from etl.message_queue import NewItem
 from etl.models import Base
@@ -33,7 +34,8 @@ def _wanted(
     found: dict[tuple[str, str], FollowUp] = {}
     by_kind: dict[str, list[FollowUp]] = {}
     for each in asked:
-        if each.kind in tables:
+        # An odd id in a column must not keep the message itself from being loaded.
+        if each.kind in tables and is_fetchable(each.id):
             by_kind.setdefault(each.kind, []).append(each)
     now = loader.now_of(connection) if by_kind else None
     for kind, of_kind in by_kind.items():

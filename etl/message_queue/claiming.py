@@ -103,16 +103,20 @@ def release_lapsed(connection: Connection) -> int:
     return connection.execute(RELEASE_LAPSED).rowcount
 
 
+# One probe for each location: as a join, it might be done by reading the whole queue.
 DUE_LOCATIONS = text("""
-    SELECT location_id FROM unnest(CAST(:locations AS text[])) AS asked (location_id)
-    WHERE EXISTS (SELECT FROM etl.message_queue AS q
-                  WHERE q.kind = :kind AND q.location_id = asked.location_id AND q.lease_id IS NULL
-                    AND q.scheduled_at <= now())
+    SELECT location_id FROM unnest(CAST(:locations AS text[])) WITH ORDINALITY AS asked (location_id, place)
+    CROSS JOIN LATERAL (
+        SELECT FROM etl.message_queue AS q
+        WHERE q.kind = :kind AND q.location_id = asked.location_id AND q.lease_id IS NULL AND q.scheduled_at <= now()
+        LIMIT 1
+    ) AS due
+    ORDER BY place
 """)
 
 
 def due_locations(connection: Connection, locations: Sequence[str], *, kind: str) -> list[str]:
-    """Those of the locations that have an item to be fetched now."""
+    """Those of the locations that have an item to be fetched now, in the same order."""
     if not locations:
         return []
     return list(connection.execute(DUE_LOCATIONS, {"locations": list(locations), "kind": kind}).scalars())

@@ -45,6 +45,7 @@ def enqueue_items(connection: Connection, named: Sequence[NewItem], *, priority:
 
 
 # What waits, is in hand or was given up on stays as it is: a follow-up is no news of it. Behind what was asked for.
+# Looked for in the queue first, because ON CONFLICT would wait for whoever settles it, who may wait for our rows.
 FOLLOW_UP = text("""
     INSERT INTO etl.message_queue (kind, message_id, location_id, priority, scheduled_at, conversation_id)
     SELECT kind, message_id, location_id, -1, now() + make_interval(secs => delay), conversation_id
@@ -52,6 +53,8 @@ FOLLOW_UP = text("""
         kind text, message_id text, location_id text, conversation_id text, delay float)
     WHERE NOT EXISTS (SELECT FROM etl.dead_letters AS d
                       WHERE d.kind = given.kind AND d.message_id = given.message_id AND d.retried_at IS NULL)
+      AND NOT EXISTS (SELECT FROM etl.message_queue AS q
+                      WHERE q.kind = given.kind AND q.message_id = given.message_id)
     ORDER BY kind, message_id
     ON CONFLICT (kind, message_id) DO NOTHING
 """)

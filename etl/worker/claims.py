@@ -109,7 +109,10 @@ class Claims:
         all, why.
         """
         page = self._page(connection)
-        served = self._served(connection, page)
+        due = message_queue.due_locations(connection, page, kind=self._kind)
+        served, stopped = served_by(connection, self._tokens, due)
+        for cause, names in stopped.items():
+            self._note(cause, names)
         allowed = limits.allowances(connection, sorted(set(served.values())))
         quotas = _share(want, served, {name: each.requests // self._requests for name, each in allowed.items()})
         items = (
@@ -121,10 +124,11 @@ class Claims:
         claimed = [Claimed(item, served[item.location_id], since) for item in items]
         granted = [(each.token_location_id, each.item.lease_id) for each in claimed] * self._requests
         limits.spend(connection, granted, seconds=USAGE_SECONDS)
-        if len(items) < want:
-            self._note_rates(connection, [name for name in served if name not in quotas], served, allowed)
+        is_full = sum(quotas.values()) >= want
+        if not is_full:
+            self._note_rates([name for name in served if name not in quotas], served, allowed)
         self._found = self._found or bool(claimed)
-        return self._turn(page, list(quotas), is_full=len(items) >= want) or claimed
+        return self._turn(page, list(quotas), is_full=is_full) or claimed
 
     def _page(self, connection: Connection) -> list[str]:
         page = message_queue.waiting_locations(connection, kind=self._kind, after=self._after, limit=PAGE)
@@ -134,22 +138,9 @@ class Claims:
         self._begin_round()
         return message_queue.waiting_locations(connection, kind=self._kind, after=None, limit=PAGE)
 
-    def _served(self, connection: Connection, page: list[str]) -> dict[str, str]:
-        """Who serves each location of the page that can be served; notes the others."""
-        served, stopped = served_by(connection, self._tokens, page)
-        for cause, names in stopped.items():
-            self._note(cause, message_queue.due_locations(connection, names, kind=self._kind))
-        return served
-
-    def _note_rates(
-        self,
-        connection: Connection,
-        short: list[str],
-        served: Mapping[str, str],
-        allowed: Mapping[str, Allowance],
-    ) -> None:
-        """Note the locations that have due items but no allowance, and when they get some."""
-        for name in message_queue.due_locations(connection, short, kind=self._kind):
+    def _note_rates(self, short: list[str], served: Mapping[str, str], allowed: Mapping[str, Allowance]) -> None:
+        """Note the locations that have no allowance, and when they get some."""
+        for name in short:
             allowance = allowed.get(served[name])
             self._note(allowance.cause if allowance else "rate", [name])
             if allowance and allowance.wait is not None:

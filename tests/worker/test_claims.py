@@ -66,3 +66,22 @@ def test_the_busy_location_gets_no_more_than_its_allowance(engine: Engine) -> No
         connection.execute(HEARD)
     _, busy = claim_until_quiet(engine, most=25)
     assert busy == 100
+
+
+LATER = text("""
+    INSERT INTO etl.message_queue (message_id, location_id, scheduled_at)
+    SELECT 'later' || place, 'LOC' || lpad(place::text, 3, '0'), now() + interval '1 day'
+    FROM generate_series(1, 64) AS place
+""")
+
+
+def test_items_that_wait_for_their_time_take_nothing_from_those_that_are_due(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(LATER)
+        connection.execute(text("INSERT INTO etl.message_queue (message_id, location_id) VALUES ('due', 'LOC060')"))
+        connection.execute(HEARD)
+    for want in (100, 1):
+        with engine.connect() as connection:
+            claimed = Claims(kind="message", tokens=EveryLocation()).claim(connection, want)
+            assert not isinstance(claimed, Idle)
+            assert [each.item.message_id for each in claimed] == ["due"]

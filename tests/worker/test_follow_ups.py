@@ -258,3 +258,11 @@ def test_a_dead_follow_up_comes_back_when_it_is_retried(job: Job, sandbox: Runni
     job.load("contact")
     assert job.value("SELECT count(*) FROM highlevel.contacts") == 1
     assert job.value("SELECT count(*) FROM etl.dead_letters") == 0
+
+
+def test_an_odd_id_of_a_contact_keeps_no_message_from_being_loaded(job: Job, sandbox: RunningSandbox) -> None:
+    sandbox.change(job.ids[0], contactId="a contact")
+    job.enqueue(job.ids[0])
+    job.load("message", taken=("contact",))
+    assert job.rows("SELECT contact_id FROM highlevel.messages") == [("a contact",)]
+    assert job.queued("contact") == []
