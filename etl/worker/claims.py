@@ -124,11 +124,9 @@ class Claims:
         claimed = [Claimed(item, served[item.location_id], since) for item in items]
         granted = [(each.token_location_id, each.item.lease_id) for each in claimed] * self._requests
         limits.spend(connection, granted, seconds=USAGE_SECONDS)
-        is_full = sum(quotas.values()) >= want
-        if not is_full:
-            self._note_rates([name for name in served if name not in quotas], served, allowed)
+        self._note_rates([name for name in served if name not in quotas], served, allowed)
         self._found = self._found or bool(claimed)
-        return self._turn(page, list(quotas), is_full=is_full) or claimed
+        return self._turn(page, list(quotas), is_full=sum(quotas.values()) >= want) or claimed
 
     def _page(self, connection: Connection) -> list[str]:
         page = message_queue.waiting_locations(connection, kind=self._kind, after=self._after, limit=PAGE)
@@ -139,7 +137,7 @@ class Claims:
         return message_queue.waiting_locations(connection, kind=self._kind, after=None, limit=PAGE)
 
     def _note_rates(self, short: list[str], served: Mapping[str, str], allowed: Mapping[str, Allowance]) -> None:
-        """Note the locations that have no allowance, and when they get some."""
+        """Note the locations that got no quota, and when they may get one."""
         for name in short:
             allowance = allowed.get(served[name])
             self._note(allowance.cause if allowance else "rate", [name])

@@ -85,3 +85,22 @@ def test_items_that_wait_for_their_time_take_nothing_from_those_that_are_due(eng
             claimed = Claims(kind="message", tokens=EveryLocation()).claim(connection, want)
             assert not isinstance(claimed, Idle)
             assert [each.item.message_id for each in claimed] == ["due"]
+
+
+def test_a_location_without_allowance_is_told_though_others_took_all_that_was_wanted(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO etl.message_queue (message_id, location_id) VALUES ('spent', 'LOC1'), ('taken', 'LOC2')")
+        )
+        connection.execute(HEARD)
+        connection.execute(
+            text(
+                "INSERT INTO etl.rate_usage (location_id, requests, expires_at) "
+                "VALUES ('LOC1', 100, now() + interval '1 hour')"
+            )
+        )
+    with engine.connect() as another, engine.connect() as connection:
+        another.execute(text("SELECT FROM etl.message_queue WHERE message_id = 'taken' FOR UPDATE"))
+        idle = Claims(kind="message", tokens=EveryLocation()).claim(connection, 1)
+        assert isinstance(idle, Idle)
+        assert idle.withheld == {"rate": {"LOC1"}}
