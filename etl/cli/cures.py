@@ -40,6 +40,8 @@ UNANSWERED = {
     "misconfigured": "The API refuses every request",
 }
 """Why the items of all locations wait, by the outcome of a run."""
+LATER = ("rate_limited", "daily_budget", "api_unreachable")
+"""Causes that pass by themselves."""
 
 SHOWN = 10
 """Names that are told one by one."""
@@ -99,3 +101,9 @@ def reason(cause: str, location_ids: Iterable[str], *, more: str = "") -> str:
     """Why the items of these locations wait, and what to do; ``more`` is what else is known."""
     says, cure = REASONS[cause]
     return f"location {some(sorted(map(shown, location_ids)))}: {says}{more}" + (f". {cure}" if cure else "")
+
+
+def unanswered(cause: str, detail: str, *, address: str) -> str:
+    """Why the API answers for no location, and where it is asked."""
+    cure = ". Check it, and HIGHLEVEL_API_VERSION" if cause == "misconfigured" else ""
+    return f"{UNANSWERED[cause]}: {detail}. HIGHLEVEL_BASE_URL is {address}{cure}"

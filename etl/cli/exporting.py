@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from etl import jobs, locations
 from etl.cli.composition import address_of, serving_of
-from etl.cli.cures import REASONS, UNANSWERED, reason, some
+from etl.cli.cures import LATER, REASONS, UNANSWERED, reason, some, unanswered
 from etl.database import reading_errors
 from etl.errors import ConfigurationError
 from etl.exports.pages import HaltedError, Manner
@@ -31,8 +31,8 @@ def explained(halted: HaltedError, location_id: str, found: Settings) -> HaltedE
     if halted.cause in REASONS:
         said = reason(halted.cause, [location_id])
     elif halted.cause in UNANSWERED:
-        said = f"{UNANSWERED[halted.cause]}: {said}. HIGHLEVEL_BASE_URL is {address_of(found)}"
-    return HaltedError(halted.cause, said)
+        said = unanswered(halted.cause, said, address=address_of(found))
+    return HaltedError(halted.cause, said + (". The same command goes on later" if halted.cause in LATER else ""))
 
 
 def message_job(found: Settings) -> Job:

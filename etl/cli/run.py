@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from etl import jobs, message_queue
 from etl.cli.composition import Planned, address_of, described, require_known_places, settings, warehouse
-from etl.cli.cures import UNANSWERED, reason
+from etl.cli.cures import UNANSWERED, reason, unanswered
 from etl.cli.narration import first_line, local_now, narrated, pacing, say
 from etl.cli.options import FiniteRange
 from etl.cli.processes import open_team
@@ -154,8 +154,7 @@ def _summarize(found: Settings, job: Job, report: Report, *, as_json: bool) -> N
         for cause, names in report.withheld.items():
             print_sentence(reason(cause, [name or found.highlevel_location_id for name in names]), hang=2, err=True)
     if report.outcome in UNANSWERED:
-        click.echo(f"{UNANSWERED[report.outcome]}; the items wait: {report.detail}", err=True)
-        click.echo(f"HIGHLEVEL_BASE_URL is {address_of(found)}", err=True)
+        print_sentence(unanswered(report.outcome, report.detail, address=address_of(found)), hang=2, err=True)
 
 
 def print_report(job: Job, report: Report) -> None:
