@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from etl.errors import TransformError
-from etl.transform.values import date_of, storable, text_of, texts_of
+from etl.transform.values import UnlikelyDateError, date_of, storable, text_of, texts_of
 
 ENVELOPE_FIELDS = frozenset(("traceId",))
 """Of the answer rather than of the thing, and new in every answer; beside the fields when the answer is flat."""
@@ -55,13 +55,17 @@ class Reader:
             return None
 
     def date_added(self) -> datetime | None:
-        """When the thing was created: without it a row would stand at no place in time.
+        """When the thing was created: a row without it has no place in time.
 
         Raises:
-            TransformError: there is one that cannot be read.
+            TransformError: there is one that is no date.
         """
+        value = self.take("dateAdded")
         try:
-            return date_of(self.take("dateAdded"))
+            return date_of(value)
+        except UnlikelyDateError:
+            self.keep("dateAdded", value)
+            return None
         except ValueError:
             raise TransformError("dateAdded", "expected a date") from None
 

@@ -13,6 +13,10 @@ from etl.errors import TransformError
 from etl.ids import is_fetchable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+"""Dates from the epoch to before this are believed: every time zone can show them."""
+SECONDS = (10**9, 10**10)
+"""Epoch numbers in this range are seconds: as milliseconds they would lie in the first months of 1970."""
 MAX_INTEGER = 2**31 - 1
 REPLACEMENT = "\ufffd"
 SPEAKING = ("message", "text", "name", "value", "href", "url")
@@ -22,8 +26,11 @@ _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{2})\Z", re.ASCII)
 
 
 def text_of(value: Any) -> tuple[str | None, bool]:
-    """Text that Postgres can hold; of a list its texts, of an object what it says."""
-    if value is None:
+    """Text that Postgres can hold; of a list its texts, of an object what it says.
+
+    An empty text is None: HighLevel writes it where a field is missing (a public client converts it, too).
+    """
+    if value is None or value == "":
         return None, True
     if isinstance(value, str):
         return _storable_text(value), True
@@ -34,7 +41,7 @@ def text_of(value: Any) -> tuple[str | None, bool]:
     if isinstance(value, dict):
         return next((text_of(value[key])[0] for key in SPEAKING if isinstance(value.get(key), str)), None), False
     said = [each for each in value if isinstance(each, str)]
-    return (_storable_text(", ".join(said)) if said and len(said) == len(value) else None), False
+    return (_storable_text(", ".join(said)) or None if len(said) == len(value) else None), False
 
 
 def texts_of(value: Any) -> tuple[list[str] | None, bool]:
@@ -71,25 +78,42 @@ def seconds_of(value: Any) -> tuple[int | None, bool]:
     return hours * 3600 + minutes * 60 + seconds, False
 
 
-def date_of(value: Any) -> datetime | None:
-    """A moment: ISO 8601 with or without milliseconds or offset (none means UTC), or epoch milliseconds.
+class UnlikelyDateError(ValueError):
+    """A date that nothing of HighLevel can have."""
 
-    Message endpoints answer ISO text, search endpoints epoch milliseconds: HighLevel docs, conversations.
+
+def date_of(value: Any) -> datetime | None:
+    """A moment in UTC: ISO 8601 with or without milliseconds or offset (none means UTC), or an epoch number.
+
+    Message endpoints answer ISO text, search endpoints epoch milliseconds: HighLevel docs, conversations. A number may
+    come as text, and ten digits are seconds.
 
     Raises:
+        UnlikelyDateError: it is a date, but not one between 1970 and 2100.
         ValueError: it cannot be read.
     """
-    if value is None or value == "":
+    given = value.strip() if isinstance(value, str) else value
+    if given is None or given == "":
         return None
+    # Eight digits are a date without dashes.
+    if isinstance(given, str) and not (given.isdecimal() and len(given) > 8):
+        parsed = datetime.fromisoformat(given)
+        moment = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    elif isinstance(given, (int, float, str)) and not isinstance(given, bool):
+        moment = _from_epoch(given)
+    else:
+        raise ValueError("expected a date")
+    if not EPOCH <= moment < LATEST:
+        raise UnlikelyDateError("out of range")
+    return moment.astimezone(UTC)
+
+
+def _from_epoch(given: float | str) -> datetime:
     try:
-        if isinstance(value, str):
-            parsed = datetime.fromisoformat(value.strip())
-            return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return EPOCH + timedelta(milliseconds=value)
+        number = float(given)
+        return EPOCH + timedelta(milliseconds=number * 1000 if SECONDS[0] <= number < SECONDS[1] else number)
     except OverflowError:
         raise ValueError("out of range") from None
-    raise ValueError("expected a date")
 
 
 def id_of(field: str, value: Any) -> str:

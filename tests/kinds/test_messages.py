@@ -271,6 +271,14 @@ def test_only_an_id_or_a_date_that_cannot_be_read_is_an_error(fields: dict[str, 
     assert caught.value.field == field
 
 
+def test_an_empty_text_is_none() -> None:
+    names = ("conversationId", "contactId", "userId", "body", "status", "messageType", "contentType", "dateUpdated")
+    empty = record(**dict.fromkeys(names, "")).row
+    columns = ("conversation_id", "contact_id", "user_id", "body", "status", "content_type", "date_updated")
+    assert {column: empty[column] for column in columns} == dict.fromkeys(columns)
+    assert empty["extra"] is None
+
+
 def test_an_error_never_repeats_the_value() -> None:
     with pytest.raises(TransformError) as caught:
         record(dateAdded="call Ann at 555-0199")
@@ -287,6 +295,9 @@ ODD = [
     ({"direction": 5}, "direction", "direction", "5"),
     ({"dateUpdated": {}}, "dateUpdated", "date_updated", None),
     ({"dateUpdated": "soon"}, "dateUpdated", "date_updated", None),
+    ({"dateUpdated": "9999-12-31T23:59:59Z"}, "dateUpdated", "date_updated", None),
+    ({"dateAdded": "0001-01-01T00:00:00Z"}, "dateAdded", "date_added", None),
+    ({"dateAdded": "9999-12-31T23:59:59-12:00"}, "dateAdded", "date_added", None),
     ({"type": 2**40}, "type", "type_code", None),
     ({"type": True}, "type", "type_code", None),
     ({"type": "TYPE_SMS"}, "type", "type_code", None),
