@@ -1,8 +1,9 @@
 """Connections to Postgres, and what its errors mean. The only place that opens an engine."""
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -14,20 +15,46 @@ from sqlalchemy import (
     any_,
     cast,
     create_engine,
+    event,
     func,
     make_url,
     text,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from etl.errors import ConfigurationError, DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-CONNECT_TIMEOUT = 5
-"""Seconds to wait for one connection."""
+SETTINGS = {
+    # Nothing is looked for where others may create it: in the schema public somebody may define what an operator of
+    # ours then does, and a role named etl or highlevel finds our schema by default. So every name says its schema.
+    "search_path": "pg_catalog,pg_temp",
+    # Every date that Postgres keeps up to the year 9999 can be shown in this zone, and in no other.
+    "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    # A lock that somebody keeps is waited for again and again, so that a stop is noticed in between.
+    "lock_timeout": "10s",
+    # A process that is suspended in a transaction gives up its locks after a while; renewing a token takes half as long
+    # at most.
+    "idle_in_transaction_session_timeout": "60s",
+}
+"""What every session is set to, whatever the server, the role or the environment say."""
+
+LIBPQ = {
+    # Seconds to wait for one connection.
+    "connect_timeout": 5,
+    # A peer that vanished without a word is noticed within a minute rather than in two hours; in milliseconds, while
+    # something that was sent is not confirmed.
+    "tcp_user_timeout": 30_000,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+"""How libpq connects, where the URL does not say it."""
 
 
 class Fate(enum.Enum):
@@ -67,8 +94,8 @@ def open_engine(url: str, *, pool_size: int = 4) -> Engine:
     return _open(parse_url(url), pool_size=pool_size)
 
 
-def open_async_engine(url: str, *, pool_size: int = 1, options: str = "") -> "AsyncEngine":
-    """The same for an event loop; ``options`` are libpq's, beyond those of every connection.
+def open_async_engine(url: str, *, pool_size: int = 1, settings: Mapping[str, str] | None = None) -> "AsyncEngine":
+    """The same for an event loop; ``settings`` are those of its sessions, beyond :data:`SETTINGS`.
 
     Raises:
         ConfigurationError: the URL cannot be read.
@@ -77,35 +104,47 @@ def open_async_engine(url: str, *, pool_size: int = 1, options: str = "") -> "As
 
     driver = parse_url(url).set(drivername="postgresql+psycopg_async")
     # Without a look at the connection first: the sender of an event whose connection is gone comes again anyway.
-    return AsyncEngine(_open(driver, pool_size=pool_size, pre_ping=False, options=options))
+    return AsyncEngine(_open(driver, pool_size=pool_size, pre_ping=False, settings=SETTINGS | dict(settings or {})))
 
 
-def _open(url: URL, *, pool_size: int, pre_ping: bool = True, options: str = "") -> Engine:
-    return create_engine(
+def _open(url: URL, *, pool_size: int, pre_ping: bool = True, settings: Mapping[str, str] = SETTINGS) -> Engine:
+    options = [*url.normalized_query.get("options", ()), *(f"-c {name}={value}" for name, value in settings.items())]
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=pre_ping,
         connect_args={
-            "connect_timeout": CONNECT_TIMEOUT,
+            **{name: value for name, value in LIBPQ.items() if name not in url.query},
             # A pooler may give each transaction another session, which has not prepared what this one has.
             "prepare_threshold": None,
             "application_name": "highlevel-etl",
             # Without it, a SQL_ASCII server answers bytes and SQLAlchemy fails before require_utf8 can say why.
             "client_encoding": "utf8",
-            # A lock that somebody keeps is waited for again and again, so that a stop is noticed in between; and dates
-            # are told apart whatever the database's own style.
-            # A process that is suspended in a transaction gives up its locks after a while; renewing a token takes half
-            # as long at most.
-            # A role named etl or highlevel would otherwise find our schema by default, and look like another one.
-            "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c datestyle=ISO "
-            f"-c search_path=public {options}",
-            # A peer that vanished without a word is noticed within a minute rather than in two hours.
-            "keepalives_idle": 20,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
+            "options": " ".join(options),
         },
     )
+    event.listen(engine, "connect", _see_settings)
+    event.listen(engine, "begin", partial(_set, settings=settings))
+    return engine
+
+
+def _see_settings(driver: Any, record: ConnectionPoolEntry) -> None:
+    """Note whether a new session is as we want it: a pooler drops options, and libpq prefers PGTZ to them."""
+    driver.autocommit = True
+    cursor = driver.cursor()
+    cursor.execute("SELECT pg_catalog.current_setting('search_path'), pg_catalog.current_setting('TimeZone')")
+    path, zone = cursor.fetchone()
+    cursor.close()
+    driver.autocommit = False
+    record.info["is_set"] = path.replace(" ", "") == SETTINGS["search_path"] and zone == SETTINGS["TimeZone"]
+
+
+def _set(connection: Connection, *, settings: Mapping[str, str]) -> None:
+    """Where a session is not as we want it, each transaction is made so: a pooler has the session for others, too."""
+    if not connection.info["is_set"]:
+        each = ", ".join(f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in settings.items())
+        connection.exec_driver_sql(f"SELECT {each}")
 
 
 @contextmanager

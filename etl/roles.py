@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
+from etl.database import SETTINGS
 from etl.errors import ConfigurationError
 
 SCHEMAS = ("highlevel", "etl")
@@ -30,6 +31,8 @@ class Grants:
 
 SHORT = {"idle_in_transaction_session_timeout": "1min", "lock_timeout": "5s"}
 """Nothing is held back for long: no vacuum, no migration, no other program."""
+OURS = {name: SETTINGS[name] for name in ("search_path", "TimeZone")}
+"""What our sessions want, and would otherwise set in each transaction behind a pooler."""
 
 READER = Grants(
     schemas=SCHEMAS,
@@ -55,7 +58,7 @@ WORKER = Grants(
         "etl.rate_usage": "DELETE",
     },
     sequences=("etl.lease_id_seq",),
-    settings={"statement_timeout": "5min", **SHORT},
+    settings={**OURS, "statement_timeout": "5min", **SHORT},
 )
 WITHHELD_FROM_WORKER = {
     "highlevel.message_types": "INSERT, UPDATE",
@@ -84,7 +87,7 @@ RECEIVER = Grants(
         "etl.alembic_version": "SELECT",
     },
     # Those of etl serve itself, which a pooler may not pass on.
-    settings={**SHORT, "statement_timeout": "1s", "lock_timeout": "300ms", "synchronous_commit": "on"},
+    settings={**OURS, **SHORT, "statement_timeout": "1s", "lock_timeout": "300ms", "synchronous_commit": "on"},
 )
 
 FOUND = text("""
@@ -167,7 +170,8 @@ def _statements(grants: Grants, withheld: Mapping[str, str], *, name: str, datab
     for sequence in grants.sequences:
         yield f"GRANT USAGE ON SEQUENCE {sequence} TO {name}"
     for key, value in grants.settings.items():
-        yield f"ALTER ROLE {name} IN DATABASE {database} SET {key} = '{value}'"
+        parts = ", ".join(f"'{part}'" for part in value.split(","))
+        yield f"ALTER ROLE {name} IN DATABASE {database} SET {key} = {parts}"
 
 
 def _execute(connection: Connection, statement: str) -> None:

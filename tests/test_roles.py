@@ -180,6 +180,11 @@ def test_a_role_gets_timeouts(engine: Engine, role: str) -> None:
         assert "0" not in shown
 
 
+def test_programs_of_ours_need_not_set_their_sessions_anew_behind_a_pooler(worker: Login, receiver: Login) -> None:
+    shown = [[login.shows("search_path"), login.shows("timezone")] for login in (worker, receiver)]
+    assert shown == [["pg_catalog, pg_temp", "UTC"]] * 2
+
+
 @pytest.mark.parametrize("role", GRANTS)
 def test_granting_again_changes_nothing(engine: Engine, role: str) -> None:
     for login in _login(engine, role):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 2
 """To Postgres: one stores, one looks how Postgres is and deletes old events."""
 
-LIMITS = "-c statement_timeout=1000 -c lock_timeout=300 -c synchronous_commit=on"
+LIMITS = {"statement_timeout": "1s", "lock_timeout": "300ms", "synchronous_commit": "on"}
 """Nobody waits long for Postgres; and an answer is given after the disk has it, even where that is switched off."""
 
 
@@ -49,7 +49,7 @@ def serve(host: str, port: int) -> None:
     url = _database_url(found)
     with listen_at(host, port) as listener:
         storage = Storage(
-            open_async_engine(url, pool_size=CONNECTIONS, options=LIMITS),
+            open_async_engine(url, pool_size=CONNECTIONS, settings=LIMITS),
             metrics=metrics,
             keep_days=jobs.read_retention(found.etl_jobs).webhook_events or found.webhook_keep_days,
         )

@@ -37,7 +37,11 @@ class QueueItem(Base):
         CheckConstraint(one_of("kind", KINDS), name="kind_is_known"),
         id_check("message_id"),
         CheckConstraint(text("(lease_id IS NULL) = (leased_until IS NULL)"), name="lease_is_whole"),
-        CheckConstraint(text("isfinite(scheduled_at)"), name="scheduled_at_is_finite"),
+        CheckConstraint(
+            # What Python can load; infinity is beyond.
+            text("scheduled_at BETWEEN '1970-01-01 00:00:00+00' AND '2999-12-31 00:00:00+00'"),
+            name="scheduled_at_is_sane",
+        ),
         CheckConstraint(text("attempt BETWEEN 0 AND 1000000"), name="attempt_is_sane"),
         # Claims walk this from location to location; a claimed item leaves the index.
         Index(

@@ -213,9 +213,9 @@ MANY_OLD = """
 REFUSE_DELETION = """
     INSERT INTO etl.webhook_events (webhook_id, received_at, type, location_id, outcome, body)
         VALUES ('old', now() - interval '1 year', '', '', 'ignored', '');
-    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+    CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'query_canceled'; END $$;
-    CREATE TRIGGER refuse BEFORE DELETE ON etl.webhook_events EXECUTE FUNCTION refuse();
+    CREATE TRIGGER refuse BEFORE DELETE ON etl.webhook_events EXECUTE FUNCTION public.refuse();
 """
 
 
@@ -236,10 +236,10 @@ def test_a_log_that_cannot_be_written_stops_nobody(launch: Launch, database_url:
 
 
 NOTE_DURABILITY = """
-    CREATE TABLE noted (synchronous_commit text);
-    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN INSERT INTO noted VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
-    CREATE TRIGGER note AFTER INSERT ON etl.webhook_events EXECUTE FUNCTION note();
+    CREATE TABLE public.noted (synchronous_commit text);
+    CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO public.noted VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+    CREATE TRIGGER note AFTER INSERT ON etl.webhook_events EXECUTE FUNCTION public.note();
 """
 
 
@@ -252,7 +252,7 @@ def test_a_commit_waits_for_the_disk_where_somebody_switched_that_off(
     with launch(database_url) as receiver:
         assert 200 == receiver.say(webhookId="durable")
     with engine.connect() as connection:
-        assert ["on"] == list(connection.execute(text("SELECT synchronous_commit FROM noted")).scalars())
+        assert ["on"] == list(connection.execute(text("SELECT synchronous_commit FROM public.noted")).scalars())
 
 
 def test_a_database_that_takes_no_writes_is_not_ready(launch: Launch, database_url: str, engine: Engine) -> None:

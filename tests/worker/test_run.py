@@ -250,12 +250,13 @@ def test_a_late_worker_does_not_mark_a_message_deleted(job: Job, sandbox: Runnin
 
 @pytest.mark.parametrize("sqlstate", ["26000", "XX000"])
 def test_an_error_of_postgres_that_is_not_about_the_data_buries_nothing(job: Job, sqlstate: str) -> None:
-    job.execute("CREATE SEQUENCE tries")
+    job.execute("CREATE SEQUENCE public.tries")
     job.execute(
-        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        f"IF nextval('tries') < 3 THEN RAISE EXCEPTION 'x' USING ERRCODE = '{sqlstate}'; END IF; RETURN NEW; END $$"
+        "CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF nextval('public.tries') < 3 THEN RAISE EXCEPTION 'x' USING ERRCODE = '{sqlstate}'; END IF; "
+        "RETURN NEW; END $$"
     )
-    job.execute("CREATE TRIGGER fail BEFORE INSERT ON highlevel.messages FOR EACH ROW EXECUTE FUNCTION fail()")
+    job.execute("CREATE TRIGGER fail BEFORE INSERT ON highlevel.messages FOR EACH ROW EXECUTE FUNCTION public.fail()")
     job.enqueue(*job.ids[:20])
     report = job.run()
     assert (report.tally.loaded, report.tally.dead) == (20, 0)
