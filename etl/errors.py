@@ -96,5 +96,9 @@ class TokenError(LocationError):
     """The location's token was refused; a fresh one may be accepted."""
 
 
+class ForeignError(LocationError):
+    """The token has no access to this: the id is another location's, or the token lost its own."""
+
+
 class ApiMisconfiguredError(ItemError):
     """The base URL or version is wrong for every item: stop the run and keep the queue."""

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from etl.errors import ItemError, LocationError, RetriableError, TokenError, TransformError, UngrantedError
+from etl.errors import ItemError, LocationError, RetriableError, TokenError, UngrantedError
 from etl.extract.allowance import NOTHING_SAID, RateHeaders
 from etl.extract.client import Answer, Call, Client
 from etl.kinds import Kind, Origin
@@ -65,15 +65,14 @@ class Pipeline:
             answer = self.kind.extract(call, claimed.item.message_id, location_id)
             origin = Origin(claimed.item.message_id, location_id, claimed.now())
             records = self.kind.transform(answer.payload, origin)
-        except TransformError as refused:
-            refused.payload = answer.kept() if answer else None
-            error = refused
         except LocationError as failed:
             error = self._refusal(claimed.token_location_id, token, failed)
         except ItemError as failed:
             error = failed
         except Exception as unexpected:  # noqa: BLE001 - a thread that dies would hold its item for ever
             error = RetriableError("internal", f"{type(unexpected).__name__} while the item was processed")
+        if error is not None and error.payload is None and answer is not None:
+            error.payload = answer.kept()
         return Outcome(
             claimed,
             time.monotonic(),

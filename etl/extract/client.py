@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 from urllib.parse import quote
 
-from etl.errors import ItemError, RefusedError, TokenError, UnreachableError
+from etl.errors import ItemError, NotFoundError, RefusedError, TokenError, UnreachableError
 from etl.extract import refusals
 from etl.extract.allowance import NOTHING_SAID, RateHeaders
 from etl.extract.transport import Bounds, NoAnswerError, Stream, Transport, redacted
@@ -43,10 +43,13 @@ class Answer:
         """The object under the first of these names that is there, or the answer itself: both shapes are met.
 
         Raises:
+            NotFoundError: there is nothing in it: the thing is not there, or not yet.
             RefusedError: there is no object.
         """
         answer = self.payload
         inner = next((answer[name] for name in names if name in answer), answer) if isinstance(answer, dict) else answer
+        if inner is None or (isinstance(inner, dict) and not inner.keys() - {"traceId"}):
+            raise NotFoundError("not_found", "the answer is empty", payload=self.kept())
         if not isinstance(inner, dict):
             raise RefusedError("not_an_object", f"the answer holds no {names[0]} object", payload=self.kept())
         return replace(self, payload=inner)
@@ -144,14 +147,16 @@ def segment(id_: str) -> str:
 
 def kept(body: bytes, token: str) -> bytes:
     """What a dead letter keeps of an answer: its beginning, without the token if the server repeated that."""
-    return redacted(body, [token])[:KEPT_BODY]
+    return redacted(body, [token] if token else [])[:KEPT_BODY]
 
 
 def _parse(body: bytes) -> Any:
-    """The body as JSON.
+    """The body as JSON; None when it is empty.
 
     A body that begins like JSON and does not parse was cut off on its way, so it is worth another try.
     """
+    if not body.strip():
+        return None
     try:
         parsed = json.loads(body, parse_constant=_refuse_constant)
     except RecursionError:

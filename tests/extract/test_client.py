@@ -9,6 +9,7 @@ import pytest
 
 from etl.errors import (
     ApiMisconfiguredError,
+    ForeignError,
     ItemError,
     LocationError,
     NotFoundError,
@@ -176,7 +177,14 @@ def test_a_body_of_many_megabytes_is_refused_and_only_its_beginning_kept(
         (401, "No message found for the id: x passed in params", NotFoundError),
         (404, "Not Found", NotFoundError),
         (400, "Message not found", NotFoundError),
-        (403, "The token does not have access to this location.", LocationError),
+        (400, "Contact with id: CON1 not found", NotFoundError),
+        (422, ["User with id USR1 not found"], NotFoundError),
+        (404, "Message with id MSG1 not found", NotFoundError),
+        (500, "Conversation with id temp not found", NotFoundError),
+        (500, "Internal server error", UnreachableError),
+        (502, "Message with id MSG1 not found", UnreachableError),
+        (401, "Contact with id CON1 not found", TokenError),
+        (403, "The token does not have access to this location.", ForeignError),
         (403, "No conversation provider found for this message", UnreachableError),
         (403, "Account suspended", UnreachableError),
         (402, "Payment required", UnreachableError),
@@ -218,6 +226,11 @@ def test_json_is_json_whatever_it_is_called(answering: Answering, media_type: st
     assert answering(200, '{"id": "another"}', headers={"Content-Type": media_type}).cause == "wrong_id"
 
 
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 422, 500, 503])
+def test_every_refusal_keeps_what_was_received(answering: Answering, status: int) -> None:
+    assert answering(status, '{"message": "no, token"}').payload == b'{"message": "no, [secret]"}'
+
+
 def test_a_page_that_repeats_the_token_is_kept_without_it(answering: Answering) -> None:
     assert answering(200, "<p>token</p>").payload == b"<p>[secret]</p>"
 
@@ -250,7 +263,15 @@ def test_retry_after_is_heard_when_it_is_a_number(answering: Answering, header: 
     assert error.retry_after == seconds
 
 
-@pytest.mark.parametrize("body", ["", "null", "[]", '"x"', '{"message": []}', "{" * 100_000])
+@pytest.mark.parametrize(
+    "body", ["", " ", "null", "{}", '{"traceId": "T"}', '{"message": null}', '{"message": {}, "traceId": "T"}']
+)
+def test_an_answer_with_nothing_in_it_says_that_the_message_is_not_there_yet(answering: Answering, body: str) -> None:
+    error = answering(200, body)
+    assert (type(error), error.cause, error.payload) == (NotFoundError, "not_found", body.encode())
+
+
+@pytest.mark.parametrize("body", ["[]", '"x"', '{"message": []}', "{" * 100_000])
 def test_an_answer_without_a_message_object_is_an_item_error(answering: Answering, body: str) -> None:
     assert isinstance(answering(200, body), (RefusedError, UnreachableError))
 

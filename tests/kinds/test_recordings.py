@@ -250,6 +250,13 @@ def test_a_page_in_the_place_of_audio_is_a_dead_letter_that_holds_it(
     assert (cause, b"Sign in" in payload, files(tmp_path)) == ("not_audio", True, [])
 
 
+def test_a_row_that_postgres_refuses_leaves_a_dead_letter_that_says_what_was_received(job: Job, call: str) -> None:
+    job.execute("ALTER TABLE highlevel.recordings ADD CHECK (size_bytes < 0)")
+    load(job, call)
+    ((cause, payload),) = job.rows("SELECT cause, payload FROM etl.dead_letters")
+    assert (cause, b"audio/x-wav" in payload) == ("load", True)
+
+
 def test_both_requests_of_a_recording_are_within_the_limit(job: Job, sandbox: RunningSandbox) -> None:
     calls = [each for each in job.ids if sandbox.dataset.recording(each, 0)][:12]
     sandbox.limits(limit=10, interval=1, daily=10_000)

@@ -85,6 +85,28 @@ def test_a_payload_that_cannot_be_understood_is_a_dead_letter_that_holds_it(job:
     ]
 
 
+def test_a_transform_that_fails_unforeseen_leaves_a_dead_letter_that_holds_the_answer(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr("etl.kinds.messages._row", fail)
+    job.enqueue(job.ids[0])
+    job.run(max_attempts=1)
+    ((cause, payload),) = job.rows("SELECT cause, payload FROM etl.dead_letters")
+    assert (cause, job.ids[0].encode() in payload) == ("internal", True)
+
+
+@pytest.mark.parametrize("answer", ["", "null", "{}", '{"message": null}'])
+def test_an_empty_answer_is_asked_for_again_as_an_unknown_id_is(job: Job, sandbox: RunningSandbox, answer: str) -> None:
+    sandbox.faults(ids={job.ids[0]: {"kind": "answer", "text": answer, "times": 1}})
+    job.enqueue(job.ids[0])
+    assert job.run().tally.retried == 1
+    job.make_due()
+    assert job.run().tally.loaded == 1
+
+
 @pytest.mark.parametrize("fault", [{"kind": "5xx"}, {"kind": "drop"}, {"kind": "cut"}, {"kind": "malformed"}])
 def test_an_answer_that_may_come_later_is_retried(job: Job, sandbox: RunningSandbox, fault: dict[str, Any]) -> None:
     sandbox.faults(ids={job.ids[0]: fault | {"times": 1}})
