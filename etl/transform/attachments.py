@@ -6,7 +6,7 @@ Documented as URL strings; some public code expects objects; the key is missing 
 
 import mimetypes
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from etl.transform.reading import Reader
 from etl.transform.values import storable, text_of
@@ -59,12 +59,14 @@ def _row(entry: Any) -> tuple[dict[str, Any] | None, Any]:
 
 
 def _file_name(url: str) -> str | None:
+    """The last part of a path, which may be encoded as a whole: ``…/o/location%2FL%2Fquote%20final.pdf``."""
     try:
         path = urlsplit(url).path
     except ValueError:
         return None
-    return storable(unquote(path.rsplit("/", 1)[-1])) or None
+    return storable(unquote(path).rsplit("/", 1)[-1]) or None
 
 
 def _media_type(file_name: str | None) -> str | None:
-    return BUILT_IN_TYPES.guess_type(f"/{file_name}")[0] if file_name else None
+    # Quoted, because newer Pythons refuse names like "/[x" as URLs.
+    return BUILT_IN_TYPES.guess_type(quote(file_name, safe=""))[0] if file_name else None

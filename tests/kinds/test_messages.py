@@ -236,6 +236,28 @@ def test_attachments_may_be_strings_or_objects() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("url", "name", "media_type"),
+    [
+        ("https://a.example/o/location%2FL%2Fchat%2Fquote%20final.pdf?alt=media", "quote final.pdf", "application/pdf"),
+        ("https://a.example/a%2520b.png#c", "a%20b.png", "image/png"),
+        ("https://a.example/x/", None, None),
+        ("https://a.example/x%2F", None, None),
+        ("https://[a/x.pdf", None, None),
+        ("https://a.example/photo", "photo", None),
+    ],
+)
+def test_a_file_has_the_name_that_its_url_ends_with(url: str, name: str | None, media_type: str | None) -> None:
+    (row,) = attachments_of(attachments=[url])
+    assert (row["file_name"], row["media_type"]) == (name, media_type)
+
+
+@pytest.mark.parametrize("name", ["/[x.pdf", "//x.pdf", "data:,x.pdf", "a?b.pdf", "a#b.pdf", "é.pdf"])
+def test_any_name_of_a_file_has_the_type_of_its_ending(name: str) -> None:
+    (row,) = attachments_of(attachments=[{"url": "https://a.example/1", "name": name}])
+    assert (row["file_name"], row["media_type"]) == (name, "application/pdf")
+
+
 def test_what_an_attachment_says_beside_its_columns_is_kept() -> None:
     given = ["https://a.example/1", {"url": "https://a.example/2", "id": "A2"}]
     assert record(attachments=given).row["extra"] == {"attachments": {"1": {"id": "A2"}}}
