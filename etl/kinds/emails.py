@@ -15,7 +15,7 @@ from etl.kinds.messages import next_look, status_may_change
 from etl.models import Email, EmailAttachment
 from etl.transform.attachments import attachment_rows
 from etl.transform.catalogue import DIRECTIONS, SOURCES, STATUSES
-from etl.transform.email_text import addresses, plain_text
+from etl.transform.email_text import addresses, plain_text, sender
 from etl.transform.reading import Reader
 from etl.transform.record import FollowUp, Record, Row
 from etl.transform.values import id_of
@@ -68,10 +68,9 @@ def _row(reader: Reader, key: Row, origin: Origin) -> Row:
     thread = reader.take("threadId")
     # HighLevel's examples have an email's own id here, which names no message.
     is_message = isinstance(thread, str) and is_fetchable(thread) and thread != key["email_id"]
-    senders = addresses(reader.text("from"))
-    name, address = senders[0] if senders else ("", "")
+    name, address = reader.read("from", sender)
     content_type, body = reader.text("contentType"), reader.text("body")
-    to, cc, bcc = ([found for _, found in addresses(reader.texts(field))] for field in ("to", "cc", "bcc"))
+    to, cc, bcc = ([found for _, found in reader.read(field, addresses)] for field in ("to", "cc", "bcc"))
     return {
         **key,
         "message_id": thread if is_message else None,

@@ -1,35 +1,86 @@
-"""Addresses and plain text of emails; pure. Parsing is the standard library's and inscriptis's."""
+"""Addresses and plain text of emails; pure.
 
-from collections.abc import Sequence
-from email.utils import getaddresses
+Addresses are read as they are met: a comma without quotes may be part of a name, and ``;`` separates, too. The standard
+library invents senders of such, or drops all of them, depending on Python's version.
+"""
 
-from etl.transform.values import storable
+import re
+from binascii import a2b_base64, a2b_qp
+from typing import Any
+
+from etl.transform.html_text import is_html, words_of
+from etl.transform.values import storable, texts_of
+
+Addresses = list[tuple[str, str]]
+"""Names and addresses; the name is empty where there is none."""
+_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"@]{1,128}@[^\s<>(),;:\"@]{1,255}")
+_PARTS = re.compile(r'(?:[^",;]++|"[^"]*"|")++')
+_ENCODED = re.compile(r"=\?([^?\s*]{1,40})[^?\s]{0,40}\?([bq])\?([^?\s]{0,1000})\?=(?:\s+(?==\?))?", re.IGNORECASE)
 
 
-def addresses(given: str | Sequence[str] | None) -> list[tuple[str, str]]:
-    """Names and addresses of ``Name <address>`` headers, one or many; what is no address is left out."""
-    if not given:
-        return []
-    texts = [given] if isinstance(given, str) else list(given)
-    return [(name, address) for text in texts for name, address in getaddresses([text]) if "@" in address]
+def addresses(value: Any) -> tuple[Addresses, bool]:
+    """What a field names, one text or many, each of one address or many; whether it says nothing else."""
+    texts, is_all = texts_of(value)
+    found: Addresses = []
+    for text in texts or ():
+        before: list[str] = []
+        for part in _PARTS.findall(text):
+            entry = _entry(part)
+            if entry is not None and before and "<" in part:
+                entry, before = _entry(",".join((*before, part))), []
+            if entry is not None:
+                # Quotes that do not match may hide an address in a name.
+                is_all &= not before and part.count("<") < 2
+                found.append(entry)
+                before = []
+            elif part.strip():
+                before.append(part)
+        is_all &= not before
+    return found, is_all
+
+
+def sender(value: Any) -> tuple[tuple[str, str], bool]:
+    """The name and address that an email is from; whether it says nothing else."""
+    texts, is_all = texts_of(value)
+    # With one address in brackets, all before it is the name, whatever it looks like.
+    entry = _entry(texts[0]) if texts and len(texts) == 1 and texts[0].count("<") == 1 else None
+    found, is_all = ([entry], is_all) if entry else addresses(value)
+    return (found[0] if found else ("", "")), is_all and len(found) < 2
+
+
+def _entry(text: str) -> tuple[str, str] | None:
+    """The one name and address that a text is: ``Name <address>``, ``address`` or ``address (name)``."""
+    name, bracket, address = text.rpartition("<")
+    if bracket:
+        address = address.rstrip("> \t\r\n")
+    else:
+        address, _, name = address.strip().partition("(")
+        name = name.removesuffix(")")
+    address = address.strip()
+    return (_name(name.strip()), address) if _ADDRESS.fullmatch(address) else None
+
+
+def _name(given: str) -> str:
+    """A name out of its quotes, and decoded if it is encoded for a header (RFC 2047)."""
+    if len(given) > 1 and given[0] == given[-1] == '"':
+        given = re.sub(r"\\(.)", r"\1", given[1:-1])
+    return str(storable(_ENCODED.sub(_decoded, given)))
+
+
+def _decoded(word: re.Match[str]) -> str:
+    charset, encoding, text = word.groups()
+    try:
+        raw = a2b_base64(text) if encoding in "bB" else a2b_qp(text, header=True)
+        return raw.decode(charset)
+    except (ValueError, LookupError):  # it only looks encoded, or in a way that Python does not know
+        return word[0]
 
 
 def plain_text(body: str | None, content_type: str | None) -> str | None:
-    """An email as text: HTML without its tags, scripts and styles; a plain body as it is; None for none."""
+    """An email as text: HTML without its tags, scripts and styles; any other body as it is; None for none."""
     if not body:
         return None
-    if content_type == "text/plain" or "<" not in body:
-        return body
-    # Slow to import, and only emails need it.
-    from inscriptis import get_text  # noqa: PLC0415
-    from inscriptis.css_profiles import CSS_PROFILES  # noqa: PLC0415
-    from inscriptis.model.config import ParserConfig  # noqa: PLC0415
-    from lxml.etree import LxmlError  # noqa: PLC0415
-
-    try:
-        text = get_text(body, ParserConfig(css=CSS_PROFILES["strict"]))
-    except (LxmlError, ValueError, RecursionError):
-        return None
-    lines = [line.rstrip() for line in text.splitlines()]
-    kept = [line for place, line in enumerate(lines) if line or (place and lines[place - 1])]
-    return storable("\n".join(kept).strip()) or None
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    if media_type == "text/html" or (media_type != "text/plain" and is_html(body)):
+        return words_of(body) or None
+    return body

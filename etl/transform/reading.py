@@ -30,13 +30,21 @@ class Reader:
         """A field as it came; None when it is not there."""
         return self._left.pop(name, None)
 
+    def read(self, name: str, reader: Callable[[Any], tuple[T, bool]]) -> T:
+        """What ``reader`` makes of a field; what it does not expect is kept."""
+        value = self.take(name)
+        read, expected = reader(value)
+        if not expected:
+            self.keep(name, value)
+        return read
+
     def text(self, name: str) -> str | None:
         """A text."""
-        return self._read(name, text_of)
+        return self.read(name, text_of)
 
     def texts(self, name: str) -> list[str] | None:
         """A list of texts."""
-        return self._read(name, texts_of)
+        return self.read(name, texts_of)
 
     def word(self, name: str, known: Collection[str]) -> str | None:
         """A word of an enumeration; one that is not ``known`` is kept and is drift."""
@@ -92,13 +100,6 @@ class Reader:
     def drift(self) -> tuple[str, ...]:
         """What this version does not know, e.g. ``field:foo``, ``kind:to`` or ``status:teleported``."""
         return tuple(_named(entry) for entry in self._drift)
-
-    def _read(self, name: str, reader: Callable[[Any], tuple[T, bool]]) -> T:
-        value = self.take(name)
-        read, expected = reader(value)
-        if not expected:
-            self.keep(name, value)
-        return read
 
 
 def _named(drift: str) -> str:
