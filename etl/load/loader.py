@@ -1,21 +1,23 @@
 """Loads records, whatever their kind: the one place that writes the tables of ``highlevel``. Nothing here commits.
 
-A record older than the row it would replace changes nothing: by ``date_updated`` where both have one, else by when they
-were fetched. Children that the newest answer no longer has are deleted. Equal content writes nothing. What was erased
-for good is dropped.
+A record older than the row it would replace changes nothing. Children that the newest answer no longer has are deleted.
+Equal content writes nothing. What was erased for good is dropped.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 
-from sqlalchemy import ColumnElement, Connection, case, func, literal, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.database import among
 from etl.load import erased
-from etl.load.upsert import Columns, Key, key_names, newer_there, replace, upsert
+from etl.load.upsert import Key, key_names, newer_there, replace, upsert
+from etl.load.versions import Versions
 from etl.models import Base, Contact, Email, LocationProfile, Message, StatusChange, User
 from etl.transform.record import FollowUp, Record, Row
 
@@ -48,62 +50,67 @@ class Loaded:
 def load(connection: Connection, records: Sequence[Record]) -> Loaded:
     """Write the records' rows, but for those that must not come back."""
     now = now_of(connection)
+    versions = Versions(now)
     records = erased.without(connection, records)
     written: set[tuple[type[Base], Key]] = set()
     older: set[tuple[type[Base], Key]] = set()
     follow_ups: list[FollowUp] = []
     ordered = sorted(records, key=lambda record: (record.table.__tablename__, record.is_whole))
     for _, group in groupby(ordered, key=lambda record: (record.table, record.is_whole)):
-        same = _newest(group)
-        changed, stale = _load(connection, same, now=now)
+        same = _newest(group, versions)
+        changed, stale = _load(connection, same, versions)
         written |= {(same[0].table, key) for key in changed}
         older |= {(same[0].table, key) for key in stale}
         follow_ups += [each for record in same if _key(record) not in stale for each in record.follow_ups]
     return Loaded(frozenset(written), tuple(dict.fromkeys(follow_ups)), frozenset(older))
 
 
-def _newest(records: Iterable[Record]) -> list[Record]:
+def _newest(records: Iterable[Record], versions: Versions) -> list[Record]:
     """One record a row: lists and pages may hold a message twice, and one statement writes a row only once."""
-    return list({_key(record): record for record in records}.values())
+    by_key: dict[Key, list[Record]] = {}
+    for record in records:
+        by_key.setdefault(_key(record), []).append(record)
+    return [same[0] if len(same) == 1 else versions.newest(same) for same in by_key.values()]
 
 
-def _load(connection: Connection, records: Sequence[Record], *, now: datetime) -> tuple[set[Key], set[Key]]:
+def _load(connection: Connection, records: Sequence[Record], versions: Versions) -> tuple[set[Key], set[Key]]:
     """Write records of one table; returns the keys of those that changed something, and of those that are stale."""
-    table = records[0].table
-    rows = [record.row for record in records]
-    before = _statuses(connection, rows) if table is Message else {}
-    changed = upsert(
+    table, is_whole, now = records[0].table, records[0].is_whole, versions.now
+    write = partial(
+        upsert,
         connection,
         table,
-        rows,
         now=now,
-        is_older=_is_older,
-        is_whole=records[0].is_whole,
+        versions=versions,
+        is_whole=is_whole,
         kept=NAMED_BY_OTHERS.get(table, ()),
-        is_refreshed=table in REFRESHED,
     )
-    _note_status_changes(connection, [record.row for record in records if _key(record) in changed], before)
-    unwritten = [record.row for record in records if _key(record) not in changed]
-    stale = newer_there(connection, table, unwritten, is_older=_is_older)
+    rows = [record.row for record in records]
+    before = _statuses(connection, rows) if table is Message else {}
+    written = write(rows, is_refreshed=table in REFRESHED)
+    _note_status_changes(connection, [record.row for record in records if _key(record) in written], before)
+    unwritten = [record.row for record in records if _key(record) not in written]
+    stale = newer_there(connection, table, unwritten, versions=versions, is_whole=is_whole)
     fresh = [record for record in records if _key(record) not in stale]
-    for child in {child: None for record in fresh for child in record.children}:
-        having = [record for record in fresh if child in record.children]
-        of_child = [row for record in having for row in record.children[child]]
-        changed |= replace(connection, child, {_key(record) for record in having}, of_child, now=now)
+    changed = _replace_children(connection, fresh, now=now, new={key for key, is_new in written.items() if is_new})
+    # Else an older answer that is loaded later would bring the old children back.
+    write([record.row for record in fresh if _key(record) in changed - written.keys()], is_refreshed=True)
     for other in {other: None for record in fresh for other in record.named}:
         of_other = {tuple(row.values())[:2]: row for record in fresh for row in record.named.get(other, ())}
         upsert(connection, other, list(of_other.values()), now=now)
-    return changed, stale
+    return changed | written.keys(), stale
 
 
-def _is_older(new: Columns, old: Columns) -> ColumnElement[bool]:
-    """By the API's own clock where both sides have it; else by ours, which is Postgres's on every machine."""
-    fetched_earlier = func.coalesce(new["fetched_at"] < old["fetched_at"], literal(value=False))
-    if "date_updated" not in new:
-        return fetched_earlier
-    return case(
-        (old["date_updated"] != new["date_updated"], new["date_updated"] < old["date_updated"]), else_=fetched_earlier
-    )
+def _replace_children(
+    connection: Connection, records: Sequence[Record], *, now: datetime, new: AbstractSet[Key]
+) -> set[Key]:
+    """Write the rows below records; returns the keys of the records for which that was a change."""
+    changed: set[Key] = set()
+    for child in {child: None for record in records for child in record.children}:
+        having = [record for record in records if child in record.children]
+        rows = [row for record in having for row in record.children[child]]
+        changed |= replace(connection, child, {_key(record) for record in having}, rows, now=now, new=new)
+    return changed
 
 
 def _statuses(connection: Connection, rows: Sequence[Row]) -> dict[Key, str | None]:

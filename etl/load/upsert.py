@@ -5,7 +5,7 @@ on a warehouse that is distributed by location, too.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
@@ -17,29 +17,26 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     cast,
     column,
     delete,
     func,
+    literal,
     literal_column,
     not_,
-    null,
     or_,
     select,
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
-from sqlalchemy.sql.base import ReadOnlyColumnCollection
-from sqlalchemy.sql.elements import KeyedColumnElement
 
 from etl.database import among
+from etl.load.versions import Columns, Versions
 from etl.models import Base
 
 Key = tuple[str, ...]
 """(location_id, and the id of what the rows are about); of a location itself only its id"""
-
-Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
-"""A row's columns by name."""
 
 
 def key_names(model: type[Base]) -> list[str]:
@@ -53,12 +50,12 @@ def upsert(
     rows: Sequence[Mapping[str, Any]],
     *,
     now: datetime,
-    is_older: Callable[[Columns, Columns], ColumnElement[bool]] | None = None,
+    versions: Versions | None = None,
     is_whole: bool = True,
     kept: Collection[str] = (),
     is_refreshed: bool = False,
-) -> set[Key]:
-    """Insert rows, or change those that differ; returns the keys of what was written.
+) -> dict[Key, bool]:
+    """Insert rows, or change those that differ; returns the keys of what was written, and whether each is new.
 
     Rows are written in order of their keys, so that two loaders can wait for each other but not deadlock.
 
@@ -67,7 +64,7 @@ def upsert(
         model: The table.
         rows: One mapping a row, all with the same columns; the others stay as they are.
         now: Goes to ``created_at`` and ``updated_at``, where the table has them.
-        is_older: From the new and the old row's columns: whether the old one stays.
+        versions: Tells which rows are older than what is there, and change nothing; None: none is.
         is_whole: Whether a null overwrites a value.
         kept: Columns in which a value that is there stays.
         is_refreshed: Whether a fetch time alone is a reason to write.
@@ -76,7 +73,7 @@ def upsert(
         ValueError: a row has a column that the table has not, or other columns than the first row.
     """
     if not rows:
-        return set()
+        return {}
     table = model.__table__
     keys = [column.name for column in table.primary_key]
     content = [name for name in rows[0] if name not in keys]
@@ -86,24 +83,46 @@ def upsert(
     source = _unfolded(model, filled)
     statement = insert(model).from_select(filled, select(*source.c).order_by(*(source.c[name] for name in keys)))
     new, old = statement.excluded, table.columns
-    changes: dict[str, Any] = {name: new[name] for name in content}
-    if not is_whole:
-        changes = {name: func.coalesce(new[name], old[name]) for name in content}
-    changes |= {name: func.coalesce(old[name], new[name]) for name in kept}
-    compared = [name for name in content if name != "fetched_at" or is_refreshed]
+    changes = _changes(content, new, old, versions, is_whole=is_whole, kept=kept)
+    compared = [name for name in changes if name != "fetched_at" or is_refreshed]
     differs = [old[name].is_distinct_from(changes[name]) for name in compared]
     if "fetched_at" in content:
         differs.append(old["fetched_at"].is_(None))
-        if "deleted_at" in table.columns:
-            changes["deleted_at"] = null()
-            differs.append(old["deleted_at"].is_not(None))
     if "updated_at" in times:
         changes["updated_at"] = new["updated_at"]
-    condition = or_(*differs) if is_older is None else and_(or_(*differs), not_(is_older(new, old)))
+    condition = or_(*differs)
+    if versions is not None:
+        condition = and_(condition, not_(versions.is_older(new, old, is_whole=is_whole)))
     statement = statement.on_conflict_do_update(index_elements=keys, set_=changes, where=condition)
-    document = _document([{**row, **times} for row in rows])
-    written = connection.execute(statement.returning(*(old[name] for name in key_names(model))), {"rows": document})
-    return {tuple(row) for row in written}
+    # Another transaction would have had to begin within the same microsecond.
+    is_new = old["created_at"] == now if "created_at" in times else literal(value=False)
+    written = connection.execute(
+        statement.returning(*(old[name] for name in key_names(model)), is_new.label("is_new")),
+        {"rows": _document([{**row, **times} for row in rows])},
+    )
+    return {tuple(row[:-1]): row.is_new for row in written}
+
+
+def _changes(
+    content: Sequence[str],
+    new: Columns,
+    old: Columns,
+    versions: Versions | None,
+    *,
+    is_whole: bool,
+    kept: Collection[str],
+) -> dict[str, ColumnElement[Any]]:
+    """What the columns of a row that is there become."""
+    changes: dict[str, ColumnElement[Any]] = {
+        name: new[name] if is_whole else func.coalesce(new[name], old[name]) for name in content
+    }
+    changes |= {name: func.coalesce(old[name], new[name]) for name in kept}
+    if versions is not None and "date_updated" in content:
+        changes["date_updated"] = versions.newest_date(new["date_updated"], old["date_updated"])
+    if "fetched_at" in content and "deleted_at" in old and is_whole:
+        # Only what was answered after it was said to be gone tells that it is back.
+        changes["deleted_at"] = case((old["deleted_at"] >= new["fetched_at"], old["deleted_at"]))
+    return changes
 
 
 def newer_there(
@@ -111,7 +130,8 @@ def newer_there(
     model: type[Base],
     rows: Sequence[Mapping[str, Any]],
     *,
-    is_older: Callable[[Columns, Columns], ColumnElement[bool]],
+    versions: Versions,
+    is_whole: bool,
 ) -> set[Key]:
     """The keys of those of the rows that are older than what the table has, by the rule of :func:`upsert`."""
     if not rows:
@@ -119,7 +139,7 @@ def newer_there(
     old, keys = model.__table__.columns, key_names(model)
     source = _unfolded(model, list(rows[0]))
     query = select(*(old[name] for name in keys)).where(
-        *(old[name] == source.c[name] for name in keys), is_older(source.c, old)
+        *(old[name] == source.c[name] for name in keys), versions.is_older(source.c, old, is_whole=is_whole)
     )
     return {tuple(row) for row in connection.execute(query, {"rows": _document(rows)})}
 
@@ -153,17 +173,19 @@ def replace(
     rows: Sequence[Mapping[str, Any]],
     *,
     now: datetime,
+    new: AbstractSet[Key] = frozenset(),
 ) -> set[Key]:
     """Make ``rows`` all that a table has of these parents; returns the keys of the parents for which that was a change.
 
-    The first two columns of the table's key are the parent's.
+    The first two columns of the table's key are the parent's. Of parents that are ``new`` it has nothing yet.
     """
-    if not parents:
-        return set()
-    changed = upsert(connection, model, rows, now=now)
+    changed = set(upsert(connection, model, rows, now=now))
+    known = parents - new
+    if not known:
+        return changed
     keys = list(model.__table__.primary_key)
-    of_parents = [among(key, {parent[place] for parent in parents}) for place, key in enumerate(keys[:2])]
-    there = {tuple(row) for row in connection.execute(select(*keys).where(*of_parents)) if (row[0], row[1]) in parents}
+    of_parents = [among(key, {parent[place] for parent in known}) for place, key in enumerate(keys[:2])]
+    there = {tuple(row) for row in connection.execute(select(*keys).where(*of_parents)) if (row[0], row[1]) in known}
     lost = sorted(there - {tuple(row[key.name] for key in keys) for row in rows})
     if lost:
         connection.execute(delete(model).where(tuple_(*keys).in_(lost)))

@@ -150,8 +150,26 @@ def test_an_unknown_message_cannot_be_marked(warehouse: Warehouse) -> None:
 def test_a_message_that_comes_back_is_no_longer_deleted(warehouse: Warehouse) -> None:
     warehouse.load(body="hi")
     warehouse.delete("MSG1", "LOC1")
-    warehouse.load(body="hi", fetched_at=NOON + timedelta(seconds=1))
+    warehouse.load(body="hi", fetched_at=datetime.now(UTC) + timedelta(hours=1))
     assert warehouse.rows("SELECT deleted_at FROM highlevel.messages") == [(None,)]
+
+
+def test_an_answer_from_before_a_message_was_gone_does_not_bring_it_back(warehouse: Warehouse) -> None:
+    warehouse.load(body="hi")
+    warehouse.delete("MSG1", "LOC1")
+    warehouse.load(body="changed", fetched_at=NOON + timedelta(seconds=1))
+    assert warehouse.rows("SELECT body, deleted_at IS NULL FROM highlevel.messages") == [("changed", False)]
+
+
+def test_an_export_does_not_bring_back_what_the_api_said_is_gone(warehouse: Warehouse) -> None:
+    warehouse.load(body="hi", dateUpdated="2026-02-03T10:00:01Z")
+    warehouse.delete("MSG1", "LOC1")
+    before = warehouse.rows("SELECT * FROM highlevel.messages")
+    late = datetime.now(UTC) + timedelta(hours=1)
+    said = {"body": "changed", "attachments": ["u"], "dateUpdated": "2026-02-03T10:00:02Z"}
+    assert warehouse.load(is_whole=False, fetched_at=late, **said) is False
+    assert warehouse.rows("SELECT * FROM highlevel.messages") == before
+    assert warehouse.rows("SELECT * FROM highlevel.attachments") == []
 
 
 def test_a_change_of_status_is_noted(warehouse: Warehouse) -> None:
