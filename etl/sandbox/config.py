@@ -1,5 +1,7 @@
 """What a sandbox is started with: plain values that travel between processes as JSON. Performs no I/O."""
 
+from typing import Literal
+
 from pydantic import Field, NonNegativeFloat
 
 from etl.sandbox.dataset import Dataset
@@ -13,6 +15,8 @@ class SandboxConfig(Limit):
     Attributes:
         seed, locations, messages: the data; see :class:`etl.sandbox.dataset.Dataset`.
         faults: what goes wrong from the start.
+        cursors: how an export's cursor is read, which HighLevel does not say: as the ``place`` of a row among those
+            asked for now; or as a ``key`` to search after, which belongs to one query, in pages of 100 at most.
         token_lifetime, refresh_grace: seconds; see :class:`etl.sandbox.oauth.Authority`.
     """
 
@@ -20,6 +24,7 @@ class SandboxConfig(Limit):
     locations: int = Field(default=3, ge=1)
     messages: int = Field(default=1000, ge=1)
     faults: FaultPlan = Field(default_factory=FaultPlan)
+    cursors: Literal["place", "key"] = "place"
     token_lifetime: NonNegativeFloat = 86_399
     refresh_grace: NonNegativeFloat = 30
 

@@ -20,6 +20,8 @@ from etl.sandbox.replies import TRACE, RefusedError, Reply, encode
 from etl.sandbox.world import Walk, World
 
 CURSOR_SECONDS = 120
+KEY_ROWS = 100
+"""Rows of a page, whatever its limit, where cursors are keys: exports elsewhere do that."""
 Query = Mapping[str, str]
 
 
@@ -79,7 +81,8 @@ class _Export(_Form):
             and (channel_of(row["messageType"]) == "email") == (self.channel == "Email")
             and self.start_date <= (added := datetime.fromisoformat(row["dateAdded"])) < self.end_date
         ]
-        return Walk([known for _, known in sorted(rows, reverse=self.sort_order == "desc")], world.clock())
+        ids = [known for _, known in sorted(rows, reverse=self.sort_order == "desc")]
+        return Walk(self.model_dump(exclude={"cursor"}), ids, world.clock())
 
 
 def recording(_world: World, thing: Thing, query: Query, _fault: str) -> Reply | None:
@@ -109,16 +112,23 @@ def conversation(world: World, thing: Thing, query: Query, _fault: str) -> Reply
 
 
 def export(world: World, _thing: Thing, query: Query, fault: str) -> Reply:
-    """Flat; everything but emails unless they are asked for. A cursor dies two minutes after its last use."""
-    asked, now = _read(_Export, query), world.clock()
+    """Flat; everything but emails unless they are asked for. A cursor dies two minutes after its last use.
+
+    With another query than its own, a cursor that is a place counts in what that finds; one that is a key is refused.
+    """
+    asked, now, is_key = _read(_Export, query), world.clock(), world.config.cursors == "key"
     if asked.cursor is None:
         walk, start = asked.begin(world), 0
     else:
-        walk, start = world.cursors.get(asked.cursor, (Walk([], -CURSOR_SECONDS), 0))
+        walk, start = world.cursors.get(asked.cursor, (Walk({}, [], -CURSOR_SECONDS), 0))
         if now - walk.asked_at >= CURSOR_SECONDS:
             raise RefusedError(400, "cursor expired")
+        if walk.query != asked.model_dump(exclude={"cursor"}):
+            if is_key:
+                raise RefusedError(400, "the cursor is of another query")
+            walk = asked.begin(world)
     walk.asked_at = now
-    end = start + asked.limit
+    end = start + (min(asked.limit, KEY_ROWS) if is_key else asked.limit)
     cursor = None
     if end < len(walk.ids):
         cursor = token_urlsafe(16)

@@ -14,8 +14,9 @@ from etl.sandbox.stats import Stats
 
 @dataclass(slots=True)
 class Walk:
-    """One export from page to page: what it found when it began, and when it was last asked for a page."""
+    """One export from page to page: what was asked, what it found, and when it was last asked for a page."""
 
+    query: dict[str, Any]
     ids: list[str]
     asked_at: float
 

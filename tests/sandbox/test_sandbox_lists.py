@@ -166,6 +166,24 @@ def test_a_cursor_lives_two_minutes_after_the_last_request() -> None:
         ask(cursor=cursor)
 
 
+def test_a_cursor_that_is_a_place_counts_in_what_is_asked_for_now(sandbox: RunningSandbox) -> None:
+    asked = {"sortOrder": "asc", "limit": 50}
+    first, second = page(sandbox, **asked), walk(sandbox, **asked)[50:100]
+    assert ids(sandbox, **asked, cursor=first["nextCursor"]) == second
+    later = MINE[second[0]]["dateAdded"]
+    assert ids(sandbox, **asked, cursor=first["nextCursor"], startDate=later)[0] not in second
+
+
+def test_a_cursor_that_is_a_key_belongs_to_one_query_and_pages_have_a_hundred_rows_at_most() -> None:
+    with RunningSandbox(SandboxConfig(cursors="key", limit=None, daily=None)) as sandbox:
+        found = page(sandbox)
+        assert (100, len(MINE) - len(EMAILS)) == (len(found["messages"]), found["total"])
+        assert sorted(set(MINE) - EMAILS) == sorted(walk(sandbox))
+        for other in ({"limit": 400}, {"sortOrder": "asc"}, {"startDate": 1_800_000_000_000}, {"channel": "Email"}):
+            query = {"limit": 500, "cursor": found["nextCursor"]} | other
+            assert (400, "the cursor is of another query") == refusal(sandbox, **query)
+
+
 def test_a_page_can_make_the_next_skip_a_row(sandbox: RunningSandbox) -> None:
     whole = walk(sandbox, limit=50)
     sandbox.faults(ids={f"export/{PLACE}": {"kind": "skip_rows", "after": 1, "times": 1}})
