@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from sqlalchemy import (
     event,
     func,
     make_url,
+    select,
     text,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -92,6 +94,11 @@ def open_engine(url: str, *, pool_size: int = 4) -> Engine:
         ConfigurationError: the URL cannot be read.
     """
     return _open(parse_url(url), pool_size=pool_size)
+
+
+def moment_of(connection: Connection) -> datetime:
+    """When the connection's transaction began, by Postgres's clock: this machine's may be wrong."""
+    return connection.execute(select(func.now())).scalar_one()
 
 
 def open_async_engine(url: str, *, pool_size: int = 1, settings: Mapping[str, str] | None = None) -> "AsyncEngine":

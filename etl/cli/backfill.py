@@ -14,7 +14,7 @@ from etl.cli.composition import open_exports, options_of, settings, warehouse
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
 from etl.cli.stopping import signals_stop
 from etl.cli.tables import print_json, print_sentence
-from etl.database import reading_errors
+from etl.database import moment_of, reading_errors
 from etl.errors import ConfigurationError
 from etl.exports.backfill import Backfill, Progress
 from etl.exports.loading import Loading
@@ -54,9 +54,6 @@ def backfill(location_id: str | None, since: datetime, until: datetime | None, *
     \b
     Example: etl backfill --since 2026-01-01
     """
-    now = datetime.now(UTC)
-    if since >= now:
-        raise ConfigurationError("--since is in the future.")
     if until is not None and since >= until:
         raise ConfigurationError("--since is not before --until.")
     found = settings()
@@ -64,18 +61,21 @@ def backfill(location_id: str | None, since: datetime, until: datetime | None, *
     with warehouse(found) as engine:
         place = chosen_location(found, served_locations(found, engine), location_id)
         with reading_errors(), engine.begin() as connection:
+            now = moment_of(connection)
+            if since >= now:
+                raise ConfigurationError("--since is in the future.")
             stand = backfills.begin(
                 connection, location_id=place, since=since, until=min(until or now, now), again=again
             )
         began = time.monotonic()
         is_done = stand.finished_at is not None
-        progress, outcome = (Progress(stand.reached), "done_before") if is_done else _run(found, engine, place, stand)
+        progress, outcome = (Progress(stand.until), "done_before") if is_done else _run(found, engine, place, stand)
     seconds = time.monotonic() - began
     if as_json:
         print_json(_summary(place, stand, progress, outcome, seconds))
     elif is_done:
         click.echo(
-            f"backfill of {place}: done before, up to {stand.reached:%Y-%m-%d %H:%M} UTC, {stand.messages:,} messages. "
+            f"backfill of {place}: done before, up to {stand.until:%Y-%m-%d %H:%M} UTC, {stand.messages:,} messages. "
             "To load them again: --again"
         )
     else:
@@ -145,8 +145,8 @@ def _print(location_id: str, progress: Progress, outcome: str, seconds: float) -
         click.echo(f"{loaded.singly} rows could not be loaded from the export. They are queued; etl run fetches them.")
     if progress.missing:
         click.echo(
-            f"{progress.missing} messages are missing: HighLevel counts them, but did not give them when asked three "
-            "times. Try again later with --again."
+            f"{progress.missing} messages are missing: HighLevel counts them, but did not give them. Try again later, "
+            "with --again."
         )
     if outcome == "stopped":
         click.echo(f"Stopped at {progress.reached:%Y-%m-%d %H:%M} UTC. The same command goes on from there.")

@@ -7,12 +7,13 @@ from operator import attrgetter
 from typing import Any
 
 import click
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine
 
 from etl import jobs
 from etl.cli.composition import settings, warehouse
 from etl.cli.options import LIST_LIMIT, SOME_IDS, YES, confirm, older_than, options, require_choice
 from etl.cli.tables import counted, print_bytes, print_json, print_table
+from etl.database import moment_of
 from etl.errors import ConfigurationError
 from etl.models import EVENT_OUTCOMES
 from etl.receive import events as webhook_events
@@ -124,7 +125,7 @@ def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
 def _pages(engine: Engine, which: EventFilter, kinds: Collection[str]) -> Iterator[Page]:
     """Replay page by page, each in a transaction; events that arrive meanwhile are not among them."""
     with engine.connect() as connection:
-        until = connection.execute(select(func.now())).scalar_one()
+        until = moment_of(connection)
     page: Page | None = None
     while True:
         with engine.begin() as connection:

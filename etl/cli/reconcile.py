@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from threading import Event
 from typing import Any
 
@@ -14,6 +14,7 @@ from etl.cli.composition import open_exports, settings, warehouse
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
 from etl.cli.stopping import signals_stop
 from etl.cli.tables import print_json, print_table
+from etl.database import moment_of
 from etl.errors import ConfigurationError
 from etl.exports.pages import HaltedError
 from etl.exports.reconcile import Day, Reconciliation
@@ -83,7 +84,7 @@ def _run(
     days: list[tuple[str, Day]] = []
     failures: list[tuple[str, HaltedError]] = []
     transact = Transactor(engine, patience=PATIENCE, stopping=stop.is_set)
-    end = datetime.now(UTC)
+    end = transact(moment_of)
     try:
         start = end - window
     except OverflowError as error:

@@ -1,15 +1,15 @@
 """Loads a location's history, window by window; what is done is written down with each window, so it can be killed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from etl import backfills
 from etl.backfills import Stand
 from etl.exports.loading import Loaded, Loading
-from etl.exports.pages import Exports, Page
-from etl.exports.walk import whole
-from etl.exports.windows import CHANNELS, FIRST_WIDTH, Window, is_too_dense, next_width
+from etl.exports.pages import Exports
+from etl.exports.walk import Seen, pages
+from etl.exports.windows import CHANNELS, DENSE_ROWS, FIRST_WIDTH, Window, next_width
 from etl.worker.transactor import Transactor
 
 
@@ -26,12 +26,13 @@ class Progress:
     loaded: Loaded = field(default_factory=Loaded)
 
 
-class _DenseError(Exception):
-    """A window has too many rows to be walked as it is."""
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A window that is loaded."""
 
-    def __init__(self, rows: int) -> None:
-        super().__init__(rows)
-        self.rows = rows
+    end: datetime
+    messages: int
+    missing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Backfill:
     show: Callable[[Progress], None] = lambda _: None
 
     def run(self, location_id: str, stand: Stand) -> Progress:
-        """Go on from where it stands to its end.
+        """Go on from where it stands to its end. Several processes may do so at once.
 
         Raises:
             HaltedError: it cannot go on now; what is done is written down.
@@ -53,41 +54,46 @@ class Backfill:
         progress = Progress(stand.reached)
         width = FIRST_WIDTH
         while progress.reached < stand.until:
-            end = min(progress.reached + width, stand.until)
-            try:
-                rows = self._window(location_id, end, width, progress, stand)
-            except _DenseError as dense:
-                rows = dense.rows
-            width = next_width(width, rows)
+            start = progress.reached
+            limit = stand.settled if start < stand.settled else stand.until
+            done = self._load(Window(location_id, start, min(start + width, limit), None), progress)
+            width = next_width(done.end - start, done.messages)
+            progress.messages += done.messages
+            progress.missing += done.missing
+            progress.reached = done.end if done.end > stand.settled else self._note(location_id, stand, start, done)
+            self.show(progress)
+        self.transact(lambda connection: backfills.finish(connection, stand, location_id=location_id))
         return progress
 
-    def _window(self, location_id: str, end: datetime, width: timedelta, progress: Progress, stand: Stand) -> int:
-        """Load one window and write that down; returns how many rows it has."""
+    def _load(self, window: Window, progress: Progress) -> _Done:
+        """Load what a window has, or the beginning of that if it is more than enough."""
+        end, missing = window.end, 0
+        dates: dict[str, datetime | None] = {}
+        for channel in CHANNELS:
+            seen = Seen()
+            part = replace(window, end=end, channel=channel)
+            for page in pages(self.exports, part, seen=seen, stopping=self.stopping):
+                progress.loaded.add(self.loading.load(page))
+                progress.requests += 1
+                progress.rows += len(page.rows)
+                self.show(progress)
+                if page.cursor and len(seen.dates) > DENSE_ROWS and page.reached and window.start < page.reached < end:
+                    end = page.reached
+                    break
+            else:
+                missing += seen.missing
+            dates |= seen.dates
+        return _Done(end, sum(date is None or date < end for date in dates.values()), missing)
 
-        def take(page: Page) -> None:
-            progress.loaded.add(self.loading.load(page))
-            progress.requests += 1
-            progress.rows += len(page.rows)
-            self.show(progress)
-            if is_too_dense(width, page.total or 0):
-                raise _DenseError(page.total or 0)
-
-        windows = [Window(location_id, progress.reached, end, channel) for channel in CHANNELS]
-        seen = [whole(self.exports, window, take, stopping=self.stopping) for window in windows]
-        rows = sum(len(each.ids) for each in seen)
-        missing = sum(each.missing for each in seen)
-        self.transact(
+    def _note(self, location_id: str, stand: Stand, start: datetime, done: _Done) -> datetime:
+        return self.transact(
             lambda connection: backfills.advance(
                 connection,
                 location_id=location_id,
                 since=stand.since,
-                reached=end,
-                messages=rows,
-                missing=missing,
+                start=start,
+                end=done.end,
+                messages=done.messages,
+                missing=done.missing,
             )
         )
-        progress.reached = end
-        progress.messages += rows
-        progress.missing += missing
-        self.show(progress)
-        return rows

@@ -18,7 +18,7 @@ from etl import message_queue, runs
 from etl.exports import walk
 from etl.exports.loading import Loading
 from etl.exports.pages import Exports, HaltedError, Page
-from etl.exports.windows import CHANNELS, LEAST_ITEMS, Span, is_worth_it
+from etl.exports.windows import CHANNELS, LEAST_ITEMS, LEAST_YIELD, Span
 from etl.worker.bulk import BulkTask
 from etl.worker.claims import served_by
 from etl.worker.transactor import Transactor
@@ -100,12 +100,12 @@ class Bulk:
 
     def _walk(self, location_id: str, span: Span, channel: str | None, task: BulkTask) -> None:
         """Ask for the pages of a span; where it is too thin, for those of its denser parts."""
-        left, rows_seen = span.items, 0
+        left = span.items
         for page in walk.pages(self._exports, span.window(location_id, channel), stopping=task.stopping):
-            left -= self._load(page, task)
-            rows_seen += len(page.rows)
-            if not is_worth_it(left, None if page.total is None else page.total - rows_seen):
-                span = span.after(walk.last_date(page) or span.hours[0][0])
+            answered = self._load(page, task)
+            left -= answered
+            if page.cursor is not None and answered < LEAST_YIELD:
+                span = span.after(page.reached or span.hours[0][0])
                 break
         else:
             return

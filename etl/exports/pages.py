@@ -64,11 +64,11 @@ class Page:
     cursor: str | None
     """What the next page is asked for with; None: this is the last one."""
     total: int | None
-    """Rows of the whole export, as far as the API says."""
+    """Rows of what was asked for, as far as the API says: to be told, and relied on for nothing."""
     asked_at: datetime
     """By Postgres's clock, before the request was sent."""
-    is_first: bool = True
-    """Whether ``total`` is about the whole window: not after a cursor that died."""
+    reached: datetime | None = None
+    """Its walk has given everything that was created before this; None: it is not in order, so nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Exports:
             granted = self._grant(location_id, stopping)
             try:
                 answer = self._ask(granted, location_id, query)
-                return _page_of(answer, location_id, granted.asked_at, is_first="cursor" not in query)
+                return _page_of(answer, location_id, granted.asked_at)
             except SnoozedError:
                 sleep(SHORT_POLL_SECONDS, stopping)
             except RateLimitedError as error:
@@ -220,17 +220,25 @@ def _meaning(failure: ItemError, location_id: str) -> Exception:
     return failure
 
 
-def _page_of(answer: Answer, location_id: str, asked_at: datetime, *, is_first: bool) -> Page:
+def _page_of(answer: Answer, location_id: str, asked_at: datetime) -> Page:
     payload = answer.payload
     rows = payload.get("messages") if isinstance(payload, dict) else None
     if not isinstance(rows, list):
         raise UnreachableError("not_a_list", "the answer holds no list of messages")
-    cursor, total = payload.get("nextCursor"), payload.get("total")
+    total = payload.get("total")
     return Page(
         location_id=location_id,
         rows=[row for row in rows if isinstance(row, dict)],
-        cursor=cursor if isinstance(cursor, str) and cursor else None,
+        cursor=_cursor_of(payload.get("nextCursor")),
         total=total if isinstance(total, int) and not isinstance(total, bool) else None,
         asked_at=asked_at,
-        is_first=is_first,
     )
+
+
+def _cursor_of(given: Any) -> str | None:
+    """What to send for the next page; what cannot be sent must not pass for the end."""
+    if given is None or given is False or given == "":
+        return None
+    if isinstance(given, str) or type(given) is int:
+        return str(given)
+    raise UnreachableError("odd_cursor", "the answer's nextCursor is neither a text nor a number")

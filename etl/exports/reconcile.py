@@ -10,7 +10,7 @@ from etl import dead_letters, message_queue
 from etl.dead_letters import LetterFilter
 from etl.errors import TransformError
 from etl.exports.pages import Exports, Page
-from etl.exports.walk import whole
+from etl.exports.walk import Seen, pages
 from etl.exports.windows import CHANNELS, Window, slices
 from etl.ids import is_fetchable
 from etl.kinds import Options, Origin, messages
@@ -41,8 +41,7 @@ class Day:
     gone: int = 0
     """In the tables and not in the export; now queued, so that the API itself is asked."""
     unseen: int = 0
-    """Counted by the API in the time that begins here and not given, asked three times; nothing of it is said to be
-    gone then."""
+    """Counted by the API in the time that begins here and not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +84,13 @@ class Reconciliation:
                 day.lost += id_ in found.lost
                 day.changed += id_ in found.changed
 
-        seen = [
-            whole(self.exports, Window(location_id, start, end, channel), take, stopping=self.stopping)
-            for channel in CHANNELS
-        ]
-        unseen = sum(each.missing for each in seen)
-        if unseen:
-            day_of(start).unseen += unseen
-            return
+        for channel in CHANNELS:
+            seen = Seen()
+            window = Window(location_id, start, end, channel)
+            for page in pages(self.exports, window, seen=seen, stopping=self.stopping):
+                take(page)
+            if seen.missing:
+                day_of(start).unseen += seen.missing
         settled = min(end, now - SETTLED)
         gone = self.transact(lambda connection: _queue_gone(connection, location_id, fresh, start=start, end=settled))
         for moment in gone:

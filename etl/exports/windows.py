@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import ceil
 
 PAGE_ROWS = 500
 """Rows of a page: the most that both documented ranges allow (10 to 500, 10 to 1000)."""
@@ -16,12 +15,12 @@ MOST_WIDTH = timedelta(days=64)
 WANTED_ROWS = 2000
 """Rows of a window of a backfill: a few pages, so that what a kill undoes is little and a count proves it."""
 DENSE_ROWS = 3 * WANTED_ROWS
-"""A window with more rows is narrowed before it is walked."""
+"""A window that turns out to have more rows ends where its walk has come to."""
 
 LEAST_ITEMS = 50
 """Waiting items of a time for which a page is asked at all."""
 LEAST_YIELD = 5
-"""Items that a page must be expected to answer: then it is far cheaper than as many single requests."""
+"""Items that a page must answer to be followed by the next one: then it is far cheaper than as many single requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +37,6 @@ def next_width(width: timedelta, rows: int) -> timedelta:
     """How wide the next window of a backfill is, when one of ``width`` had so many rows."""
     factor = min(WANTED_ROWS / max(rows, 1), 4.0)
     return min(max(width * factor, LEAST_WIDTH), MOST_WIDTH)
-
-
-def is_too_dense(width: timedelta, rows: int) -> bool:
-    """Whether a window with so many rows is better narrowed than walked."""
-    return rows > DENSE_ROWS and width > LEAST_WIDTH
 
 
 def slices(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -80,8 +74,3 @@ class Span:
         gaps = [after[0] - before[0] for before, after in zip(self.hours, self.hours[1:], strict=False)]
         cut = gaps.index(max(gaps)) + 1
         return [Span(self.hours[:cut]), Span(self.hours[cut:])]
-
-
-def is_worth_it(items: int, rows: int | None) -> bool:
-    """Whether pages of so many rows can be expected to answer enough of the items; None: nobody said how many."""
-    return items >= LEAST_YIELD * (1 if rows is None else ceil(rows / PAGE_ROWS))

@@ -345,10 +345,12 @@ class Backfill(Base):
         primary_key=True, comment="Where it begins: messages created then or later are loaded."
     )
     until: Mapped[timestamp] = mapped_column(comment="Where it ends; the same command later moves it on.")
-    reached: Mapped[timestamp] = mapped_column(comment="Every message created before this is loaded.")
+    reached: Mapped[timestamp] = mapped_column(
+        comment="Every message created before this is loaded. What was younger than an hour then is loaded again."
+    )
     messages: Mapped[int] = mapped_column(BigInteger, server_default="0", comment="How many messages that were.")
     missing: Mapped[int] = mapped_column(
-        BigInteger, server_default="0", comment="How many more the export counted and did not give, asked three times."
+        BigInteger, server_default="0", comment="How many more the export counted and did not give."
     )
     started_at: Mapped[timestamp_now] = mapped_column(comment="When it was first started, or last with --again.")
     seen_at: Mapped[timestamp_now] = mapped_column(comment="When it last got further.")

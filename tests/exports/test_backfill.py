@@ -2,17 +2,22 @@ import json
 import random
 import signal
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from etl import backfills
 from etl.backfills import Stand
+from etl.cli import backfill as command
+from etl.database import moment_of
+from etl.exports import backfill
 from etl.exports.backfill import Backfill, Progress
+from etl.exports.pages import HaltedError
 from etl.sandbox.server import RunningSandbox
 from tests.command import Command
-from tests.exports.conftest import Opener, kill_after
+from tests.exports.conftest import Opener, both_cursors, kill_after
 from tests.job import Job
 from tests.waiting import releasing
 
@@ -21,20 +26,30 @@ SINCE, UNTIL = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 11, 10, tzinfo=U
 COMMAND = ("backfill", "--since", "2026-06-01", "--until", "2026-11-10")
 
 
+def begin(opener: Opener, until: datetime | None = UNTIL, *, again: bool = False) -> Stand:
+    """Where a backfill begins, or goes on; without an end it is now, as Postgres says."""
+
+    def work(connection: Connection) -> Stand:
+        end = until or moment_of(connection)
+        return backfills.begin(connection, location_id=opener.location_id, since=SINCE, until=end, again=again)
+
+    return opener.transact(work)
+
+
+def go_on(opener: Opener, stand: Stand) -> Progress:
+    return Backfill(opener(), opener.loading, opener.transact).run(opener.location_id, stand)
+
+
 def load(opener: Opener) -> Progress:
     """A whole backfill in this process."""
-    stand = opener.transact(
-        lambda connection: backfills.begin(
-            connection, location_id=opener.location_id, since=SINCE, until=UNTIL, again=True
-        )
-    )
-    return Backfill(opener(), opener.loading, opener.transact).run(opener.location_id, stand)
+    return go_on(opener, begin(opener, again=True))
 
 
 def ids(job: Job) -> list[Any]:
     return [message_id for (message_id,) in job.rows("SELECT message_id FROM highlevel.messages ORDER BY message_id")]
 
 
+@both_cursors
 def test_a_backfill_loads_every_message_and_every_thread(opener: Opener, large_job: Job) -> None:
     progress = load(opener)
     assert (ids(large_job), progress.messages, progress.missing) == (sorted(large_job.ids), len(large_job.ids), 0)
@@ -85,23 +100,122 @@ def test_a_backfill_that_is_done_asks_nothing_more(large_etl: Command, opener: O
     assert (done.returncode, "done before" in done.stdout, large.stats()["requests"]) == (0, True, asked)
 
 
-def test_a_later_end_goes_on_where_it_ended_and_a_little_before(opener: Opener) -> None:
+def test_a_later_end_goes_on_where_it_ended(opener: Opener) -> None:
     load(opener)
+    later = UNTIL.replace(day=20)
+    stands = [begin(opener, until) for until in (UNTIL, later, later)]
+    assert [(stand.reached, stand.until, stand.finished_at is None) for stand in stands] == [
+        (UNTIL, UNTIL, False),
+        (UNTIL, later, True),
+        (UNTIL, later, True),
+    ]
 
-    def begin(until: datetime) -> Stand:
+
+STATE = "SELECT messages, reached = until, finished_at IS NOT NULL FROM etl.backfills"
+
+
+def test_the_newest_hour_is_loaded_again_and_counted_once(
+    opener: Opener, large_job: Job, large: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, *young = large_job.ids[:4]
+    for known in young:
+        large.change(known, dateAdded=(datetime.now(UTC) - timedelta(minutes=30)).isoformat())
+    large.change(late, dateAdded=(SINCE - timedelta(days=1)).isoformat())
+    everything = len(large_job.ids)
+    assert go_on(opener, begin(opener, None)).messages == everything - 1
+    assert large_job.rows(STATE) == [(everything - 4, False, True)]
+    # The export has a message now that it had not an instant ago, although that is older than what it had.
+    large.change(late, dateAdded=(datetime.now(UTC) - timedelta(minutes=40)).isoformat())
+    go_on(opener, begin(opener, None))
+    assert (ids(large_job), large_job.rows(STATE)) == (sorted(large_job.ids), [(everything - 4, False, True)])
+    monkeypatch.setattr(backfills, "OVERLAP", timedelta())  # an hour later
+    go_on(opener, begin(opener, None))
+    assert large_job.rows(STATE) == [(everything, True, True)]
+
+
+AHEAD = timedelta(days=2)
+
+
+def test_the_end_of_a_backfill_is_now_as_postgres_says(
+    opener: Opener, large_etl: Command, large_job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        """The clock of a machine that is two days ahead."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Ahead":
+            return super().now(tz) + AHEAD
+
+    monkeypatch.setattr(command, "datetime", Ahead)
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
+    refused = large_etl("backfill", "--since", tomorrow)
+    done = large_etl("backfill", "--since", "2026-06-01", "--until", f"{datetime.now(UTC) + AHEAD:%Y-%m-%d}")
+    assert ((refused.returncode, "in the future" in refused.stderr), done.returncode) == ((2, True), 0)
+    assert large_job.value("SELECT until <= now() AND reached <= until FROM etl.backfills") is True
+    assert begin(opener, None).reached < datetime.now(UTC)
+
+
+def test_what_a_clock_that_was_ahead_has_written_down_is_not_believed(opener: Opener, large_job: Job) -> None:
+    load(opener)
+    large_job.execute(
+        "UPDATE etl.backfills SET until = now() + interval '2 days', reached = now() + interval '2 days',"
+        " seen_at = now() - interval '1 day', finished_at = now() - interval '1 day'"
+    )
+    stand = begin(opener, None)
+    now = datetime.now(UTC)
+    assert (stand.finished_at, stand.until < now, stand.reached < now - timedelta(days=1)) == (None, True, True)
+
+
+def test_a_slower_backfill_takes_back_nothing_that_a_faster_one_has_reached(opener: Opener, large_job: Job) -> None:
+    slow = begin(opener)
+    go_on(opener, begin(opener))
+    with pytest.raises(HaltedError):
+        Backfill(opener(), opener.loading, opener.transact, stopping=lambda: True).run(opener.location_id, slow)
+    done = [(len(large_job.ids), True, True)]
+    assert large_job.rows(STATE) == done
+    go_on(opener, slow)
+    assert large_job.rows(STATE) == done
+
+
+def test_two_backfills_at_once_load_and_count_everything_once(large_etl: Command, large_job: Job) -> None:
+    with large_etl.start(*COMMAND) as one, large_etl.start(*COMMAND) as other:
+        codes = [each.wait(timeout=90) for each in (one, other)]
+    assert (codes, ids(large_job)) == ([0, 0], sorted(large_job.ids))
+    assert large_job.rows(STATE) == [(len(large_job.ids), True, True)]
+
+
+def test_what_begins_again_is_not_carried_on_by_another_that_had_come_further(opener: Opener) -> None:
+    def advance(start: datetime, end: datetime) -> datetime:
         return opener.transact(
-            lambda connection: backfills.begin(
-                connection, location_id=opener.location_id, since=SINCE, until=until, again=False
+            lambda connection: backfills.advance(
+                connection,
+                location_id=opener.location_id,
+                since=SINCE,
+                start=start,
+                end=end,
+                messages=1,
+                missing=0,
             )
         )
 
-    later = UNTIL.replace(day=20)
-    stands = [begin(UNTIL), begin(later), begin(later)]
-    assert [(stand.reached, stand.finished_at is None) for stand in stands] == [
-        (UNTIL, False),
-        (UNTIL - backfills.OVERLAP, True),
-        (UNTIL - backfills.OVERLAP, True),
-    ]
+    begin(opener)
+    july, august = SINCE.replace(month=7), SINCE.replace(month=8)
+    assert advance(SINCE, july) == july
+    begin(opener, again=True)
+    assert advance(july, august) == SINCE
+
+
+@both_cursors
+def test_a_window_with_too_many_rows_ends_where_its_walk_has_come_to(
+    opener: Opener, large_job: Job, large: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(opener)
+    asked = large.stats()["requests"]
+    monkeypatch.setattr(backfill, "DENSE_ROWS", 40)
+    load(opener)
+    # Nothing is counted twice, and little is asked for twice: for each window one page of emails, at most.
+    assert large_job.rows(STATE) == [(len(large_job.ids), True, True)]
+    assert large.stats()["requests"] - asked < 4 * asked
 
 
 def test_loading_again_changes_nothing(opener: Opener) -> None:

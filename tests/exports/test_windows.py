@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from etl.exports.windows import LEAST_WIDTH, MOST_WIDTH, Span, is_too_dense, is_worth_it, next_width, slices
+from etl.exports.windows import LEAST_WIDTH, MOST_WIDTH, Span, next_width, slices
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -26,10 +26,6 @@ def test_a_window_is_never_wider_nor_narrower_than_that(rows: int, width: timede
     assert next_width(WEEK * 4, rows) == width
 
 
-def test_the_narrowest_window_is_walked_however_dense_it_is() -> None:
-    assert [True, False] == [is_too_dense(width, 10**6) for width in (WEEK, LEAST_WIDTH)]
-
-
 def test_slices_follow_each_other_to_the_end() -> None:
     end = NOON + 2 * WEEK + timedelta(hours=1)
     assert list(slices(NOON, end)) == [(NOON, NOON + WEEK), (NOON + WEEK, NOON + 2 * WEEK), (NOON + 2 * WEEK, end)]
@@ -51,11 +47,3 @@ def test_what_is_left_of_a_span_begins_with_the_hour_that_was_reached() -> None:
 def test_a_window_holds_its_whole_last_hour() -> None:
     window = span((0, 5), (2, 6)).window("LOC1", None)
     assert window.start < NOON < NOON + timedelta(hours=3) < window.end
-
-
-@pytest.mark.parametrize(
-    ("items", "rows", "expected"),
-    [(5, 500, True), (4, 500, False), (50, 5000, True), (49, 5000, False), (5, None, True)],
-)
-def test_pages_are_asked_for_that_answer_five_items_each(items: int, rows: int | None, *, expected: bool) -> None:
-    assert is_worth_it(items, rows) is expected
