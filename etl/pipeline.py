@@ -10,7 +10,7 @@ from etl.extract.client import Answer, Call, Client
 from etl.kinds import Kind, Origin
 from etl.message_queue import Item
 from etl.tokens.serving import LocationTokens
-from etl.transform.record import Record
+from etl.transform.record import FollowUp, PartlyReadError, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,9 @@ class Outcome:
     answered_at: float
     """``time.monotonic()`` when the request was over."""
     records: list[Record] | None = None
-    """None: it failed."""
+    """None: it failed. Of a list that was read in part they are loaded, although there may be an error."""
+    follow_ups: tuple[FollowUp, ...] = ()
+    """What it asks for beside its records."""
     error: ItemError | None = None
     body: bytes = b""
     headers: RateHeaders = NOTHING_SAID
@@ -56,6 +58,7 @@ class Pipeline:
         call: Call | None = None
         answer: Answer | None = None
         records: list[Record] | None = None
+        follow_ups: tuple[FollowUp, ...] = ()
         error: ItemError | None = None
         token = ""
         try:
@@ -65,6 +68,9 @@ class Pipeline:
             answer = self.kind.extract(call, claimed.item.message_id, location_id)
             origin = Origin(claimed.item.message_id, location_id, claimed.now())
             records = self.kind.transform(answer.payload, origin)
+        except PartlyReadError as partly:
+            records, follow_ups = partly.records, partly.follow_ups
+            error = partly if partly.is_lossy else None
         except LocationError as failed:
             error = self._refusal(claimed.token_location_id, token, failed)
         except ItemError as failed:
@@ -77,6 +83,7 @@ class Pipeline:
             claimed,
             time.monotonic(),
             records=records,
+            follow_ups=follow_ups,
             error=error,
             body=answer.body if answer else b"",
             headers=call.headers if call else NOTHING_SAID,

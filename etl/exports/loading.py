@@ -64,7 +64,8 @@ class Loading:
             id_ = row.get("id")
             try:
                 origin = Origin(str(id_), page.location_id, page.asked_at)
-                entries.append((str(id_), messages.transform(row, origin, options=self.options, is_whole=False)))
+                records = messages.transform(row, origin, options=self.options, is_whole=False, is_exported=True)
+                entries.append((str(id_), records))
             except TransformError:
                 odd += [id_] if isinstance(id_, str) and is_fetchable(id_) else []
         done = self._load(page, entries, note)

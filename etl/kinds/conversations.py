@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from etl.errors import RefusedError
+from etl.errors import RefusedError, TransformError
 from etl.extract.client import Answer, Call, segment
+from etl.ids import is_fetchable
 from etl.kinds import messages
 from etl.kinds.kind import Kind, Options, Origin
-from etl.transform.record import Record
+from etl.transform.record import FollowUp, PartlyReadError, Record
+from etl.transform.values import object_of
 
 NEWEST = 100
 """Messages asked for: the most that public code was seen to get. Older ones are what backfill is for."""
@@ -44,7 +46,21 @@ def transform(payload: Mapping[str, Any], origin: Origin, *, options: Options) -
     """Normalize the messages of a list, which may lack fields that a message's own answer has.
 
     Raises:
-        TransformError: one of them has no id, or a date that cannot be read.
+        PartlyReadError: a row has no id, or a date that cannot be read.
     """
-    rows = [row for row in payload["messages"] if isinstance(row, dict)]
-    return [record for row in rows for record in messages.transform(row, origin, options=options, is_whole=False)]
+    records: list[Record] = []
+    singly: list[FollowUp] = []
+    unread: list[str] = []
+    for place, given in enumerate(payload["messages"]):
+        row = object_of(given)
+        try:
+            records += messages.transform(row, origin, options=options, is_whole=False)
+        except TransformError as error:
+            unread.append(f"messages[{place}].{error.field}")
+            id_ = row.get("id")
+            if isinstance(id_, str) and is_fetchable(id_):
+                singly.append(FollowUp("message", id_, origin.location_id, is_repeat=True, conversation_id=origin.id))
+    if unread:
+        is_lossy = len(singly) < len(unread)
+        raise PartlyReadError(unread, records=records, follow_ups=tuple(singly), is_lossy=is_lossy)
+    return records

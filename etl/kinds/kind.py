@@ -55,7 +55,7 @@ class Kind:
     extract: Callable[[Call, str, str], Answer]
     """Ask the API for an id of a location. Raises ItemError."""
     transform: Callable[[Any, Origin], list[Record]]
-    """What the answer's payload becomes; pure. Raises TransformError."""
+    """What the answer's payload becomes; pure. Raises TransformError; PartlyReadError where the rest is loaded."""
     absence: Absence = Absence()
     requests: int = 1
     """How often ``extract`` may ask: so many requests are granted with each item, and those not sent are given back."""

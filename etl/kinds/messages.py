@@ -61,7 +61,9 @@ def extract(call: Call, message_id: str, _location_id: str = "") -> Answer:
     return answer.unwrapped("message").about(message_id)
 
 
-def transform(payload: Mapping[str, Any], origin: Origin, *, options: Options, is_whole: bool = True) -> list[Record]:
+def transform(
+    payload: Mapping[str, Any], origin: Origin, *, options: Options, is_whole: bool = True, is_exported: bool = False
+) -> list[Record]:
     """Normalize a message.
 
     Args:
@@ -69,6 +71,7 @@ def transform(payload: Mapping[str, Any], origin: Origin, *, options: Options, i
         origin: Where it came from.
         options: When it is looked at again.
         is_whole: False for a row of a list or an export, which may lack fields; its text of an email is not reliable.
+        is_exported: True for a row of an export, which may be the first that tells of an old message.
 
     Raises:
         TransformError: it has no id, or a date that cannot be read; no other exception, whatever the JSON.
@@ -94,13 +97,16 @@ def transform(payload: Mapping[str, Any], origin: Origin, *, options: Options, i
         {"location_id": key["location_id"], "email_id": id_, "message_id": key["message_id"], "position": position}
         for position, id_ in enumerate(email_ids)
     ]
+    # An old text without files is usual; an old message without either lacks something.
+    is_fresh = _age(row["date_added"], origin.fetched_at) < DAY
+    may_search = (is_fresh and is_whole) or (is_exported and (is_fresh or not row["body"]))
     return [
         Record(
             Message,
             row,
             children=children,
             named={Email: emails} if emails else {},
-            follow_ups=tuple(_follow_ups(row, children, email_ids, origin.fetched_at, options, is_whole=is_whole)),
+            follow_ups=tuple(_follow_ups(row, children, email_ids, origin.fetched_at, options, may_search=may_search)),
             drift=reader.drift(),
             is_whole=is_whole,
         )
@@ -230,7 +236,7 @@ def _follow_ups(
     now: datetime,
     options: Options,
     *,
-    is_whole: bool,
+    may_search: bool,
 ) -> Iterator[FollowUp]:
     location_id, message_id = row["location_id"], row["message_id"]
     for email_id in email_ids:
@@ -247,7 +253,7 @@ def _follow_ups(
     delays = [next_look(options.status_checks, row["date_added"], now)] if status_may_change(row) else []
     if media_may_be_late(row, children.get(Attachment, ())):
         look = next_look(options.media_checks, row["date_added"], now)
-        if look is None and is_whole and row["conversation_id"] and _age(row["date_added"], now) < DAY:
+        if look is None and may_search and row["conversation_id"]:
             yield FollowUp("conversation", row["conversation_id"], location_id, is_repeat=True)
         delays.append(look)
     looks = [delay for delay in delays if delay is not None]
@@ -284,10 +290,16 @@ def media_may_be_late(row: Row, attachments: Sequence[Row]) -> bool:
 
 
 def next_look(schedule: Sequence[float], date_added: datetime | None, now: datetime) -> float | None:
-    """Seconds until the next time of a schedule that counts from when a thing was added; None after the last one."""
+    """Seconds until the next time of a schedule that counts from when a thing was added.
+
+    None after the last one, and for a thing dated further ahead than the whole schedule is long.
+    """
     age = _age(date_added, now)
+    if age < -max(schedule, default=0.0):
+        return None
     return next((at - age for at in sorted(schedule) if at > age), None)
 
 
 def _age(date_added: datetime | None, now: datetime) -> float:
-    return max((now - date_added).total_seconds(), 0.0) if date_added is not None else float("inf")
+    """Seconds since a thing was added; negative if it is dated ahead."""
+    return (now - date_added).total_seconds() if date_added is not None else float("inf")

@@ -196,14 +196,14 @@ def _report_requests(
 
 def _load(connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> list[FollowUp]:
     """Write the rows and remove the items; returns what the records ask for."""
-    done = [outcome for outcome in outcomes if outcome.records is not None]
+    done = [outcome for outcome in outcomes if outcome.error is None]
     message_queue.complete(connection, [outcome.claimed.item for outcome in done])
-    records = [record for outcome in done for record in outcome.records or ()]
+    records = [record for outcome in outcomes for record in outcome.records or ()]
     loaded = loader.load(connection, records)
     tally.loaded = len(done)
     tally.unchanged = sum(not loaded.has_written(outcome.records or ()) for outcome in done)
     tally.drift.update(entry for record in records for entry in record.drift)
-    return list(loaded.follow_ups)
+    return [*loaded.follow_ups, *(each for outcome in outcomes for each in outcome.follow_ups)]
 
 
 def _looked_for(put_back: Sequence[PutBack]) -> list[FollowUp]:

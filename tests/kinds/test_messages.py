@@ -36,10 +36,15 @@ SMS = {
 
 
 def read(
-    payload: dict[str, Any], *, location_id: str = "", now: datetime = FETCHED_AT, is_whole: bool = True
+    payload: dict[str, Any],
+    *,
+    location_id: str = "",
+    now: datetime = FETCHED_AT,
+    is_whole: bool = True,
+    is_exported: bool = False,
 ) -> Record:
     origin = Origin("MSG1", location_id, now)
-    (record,) = messages.transform(payload, origin, options=Options(), is_whole=is_whole)
+    (record,) = messages.transform(payload, origin, options=Options(), is_whole=is_whole, is_exported=is_exported)
     return record
 
 
@@ -452,10 +457,11 @@ def test_a_call_that_was_answered_asks_for_its_audio(kind: str, fields: dict[str
 ADDED = datetime(2026, 2, 3, 12, tzinfo=UTC)
 
 
-def looks(age: float, *, is_whole: bool = True, **fields: Any) -> list[tuple[str, float]]:
+def looks(age: float, *, is_whole: bool = True, is_exported: bool = False, **fields: Any) -> list[tuple[str, float]]:
     """When a message is looked at again, that is so many seconds old."""
     payload = SMS | {"dateAdded": ADDED.isoformat()} | fields
-    asked = read(payload, now=ADDED + timedelta(seconds=age), is_whole=is_whole).follow_ups
+    now = ADDED + timedelta(seconds=age)
+    asked = read(payload, now=now, is_whole=is_whole, is_exported=is_exported).follow_ups
     return [(each.kind, each.delay) for each in asked if each.is_repeat]
 
 
@@ -496,6 +502,42 @@ def test_media_that_never_came_are_looked_for_once_in_the_conversation(age: floa
 
 def test_media_that_a_conversation_does_not_have_either_are_given_up() -> None:
     assert looks(3600, is_whole=False, **MEDIA) == []
+
+
+SEARCH = [("conversation", 0)]
+
+
+@pytest.mark.parametrize(
+    ("age", "body", "expected"),
+    [
+        (0, "", [("message", 15)]),
+        (3600, "", SEARCH),
+        (90_000, "", SEARCH),
+        (3600, "Hi", SEARCH),
+        (90_000, "Hi", []),
+    ],
+)
+def test_media_of_a_message_that_an_export_told_of_late_are_looked_for_in_the_conversation(
+    age: float, body: str, expected: Any
+) -> None:
+    assert looks(age, is_whole=False, is_exported=True, **(MEDIA | {"body": body})) == expected
+
+
+@pytest.mark.parametrize(("ahead", "looked"), [(600, [615, 720, 4200]), (7200, []), (10**9, [])])
+def test_a_message_that_is_dated_ahead_is_looked_at_a_few_times(ahead: float, looked: list[float]) -> None:
+    age, seen = -ahead, []
+    for _ in range(10):
+        delays = [delay for kind, delay in looks(age, **MEDIA) if kind == "message"]
+        if not delays:
+            break
+        age += delays[0]
+        seen.append(age + ahead)
+    assert seen == looked
+
+
+@pytest.mark.parametrize(("ahead", "expected"), [(86_400, [("message", 90_000)]), (700_000, [])])
+def test_a_scheduled_message_is_looked_at_after_its_time(ahead: float, expected: Any) -> None:
+    assert looks(-ahead, status="scheduled") == expected
 
 
 @pytest.mark.parametrize(

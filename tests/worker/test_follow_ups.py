@@ -266,3 +266,36 @@ def test_an_odd_id_of_a_contact_keeps_no_message_from_being_loaded(job: Job, san
     job.load("message", taken=("contact",))
     assert job.rows("SELECT contact_id FROM highlevel.messages") == [("a contact",)]
     assert job.queued("contact") == []
+
+
+def listing(job: Job, sandbox: RunningSandbox, *odd: Any) -> str:
+    """A conversation whose list has twenty good rows, and odd ones among them; its item is loaded."""
+    conversation = upstream(sandbox, job.ids[0])["conversationId"]
+    rows = [upstream(sandbox, each) for each in job.ids[:20]]
+    payload = {"messages": {"messages": [*rows[:10], *odd, *rows[10:]]}}
+    sandbox.faults(ids={conversation: {"kind": "answer", "payload": payload}})
+    job.enqueue(conversation, kind="conversation")
+    job.load("conversation", taken=("message",))
+    return str(conversation)
+
+
+def test_a_row_of_a_list_that_cannot_be_read_is_fetched_singly_and_the_others_are_loaded(
+    job: Job, sandbox: RunningSandbox
+) -> None:
+    last = job.ids[20]
+    listing(job, sandbox, upstream(sandbox, last) | {"dateAdded": "soon"})
+    assert job.value("SELECT count(*) FROM highlevel.messages") == 20
+    assert [("message", last), job.value("SELECT count(*) FROM etl.dead_letters")] == [*job.queued("message"), 0]
+    job.load("message")
+    assert job.value("SELECT count(*) FROM highlevel.messages WHERE message_id = :id", id=last) == 1
+
+
+def test_a_row_of_a_list_that_names_no_message_makes_a_dead_letter_that_holds_it_and_the_others_are_loaded(
+    job: Job, sandbox: RunningSandbox
+) -> None:
+    conversation = listing(job, sandbox, {"body": "words without an id"}, None)
+    assert job.value("SELECT count(*) FROM highlevel.messages") == 20
+    ((kind, id_, cause, payload),) = job.rows("SELECT kind, message_id, cause, payload FROM etl.dead_letters")
+    assert (kind, id_, cause) == ("conversation", conversation, "transform")
+    assert b"words without an id" in bytes(payload)
+    assert job.queued() == []
