@@ -60,7 +60,7 @@ def test_keys_are_read(path: Path) -> None:
         ("- a", "1: expected: jobs:"),
         ("jobs:\n  - a", "1: expected a job's name and its keys"),
         ("jobs:\n  a: 5", "2: job 'a': expected keys and values"),
-        ("jobs:\n  a:\nextra: 1", "3: unknown key 'extra'; expected: jobs, retention"),
+        ("jobs:\n  a:\nextra: 1", "3: unknown key 'extra'; known: jobs, retention"),
         ("jobs:\n  a:\nretention: 5", "3: retention: expected keys and values"),
         (
             "jobs:\n  a:\nretention:\n  message: 5 days",
@@ -87,7 +87,17 @@ def test_keys_are_read(path: Path) -> None:
                 "bulk, status_checks, media_checks, recordings_url"
             ),
         ),
-        ("jobs:\n  a:\n    name: b", "3: job 'a': unknown key 'name'"),
+        (
+            "jobs:\n  a:\n    name: b",
+            (
+                "3: job 'a': unknown key 'name'; known: kind, schedule, concurrency, batch_size, max_attempts, "
+                "bulk, status_checks, media_checks, recordings_url"
+            ),
+        ),
+        (
+            'jobs:\n  a:\n    schedule: "99 * * * *"',
+            "3: job 'a': schedule: cron does not know this schedule (Bad minute), not '99 * * * *'",
+        ),
         ("jobs:\n  a:\n    concurrency: many", "3: job 'a': concurrency: Input should be a valid integer, not 'many'"),
         ("jobs:\n  a:\n    batch_size: 0", "3: job 'a': batch_size: Input should be greater than or equal to 1, not 0"),
         (
@@ -112,6 +122,12 @@ def test_keys_are_read(path: Path) -> None:
 )
 def test_a_mistake_is_refused_with_its_line_and_reason(path: Path, text: str, problem: str) -> None:
     assert problems(path, text) == [problem]
+
+
+@pytest.mark.parametrize(("written", "meant"), [("off", "off"), ("no", "off"), ("on", "auto"), ("auto", "auto")])
+def test_a_switch_is_what_yaml_makes_of_it(path: Path, written: str, meant: str) -> None:
+    path.write_text(f"jobs:\n  a:\n    bulk: {written}\n")
+    assert jobs.read(path)["a"].bulk == meant
 
 
 def test_every_mistake_is_listed(path: Path) -> None:
