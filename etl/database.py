@@ -1,12 +1,17 @@
 """Connections to Postgres, and what its errors mean. The only place that opens an engine."""
 
 import enum
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
+from socket import SHUT_RDWR, socket
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import (
     ARRAY,
     URL,
@@ -23,6 +28,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -57,6 +63,18 @@ LIBPQ = {
     "keepalives_count": 3,
 }
 """How libpq connects, where the URL does not say it."""
+
+
+READ_ONLY = "25006"
+"""The SQLSTATE of a standby, or of a database that was set so."""
+LOCKED = "55P03"
+"""The SQLSTATE of a lock that was waited for long enough."""
+
+MISSET = re.compile(
+    r"authentication failed|does not exist|no pg_hba\.conf entry|no password supplied|invalid \S+ value|invalid port|"
+    r"does not support SSL|value .* invalid when|certificate|private key|could not match|definition of service"
+)
+"""What libpq, which gives no SQLSTATE, says of a login or a setting that will not do; all else is a server away."""
 
 
 class Fate(enum.Enum):
@@ -116,8 +134,10 @@ def open_async_engine(url: str, *, pool_size: int = 1, settings: Mapping[str, st
 
 def _open(url: URL, *, pool_size: int, pre_ping: bool = True, settings: Mapping[str, str] = SETTINGS) -> Engine:
     options = [*url.normalized_query.get("options", ()), *(f"-c {name}={value}" for name, value in settings.items())]
+    opened: set[Any] = set()
     engine = create_engine(
         url,
+        execution_options={"opened": opened},
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=pre_ping,
@@ -131,6 +151,8 @@ def _open(url: URL, *, pool_size: int, pre_ping: bool = True, settings: Mapping[
             "options": " ".join(options),
         },
     )
+    event.listen(engine, "connect", lambda driver, _: opened.add(driver))
+    event.listen(engine, "close", lambda driver, _: opened.discard(driver))
     event.listen(engine, "connect", _see_settings)
     event.listen(engine, "begin", partial(_set, settings=settings))
     return engine
@@ -154,8 +176,20 @@ def _set(connection: Connection, *, settings: Mapping[str, str]) -> None:
         connection.exec_driver_sql(f"SELECT {each}")
 
 
+def waiting(engine: Engine) -> set[Any]:
+    """The driver's connections on which Postgres is to answer now."""
+    opened = engine.get_execution_options()["opened"].copy()
+    return {driver for driver in opened if driver.info.transaction_status is TransactionStatus.ACTIVE}
+
+
+def cut(driver: Any) -> None:
+    """Have whoever waits on a connection of the driver's find it lost; from any thread."""
+    with suppress(OSError, psycopg.Error), socket(fileno=os.dup(driver.fileno())) as line:
+        line.shutdown(SHUT_RDWR)
+
+
 @contextmanager
-def reading_errors() -> Iterator[None]:
+def reading_errors(engine: Engine) -> Iterator[None]:
     """Turn what a user can cause (server away, wrong password, no such database) into one clear error.
 
     Raises:
@@ -172,9 +206,37 @@ def reading_errors() -> Iterator[None]:
                 f"The pooler in front of Postgres refuses: {reason}. "
                 "Set in pgbouncer.ini: ignore_startup_parameters = options; see docs/operations.md, Poolers."
             ) from error
-        if fate is Fate.AGAIN and not _refuses_login(reason):
-            raise DatabaseUnavailableError(f"Postgres cannot be reached: {reason}") from error
+        if fate is Fate.AGAIN and not MISSET.search(reason):
+            raise unavailable(error, engine) from error
         raise ConfigurationError(f"Postgres refuses: {reason}. Check DATABASE_URL and the role's rights.") from error
+
+
+def unavailable(error: DBAPIError, engine: Engine) -> DatabaseUnavailableError:
+    """What to tell when somebody has waited long enough for what :attr:`Fate.AGAIN` says."""
+    reason = first_line(error)
+    if sqlstate_of(error) == READ_ONLY:
+        return DatabaseUnavailableError(f"Postgres takes no writes: {reason}")
+    if sqlstate_of(error) == LOCKED:
+        holders = _holders(engine)
+        of_whom = f" It may be one of {holders}: wait until it ends." if holders else ""
+        return DatabaseUnavailableError(f"Postgres waits for a lock that another session has: {reason}.{of_whom}")
+    return DatabaseUnavailableError(f"Postgres cannot be reached: {reason}")
+
+
+HOLDERS = text("""
+    SELECT string_agg(DISTINCT concat(nullif(a.application_name, '') || ' ', 'pid ', a.pid, ' of ', a.usename), ', ')
+    FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation JOIN pg_stat_activity AS a ON a.pid = l.pid
+    WHERE l.granted AND a.pid <> pg_backend_pid() AND a.datname = current_database()
+      AND c.relnamespace IN (to_regnamespace('etl'), to_regnamespace('highlevel'))
+""")
+
+
+def _holders(engine: Engine) -> str | None:
+    """Who has locks on our tables now; everybody may know that."""
+    with suppress(DBAPIError, PoolTimeoutError), engine.connect() as connection:
+        holders: str | None = connection.execute(HOLDERS).scalar_one()
+        return holders
+    return None
 
 
 def fate_of(error: DBAPIError) -> Fate:
@@ -183,7 +245,7 @@ def fate_of(error: DBAPIError) -> Fate:
     Classes from https://www.postgresql.org/docs/current/errcodes-appendix.html. psycopg raises OperationalError for
     both a lost connection and a row that exceeds a limit, so its classes do not tell.
     """
-    sqlstate = getattr(error.orig, "sqlstate", None)
+    sqlstate = sqlstate_of(error)
     if sqlstate is None:
         # No code: libpq lost the server, or psycopg could not adapt a value.
         return Fate.DATA if type(error).__name__ in ("DataError", "ProgrammingError") else Fate.AGAIN
@@ -192,6 +254,12 @@ def fate_of(error: DBAPIError) -> Fate:
     if sqlstate[:2] in ("28", "3D", "42", "3F", "0A"):
         return Fate.SETUP
     return Fate.AGAIN
+
+
+def sqlstate_of(error: DBAPIError) -> str | None:
+    """The code that Postgres gave an error; None when it was not Postgres that found it."""
+    sqlstate: str | None = getattr(error.orig, "sqlstate", None)
+    return sqlstate
 
 
 def require_utf8(connection: Connection) -> None:
@@ -250,9 +318,3 @@ def first_line(error: DBAPIError) -> str:
     """The server's own words: they name host, role and database, never the password."""
     lines = str(error.orig).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error.orig).__name__
-
-
-def _refuses_login(reason: str) -> bool:
-    """Libpq reports a refused login without SQLSTATE, so only its text tells it from a server that is away."""
-    refusals = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied")
-    return any(words in reason for words in refusals)

@@ -7,10 +7,11 @@ superuser who may log in to its workers with the same password; what is written 
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, create_engine, make_url, text
@@ -166,6 +167,22 @@ class OwnServer:
                 return True
         except OperationalError:
             return False
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """As long as the block lasts it confirms whatever is sent, and says nothing."""
+        with administrator(make_url(self.url).set(drivername="postgresql+psycopg")) as connection:
+            pids = list(connection.execute(text("SELECT pid FROM pg_stat_activity")).scalars())
+        pids.append(int((self._data / "postmaster.pid").read_text(encoding="utf-8").split()[0]))
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """Stop it, as a restart of the machine would."""

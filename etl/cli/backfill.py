@@ -12,7 +12,7 @@ from etl import backfills, jobs, kinds
 from etl.backfills import Stand
 from etl.cli.composition import open_exports, options_of, settings, warehouse
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
-from etl.cli.stopping import signals_stop
+from etl.cli.stopping import hanging_up, signals_stop
 from etl.cli.tables import print_json, print_sentence
 from etl.database import moment_of, reading_errors
 from etl.errors import ConfigurationError
@@ -60,7 +60,7 @@ def backfill(location_id: str | None, since: datetime, until: datetime | None, *
     message_job(found)
     with warehouse(found) as engine:
         place = chosen_location(found, served_locations(found, engine), location_id)
-        with reading_errors(), engine.begin() as connection:
+        with reading_errors(engine), engine.begin() as connection:
             now = moment_of(connection)
             if since >= now:
                 raise ConfigurationError("--since is in the future.")
@@ -90,8 +90,9 @@ def _run(found: Settings, engine: Engine, location_id: str, stand: Stand) -> tup
     taken = kinds.tables(jobs.kinds_taken(jobs.read(found.etl_jobs)))
     with (
         progress_of("backfill", start=stand.since, end=stand.until) as show,
+        hanging_up(engine) as hang_up,
         open_exports(found, engine, MANNER, transact) as exports,
-        signals_stop([stop.set]),
+        signals_stop([stop.set, hang_up]),
     ):
 
         def tell(progress: Progress) -> None:

@@ -101,7 +101,7 @@ def warehouse(
     url = direct_url(found) if is_direct else database_url(found)
     engine = open_engine(url, pool_size=RENEWING + runs * RUNNING)
     try:
-        with reading_errors():
+        with reading_errors(engine):
             with engine.connect() as connection:
                 require_utf8(connection)
                 if migrated:
@@ -208,7 +208,7 @@ def _connections(
     """The API, and what makes the tokens for it."""
     serving = serving_of(found)
     if serving.token is None:
-        with reading_errors(), engine.connect() as connection:
+        with reading_errors(engine), engine.connect() as connection:
             if not store.any_connected(connection):
                 raise ConfigurationError(NO_TOKENS)
     vault = Vault(found.secret_keys)

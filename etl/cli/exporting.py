@@ -50,7 +50,7 @@ def message_job(found: Settings) -> Job:
 def served_locations(found: Settings, engine: Engine) -> list[str]:
     """The locations that have a token: the environment's, where its id is known, and the connected ones."""
     serving = serving_of(found)
-    with reading_errors(), engine.connect() as connection:
+    with reading_errors(engine), engine.connect() as connection:
         places = locations.overview(connection)
     served = {place.location_id for place in places if place.connected and place.retired_at is None}
     own = {serving.location_id} if serving.token is not None else set()

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from etl.cli.composition import open_exports, settings, warehouse
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
-from etl.cli.stopping import signals_stop
+from etl.cli.stopping import hanging_up, signals_stop
 from etl.cli.tables import print_json, print_table
 from etl.database import moment_of
 from etl.errors import ConfigurationError
@@ -89,7 +89,11 @@ def _run(
         start = end - window
     except OverflowError as error:
         raise ConfigurationError("--window is too long.") from error
-    with open_exports(found, engine, MANNER, transact) as exports, signals_stop([stop.set]):
+    with (
+        hanging_up(engine) as hang_up,
+        open_exports(found, engine, MANNER, transact) as exports,
+        signals_stop([stop.set, hang_up]),
+    ):
         for place in places:
             with progress_of(f"reconcile {place}", start=start, end=end) as show:
                 work = Reconciliation(exports, transact, stopping=stop.is_set)

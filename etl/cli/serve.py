@@ -93,7 +93,7 @@ def _database_url(found: Settings) -> str:
     url = parsed.render_as_string(hide_password=False)
     engine = open_engine(url, pool_size=1)
     try:
-        with reading_errors(), engine.connect() as connection:
+        with reading_errors(engine), engine.connect() as connection:
             require_utf8(connection)
             schema.require_head(connection)
     except DatabaseUnavailableError as error:

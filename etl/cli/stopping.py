@@ -1,15 +1,22 @@
 """The first SIGINT or SIGTERM ends work in good order; a later one ends the process at once."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
 import click
+from sqlalchemy import Engine
+
+from etl import database
 
 SAME_SECONDS = 1.0
 """Signals that come so close together are one: timeout(1) signals a command, and then its process group."""
+SILENT_SECONDS = 10.0
+"""How long somebody who was told to stop waits for an answer of Postgres."""
+LOOK_SECONDS = 0.5
 
 
 @contextmanager
@@ -36,3 +43,29 @@ def signals_stop(stops: Sequence[Callable[[], None]]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def hanging_up(engine: Engine) -> Iterator[Callable[[], None]]:
+    """A function that may be called when work is to stop: then nobody waits for a Postgres that says nothing.
+
+    What is cut off counts as a lost connection. Nothing else ends such a wait while something on the way, such as a
+    proxy, confirms what it does not pass on.
+    """
+    asked, ended = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        asked.wait()
+        since: dict[object, float] = {}
+        while not ended.wait(LOOK_SECONDS):
+            now = time.monotonic()
+            since = {each: since.get(each, now) for each in database.waiting(engine)}
+            for each in [each for each, began in since.items() if now - began >= SILENT_SECONDS]:
+                database.cut(each)
+
+    threading.Thread(target=watch, name="hanging-up", daemon=True).start()
+    try:
+        yield asked.set
+    finally:
+        ended.set()
+        asked.set()

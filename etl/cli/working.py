@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from etl.cli.composition import Planned, open_loops
-from etl.cli.stopping import signals_stop
+from etl.cli.stopping import hanging_up, signals_stop
 from etl.jobs import Job
 from etl.settings import Settings
 from etl.worker.loop import Loop
@@ -82,8 +82,9 @@ def run_together(
         EtlError: why one of them cannot go on; the others were stopped in good order.
     """
     with (
+        hanging_up(engine) as hang_up,
         open_loops(found, engine, planned) as loops,
-        stopping([loop.stop for loop in loops]),
+        stopping([*(loop.stop for loop in loops), hang_up]),
         ThreadPoolExecutor(len(loops), thread_name_prefix="loop") as pool,
     ):
         running = [pool.submit(_run, loop, loops) for loop in loops]

@@ -8,16 +8,14 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from etl.database import Fate, fate_of, first_line
-from etl.errors import ConfigurationError, DatabaseUnavailableError
+from etl.database import READ_ONLY, Fate, fate_of, first_line, sqlstate_of, unavailable
+from etl.errors import ConfigurationError
 
 log = structlog.get_logger("etl.worker")
 
 PATIENCE = 30.0
 """Seconds that a run without --follow waits for Postgres to come back."""
 LONGEST_PAUSE = 2.0
-READ_ONLY = "25006"
-"""The SQLSTATE of a standby, or of a database that was set so: waiting does not help."""
 
 T = TypeVar("T")
 
@@ -38,7 +36,7 @@ class Transactor:
         """Run ``work`` and commit.
 
         Raises:
-            DatabaseUnavailableError: patience is at an end.
+            DatabaseUnavailableError: patience is at an end; who has any waits for no server that takes no writes.
             ConfigurationError: a table or a right is missing.
             DBAPIError: the data is at fault.
         """
@@ -66,11 +64,12 @@ class Transactor:
         fate = fate_of(error)
         if fate is Fate.DATA:
             raise error
-        reason = first_line(error)
-        if getattr(error.orig, "sqlstate", None) == READ_ONLY:
-            raise DatabaseUnavailableError(f"Postgres takes no writes: {reason}") from error
         if fate is Fate.SETUP:
-            raise ConfigurationError(f"Postgres refuses: {reason}. Try: etl db check") from error
-        impatient = self._patience is not None and waited >= self._patience
+            raise ConfigurationError(f"Postgres refuses: {first_line(error)}. Try: etl db check") from error
+        is_read_only = sqlstate_of(error) == READ_ONLY
+        if is_read_only:
+            # After a failover, a new connection may lead to the server that took over.
+            self._engine.dispose()
+        impatient = self._patience is not None and (is_read_only or waited >= self._patience)
         if impatient or (self._stopping() and waited >= LONGEST_PAUSE):
-            raise DatabaseUnavailableError(f"Postgres cannot be reached: {reason}") from error
+            raise unavailable(error, self._engine) from error

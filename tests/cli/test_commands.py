@@ -237,6 +237,10 @@ PROBLEMS = {
     "another database": ({"DATABASE_URL": "mysql://u:marked-secret@h/d"}, 2, "only PostgreSQL is supported"),
     "nobody there": ({"DATABASE_URL": "postgresql://u:marked-secret@127.0.0.1:9/d"}, 3, "Postgres cannot be reached"),
     "no such database": ({"DATABASE_URL": "{server}/nowhere"}, 2, "does not exist"),
+    "a setting of libpq": ({"DATABASE_URL": "{server}?sslmode=bogus"}, 2, 'invalid sslmode value: "bogus"'),
+    "another setting": ({"DATABASE_URL": "{server}?target_session_attrs=bogus"}, 2, "Check DATABASE_URL"),
+    "a bad number": ({"DATABASE_URL": "{server}?connect_timeout=soon"}, 2, "Check DATABASE_URL"),
+    "an unknown setting": ({"DATABASE_URL": "{server}?speed=9"}, 2, "Check DATABASE_URL"),
     "no token": ({"HIGHLEVEL_TOKEN": ""}, 2, "HIGHLEVEL_TOKEN is not set"),
     "no jobs file": ({"ETL_JOBS": "nowhere.yaml"}, 2, "nowhere.yaml cannot be read"),
     "a bad level": ({"LOG_LEVEL": "loud"}, 2, "LOG_LEVEL"),
@@ -247,7 +251,11 @@ PROBLEMS = {
 def test_what_is_set_up_wrongly_is_one_clear_message(
     etl: Command, database_url: str, environment: dict[str, str], code: int, says: str
 ) -> None:
-    other = {name: value.replace("{server}/nowhere", _elsewhere(database_url)) for name, value in environment.items()}
+    server = database_url + ("&" if "?" in database_url else "?")
+    other = {
+        name: value.replace("{server}/nowhere", _elsewhere(database_url)).replace("{server}?", server)
+        for name, value in environment.items()
+    }
     got, printed = outcome(etl("run", **other))
     assert (got, says in printed, "marked-secret" in printed) == (code, True, False)
 

@@ -3,7 +3,8 @@
 import random
 import signal
 
-from sqlalchemy import text
+import pytest
+from sqlalchemy import Engine, text
 
 from etl.database import open_engine
 from etl.sandbox.server import RunningSandbox
@@ -13,6 +14,11 @@ from tests.servers import OwnServer
 from tests.waiting import await_, releasing
 
 KILLS = 6
+
+
+def value(engine: Engine, query: str) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(text(query)).scalar_one())
 
 
 def lapse_leases(job: Job) -> None:
@@ -78,9 +84,7 @@ def test_a_follower_outlives_a_restart_of_postgres(
             connection.execute(text("SELECT etl.enqueue(:id)"), {"id": message_id})
 
     def loaded() -> int:
-        with engine.connect() as connection:
-            count: int = connection.execute(text("SELECT count(*) FROM highlevel.messages")).scalar_one()
-            return count
+        return value(engine, "SELECT count(*) FROM highlevel.messages")
 
     with etl.start("run", "--follow", DATABASE_URL=own_server.url) as process:
         enqueue(ids[0])
@@ -94,3 +98,17 @@ def test_a_follower_outlives_a_restart_of_postgres(
         process.communicate(timeout=90)
     engine.dispose()
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--processes", "2")])
+def test_a_signal_ends_a_follower_to_which_postgres_says_nothing_any_more(
+    own_server: OwnServer, etl: Command, options: tuple[str, ...]
+) -> None:
+    engine = open_engine(own_server.url)
+    with etl.start("run", "--follow", *options, DATABASE_URL=own_server.url) as process:
+        await_(lambda: value(engine, "SELECT count(*) FROM etl.runs") > len(options) // 2)
+        engine.dispose()
+        with own_server.frozen():
+            process.send_signal(signal.SIGTERM)
+            _, told = process.communicate(timeout=90)
+    assert (process.returncode, "Postgres cannot be reached" in told) == (3, True), told
