@@ -3,6 +3,7 @@
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import uvicorn
 
@@ -27,12 +28,12 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(server: uvicorn.Server, listener: socket.socket, on_ready: Callable[[], None] = lambda: None) -> None:
+def serve(server: uvicorn.Server, *listeners: socket.socket, on_ready: Callable[[], None] = lambda: None) -> None:
     """Serve in the main thread until SIGINT or SIGTERM.
 
     Args:
         server: what serves.
-        listener: from :func:`listen`; closed at the end.
+        listeners: from :func:`listen`; closed at the end.
         on_ready: called once, when connections are queued and signals are heeded.
     """
     # In place before anybody is told that it is ready, and still there when uvicorn, at its end, raises the signal
@@ -40,5 +41,7 @@ def serve(server: uvicorn.Server, listener: socket.socket, on_ready: Callable[[]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: setattr(server, "should_exit", True))
     on_ready()
-    with listener:
-        server.run(sockets=[listener])
+    with ExitStack() as opened:
+        for listener in listeners:
+            opened.enter_context(listener)
+        server.run(sockets=list(listeners))

@@ -58,7 +58,7 @@ def sandbox(context: click.Context, /, host: str, port: int, limit: int, faults:
     listener = listen_at(host, port)
     config = SandboxConfig(limit=limit or None, daily=200_000 if limit else None, faults=plan, **data)
     url = url_of(listener)
-    serve(server_of(config), listener, lambda: click.echo(_instructions(url, config)))
+    serve(server_of(config), listener, on_ready=lambda: click.echo(_instructions(url, config)))
 
 
 def _instructions(url: str, config: "SandboxConfig") -> str:

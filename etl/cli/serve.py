@@ -1,5 +1,6 @@
 """``etl serve``: builds the receiver from the settings and runs it."""
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -25,7 +26,12 @@ LIMITS = {"statement_timeout": "1s", "lock_timeout": "300ms", "synchronous_commi
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 lets other machines connect.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free port.")
-def serve(host: str, port: int) -> None:
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    help="Answer /readyz and /metrics only there, so that no proxy shows them by mistake.",
+)
+def serve(host: str, port: int, metrics_port: int | None) -> None:
     """Receive webhooks: check the signature, store, then answer.
 
     HighLevel posts to /webhooks/highlevel. A workflow posts to /webhooks/workflow, if WEBHOOK_WORKFLOW_SECRET is set.
@@ -38,7 +44,7 @@ def serve(host: str, port: int) -> None:
     from etl.receive import public_keys
     from etl.receive.app import build_app
     from etl.receive.metrics import Metrics
-    from etl.receive.server import server_of
+    from etl.receive.server import allow_connections, server_of
     from etl.receive.storage import Storage
 
     found = settings()
@@ -47,7 +53,9 @@ def serve(host: str, port: int) -> None:
     metrics = Metrics()
     # Before anybody can connect, for it may take seconds.
     url = _database_url(found)
-    with listen_at(host, port) as listener:
+    with ExitStack() as opened:
+        listeners = [opened.enter_context(listen_at(host, each)) for each in (port, metrics_port) if each is not None]
+        addresses = [listening.url_of(each) for each in listeners]
         storage = Storage(
             open_async_engine(url, pool_size=CONNECTIONS, settings=LIMITS),
             metrics=metrics,
@@ -59,8 +67,10 @@ def serve(host: str, port: int) -> None:
             policy=_policy(found),
             workflow_secret=secret.get_secret_value() if secret else None,
             metrics=metrics,
+            private_port=listeners[1].getsockname()[1] if len(listeners) > 1 else None,
         )
-        listening.serve(server_of(app), listener, lambda: click.echo(_greeting(listening.url_of(listener), found)))
+        allow_connections()
+        listening.serve(server_of(app), *listeners, on_ready=lambda: click.echo(_greeting(found, *addresses)))
 
 
 def _policy(found: Settings) -> "Policy":
@@ -77,9 +87,10 @@ def _policy(found: Settings) -> "Policy":
     )
 
 
-def _greeting(url: str, found: Settings) -> str:
+def _greeting(found: Settings, url: str, private_url: str | None = None) -> str:
     routes = ["/webhooks/highlevel", *(["/webhooks/workflow"] if found.webhook_workflow_secret else [])]
-    return f"Receiving on {url} at {' and '.join(routes)} (Ctrl-C stops it)"
+    telling = f", telling how it is on {private_url}" if private_url else ""
+    return f"Receiving on {url} at {' and '.join(routes)}{telling} (Ctrl-C stops it)"
 
 
 def _database_url(found: Settings) -> str:

@@ -9,9 +9,10 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from etl.receive import signature, webhook
-from etl.receive.endpoint import Intake, Read
+from etl.receive.endpoint import Intake, Read, Take
 from etl.receive.metrics import Metrics
 from etl.receive.signature import Keys
 from etl.receive.storage import Storage
@@ -21,8 +22,19 @@ SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - a name
 """What the workflow action must send, unless it sends the secret as ``Authorization: Bearer``."""
 
 
-def build_app(*, storage: Storage, keys: Keys, policy: Policy, workflow_secret: str | None, metrics: Metrics) -> Router:
-    """The application; without a workflow secret it has no workflow endpoint."""
+def build_app(
+    *,
+    storage: Storage,
+    keys: Keys,
+    policy: Policy,
+    workflow_secret: str | None,
+    metrics: Metrics,
+    private_port: int | None = None,
+) -> ASGIApp:
+    """The application; without a workflow secret it has no workflow endpoint.
+
+    What tells about the receiver is only there on ``private_port``, if there is one, and webhooks are not.
+    """
 
     async def healthz(_request: Request) -> Response:
         """The process is alive."""
@@ -38,18 +50,28 @@ def build_app(*, storage: Storage, keys: Keys, policy: Policy, workflow_secret: 
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     intake = Intake(storage, metrics)
-    signed = partial(intake.serve, partial(take_signed, keys, policy))
-    routes = [
-        Route("/webhooks/highlevel", signed, methods=["POST"]),
-        Route("/healthz", healthz),
-        Route("/readyz", readyz),
-        Route("/metrics", measurements),
-    ]
+    takes: dict[str, Take] = {"/webhooks/highlevel": partial(take_signed, keys, policy)}
     if workflow_secret:
-        workflow = partial(intake.serve, partial(take_from_workflow, workflow_secret, policy))
-        routes.append(Route("/webhooks/workflow", workflow, methods=["POST"]))
+        takes["/webhooks/workflow"] = partial(take_from_workflow, workflow_secret, policy)
+    # A slash at the end is typed easily, and a redirect might not be followed.
+    webhooks = [
+        Route(path + slash, partial(intake.serve, take), methods=["POST"])
+        for path, take in takes.items()
+        for slash in ("", "/")
+    ]
+    alive = [Route("/healthz", healthz)]
+    telling = [Route("/readyz", readyz), Route("/metrics", measurements)]
     # Without Starlette's layers around it, which would answer an error with 500: HighLevel must see 429.
-    return Router(routes, lifespan=storage.lifespan)
+    router = partial(Router, redirect_slashes=False, default=intake.unknown, lifespan=storage.lifespan)
+    if private_port is None:
+        return router([*webhooks, *alive, *telling])
+    public, private = router([*webhooks, *alive]), router([*alive, *telling])
+
+    async def by_port(scope: Scope, receive: Receive, send: Send) -> None:
+        is_private = scope["type"] == "http" and scope["server"][1] == private_port
+        await (private if is_private else public)(scope, receive, send)
+
+    return by_port
 
 
 async def take_signed(keys: Keys, policy: Policy, headers: Headers, read: Read) -> Event:

@@ -8,25 +8,27 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from etl.receive.metrics import Metrics
 from etl.receive.signature import WebhookRefusedError
-from etl.receive.storage import NotStoredError, Storage
+from etl.receive.storage import ANSWER_SECONDS, NotStoredError, Storage
 from etl.receive.webhook import Event
 
 log = structlog.get_logger("etl.receive")
 
-MAX_REQUESTS = 500
+MAX_REQUESTS = 2000
 """Posts in hand; more are asked to come again."""
-MAX_BODY_BYTES = 1024 * 1024
-"""Bytes of one body."""
-MAX_ARRIVING_BYTES = 64 * 1024 * 1024
-"""Bytes of all bodies that are being received."""
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""Bytes of one body: an email's holds its inline pictures."""
+MAX_BYTES_IN_HAND = 64 * 1024 * 1024
+"""Bytes of all bodies that are being received, or received and not answered."""
 BODY_SECONDS = 15.0
 """How long a body may take to arrive."""
 RETRY_AFTER = 5
@@ -38,6 +40,15 @@ Take = Callable[[Headers, Read], Awaitable[Event]]
 """Makes an event of a request, or raises WebhookRefusedError."""
 
 
+@dataclass(slots=True)
+class _Hold:
+    """What one post takes up."""
+
+    patience: asyncio.Timeout
+    """Ends a post that was received and is not stored in time."""
+    body_bytes: int = 0
+
+
 class Intake:
     """Takes posts in at all endpoints, and bounds what is in hand."""
 
@@ -46,7 +57,7 @@ class Intake:
         self._metrics = metrics
         self._body_seconds = body_seconds
         self._requests = 0
-        self._arriving = 0
+        self._bytes = 0
 
     async def serve(self, take: Take, request: Request) -> Response:
         """Take one post in, and answer it."""
@@ -55,11 +66,12 @@ class Intake:
         status, reason = 200, ""
         outcome = "refused"
         try:
-            with self._in_hand():
-                event = await take(request.headers, lambda: self._body(request))
-                outcome = await self._storage.put(event)
+            async with asyncio.timeout(None) as patience:
+                with self._in_hand(patience) as hold:
+                    event = await take(request.headers, lambda: self._body(request, hold))
+                    outcome = await self._storage.put(event)
             self._metrics.stored.labels(outcome).inc()
-        except (WebhookRefusedError, NotStoredError, ClientDisconnect) as error:
+        except (WebhookRefusedError, NotStoredError, ClientDisconnect, TimeoutError) as error:
             status, reason = _verdict(error)
         except asyncio.CancelledError:
             # The receiver stops, and has waited long enough; without an answer of ours uvicorn's would be 500.
@@ -75,54 +87,59 @@ class Intake:
         _note(event, status, outcome, reason, seconds)
         return Response(status_code=status, headers={"Retry-After": str(RETRY_AFTER)} if status == 429 else None)
 
+    async def unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for what is not there: an ASGI application, as Starlette's router wants it."""
+        self._metrics.refused.labels(404, "unknown_path").inc()
+        log.warning("webhook_refused", status=404, reason="unknown_path")
+        await Response(status_code=404)(scope, receive, send)
+
     @contextmanager
-    def _in_hand(self) -> Iterator[None]:
+    def _in_hand(self, patience: asyncio.Timeout) -> Iterator[_Hold]:
         if self._requests >= MAX_REQUESTS:
             raise NotStoredError("busy")
         self._requests += 1
+        hold = _Hold(patience)
         try:
-            yield
+            yield hold
         finally:
             self._requests -= 1
+            self._bytes -= hold.body_bytes
 
-    async def _body(self, request: Request) -> bytes:
-        """The body, byte for byte.
+    async def _body(self, request: Request, hold: _Hold) -> bytes:
+        """The body, byte for byte. Whatever type it is said to be of: what counts is what it is.
 
         Raises:
-            WebhookRefusedError: not said to be JSON, too large, or too slow.
-            NotStoredError: too much is arriving at once.
+            WebhookRefusedError: too large, or too slow.
+            NotStoredError: too much is in hand.
             ClientDisconnect: its sender is gone.
         """
-        media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        if media_type != "application/json" and not media_type.endswith("+json"):
-            raise WebhookRefusedError(400, "content_type")
         # Digits only, or the HTTP parser would have refused it.
         if int(request.headers.get("content-length", "0")) > MAX_BODY_BYTES:
             raise WebhookRefusedError(413, "too_large")
-        body = bytearray()
+        chunks = []
         try:
             async with asyncio.timeout(self._body_seconds):
                 async for chunk in request.stream():
-                    body += chunk
-                    self._arriving += len(chunk)
-                    if len(body) > MAX_BODY_BYTES:
+                    chunks.append(chunk)
+                    hold.body_bytes += len(chunk)
+                    self._bytes += len(chunk)
+                    if hold.body_bytes > MAX_BODY_BYTES:
                         raise WebhookRefusedError(413, "too_large")
-                    if self._arriving > MAX_ARRIVING_BYTES:
-                        raise NotStoredError("arriving_full")
+                    if self._bytes > MAX_BYTES_IN_HAND:
+                        raise NotStoredError("bytes_full")
         except TimeoutError:
             raise WebhookRefusedError(408, "too_slow") from None
-        finally:
-            self._arriving -= len(body)
-        return bytes(body)
+        hold.patience.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
+        return b"".join(chunks)
 
 
-def _verdict(error: WebhookRefusedError | NotStoredError | ClientDisconnect) -> tuple[int, str]:
+def _verdict(error: WebhookRefusedError | NotStoredError | ClientDisconnect | TimeoutError) -> tuple[int, str]:
     """Status and reason of a refusal."""
     if isinstance(error, WebhookRefusedError):
         return error.status, error.reason
-    if isinstance(error, NotStoredError):
-        return 429, error.reason
-    return 400, "disconnected"
+    if isinstance(error, ClientDisconnect):
+        return 400, "disconnected"
+    return 429, error.reason if isinstance(error, NotStoredError) else "slow"
 
 
 def _note(event: Event | None, status: int, outcome: str, reason: str, seconds: float) -> None:

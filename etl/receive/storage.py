@@ -1,7 +1,7 @@
 """Stores the events that wait in one transaction, then those that came meanwhile; and watches how Postgres is.
 
-Guarantee: an event is reported stored only when its transaction is committed; otherwise it is refused within
-``ANSWER_SECONDS``, whatever Postgres does. What waits is bounded in number.
+Guarantee: an event is reported stored only when its transaction is committed. Its sender waits ``ANSWER_SECONDS`` for
+that, whatever Postgres does. What waits is bounded by the posts in hand.
 
 Weakness: a refused event may be stored all the same, when the commit took longer than its sender was made to wait. The
 redelivery is then a duplicate, so nothing is lost and nothing is queued twice.
@@ -10,6 +10,7 @@ redelivery is then a duplicate, so nothing is lost and nothing is queued twice.
 import asyncio
 import math
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -31,10 +32,10 @@ log = structlog.get_logger("etl.receive")
 
 ANSWER_SECONDS = 1.5
 """How long a sender waits for the commit; HighLevel's own patience is not documented, so this is short."""
-MAX_WAITING = 1000
-"""Events that may wait for Postgres; more are refused at once."""
 BATCH_EVENTS = 250
 """Events a transaction."""
+BATCH_BYTES = 8 * 1024 * 1024
+"""Bytes of their bodies, from which on no further event is taken along."""
 DEAD_SECONDS = 8.0
 """How long Postgres may take for a transaction before its connection is given up: something on the way may keep it open
 without passing anything on, and no limit of Postgres's own ends that."""
@@ -46,6 +47,9 @@ PURGE_EVENTS = 500
 """How many are deleted in one transaction."""
 NOT_GRANTED = "42501"
 """The SQLSTATE of a right that the role lacks."""
+MET = ("40001", "40P01", "55P03")
+"""SQLSTATEs of a transaction that met another one: no serialization, a deadlock, a lock waited for too long. When it is
+rolled back, the other one goes on, so a second try may succeed."""
 
 
 class NotStoredError(Exception):
@@ -69,7 +73,8 @@ class Storage:
         self._engine = engine
         self._metrics = metrics
         self._too_old = EventFilter(older_than_days=keep_days)
-        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING)
+        self._waiting: OrderedDict[_Waiting, None] = OrderedDict()
+        self._arrived = asyncio.Event()
         self._next_purge = 0.0
         self._trouble = "starting"
         self._busy_since: float | None = None
@@ -84,20 +89,20 @@ class Storage:
     async def put(self, event: Event) -> str:
         """Store an event; returns what became of it once that is committed.
 
+        Whoever waits no longer cancels this; an event that is not being stored by then is dropped.
+
         Raises:
             NotStoredError: it is not, or not known to be.
         """
         waiting = _Waiting(event, asyncio.get_running_loop().create_future())
+        self._waiting[waiting] = None
+        self._arrived.set()
+        self._metrics.waiting.set(len(self._waiting))
         try:
-            self._waiting.put_nowait(waiting)
-        except asyncio.QueueFull:
-            raise NotStoredError("full") from None
-        self._metrics.waiting.set(self._waiting.qsize())
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await waiting.answer
-        except TimeoutError:
-            raise NotStoredError("slow") from None
+            return await waiting.answer
+        finally:
+            self._waiting.pop(waiting, None)
+            self._metrics.waiting.set(len(self._waiting))
 
     @asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
@@ -113,27 +118,38 @@ class Storage:
 
     async def _work(self) -> None:
         while True:
-            batch = [await self._waiting.get()]
-            while len(batch) < BATCH_EVENTS and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-            self._metrics.waiting.set(self._waiting.qsize())
-            # Who was told to come again is not stored now.
-            batch = [each for each in batch if not each.answer.done()]
-            if batch:
-                await self._store(batch)
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                await self._store(self._next_batch())
 
-    async def _store(self, batch: list[_Waiting]) -> None:
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = 0
+        while self._waiting and len(batch) < BATCH_EVENTS and size < BATCH_BYTES:
+            waiting, _ = self._waiting.popitem(last=False)
+            batch.append(waiting)
+            size += len(waiting.event.body)
+        return batch
+
+    async def _store(self, batch: Sequence[_Waiting], *, is_second_try: bool = False) -> None:
         """Store a batch and answer; one that fails is stored event by event, so that only those at fault fail."""
+        # Who was told to come again is not stored now.
+        batch = [each for each in batch if not each.answer.done()]
+        if not batch:
+            return
         try:
             outcomes = await self._commit([each.event for each in batch])
         except (DBAPIError, PoolTimeoutError, TimeoutError) as error:
             self._metrics.failures.inc()
             away = not isinstance(error, DBAPIError) or error.connection_invalidated
-            if len(batch) == 1 or away:
-                self._refuse(batch, error)
-            else:
+            if len(batch) > 1 and not away:
                 for each in batch:
                     await self._store([each])
+            elif not is_second_try and sqlstate(error) in MET:
+                await self._store(batch, is_second_try=True)
+            else:
+                self._refuse(batch, error)
             return
         for each, outcome in zip(batch, outcomes, strict=True):
             if not each.answer.done():
@@ -193,7 +209,7 @@ class Storage:
                 async with self._engine.begin() as connection:
                     deleted = await connection.run_sync(events.purge, self._too_old, limit=PURGE_EVENTS)
             except (DBAPIError, PoolTimeoutError) as error:
-                if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == NOT_GRANTED:
+                if sqlstate(error) == NOT_GRANTED:
                     # A role of etl db grant-receiver. That stays so, and etl prune does it.
                     self._next_purge = math.inf
                     log.info("events_not_purged_here", cure="run etl prune")
@@ -209,8 +225,12 @@ def _trouble_of(connection: Connection) -> str:
     return "" if schema.revision(connection) == schema.HEAD else "schema_not_at_head"
 
 
+def sqlstate(error: Exception) -> str | None:
+    """The code by which Postgres names an error."""
+    return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+
+
 def describe(error: Exception) -> str:
     """An error without the values in it."""
-    if isinstance(error, DBAPIError):
-        return f"{type(error.orig).__name__} {getattr(error.orig, 'sqlstate', None) or ''}".strip()
-    return type(error).__name__
+    name = type(error.orig if isinstance(error, DBAPIError) else error).__name__
+    return f"{name} {sqlstate(error) or ''}".strip()

@@ -67,13 +67,15 @@ class Receiver:
         environment: Mapping[str, str],
         *,
         port: int = 0,
+        metrics_port: int | None = None,
         log: Path | None = None,
     ) -> None:
         self.keys = keys
         self._log = log or directory / f"{uuid.uuid4().hex}.log"
+        private = [] if metrics_port is None else ["--metrics-port", str(metrics_port)]
         with self._log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "etl", "serve", "--port", str(port)],
+                [sys.executable, "-m", "etl", "serve", "--port", str(port), *private],
                 cwd=directory,
                 env={**inherited(), **keys.environment(), **environment},
                 stdin=subprocess.DEVNULL,
@@ -82,8 +84,8 @@ class Receiver:
                 text=True,
             )
         assert self.process.stdout is not None
-        greeting = self.process.stdout.readline()
-        found = re.search(r"http://[\d.]+:(\d+)", greeting)
+        self.greeting = self.process.stdout.readline()
+        found = re.search(r"http://[\d.]+:(\d+)", self.greeting)
         assert found is not None, self.log
         self.url, self.port = found.group(), int(found.group(1))
 
@@ -148,12 +150,19 @@ class Launch:
 
     @contextmanager
     def __call__(
-        self, database_url: str, *, port: int = 0, log: Path | None = None, **environment: str
+        self,
+        database_url: str,
+        *,
+        port: int = 0,
+        metrics_port: int | None = None,
+        log: Path | None = None,
+        **environment: str,
     ) -> Iterator[Receiver]:
         """Start one."""
         directory = self._directory / uuid.uuid4().hex
         directory.mkdir()
-        receiver = Receiver(directory, self._keys, {"DATABASE_URL": database_url} | environment, port=port, log=log)
+        given = {"DATABASE_URL": database_url} | environment
+        receiver = Receiver(directory, self._keys, given, port=port, metrics_port=metrics_port, log=log)
         try:
             yield receiver
         finally:

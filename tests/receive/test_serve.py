@@ -1,6 +1,7 @@
 """The receiver as a process, spoken to over real HTTP."""
 
 import json
+import re
 import signal
 import socket
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -176,12 +178,12 @@ def test_the_end_of_an_installation_retires_its_location(picky: Receiver, wareho
         (400, b"{", {}),
         (400, b"", {}),
         (400, b"[]", {}),
-        (400, b"{}", {"Content-Type": "text/plain"}),
-        (400, b"{}", {"Content-Type": "application/x-www-form-urlencoded"}),
-        (413, b" " * (MEBIBYTE + 1), {}),
-        (200, b"{}" + b" " * (MEBIBYTE - 2), {}),
+        (413, b" " * (8 * MEBIBYTE + 1), {}),
+        (200, b"{}" + b" " * (8 * MEBIBYTE - 2), {}),
         (200, b"{}", {"Content-Type": "application/json; charset=utf-8"}),
-        (200, b"{}", {"Content-Type": "application/cloudevents+json"}),
+        (200, b"{}", {"Content-Type": "text/plain"}),
+        (200, b"{}", {"Content-Type": ""}),
+        (400, b"type=InboundMessage", {"Content-Type": "application/x-www-form-urlencoded"}),
     ],
 )
 def test_signed_bytes_get_the_status_they_deserve(
@@ -191,7 +193,7 @@ def test_signed_bytes_get_the_status_they_deserve(
 
 
 def test_a_body_of_unknown_length_is_refused_once_it_is_too_large(receiver: Receiver, keys: SandboxKeys) -> None:
-    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    chunk = b"80000\r\n" + b" " * 0x80000 + b"\r\n"
     sent = b"POST /webhooks/highlevel HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nX-GHL-Signature: "
     with connected(receiver, sent + keys.sign(BODY)["X-GHL-Signature"].encode() + b"\r\n\r\n" + chunk * 17) as client:
         assert 413 == status_of(client.recv(4096))
@@ -337,6 +339,36 @@ def test_every_answer_has_the_headers_that_protect_and_none_that_boasts(receiver
 def test_what_is_not_there_is_said_to_be_so(receiver: Receiver, method: bytes, path: bytes, status: int) -> None:
     with connected(receiver, request(method, path, {}, b"")) as client:
         assert status == status_of(client.recv(4096))
+
+
+@pytest.mark.parametrize("path", ["/webhooks/highlevel/", "/webhooks/workflow/"])
+def test_a_slash_at_the_end_of_an_address_does_no_harm(
+    receiver: Receiver, warehouse: Warehouse, keys: SandboxKeys, unique: str, path: str
+) -> None:
+    body = json.dumps({"messageId": unique, "locationId": unique}).encode()
+    answer = receiver.post(body, keys.sign(body) | SECRET, path=path)
+    assert (200, [("message", unique)]) == (answer.status_code, warehouse.queued(unique))
+
+
+def test_requests_for_an_address_that_is_not_there_are_counted(receiver: Receiver, unique: str) -> None:
+    name = 'etl_webhook_refused_total{reason="unknown_path",status="404"}'
+    before = metric(receiver, name)
+    statuses = [receiver.post(b"{}", path=f"/{unique}").status_code, receiver.get(f"/webhooks/{unique}").status_code]
+    assert ([404, 404], before + 2) == (statuses, metric(receiver, name))
+    assert unique not in receiver.get("/metrics").text
+
+
+def test_what_tells_about_a_receiver_can_have_a_port_of_its_own(launch: Launch, warehouse: Warehouse) -> None:
+    with launch(warehouse.url, metrics_port=0) as receiver:
+        found = re.search(r"telling how it is on (http://[\d.]+:\d+)", receiver.greeting)
+        assert found is not None
+        private = found.group(1)
+        paths = ("/healthz", "/readyz", "/metrics")
+        assert [200, 404, 404] == [receiver.get(path).status_code for path in paths]
+        assert [200, 200, 200] == [requests.get(private + path, timeout=10).status_code for path in paths]
+        assert 404 == requests.post(f"{private}/webhooks/highlevel", data=b"{}", timeout=10).status_code
+        assert 200 == receiver.say(webhookId="public")
+        assert "etl_webhook_events_total" in requests.get(f"{private}/metrics", timeout=10).text
 
 
 def test_a_header_without_an_end_is_refused(receiver: Receiver) -> None:

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import Engine, text
 from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from etl import message_queue
@@ -22,10 +23,9 @@ from etl.database import open_async_engine, open_engine
 from etl.message_queue import NewItem
 from etl.models import EVENT_OUTCOMES
 from etl.receive import endpoint, webhook
-from etl.receive import storage as storage_module
 from etl.receive.metrics import Metrics
 from etl.receive.signature import WebhookRefusedError
-from etl.receive.storage import NotStoredError, Storage
+from etl.receive.storage import Storage
 from etl.receive.webhook import Event
 from tests.receive.receiver import Launch, Receiver, Warehouse
 from tests.servers import OwnServer
@@ -44,6 +44,31 @@ def test_an_event_about_an_item_that_somebody_has_locked_fails_alone(
         names = [f"{unique}-{n}" for n in range(1, 24)]
         answers = list(pool.map(lambda name: receiver.say(messageId=name, webhookId=name), names))
         assert (429, {200}) == (locked.result(), set(answers))
+
+
+WAITS = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+
+
+@pytest.mark.parametrize("deadlock_timeout", ["200ms", "1h"], ids=["deadlock", "lock timeout"])
+def test_an_event_that_locks_what_a_settlement_wants_and_waits_for_the_rest_is_stored(
+    launch: Launch, database_url: str, engine: Engine, deadlock_timeout: str
+) -> None:
+    lock = text("SELECT FROM etl.message_queue WHERE message_id = :id FOR UPDATE")
+    with engine.begin() as connection:
+        connection.execute(
+            text(f"ALTER DATABASE \"{engine.url.database}\" SET deadlock_timeout = '{deadlock_timeout}'")
+        )
+        connection.execute(text("SELECT etl.enqueue('a-email', kind => 'email'), etl.enqueue('the-message')"))
+    email = {"type": "InboundMessage", "messageType": "Email", "emailMessageId": "a-email", "threadId": "the-message"}
+    with launch(database_url) as receiver, ThreadPoolExecutor(1) as pool, engine.connect() as settlement:
+        settlement.execute(text("SET deadlock_timeout = '1h'"))
+        settlement.execute(lock, {"id": "the-message"})
+        said = pool.submit(lambda: receiver.say_once(**email))
+        with engine.connect() as watching:
+            await_(lambda: bool(watching.execute(text(WAITS)).scalar_one()))
+        settlement.execute(lock, {"id": "a-email"})
+        settlement.commit()
+        assert 200 == said.result()
 
 
 @contextlib.contextmanager
@@ -88,23 +113,25 @@ def test_it_stops_while_postgres_hangs(own_server: OwnServer, launch: Launch) ->
             assert 0 == receiver.stop()
 
 
-def test_more_events_than_may_wait_are_refused(own_server: OwnServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage_module, "MAX_WAITING", 3)
+def test_an_event_that_nobody_stores_in_time_is_refused_and_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "ANSWER_SECONDS", 0.01)
+    metrics = Metrics()
 
-    async def reasons() -> list[str]:
-        storage = Storage(open_async_engine(own_server.url, pool_size=2), metrics=Metrics(), keep_days=1)
+    async def take(_headers: Headers, read: endpoint.Read) -> Event:
+        return Event("event", "", "ignored", await read())
+
+    async def answer() -> Response:
         # Nobody stores: what waits stays.
-        return await asyncio.gather(*(outcome(storage, f"event {number}") for number in range(5)))
+        storage = Storage(open_async_engine("postgresql://nobody@127.0.0.1:1/nothing"), metrics=metrics, keep_days=1)
+        return await endpoint.Intake(storage, metrics).serve(take, post(whole))
 
-    assert ["slow"] * 3 + ["full"] * 2 == asyncio.run(reasons())
+    assert 429 == asyncio.run(answer()).status_code
+    assert b"etl_webhook_waiting_events 0.0" in metrics.text()
 
 
-async def outcome(storage: Storage, name: str) -> str:
-    """What became of an event, or why it is not stored."""
-    try:
-        return await storage.put(Event(name, "", "ignored", b""))
-    except NotStoredError as error:
-        return error.reason
+async def whole() -> Message:
+    """All of a body, whenever somebody asks."""
+    return {"type": "http.request", "body": b"x" * 60}
 
 
 def post(receive: Receive) -> Request:
@@ -112,7 +139,7 @@ def post(receive: Receive) -> Request:
 
 
 def test_more_bytes_than_may_arrive_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "MAX_ARRIVING_BYTES", 100)
+    monkeypatch.setattr(endpoint, "MAX_BYTES_IN_HAND", 100)
 
     async def take(_headers: Headers, read: endpoint.Read) -> Event:
         await read()
@@ -122,9 +149,6 @@ def test_more_bytes_than_may_arrive_at_once_are_refused(monkeypatch: pytest.Monk
         intake = endpoint.Intake(Mock(), Metrics())
         slow: asyncio.Queue[Message] = asyncio.Queue()
         slow.put_nowait({"type": "http.request", "body": b"x" * 60, "more_body": True})
-
-        async def whole() -> Message:
-            return {"type": "http.request", "body": b"x" * 60}
 
         first = asyncio.create_task(intake.serve(take, post(slow.get)))
         await asyncio.sleep(0)
