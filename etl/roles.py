@@ -44,6 +44,8 @@ READER = Grants(
 )
 
 READ_WRITE = "SELECT, INSERT, UPDATE"
+LOCKED = "UPDATE (forgotten_at)"
+"""Nobody changes that column: Postgres asks for some such right of who locks rows."""
 WORKER = Grants(
     schemas=SCHEMAS,
     whole={"highlevel": READ_WRITE, "etl": READ_WRITE},
@@ -56,6 +58,7 @@ WORKER = Grants(
         "etl.message_queue": "DELETE",
         "etl.dead_letters": "DELETE",
         "etl.rate_usage": "DELETE",
+        "etl.forgotten": LOCKED,
     },
     sequences=("etl.lease_id_seq",),
     settings={**OURS, "statement_timeout": "5min", **SHORT},
@@ -65,6 +68,7 @@ WITHHELD_FROM_WORKER = {
     "etl.alembic_version": "INSERT, UPDATE",
     "etl.webhook_events": READ_WRITE,
     "etl.forgotten": "INSERT, UPDATE",
+    "etl.erased": "INSERT, UPDATE",
     "etl.pruned": "INSERT, UPDATE",
 }
 """What a run never needs of the tables that are there."""
@@ -83,7 +87,8 @@ RECEIVER = Grants(
         "retired_at, updated_at)",
         "etl.companies": "INSERT (company_id, app_id, name), SELECT (company_id, retired_at), "
         "UPDATE (app_id, name, retired_at, updated_at)",
-        "etl.forgotten": "SELECT",
+        "etl.forgotten": f"SELECT, {LOCKED}",
+        "etl.erased": "SELECT",
         "etl.alembic_version": "SELECT",
     },
     # Those of etl serve itself, which a pooler may not pass on.

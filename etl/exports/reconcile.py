@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -16,6 +17,7 @@ from etl.ids import is_fetchable
 from etl.kinds import Options, Origin, messages
 from etl.load import erased, known
 from etl.load.known import Version
+from etl.load.versions import Versions
 from etl.message_queue import NewItem
 from etl.transform.record import Row
 from etl.worker.transactor import Transactor
@@ -107,22 +109,31 @@ class _Differing:
 def _rows(page: Page) -> dict[str, Row]:
     """The rows of a page as the tables would have them; of one that cannot be understood, only its id."""
     rows: dict[str, Row] = {}
+    versions = Versions(page.asked_at)
     for raw in page.rows:
         id_ = raw.get("id")
         if isinstance(id_, str) and is_fetchable(id_):
-            try:
-                origin = Origin(id_, page.location_id, page.asked_at)
-                (record,) = messages.transform(raw, origin, options=Options(), is_whole=False)
-                rows[id_] = record.row
-            except TransformError:
-                rows[id_] = {"status": None, "date_updated": None, "date_added": None, "conversation_id": None}
+            row = _row(raw, Origin(id_, page.location_id, page.asked_at))
+            row["date_updated"] = versions.believed(row["date_updated"])
+            if id_ not in rows or not versions.is_older_row(row, rows[id_]):
+                rows[id_] = row
     return rows
+
+
+def _row(raw: dict[str, Any], origin: Origin) -> Row:
+    try:
+        (record,) = messages.transform(raw, origin, options=Options(), is_whole=False)
+    except TransformError:
+        unknown = dict.fromkeys(("status", "date_updated", "date_added", "conversation_id"))
+        key = {"location_id": origin.location_id, "message_id": origin.id}
+        return {**unknown, **key, "fetched_at": origin.fetched_at}
+    return record.row
 
 
 def _compare(connection: Connection, location_id: str, rows: dict[str, Row], *, now: datetime) -> _Differing:
     """Queue what the tables do not have, or have older; not what was erased for good."""
-    rows = erased.messages_without(connection, rows)
-    have = known.versions(connection, location_id, list(rows))
+    rows, at = erased.messages_without(connection, rows)
+    have = known.versions(connection, location_id, list(rows), now=at)
     missing = [id_ for id_ in rows if id_ not in have]
     changed = [id_ for id_, version in have.items() if is_newer(rows[id_], version)]
     expected = message_queue.queued(connection, missing)

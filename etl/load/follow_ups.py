@@ -1,7 +1,7 @@
 """Queues what loaded records ask for, as far as it is still to be fetched. Nothing here commits."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
@@ -31,26 +31,23 @@ def _wanted(
     connection: Connection, asked: Sequence[FollowUp], tables: Mapping[str, type[Base] | None]
 ) -> list[FollowUp]:
     """One for each item, the soonest."""
-    found: dict[tuple[str, str], FollowUp] = {}
+    found: dict[tuple[str, str, str], FollowUp] = {}
     by_kind: dict[str, list[FollowUp]] = {}
     for each in asked:
         # An odd id in a column must not keep the message itself from being loaded.
         if each.kind in tables and is_fetchable(each.id):
             by_kind.setdefault(each.kind, []).append(each)
-    now = loader.now_of(connection) if by_kind else None
     for kind, of_kind in by_kind.items():
         table = tables[kind]
         keys = {(each.location_id, each.id) for each in of_kind if not each.is_repeat}
-        at = loader.fetched_at(connection, table, keys) if table is not None and keys else {}
+        ages = loader.ages(connection, table, keys) if table is not None and keys else {}
         for each in of_kind:
-            if each.is_repeat or _is_due(at.get((each.location_id, each.id)), each.max_age, now):
-                other = found.get((kind, each.id))
-                if other is None or each.delay < other.delay:
-                    found[kind, each.id] = each
+            if each.is_repeat or _is_due(ages.get((each.location_id, each.id)), each.max_age):
+                key = (kind, each.location_id, each.id)
+                if key not in found or each.delay < found[key].delay:
+                    found[key] = each
     return list(found.values())
 
 
-def _is_due(fetched: datetime | None, max_age: float | None, now: datetime | None) -> bool:
-    if fetched is None or now is None:
-        return True
-    return max_age is not None and now - fetched > timedelta(seconds=max_age)
+def _is_due(age: timedelta | None, max_age: float | None) -> bool:
+    return age is None or (max_age is not None and age > timedelta(seconds=max_age))

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, or_, select
 
 from etl.database import among
+from etl.load.versions import Versions
 from etl.models import Message
 
 
@@ -19,15 +20,13 @@ class Version:
     is_deleted: bool = False
 
 
-def versions(connection: Connection, location_id: str, ids: Collection[str]) -> dict[str, Version]:
-    """Those of the messages that the tables have."""
-    query = select(Message.message_id, Message.status, Message.date_updated, Message.deleted_at).where(
+def versions(connection: Connection, location_id: str, ids: Collection[str], *, now: datetime) -> dict[str, Version]:
+    """Those of the messages that the tables have; a date that cannot be true is none."""
+    dated = Versions(now).dated(Message.__table__.columns.date_updated)
+    query = select(Message.message_id, Message.status, dated, Message.deleted_at.is_not(None)).where(
         Message.location_id == location_id, among(Message.message_id, ids)
     )
-    return {
-        row.message_id: Version(row.status, row.date_updated, row.deleted_at is not None)
-        for row in connection.execute(query)
-    }
+    return {id_: Version(*version) for id_, *version in connection.execute(query)}
 
 
 def living(

@@ -7,7 +7,7 @@ Equal content writes nothing. What was erased for good is dropped.
 from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
 
@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from etl.database import among
 from etl.load import erased
+from etl.load.erased import Told
 from etl.load.upsert import Key, key_names, newer_there, replace, upsert
 from etl.load.versions import Versions
 from etl.models import Base, Contact, Email, LocationProfile, Message, StatusChange, User
@@ -49,9 +50,8 @@ class Loaded:
 
 def load(connection: Connection, records: Sequence[Record]) -> Loaded:
     """Write the records' rows, but for those that must not come back."""
-    now = now_of(connection)
+    records, now = erased.without(connection, records)
     versions = Versions(now)
-    records = erased.without(connection, records)
     written: set[tuple[type[Base], Key]] = set()
     older: set[tuple[type[Base], Key]] = set()
     follow_ups: list[FollowUp] = []
@@ -167,7 +167,7 @@ def mark_absent(connection: Connection, table: type[Base], id_: str, *, location
     What was never there gets a row as well, so that not every message that names it asks again; but for a contact that
     was forgotten. Returns whether it is news.
     """
-    if table is Contact and erased.is_contact(connection, id_, location_id=location_id):
+    if table is Contact and erased.among(connection, [Told(location_id, id_)]):
         return False
     now = now_of(connection)
     key = dict(zip(key_names(table), (location_id, id_), strict=False))  # a location is its own id
@@ -191,17 +191,17 @@ def messages_naming(connection: Connection, column: str, id_: str, *, location_i
     return list(connection.execute(query).scalars())
 
 
-def fetched_at(
+def ages(
     connection: Connection, table: type[Base], keys: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], datetime]:
-    """When those of the things were fetched that the table has; keys are ``(location_id, id)``."""
+) -> dict[tuple[str, str], timedelta]:
+    """How long ago those of the things were fetched that the table has; keys are ``(location_id, id)``."""
     columns, names = table.__table__.columns, key_names(table)
-    query = select(columns["location_id"], columns[names[-1]], columns["fetched_at"]).where(
+    query = select(columns["location_id"], columns[names[-1]], func.now() - columns["fetched_at"]).where(
         among(columns["location_id"], {location_id for location_id, _ in keys}),
         among(columns[names[-1]], {id_ for _, id_ in keys}),
         columns["fetched_at"].is_not(None),
     )
-    return {(location_id, id_): at for location_id, id_, at in connection.execute(query)}
+    return {(location_id, id_): age for location_id, id_, age in connection.execute(query)}
 
 
 def now_of(connection: Connection) -> datetime:

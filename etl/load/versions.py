@@ -56,14 +56,16 @@ class Versions:
 
     def newest(self, records: list[Record]) -> Record:
         """The newest of some records of one thing; of equal ones the last."""
-        return reduce(lambda one, other: one if self._is_older(other.row, one.row) else other, records)
+        return reduce(lambda one, other: one if self.is_older_row(other.row, one.row) else other, records)
 
-    def _is_older(self, new: Row, old: Row) -> bool:
-        given, there = (self._dated(row.get("date_updated")) for row in (new, old))
+    def is_older_row(self, new: Row, old: Row) -> bool:
+        """The same of two rows that were received together."""
+        given, there = (self.believed(row.get("date_updated")) for row in (new, old))
         if given is not None and there is not None and given != there:
             return given < there
         # Of one list, the row that has a date.
         return bool((new["fetched_at"], given is not None) < (old["fetched_at"], there is not None))
 
-    def _dated(self, value: datetime | None) -> datetime | None:
+    def believed(self, value: datetime | None) -> datetime | None:
+        """A date as far as it can be true."""
         return value if value is not None and EARLIEST <= value <= self.now + MARGIN else None

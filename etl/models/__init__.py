@@ -27,6 +27,7 @@ from etl.models.operation import (
     Backfill,
     Company,
     DeadLetter,
+    Erased,
     Forgotten,
     Location,
     Pruned,

@@ -371,6 +371,21 @@ class Forgotten(Base):
     forgotten_at: Mapped[timestamp_now] = mapped_column(comment="When it was first erased.")
 
 
+class Erased(Base):
+    """An id that belonged to a forgotten contact."""
+
+    __tablename__ = "erased"
+    __table_args__ = table_args(
+        "etl",
+        "What was erased with a contact: the ids of its messages, emails and conversations, as hashes. What HighLevel "
+        "sends about them is not stored again.",
+    )
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True, comment="SHA-256 of the id.")
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location it belonged to.")
+    contact_digest: Mapped[bytes] = mapped_column(comment="SHA-256 of the contact's id.")
+
+
 class Pruned(Base):
     """How far a table was emptied of what is old."""
 

@@ -1,15 +1,15 @@
 """Erases one contact from every table, and sees to it that nothing brings it back. Safe to repeat at any point.
 
-The tombstone comes first: from then on no loader and no receiver writes anything of the contact. Messages come last: as
-long as they are there, a repetition finds what belongs to the contact.
+The tombstone comes first, with hashes of the ids that belong to the contact: from then on no loader and no receiver
+writes anything of it. Messages come last: as long as they are there, a repetition finds what belongs to the contact.
 
 Weakness: audio that is being fetched at that very moment may be left as a file without a row.
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy import Connection
@@ -26,6 +26,8 @@ from etl.receive.events import EventFilter
 
 PAUSE_SECONDS = 0.2
 """Between looks at rows that somebody else has locked."""
+NAMES = ("contact", "user", "location")
+"""Kinds whose ids are of people and places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,10 @@ class Forgetting:
             EtlError: audio cannot be removed, or Postgres is away. Repeat it then.
         """
         transact = self.erasing.transact
-        transact(lambda connection: forgotten.remember(connection, self.contact_id, location_id=location_id))
-        traces = transact(lambda connection: erasure.traces(connection, self.contact_id, location_id=location_id))
+        received = transact(lambda connection: self._received(connection, location_id))
+        traces = transact(lambda connection: self._remember(connection, received, location_id))
         about = self._about(traces, location_id)
+        about = replace(about, ids=about.ids | received)
         rows = Counter(
             message_queue=transact(
                 lambda connection: message_queue.erase(connection, about.ids, location_id=location_id)
@@ -115,6 +118,23 @@ class Forgetting:
         rows += self.erasing.messages(traces.message_ids, location_id=location_id)
         rows += transact(lambda connection: erasure.erase_contact(connection, self.contact_id, location_id=location_id))
         return +rows
+
+    def _received(self, connection: Connection, location_id: str) -> frozenset[str]:
+        """The ids of messages, emails and conversations that events and dead letters tell of, loaded or not."""
+        traces = erasure.traces(connection, self.contact_id, location_id=location_id)
+        about = self._about(traces, location_id)
+        letters = dead_letters.find(connection, LetterFilter(about=about))
+        ids = {each.message_id for each in letters if each.kind not in NAMES}
+        for event in events.find(connection, EventFilter(about=about)):
+            ids |= {id_ for id_ in (event.message_id, event.email_id, event.conversation_id) if id_}
+        return frozenset(ids)
+
+    def _remember(self, connection: Connection, received: Collection[str], location_id: str) -> Traces:
+        """Write down what must not come back; returns what there is of it in the tables, and nobody adds to that."""
+        forgotten.close(connection)
+        traces = erasure.traces(connection, self.contact_id, location_id=location_id)
+        forgotten.remember(connection, self.contact_id, traces.ids | set(received), location_id=location_id)
+        return traces
 
     def _drain(self, purge: Callable[[Connection], int], count: Callable[[Connection], int]) -> int:
         """Delete until nothing is left: what somebody else has locked is passed over, and comes later."""

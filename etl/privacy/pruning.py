@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from etl import dead_letters, pruned, runs
+from etl import dead_letters, forgotten, runs
 from etl.dead_letters import LetterFilter
 from etl.jobs import Retention
 from etl.load import erasure, loader
@@ -99,5 +99,5 @@ def _before(connection: Connection, days: float) -> datetime:
 
 def _set_floor(connection: Connection, days: int | None) -> datetime | None:
     floor = None if days is None else _before(connection, days)
-    pruned.set_floor(connection, floor)
+    forgotten.set_floor(connection, floor)
     return floor

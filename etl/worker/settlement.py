@@ -20,7 +20,8 @@ from etl.errors import (
 from etl.extract import limits
 from etl.extract.allowance import AnsweredRequest
 from etl.kinds import Kind
-from etl.load import follow_ups, loader
+from etl.load import erased, follow_ups, loader
+from etl.load.erased import Told
 from etl.message_queue import Burial, Item, PutBack
 from etl.models import Base
 from etl.pipeline import Claimed, Outcome
@@ -124,13 +125,15 @@ class Settlement:
     ) -> list[Burial]:
         """Settle what the API no longer knows but the tables do: it was deleted, which is no failure.
 
-        Nor is it one when a kind may well be absent, or when what was looked for elsewhere was found there.
+        Nor is it one when a kind may well be absent, or when what was looked for elsewhere was found there. What was
+        erased for good leaves no letter either.
         """
         places = {
             each.claimed.item: each.claimed.item.location_id or each.claimed.token_location_id for each in outcomes
         }
         missing = {each.claimed.item for each in outcomes if isinstance(each.error, NotFoundError)}
-        ended, deleted = [], []
+        told = {Told(places[each.item], each.item.message_id, each.payload or b""): each.item for each in burials}
+        ended, deleted = [told[each] for each in erased.among(connection, told)], []
         for burial in burials:
             item = burial.item
             if item in missing and self._is_known(connection, item, places[item]):
@@ -162,7 +165,7 @@ class Settlement:
         """Whether the fetched conversation brought what an id names: a message, or an email of a thread."""
         tables = {table for kind, table in self.taken.items() if table is not None and kind in ("message", "email")}
         key = (location_id, item.message_id)
-        return any(loader.fetched_at(connection, table, [key]) for table in tables)
+        return any(loader.ages(connection, table, [key]) for table in tables)
 
 
 def stop_location(

@@ -96,6 +96,10 @@ def test_a_missing_message_that_is_known_to_be_missing_was_not_lost(
             "INSERT INTO etl.forgotten (location_id, contact_id) "
             "SELECT DISTINCT location_id, contact_id FROM highlevel.messages"
         ),
+        (
+            "INSERT INTO etl.erased (digest, location_id, contact_digest) "
+            "SELECT sha256(convert_to(message_id, 'UTF8')), location_id, '' FROM highlevel.messages"
+        ),
     ],
 )
 def test_what_was_erased_for_good_is_not_missed(
@@ -109,6 +113,15 @@ def test_what_was_erased_for_good_is_not_missed(
 
 def test_a_changed_message_is_queued(opener: Opener, large_job: Job, large: RunningSandbox, loaded: list[str]) -> None:
     large.change(loaded[7], status="read", dateUpdated="2026-11-09T00:00:00.000Z")
+    assert (total(compare(opener), "changed"), queued(large_job)) == (1, {loaded[7]})
+
+
+@pytest.mark.parametrize("wrong", ["2099-01-01Z", "9999-12-31T23:59:59Z", "0001-01-01Z"])
+def test_a_date_that_cannot_be_true_hides_no_change(
+    opener: Opener, large_job: Job, large: RunningSandbox, loaded: list[str], wrong: str
+) -> None:
+    large_job.execute("UPDATE highlevel.messages SET date_updated = :wrong", wrong=wrong)
+    large.change(loaded[7], status="read")
     assert (total(compare(opener), "changed"), queued(large_job)) == (1, {loaded[7]})
 
 

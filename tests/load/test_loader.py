@@ -1,8 +1,10 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from etl.kinds import Options, Origin, emails, messages
 from etl.load import loader
@@ -279,3 +281,52 @@ def test_a_misspelt_column_is_refused(engine: Engine) -> None:
     row = {"location_id": "LOC1", "message_id": "MSG1", "bodi": "hi", "fetched_at": NOON}
     with engine.connect() as connection, pytest.raises(ValueError, match="bodi"):
         loader.load(connection, [Record(Message, row)])
+
+
+@contextmanager
+def statements(engine: Engine) -> Iterator[list[str]]:
+    """What is sent to Postgres meanwhile."""
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        sent.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def batch(*, status: str = "sent", fetched_at: datetime = NOON, **fields: Any) -> list[Record]:
+    """Fifty messages of two locations."""
+    return [
+        record
+        for place in range(50)
+        for record in messages.transform(
+            {"id": f"MSG{place}", "locationId": f"LOC{place % 2}", "messageType": "TYPE_SMS", "status": status}
+            | fields,
+            Origin(f"MSG{place}", "", fetched_at),
+            options=Options(),
+        )
+    ]
+
+
+CALL: dict[str, Any] = {"attachments": ["https://a.example/1"], "meta": {"call": {"duration": 3}}}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "most"),
+    [
+        pytest.param({}, None, 3, id="new: what was erased, the old statuses, the messages"),
+        pytest.param(CALL, None, 5, id="new, with files and details"),
+        pytest.param({}, {}, 5, id="the same again: also which are older, and whether there are details"),
+        pytest.param(CALL, CALL | {"status": "delivered"}, 8, id="a new status: the rest is compared"),
+    ],
+)
+def test_a_batch_takes_few_statements(
+    engine: Engine, first: dict[str, Any], then: dict[str, Any] | None, most: int
+) -> None:
+    loads = [batch(**first)] + ([] if then is None else [batch(fetched_at=NOON + timedelta(hours=1), **then)])
+    for records in loads:
+        with statements(engine) as sent, engine.begin() as connection:
+            loader.load(connection, records)
+    assert len(sent) == most, sent

@@ -17,28 +17,24 @@ from tests.waiting import await_
 
 
 @pytest.fixture
-def dumping(engine: Engine) -> Iterator[int]:
-    """Somebody who reads every table for long; the id of its process."""
-    other = create_engine(engine.url, connect_args={"application_name": "pg_dump"}, poolclass=NullPool)
+def looking(engine: Engine) -> Iterator[int]:
+    """Somebody who looks for erased contacts and stays in the transaction; the id of its process."""
+    other = create_engine(engine.url, connect_args={"application_name": "psql"}, poolclass=NullPool)
     with other.connect() as connection:
-        connection.execute(text("LOCK TABLE etl.forgotten, highlevel.messages IN ACCESS SHARE MODE"))
+        connection.execute(text("SELECT FROM etl.forgotten FOR KEY SHARE"))
         yield connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
 
 
-def remember(connection: Connection) -> None:
-    forgotten.remember(connection, "CON1", location_id="LOC1")
-
-
-def test_who_waits_in_vain_for_a_lock_is_told_for_whose(engine: Engine, dumping: int) -> None:
+def test_who_waits_in_vain_for_a_lock_is_told_for_whose(engine: Engine, looking: int) -> None:
     transact = Transactor(engine, patience=0.3, stopping=lambda: False)
-    with pytest.raises(DatabaseUnavailableError, match=f"waits for a lock .*pg_dump pid {dumping} of"):
-        transact(remember)
+    with pytest.raises(DatabaseUnavailableError, match=f"waits for a lock .*psql pid {looking} of"):
+        transact(forgotten.close)
 
 
-def test_a_command_that_waits_in_vain_for_a_lock_is_told_likewise(engine: Engine, dumping: int) -> None:
-    told = f"waits for a lock .*pg_dump pid {dumping} of"
+def test_a_command_that_waits_in_vain_for_a_lock_is_told_likewise(engine: Engine, looking: int) -> None:
+    told = f"waits for a lock .*psql pid {looking} of"
     with pytest.raises(DatabaseUnavailableError, match=told), reading_errors(engine), engine.begin() as connection:
-        remember(connection)
+        forgotten.close(connection)
 
 
 @contextmanager
