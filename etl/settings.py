@@ -16,6 +16,7 @@ from etl.errors import ConfigurationError
 from etl.ids import ID_RULE, is_fetchable
 
 SHORTEST_SECRET = 16
+QUOTED = "is in quotes, which Docker's --env-file takes for a part of it; write it without them"
 PREFIXES = ("HIGHLEVEL_", "ETL_", "WEBHOOK_", "DATABASE_", "LOG_")
 """What the names of settings begin with."""
 
@@ -67,7 +68,6 @@ def _words(value: object) -> object:
 
 
 Token = Annotated[SecretStr, AfterValidator(_token)]
-Stripped = BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)
 
 
 class Settings(BaseSettings):
@@ -82,18 +82,12 @@ class Settings(BaseSettings):
     etl_home: Path = Field(Path(".etl"), description="Where the embedded server and other local state live.")
     etl_jobs: Path | None = Field(None, description="The jobs file; unset: jobs.yaml, or the built-in jobs.")
     highlevel_token: Token | None = Field(None, description="Bearer token of one location.")
-    highlevel_location_id: Annotated[str, Stripped, AfterValidator(_location)] = Field(
-        "", description="That token's location."
-    )
-    highlevel_base_url: Annotated[AnyHttpUrl, Stripped] = Field(
+    highlevel_location_id: Annotated[str, AfterValidator(_location)] = Field("", description="That token's location.")
+    highlevel_base_url: AnyHttpUrl = Field(
         AnyHttpUrl("https://services.leadconnectorhq.com"), description="Where the API is."
     )
-    highlevel_api_version: Annotated[str, Stripped] = Field(
-        "2021-07-28", pattern=r"^[A-Za-z0-9_.-]+$", description="The Version header."
-    )
-    highlevel_client_id: Annotated[str, Stripped] | None = Field(
-        None, pattern=r"^[!-~]+$", description="OAuth app, for many locations."
-    )
+    highlevel_api_version: str = Field("2021-07-28", pattern=r"^[A-Za-z0-9_.-]+$", description="The Version header.")
+    highlevel_client_id: str | None = Field(None, pattern=r"^[!-~]+$", description="OAuth app, for many locations.")
     highlevel_client_secret: Token | None = Field(None, description="That app's secret.")
     etl_secret_key: Annotated[SecretStr, AfterValidator(_fernet_keys)] | None = Field(
         None, description="Fernet keys that encrypt stored tokens, separated by commas, the newest first."
@@ -107,7 +101,7 @@ class Settings(BaseSettings):
     webhook_workflow_secret: Annotated[SecretStr, AfterValidator(_workflow_secret)] | None = Field(
         None, description="Shared secret of the workflow endpoint; unset: off."
     )
-    webhook_app_id: Annotated[str, Stripped] | None = Field(
+    webhook_app_id: str | None = Field(
         None, description="Our app, whose events alone are taken; unset: HIGHLEVEL_CLIENT_ID up to its dash."
     )
     webhook_locations: Annotated[tuple[str, ...], BeforeValidator(_locations)] = Field(
@@ -161,7 +155,7 @@ def read(environ: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(
         ConfigurationError: with everything that is wrong, and no secret in it.
     """
     written = _dotenv(dotenv)
-    given = {name: value for name, value in (written | dict(environ)).items() if value.strip()}
+    given = {name: value.strip() for name, value in (written | dict(environ)).items() if value.strip()}
     values: dict[str, Any] = {}
     problems = [f"{dotenv}: {problem}" for problem in _misspelt(written)]
     for field in Settings.model_fields:
@@ -174,6 +168,10 @@ def read(environ: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
                 problems.append(f"{name}_FILE: {given[f'{name}_FILE']} cannot be read: {reason}")
+    for field, value in values.items():
+        if len(value) > 1 and value[0] == value[-1] in "\"'":
+            problems.append(f"{field.upper()}: {QUOTED}")
+            values[field] = value[1:-1]
     try:
         settings = Settings(**values)
     except ValidationError as error:

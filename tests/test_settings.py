@@ -78,3 +78,25 @@ def test_a_misspelt_name_in_the_env_file_is_told_with_the_nearest_right_one(tmp_
     (tmp_path / ".env").write_text("HIGHLEVEL_TOKN=x\nPATH=/bin\n")
     with pytest.raises(ConfigurationError, match=r"HIGHLEVEL_TOKN is no setting; did you mean HIGHLEVEL_TOKEN\?"):
         settings.read({}, dotenv=tmp_path / ".env")
+
+
+@pytest.mark.parametrize("name", ["HIGHLEVEL_TOKEN", "DATABASE_URL", "HIGHLEVEL_LOCATION_ID", "ETL_JOBS", "LOG_LEVEL"])
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_quotes_around_a_value_are_told_with_the_cure(name: str, quote: str) -> None:
+    (problem,) = problems(**{name: f" {quote}warning{quote}\n"})
+    assert problem.startswith(f"{name}: is in quotes, which Docker's --env-file takes for a part of it")
+
+
+def test_quotes_in_a_dotenv_file_are_none(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("HIGHLEVEL_TOKEN=\"pit-1\"\nHIGHLEVEL_LOCATION_ID='LOC1'\n")
+    found = settings.read({}, dotenv=tmp_path / ".env")
+    assert (token(found), found.highlevel_location_id) == ("pit-1", "LOC1")
+
+
+def test_blanks_around_a_value_are_none() -> None:
+    found = read(HIGHLEVEL_LOCATION_ID=" LOC1\r\n", HIGHLEVEL_API_VERSION=" 2021-07-28 ", LOG_LEVEL=" debug ")
+    assert (found.highlevel_location_id, found.highlevel_api_version, found.log_level) == (
+        "LOC1",
+        "2021-07-28",
+        "debug",
+    )

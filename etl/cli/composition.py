@@ -8,7 +8,7 @@ from functools import partial
 from sqlalchemy import Engine
 
 from etl import __version__, kinds, schema
-from etl.database import open_engine, parse_url, reading_errors, require_utf8, require_writable
+from etl.database import open_engine, parse_url, reading_errors, require_utf8, require_writable, shown
 from etl.errors import ConfigurationError
 from etl.exports import bulk
 from etl.exports.bulk import Bulk
@@ -75,10 +75,10 @@ def direct_url(found: Settings) -> str:
 
 
 def described(found: Settings) -> str:
-    """Which database that is, without its password."""
+    """Which database that is, without anything secret."""
     if found.database_url is None:
         return f"the embedded Postgres in {found.embedded_directory}"
-    return parse_url(found.database_url.get_secret_value()).set(drivername="postgresql").render_as_string()
+    return shown(parse_url(found.database_url.get_secret_value()))
 
 
 def address_of(found: Settings) -> str:

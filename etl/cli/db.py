@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from etl import distribution, roles, schema
 from etl.cli.composition import database_url, settings, warehouse
-from etl.database import parse_url
+from etl.database import parse_url, without_secrets
 from etl.errors import ConfigurationError
 
 
@@ -117,31 +117,35 @@ def _grant(grant: Callable[[Connection, str], bool], role: str, may: str) -> Non
 def url() -> None:
     """Print the URL of the database, with the password.
 
-    \b
-    Example: psql "$(etl db url)"
+    Not for the arguments of a program, which everybody on the machine can read: use etl db psql.
     """
     found = parse_url(database_url(settings()))
     click.echo(found.set(drivername="postgresql").render_as_string(hide_password=False))
 
 
-@db.command()
-def psql() -> None:
-    """Open psql on the database.
+@db.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(arguments: tuple[str, ...]) -> None:
+    """Open psql on the database, with any ARGUMENTS of psql's.
 
-    Uses the psql on your PATH, or else the one of the embedded Postgres.
+    Uses the psql on your PATH, or else the one of the embedded Postgres. Names without a schema are looked for in the
+    schema highlevel.
+
+    \b
+    Example: etl db psql -c "SELECT count(*) FROM messages"
     """
     from etl import embedded
 
-    found = parse_url(database_url(settings()))
+    address, password = without_secrets(parse_url(database_url(settings())))
     program = shutil.which("psql") or embedded.psql()
     if program is None:
         raise ConfigurationError("There is no psql on your PATH. Install the client of PostgreSQL, or use: etl db url")
-    password = str(found.password) if found.password is not None else ""
-    address = found.set(drivername="postgresql", password=None).render_as_string()
+    # Nothing in the schema public is executed, whoever may create there.
+    environment = os.environ | {"PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} -c search_path=highlevel,pg_temp"}
     # The password goes through the environment: arguments can be seen by everybody on the machine.
-    environment = os.environ | ({"PGPASSWORD": password} if password else {})
+    environment |= {"PGPASSWORD": password} if password else {}
     sys.stdout.flush()
-    os.execve(program, ["psql", address], environment)  # noqa: S606 - the user asked for it
+    os.execve(program, ["psql", address.render_as_string(), *arguments], environment)  # noqa: S606 - the user asked for it
 
 
 @db.command()

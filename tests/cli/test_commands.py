@@ -264,6 +264,51 @@ def _elsewhere(url: str) -> str:
     return make_url(url).set(database="nowhere").render_as_string(hide_password=False)
 
 
+SECRETS = {
+    "an @ in the password": "postgresql://u:p@marked-secret@127.0.0.1:9/d",
+    "an @ and a slash": "postgresql://u:p@marked-secret/x@127.0.0.1:9/d",
+    "a slash and an @": "postgresql://u:x/p@marked-secret@127.0.0.1:9/d",
+    "an @ and a question mark": "postgresql://u:p@marked-secret?x=y@127.0.0.1:9/d",
+    "an @ and a colon": "postgresql://u:p@marked-secret:x@127.0.0.1:9/d",
+    "a slash in the user": "postgresql://u/v:marked-secret@127.0.0.1:9/d",
+    "a password in the query": "postgresql://u@127.0.0.1:9/d?password=marked-secret",
+    "one with a slash": "postgresql://u@127.0.0.1:9/d?password=marked-secret/x&sslpassword=marked-secret",
+}
+
+
+@pytest.mark.parametrize("url", SECRETS.values(), ids=SECRETS.keys())
+@pytest.mark.parametrize("command", [("doctor", "--offline"), ("run",), ("db", "upgrade"), ("serve",)])
+def test_no_part_of_a_password_is_printed(etl: Command, url: str, command: tuple[str, ...]) -> None:
+    code, printed = outcome(etl(*command, DATABASE_URL=url, ETL_JOBS="nowhere.yaml" if command == ("serve",) else ""))
+    assert (code > 0, "marked-secret" in printed) == (True, False), printed
+
+
+def test_the_doctor_names_the_database_without_a_password(etl: Command, database_url: str) -> None:
+    url = make_url(database_url).update_query_dict({"password": "marked-secret/x", "application_name": "marked-secret"})
+    told = outcome(etl("doctor", "--offline", DATABASE_URL=url.render_as_string(hide_password=False)))[1]
+    assert (str(url.database) in told, "marked-secret" in told) == (True, False), told
+
+
+def test_psql_is_given_no_secret_as_an_argument(etl: Command, tmp_path: Path) -> None:
+    program = tmp_path / "psql"
+    program.write_text('#!/bin/sh\necho "given $*"\necho "PGPASSWORD is $PGPASSWORD"\n')
+    program.chmod(0o700)
+    for given in ("u:sec%2Fret@h/d?sslmode=require", "u@h/d?password=sec/ret&sslmode=require&sslpassword=other"):
+        told = etl.alone("db", "psql", "-c", "SELECT 1", DATABASE_URL=f"postgresql://{given}", PATH=str(tmp_path))
+        assert told.stdout == "given postgresql://u@h/d?sslmode=require -c SELECT 1\nPGPASSWORD is sec/ret\n", (
+            told.stderr
+        )
+
+
+def test_psql_executes_nothing_that_somebody_planted_in_public(etl: Command, job: Job) -> None:
+    job.execute(
+        "CREATE FUNCTION public.differ(text, varchar) RETURNS boolean LANGUAGE sql AS 'SELECT false'; "
+        "CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = varchar, FUNCTION = public.differ)"
+    )
+    told = etl.alone("db", "psql", "-Atc", "SELECT 'a'::text = 'a'::varchar, count(*) FROM messages")
+    assert told.stdout == "t|0\n", told.stderr
+
+
 def test_a_broken_jobs_file_names_file_and_line(etl: Command) -> None:
     (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n    speed: 9\n")
     code, printed = outcome(etl("run"))
