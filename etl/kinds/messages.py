@@ -97,16 +97,16 @@ def transform(
         {"location_id": key["location_id"], "email_id": id_, "message_id": key["message_id"], "position": position}
         for position, id_ in enumerate(email_ids)
     ]
-    # An old text without files is usual; an old message without either lacks something.
-    is_fresh = _age(row["date_added"], origin.fetched_at) < DAY
-    may_search = (is_fresh and is_whole) or (is_exported and (is_fresh or not row["body"]))
+    asked = _follow_ups(
+        row, children, email_ids, origin.fetched_at, options, is_whole=is_whole, is_exported=is_exported
+    )
     return [
         Record(
             Message,
             row,
             children=children,
             named={Email: emails} if emails else {},
-            follow_ups=tuple(_follow_ups(row, children, email_ids, origin.fetched_at, options, may_search=may_search)),
+            follow_ups=tuple(asked),
             drift=reader.drift(),
             is_whole=is_whole,
         )
@@ -236,7 +236,8 @@ def _follow_ups(
     now: datetime,
     options: Options,
     *,
-    may_search: bool,
+    is_whole: bool,
+    is_exported: bool,
 ) -> Iterator[FollowUp]:
     location_id, message_id = row["location_id"], row["message_id"]
     for email_id in email_ids:
@@ -253,7 +254,10 @@ def _follow_ups(
     delays = [next_look(options.status_checks, row["date_added"], now)] if status_may_change(row) else []
     if media_may_be_late(row, children.get(Attachment, ())):
         look = next_look(options.media_checks, row["date_added"], now)
-        if look is None and may_search and row["conversation_id"]:
+        is_fresh = _age(row["date_added"], now) < DAY
+        # An old text without files is usual; an old message without either lacks something.
+        is_searched = (is_fresh and is_whole) or (is_exported and (is_fresh or not row["body"]))
+        if look is None and is_searched and row["conversation_id"]:
             yield FollowUp("conversation", row["conversation_id"], location_id, is_repeat=True)
         delays.append(look)
     looks = [delay for delay in delays if delay is not None]
