@@ -41,6 +41,8 @@ def problem_of(words: list[str]) -> str | None:
     """What does not exist of a command line; the names of the commands come before anything else."""
     command: click.Command = cli
     for word in words:
+        if command.context_settings.get("ignore_unknown_options"):
+            return None
         options = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help", "-h"}
         if re.match(r"-+[a-z]", word):
             if word.partition("=")[0] not in options | {"--version"}:
