@@ -52,26 +52,30 @@ class Signature:
 def signature_of(ed25519: Sequence[str], rsa: Sequence[str]) -> Signature:
     """The signature to verify, from all values of ``X-GHL-Signature`` and of the older ``X-WH-Signature``.
 
-    The older one counts only where the newer is absent: otherwise a forger could choose the weaker scheme.
+    The older one counts only where the newer is absent, or says that there is none. Beside a newer one that is wrong it
+    does not: a forger could choose the weaker scheme.
 
     Raises:
         WebhookRefusedError: there is none, more than one, or it is no signature.
     """
-    scheme: Scheme = "ed25519" if ed25519 else "rsa"
-    given = ed25519 or rsa
+    newer, older = _signatures(ed25519), _signatures(rsa)
+    scheme: Scheme = "ed25519" if newer else "rsa"
+    given = newer or older
     if not given:
-        raise WebhookRefusedError(401, "unsigned")
+        raise WebhookRefusedError(401, "signature_not_available" if ed25519 or rsa else "unsigned")
     if len(given) > 1:
         raise WebhookRefusedError(401, "signature_ambiguous")
-    if given[0].strip().upper() == UNSIGNED:
-        raise WebhookRefusedError(401, "signature_not_available")
     try:
-        value = base64.b64decode(given[0].strip(), validate=True)
+        value = base64.b64decode(given[0], validate=True)
     except (binascii.Error, ValueError) as error:
         raise WebhookRefusedError(401, "signature_malformed") from error
     if scheme == "ed25519" and len(value) != 64:
         raise WebhookRefusedError(401, "signature_malformed")
     return Signature(scheme, value)
+
+
+def _signatures(headers: Sequence[str]) -> list[str]:
+    return [each for value in headers if (each := value.strip()) and each.upper() != UNSIGNED]
 
 
 def verify(body: bytes, signature: Signature, keys: Keys) -> None:

@@ -5,11 +5,13 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import parse_qsl
 
 from etl.ids import is_fetchable
 from etl.receive.signature import WebhookRefusedError
+from etl.transform.values import date_of
 
 Outcome = Literal["queued", "no_id", "bad_id", "ignored", "install", "uninstall"]
 """What becomes of an event: its ids are queued; it is a message without any id; its id cannot be asked for; it is of no
@@ -23,6 +25,10 @@ UNREAD_TYPES = ("ConversationUnreadUpdate", "ConversationUnreadWebhook")
 """Something happened in a conversation; ``id`` is the conversation's (HighLevel docs, webhook events)."""
 CONTACT_DELETED = "ContactDelete"
 """``id`` is the contact's (HighLevel docs, webhook events)."""
+NOTHING = ("", "null", "undefined")
+"""What HighLevel and its users write where there is no id."""
+MAX_FIELDS = 1000
+"""Fields of a form."""
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
 _WEBHOOK_ID = re.compile(r"[!-~]{1,128}\Z")
 
@@ -74,9 +80,7 @@ def parse(body: bytes) -> Event:
         WebhookRefusedError: it is not a JSON object.
     """
     payload = _object(body)
-    wrapped = payload.get("data")
-    # The guide's sample code reads req.body.data; no event has been seen so, but reading both costs nothing.
-    fields = {**wrapped, **payload} if isinstance(wrapped, dict) else payload
+    fields = _wrapped(payload) | payload
     message_id, email_id, named = _named(fields)
     conversation_id = _id(fields.get("conversationId"))
     webhook_id = fields.get("webhookId")
@@ -102,21 +106,20 @@ def parse(body: bytes) -> Event:
 
 
 def parse_workflow(body: bytes, *, webhook_id: str) -> Event:
-    """Read a post of the workflow action: whatever JSON its author composed.
+    """Read a post of the workflow action: whatever JSON or form its author composed.
 
     ``message_id`` is at the top, or in ``customData``, where the standard action puts what its author adds.
 
     Raises:
-        WebhookRefusedError: it is not a JSON object, or names no message that could be fetched.
+        WebhookRefusedError: it is neither a JSON object nor a form, or names no message that could be fetched.
     """
-    payload = _object(body)
+    payload = _object(body) if body.lstrip()[:1] in (b"{", b"[") else _form(body)
     places = [payload, *(each for each in (payload.get("customData"),) if isinstance(each, dict))]
     given = _first(places, "message_id", "messageId")
     if given is None:
         raise WebhookRefusedError(400, "no_message_id")
     message_id = _id(given)
-    # HighLevel writes the word null where a merge field has no value.
-    if message_id is None or message_id == "null":
+    if message_id is None:
         raise WebhookRefusedError(400, "bad_message_id")
     location = payload.get("location")
     location_id = _first(places, "location_id", "locationId") or (
@@ -187,15 +190,37 @@ def _object(body: bytes) -> dict[str, Any]:
     return payload
 
 
+def _wrapped(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The event in ``data``, itself or as JSON: the guide's sample code reads it there, though none was seen so."""
+    data = payload.get("data")
+    if isinstance(data, str):
+        try:
+            data = json.loads(data)
+        except (ValueError, RecursionError):
+            return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _form(body: bytes) -> dict[str, Any]:
+    """The fields of a form; of one written ``customData[message_id]`` only the inner name counts."""
+    try:
+        fields = parse_qsl(body.strip().decode(), max_num_fields=MAX_FIELDS)
+    except ValueError as error:
+        raise WebhookRefusedError(400, "not_json") from error
+    if not fields:
+        raise WebhookRefusedError(400, "not_json")
+    return {name.rpartition("[")[2].rstrip("]"): value for name, value in fields}
+
+
 def _named(fields: Mapping[str, Any]) -> tuple[str | None, str | None, bool]:
     """The message and the email that an event names, and whether it names anything at all.
 
     Email events carry no messageId: threadId is the message, emailMessageId the email (docs issue 255). A provider's
     email has messageId and emailMessageId.
     """
-    email = fields.get("emailMessageId")
-    thread = fields.get("threadId") if email or fields.get("messageType") == "Email" else None
-    message = thread or fields.get("messageId")
+    email = _given(fields.get("emailMessageId"))
+    thread = _given(fields.get("threadId")) if email or fields.get("messageType") == "Email" else None
+    message = thread or _given(fields.get("messageId"))
     return _id(message), _id(email), bool(message or email)
 
 
@@ -241,11 +266,18 @@ def _outcome(event_type: object, *, found: bool, named: bool) -> Outcome:
 
 
 def _first(places: Sequence[Mapping[str, Any]], *names: str) -> object:
-    return next((place[name] for place in places for name in names if place.get(name)), None)
+    return next((given for place in places for name in names if (given := _given(place.get(name)))), None)
+
+
+def _given(value: object) -> object:
+    """A value without the blanks around it; None for what stands for no value: a merge field without one is "null"."""
+    text = value.strip() if isinstance(value, str) else value
+    return None if isinstance(text, str) and text.lower() in NOTHING else text
 
 
 def _id(value: object) -> str | None:
-    return value if isinstance(value, str) and is_fetchable(value) else None
+    given = _given(value)
+    return given if isinstance(given, str) and is_fetchable(given) else None
 
 
 def _word(value: object) -> str:
@@ -258,7 +290,6 @@ def _text(value: object) -> str | None:
 
 def _moment(value: object) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return date_of(value)
     except ValueError:
         return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None

@@ -74,6 +74,14 @@ def test_an_event_signed_the_older_way_is_queued(
     assert (200, [("message", unique)]) == (status, warehouse.queued(unique))
 
 
+def test_an_event_that_says_to_have_no_newer_signature_is_queued_for_its_older_one(
+    receiver: Receiver, warehouse: Warehouse, keys: SandboxKeys, unique: str
+) -> None:
+    body = json.dumps({"type": "InboundMessage", "locationId": unique, "messageId": unique}).encode()
+    status = receiver.post(body, keys.sign(body, "rsa") | {"X-GHL-Signature": "N/A"}).status_code
+    assert (200, [("message", unique)]) == (status, warehouse.queued(unique))
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_a_redelivery_is_acknowledged_and_queues_nothing(
     receiver: Receiver,
@@ -205,7 +213,7 @@ FORGERIES: dict[str, Forge] = {
     "signed by somebody else": lambda _ours, theirs: theirs.sign(BODY, "both"),
     "signed for other bytes": lambda ours, _theirs: ours.sign(BODY + b" ", "both"),
     "not available": lambda _ours, _theirs: {"X-GHL-Signature": "N/A"},
-    "the weaker scheme chosen": lambda ours, _theirs: ours.sign(BODY, "rsa") | {"X-GHL-Signature": "N/A"},
+    "the weaker scheme chosen": lambda ours, theirs: ours.sign(BODY, "rsa") | theirs.sign(BODY),
     "not base64": lambda _ours, _theirs: {"X-GHL-Signature": "%%%"},
 }
 
@@ -255,6 +263,21 @@ def test_a_workflows_custom_data_may_name_the_message(receiver: Receiver, wareho
     body = json.dumps({"contact_id": "C", "location": {"id": unique}, "customData": {"message_id": unique}}).encode()
     status = receiver.post(body, SECRET, path=WORKFLOW).status_code
     assert (200, [("message", unique)]) == (status, warehouse.queued(unique))
+
+
+def test_a_workflow_may_post_a_form(receiver: Receiver, warehouse: Warehouse, unique: str) -> None:
+    body = f"message_id=+{unique}+&location_id={unique}".encode()
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    status = receiver.post(body, SECRET | form, path=WORKFLOW).status_code
+    assert (200, [("message", unique)]) == (status, warehouse.queued(unique))
+
+
+def test_a_date_that_no_time_zone_can_show_does_no_harm(receiver: Receiver, warehouse: Warehouse, unique: str) -> None:
+    for number, date in enumerate(("0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00")):
+        event = {"type": "InboundMessage", "locationId": unique, "messageId": f"{unique}{number}", "dateAdded": date}
+        assert 200 == receiver.say(**event)
+    dated = warehouse.rows("SELECT dated_at FROM etl.message_queue WHERE location_id = :id", id=unique)
+    assert [(None,), (None,)] == dated
 
 
 def test_a_second_post_of_a_workflow_is_no_redelivery(receiver: Receiver, warehouse: Warehouse, unique: str) -> None:
