@@ -3,7 +3,7 @@
 import enum
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -26,6 +26,7 @@ from sqlalchemy import (
     make_url,
     select,
     text,
+    tuple_,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -303,6 +304,13 @@ def require_utf8(connection: Connection) -> None:
 def among(column: InstrumentedAttribute[Any] | ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
     """Whether a column is one of many values, which travel as one array rather than as a parameter each."""
     return column == any_(cast(list(values), ARRAY(column.type)))
+
+
+def among_rows(columns: Sequence[InstrumentedAttribute[Any]], rows: Iterable[Sequence[Any]]) -> ColumnElement[bool]:
+    """Whether columns hold one of many rows of values, of which there is at least one."""
+    values = zip(*rows, strict=True)
+    arrays = [cast(list(each), ARRAY(column.type)) for column, each in zip(columns, values, strict=True)]
+    return tuple_(*columns).in_(select(*map(func.unnest, arrays)))
 
 
 def holds(column: InstrumentedAttribute[Any], id_: str) -> ColumnElement[bool]:

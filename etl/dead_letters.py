@@ -1,13 +1,13 @@
 """Every statement that reads or returns dead letters; burying is the queue's. Nothing here commits."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, update
 
 from etl import message_queue
-from etl.database import among, holds
+from etl.database import among, among_rows, holds
 from etl.forgotten import About
 from etl.message_queue import NewItem
 from etl.models import DeadLetter
@@ -35,6 +35,7 @@ class LetterFilter:
     message_ids: Sequence[str] | None = None
     cause: str | None = None
     kind: str | None = None
+    location_ids: Collection[str] | None = None
     about: About | None = None
     older_than_days: float | None = None
     """Since they died."""
@@ -48,6 +49,8 @@ class LetterFilter:
             found.append(DeadLetter.cause == self.cause)
         if self.kind is not None:
             found.append(DeadLetter.kind == self.kind)
+        if self.location_ids is not None:
+            found.append(among(DeadLetter.location_id, self.location_ids))
         if self.about is not None:
             payload = DeadLetter.payload
             named = or_(
@@ -59,7 +62,7 @@ class LetterFilter:
         return found
 
 
-KEY = tuple_(DeadLetter.kind, DeadLetter.message_id)
+KEY = DeadLetter.kind, DeadLetter.message_id, DeadLetter.location_id
 
 
 def find(connection: Connection, which: LetterFilter, *, limit: int | None = None) -> list[Summary]:
@@ -85,7 +88,8 @@ def find(connection: Connection, which: LetterFilter, *, limit: int | None = Non
 
 def payload(connection: Connection, letter: Summary) -> bytes | None:
     """What was received for it. Holds customers' words."""
-    query = select(DeadLetter.payload).where(DeadLetter.kind == letter.kind, DeadLetter.message_id == letter.message_id)
+    key = letter.kind, letter.message_id, letter.location_id
+    query = select(DeadLetter.payload).where(among_rows(KEY, [key]))
     return connection.execute(query).scalar_one_or_none()
 
 
@@ -94,32 +98,20 @@ def retry(connection: Connection, which: LetterFilter) -> int:
 
     First the queue, then the letters: the order in which a settling worker locks them.
     """
-    chosen = select(DeadLetter.kind, DeadLetter.message_id, DeadLetter.location_id).where(*which.conditions())
+    chosen = select(*KEY).where(*which.conditions())
     items = [NewItem(**row) for row in connection.execute(chosen).mappings()]
     message_queue.enqueue_items(connection, items)
-    keys = [(item.kind, item.message_id) for item in items]
-    lock = (
-        select(DeadLetter.kind, DeadLetter.message_id)
-        .where(KEY.in_(keys))
-        .order_by(DeadLetter.kind, DeadLetter.message_id)
-        .with_for_update()
-    )
-    if keys:
-        connection.execute(lock)
-        connection.execute(update(DeadLetter).where(KEY.in_(keys)).values(retried_at=func.now()))
+    if items:
+        these = among_rows(KEY, [(item.kind, item.message_id, item.location_id) for item in items])
+        connection.execute(select(*KEY).where(these).order_by(*KEY).with_for_update())
+        connection.execute(update(DeadLetter).where(these).values(retried_at=func.now()))
     return len(items)
 
 
 def purge(connection: Connection, which: LetterFilter, *, limit: int | None = None) -> int:
     """Delete the chosen letters for good; returns how many. One that somebody settles or retries is passed over."""
-    chosen = (
-        select(DeadLetter.kind, DeadLetter.message_id)
-        .where(*which.conditions())
-        .order_by(DeadLetter.kind, DeadLetter.message_id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return connection.execute(delete(DeadLetter).where(KEY.in_(chosen))).rowcount
+    chosen = select(*KEY).where(*which.conditions()).order_by(*KEY).limit(limit).with_for_update(skip_locked=True)
+    return connection.execute(delete(DeadLetter).where(tuple_(*KEY).in_(chosen))).rowcount
 
 
 def count(connection: Connection, which: LetterFilter) -> int:

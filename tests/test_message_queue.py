@@ -168,6 +168,80 @@ SETTLEMENTS: dict[str, Settle] = {
 settlements = pytest.mark.parametrize("settle", SETTLEMENTS.values(), ids=SETTLEMENTS.keys())
 
 
+def at(connection: Connection, table: str = "message_queue") -> list[tuple[Any, ...]]:
+    return rows(connection, f"SELECT message_id, location_id FROM etl.{table} ORDER BY 1, 2")  # noqa: S608 - our own
+
+
+def claim_at_both(connection: Connection) -> dict[tuple[str, str], Item]:
+    """Two ids at two locations each, all in hand under one lease."""
+    for place in ("LOC1", "LOC2"):
+        enqueue(connection, "MSG1", "MSG2", location_id=place)
+    items = message_queue.claim(connection, kind="message", quotas={"LOC1": 2, "LOC2": 2}, lease_seconds=LEASE)
+    return {(item.message_id, item.location_id): item for item in items}
+
+
+WAYS: dict[str, Callable[[Connection, str], object]] = {
+    "python": lambda connection, place: enqueue(connection, "MSG1", location_id=place),
+    "sql": lambda connection, place: connection.execute(text("SELECT etl.enqueue('MSG1', :place)"), {"place": place}),
+}
+
+
+@pytest.mark.parametrize("queue", WAYS.values(), ids=WAYS.keys())
+@pytest.mark.parametrize(("first", "second"), [("LOC1", "LOC2"), ("LOC1", ""), ("", "LOC1")])
+def test_the_same_id_at_another_location_is_another_item_and_moves_none(
+    connection: Connection, queue: Callable[[Connection, str], object], first: str, second: str
+) -> None:
+    for place in (first, second, first):
+        queue(connection, place)
+    assert at(connection) == sorted([("MSG1", first), ("MSG1", second)])
+
+
+@settlements
+def test_settling_an_item_leaves_the_same_id_at_another_location_in_hand(
+    connection: Connection, settle: Settle
+) -> None:
+    claimed = claim_at_both(connection)
+    assert settle(connection, claimed["MSG1", "LOC1"]) == 1
+    in_hand = rows(connection, "SELECT message_id, location_id FROM etl.message_queue WHERE lease_id IS NOT NULL")
+    assert sorted(in_hand) == [("MSG1", "LOC2"), ("MSG2", "LOC1"), ("MSG2", "LOC2")]
+
+
+def test_items_that_are_settled_together_are_told_apart_by_id_and_location(connection: Connection) -> None:
+    claimed = claim_at_both(connection)
+    together = [claimed["MSG1", "LOC1"], claimed["MSG2", "LOC2"]]
+    assert message_queue.lock(connection, together) == set(together)
+    assert message_queue.complete(connection, together) == 2
+    assert at(connection) == [("MSG1", "LOC2"), ("MSG2", "LOC1")]
+
+
+def test_a_dead_letter_is_of_one_location(connection: Connection) -> None:
+    claimed = claim_at_both(connection)
+    message_queue.bury(connection, [Burial(claimed["MSG1", place], "x", "…", place.encode()) for place in PLACES])
+    assert at(connection, "dead_letters") == [("MSG1", "LOC1"), ("MSG1", "LOC2")]
+    letters = dead_letters.find(connection, dead_letters.LetterFilter())
+    assert {each.location_id: dead_letters.payload(connection, each) for each in letters} == PLACES
+    message_queue.follow_up(connection, [NewItem("message", "MSG1", "LOC3"), NewItem("message", "MSG1", "LOC1")])
+    assert at(connection) == [("MSG1", "LOC3"), ("MSG2", "LOC1"), ("MSG2", "LOC2")]
+    enqueue(connection, "MSG1", location_id="LOC2")
+    message_queue.complete(connection, claim(connection, location_id="LOC2"))
+    assert at(connection, "dead_letters") == [("MSG1", "LOC1")]
+    assert dead_letters.retry(connection, dead_letters.LetterFilter()) == 1
+    assert ("MSG1", "LOC1") in at(connection)
+
+
+@pytest.mark.parametrize(("dead", "loaded"), [("LOC1", ""), ("", "LOC1")])
+def test_the_default_location_has_two_names_for_dead_letters(connection: Connection, dead: str, loaded: str) -> None:
+    for place in (dead, "LOC2"):
+        enqueue(connection, "MSG1", location_id=place)
+        message_queue.bury(connection, [Burial(item, "x", "…") for item in claim(connection, location_id=place)])
+    enqueue(connection, "MSG1", location_id=loaded)
+    message_queue.complete(connection, claim(connection, location_id=loaded), default="LOC1")
+    assert at(connection, "dead_letters") == [("MSG1", "LOC2")]
+
+
+PLACES = {"LOC1": b"LOC1", "LOC2": b"LOC2"}
+
+
 @settlements
 def test_a_late_worker_settles_nothing_that_was_claimed_again(connection: Connection, settle: Settle) -> None:
     enqueue(connection, "MSG1")
@@ -214,7 +288,7 @@ def test_an_item_queued_again_while_in_hand_and_completed_is_due_at_once(connect
 def test_an_item_in_hand_that_is_wanted_later_waits_until_then(connection: Connection) -> None:
     enqueue(connection, "MSG1")
     item = claim_one(connection)
-    connection.execute(text("SELECT etl.enqueue('MSG1', scheduled_at => now() + interval '1 hour')"))
+    connection.execute(text("SELECT etl.enqueue('MSG1', 'LOC1', scheduled_at => now() + interval '1 hour')"))
     message_queue.complete(connection, [item])
     assert state(connection) == [("MSG1", 0, False, False)]
 
@@ -356,7 +430,7 @@ def test_news_of_a_waiting_item_makes_it_due_with_its_attempts_back(connection: 
 
 def test_a_later_schedule_does_not_put_a_waiting_item_off(connection: Connection) -> None:
     enqueue(connection, "MSG1")
-    connection.execute(text("SELECT etl.enqueue('MSG1', scheduled_at => now() + interval '1 hour')"))
+    connection.execute(text("SELECT etl.enqueue('MSG1', 'LOC1', scheduled_at => now() + interval '1 hour')"))
     assert state(connection) == [WAITING]
 
 

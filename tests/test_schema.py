@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,18 @@ def test_the_database_and_the_command_line_accept_the_same_ids(engine: Engine, v
 def test_an_item_of_each_kind_can_be_queued(engine: Engine, kind: str) -> None:
     with engine.begin() as connection:
         assert connection.execute(text("SELECT etl.enqueue('X1', 'LOC1', :kind)"), {"kind": kind}).scalar_one() is True
+
+
+def test_an_older_version_keeps_one_of_the_items_of_an_id_and_an_upgrade_keeps_that(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("SELECT etl.enqueue('X1', place) FROM unnest('{\"\", LOC1, LOC2}'::text[]) AS place"))
+    for move in (partial(schema.downgrade, target="0012"), schema.upgrade):
+        with engine.connect() as connection:
+            move(connection)
+        with engine.begin() as connection:
+            items = connection.execute(text("SELECT message_id, location_id FROM etl.message_queue")).all()
+            assert [tuple(item) for item in items] == [("X1", "LOC2")]
+            assert connection.execute(text("SELECT etl.enqueue('X1', 'LOC2')")).scalar_one() is False
 
 
 def refusal(engine: Engine) -> str:

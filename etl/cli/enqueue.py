@@ -48,8 +48,9 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
     if problems:
         more = [f"… and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         raise ConfigurationError(*problems[:SHOWN], *more, "Nothing was queued.")
+    place = location_id or found.highlevel_location_id
     with warehouse(found) as engine, engine.begin() as connection:
-        added = message_queue.enqueue(connection, wanted, kind=kind, location_id=location_id, priority=priority)
+        added = message_queue.enqueue(connection, wanted, kind=kind, location_id=place, priority=priority)
     known = len(set(wanted)) - added
     click.echo(f"{added} queued" + (f", {known} already queued" if known else ""))
 

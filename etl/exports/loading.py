@@ -88,16 +88,17 @@ class Loading:
 
     def _apply(self, connection: Connection, page: Page, entries: Sequence[Entry], note: Note) -> Loaded:
         ids = [id_ for id_, _ in entries]
-        waiting = message_queue.waiting(connection, ids, before=page.asked_at)
+        waiting = message_queue.waiting(connection, ids, location_ids=page.answered, before=page.asked_at)
         loaded = loader.load(connection, [record for _, records in entries for record in records])
         # An export may lag behind: what the tables know better stays to be fetched.
-        fresh = [id_ for id_, records in entries if not loaded.has_stale(records)]
-        answered = waiting.intersection(fresh)
+        fresh = {id_ for id_, records in entries if not loaded.has_stale(records)}
+        answered = {key for key in waiting if key[0] in fresh}
         message_queue.remove(connection, answered)
-        dead_letters.purge(connection, LetterFilter(message_ids=fresh, kind="message"))
+        letters = LetterFilter(message_ids=list(fresh), kind="message", location_ids=page.answered)
+        dead_letters.purge(connection, letters)
         follow_ups.queue(connection, loaded.follow_ups, self.taken)
         written = {id_ for id_, records in entries if loaded.has_written(records)}
-        tally = Tally(loaded=len(answered), unchanged=len(answered - written))
+        tally = Tally(loaded=len(answered), unchanged=sum(id_ not in written for id_, _ in answered))
         tally.drift.update(entry for _, records in entries for record in records for entry in record.drift)
         note(connection, tally)
         return Loaded(tally, written=len(written))

@@ -69,6 +69,13 @@ class Page:
     """By Postgres's clock, before the request was sent."""
     reached: datetime | None = None
     """Its walk has given everything that was created before this; None: it is not in order, so nobody knows."""
+    is_default: bool = False
+    """Whether items that name no location belong to this one."""
+
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """The locations whose items it answers."""
+        return (self.location_id, "") if self.is_default else (self.location_id,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,8 @@ class _Grant:
     token_location_id: str
     lease_id: int
     asked_at: datetime
+    is_default: bool
+    """Whether items that name no location are asked for with the same token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,7 @@ class Exports:
             granted = self._grant(location_id, stopping)
             try:
                 answer = self._ask(granted, location_id, query)
-                return _page_of(answer, location_id, granted.asked_at)
+                return _page_of(answer, location_id, granted)
             except SnoozedError:
                 sleep(SHORT_POLL_SECONDS, stopping)
             except RateLimitedError as error:
@@ -194,7 +203,8 @@ class Exports:
             return _Withheld("rate", None)
         if allowance.requests < (max(ceil(allowance.most / 2), 1) if self._manner.is_behind else 1):
             return _Withheld(allowance.cause, allowance.wait)
-        granted = _Grant(by, **connection.execute(GRANT).mappings().one())
+        is_default = self.tokens.token_location_id("") == by
+        granted = _Grant(by, **connection.execute(GRANT).mappings().one(), is_default=is_default)
         limits.spend(connection, [(by, granted.lease_id)], seconds=USAGE_SECONDS)
         return granted
 
@@ -220,7 +230,7 @@ def _meaning(failure: ItemError, location_id: str) -> Exception:
     return failure
 
 
-def _page_of(answer: Answer, location_id: str, asked_at: datetime) -> Page:
+def _page_of(answer: Answer, location_id: str, granted: _Grant) -> Page:
     payload = answer.payload
     rows = payload.get("messages") if isinstance(payload, dict) else None
     if not isinstance(rows, list):
@@ -231,7 +241,8 @@ def _page_of(answer: Answer, location_id: str, asked_at: datetime) -> Page:
         rows=[row for row in rows if isinstance(row, dict)],
         cursor=_cursor_of(payload.get("nextCursor")),
         total=total if isinstance(total, int) and not isinstance(total, bool) else None,
-        asked_at=asked_at,
+        asked_at=granted.asked_at,
+        is_default=granted.is_default,
     )
 
 

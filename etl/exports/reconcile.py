@@ -136,9 +136,11 @@ def _compare(connection: Connection, location_id: str, rows: dict[str, Row], *, 
     have = known.versions(connection, location_id, list(rows), now=at)
     missing = [id_ for id_ in rows if id_ not in have]
     changed = [id_ for id_, version in have.items() if is_newer(rows[id_], version)]
-    expected = message_queue.queued(connection, missing)
+    places = (location_id, "")
+    expected = message_queue.queued(connection, missing, location_ids=places)
     if missing:
-        letters = dead_letters.find(connection, LetterFilter(message_ids=missing, kind="message"))
+        which = LetterFilter(message_ids=missing, kind="message", location_ids=places)
+        letters = dead_letters.find(connection, which)
         expected |= {each.message_id for each in letters}
     lost = [id_ for id_ in missing if id_ not in expected and _is_settled(rows[id_], now)]
     named = [

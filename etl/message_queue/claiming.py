@@ -38,10 +38,10 @@ def waiting_locations(connection: Connection, *, kind: str, after: str | None, l
 CLAIM = text("""
     WITH lease AS MATERIALIZED (SELECT nextval('etl.lease_id_seq') AS lease_id),
     due AS (
-        SELECT item.message_id
+        SELECT item.row_id
         FROM unnest(CAST(:locations AS text[]), CAST(:quotas AS int[])) AS granted (location_id, quota)
         CROSS JOIN LATERAL (
-            SELECT message_id FROM etl.message_queue
+            SELECT ctid AS row_id FROM etl.message_queue
             WHERE kind = :kind AND location_id = granted.location_id AND lease_id IS NULL AND scheduled_at <= now()
             ORDER BY priority DESC, scheduled_at
             LIMIT granted.quota
@@ -52,7 +52,7 @@ CLAIM = text("""
     SET lease_id = lease.lease_id, leased_until = clock_timestamp() + make_interval(secs => :lease_seconds),
         attempt = q.attempt + 1, again = false
     FROM lease
-    WHERE q.kind = :kind AND q.message_id = ANY (ARRAY (SELECT message_id FROM due))
+    WHERE q.ctid = ANY (ARRAY (SELECT row_id FROM due))
     RETURNING q.message_id, q.location_id, q.attempt, q.lease_id, q.cause, q.conversation_id,
               clock_timestamp() AS claimed_at
 """)
@@ -72,12 +72,13 @@ def claim(connection: Connection, *, kind: str, quotas: Mapping[str, int], lease
 
 RENEW = text("""
     WITH held AS (
-        SELECT kind, message_id FROM etl.message_queue
+        SELECT kind, message_id, location_id FROM etl.message_queue
         WHERE lease_id = ANY(CAST(:lease_ids AS bigint[])) AND lease_id IS NOT NULL
-        ORDER BY kind, message_id FOR UPDATE SKIP LOCKED
+        FOR UPDATE SKIP LOCKED
     )
     UPDATE etl.message_queue AS q SET leased_until = clock_timestamp() + make_interval(secs => :lease_seconds)
-    FROM held WHERE q.kind = held.kind AND q.message_id = held.message_id
+    FROM held
+    WHERE q.kind = held.kind AND q.message_id = held.message_id AND q.location_id = held.location_id
 """)
 
 
@@ -88,13 +89,14 @@ def renew(connection: Connection, lease_ids: Iterable[int], *, lease_seconds: fl
 
 RELEASE_LAPSED = text("""
     WITH lapsed AS (
-        SELECT kind, message_id FROM etl.message_queue
+        SELECT kind, message_id, location_id FROM etl.message_queue
         WHERE lease_id IS NOT NULL AND leased_until < clock_timestamp()
         FOR UPDATE SKIP LOCKED
     )
     UPDATE etl.message_queue AS q
     SET lease_id = NULL, leased_until = NULL, again = false, cause = 'lease_lapsed'
-    FROM lapsed WHERE q.kind = lapsed.kind AND q.message_id = lapsed.message_id
+    FROM lapsed
+    WHERE q.kind = lapsed.kind AND q.message_id = lapsed.message_id AND q.location_id = lapsed.location_id
 """)
 
 

@@ -10,18 +10,16 @@ from sqlalchemy import Connection, text
 from etl.message_queue.items import NewItem
 
 # What the SQL function etl.enqueue does, for many items at once and in a third of the time; a test compares the two. In
-# order of kind and id, as by every other statement, so that two callers cannot deadlock. Of two locations the one that
-# is known wins.
+# order of their keys, as by every other statement, so that two callers cannot deadlock. No item is moved to another
+# location, since nobody may serve that one: the same id at two locations is two items.
 ENQUEUE = text("""
     WITH added AS (
         INSERT INTO etl.message_queue AS q (kind, message_id, location_id, priority, conversation_id, dated_at)
-        SELECT kind, message_id, max(location_id), :priority, max(conversation_id), max(dated_at)
+        SELECT kind, message_id, location_id, :priority, max(conversation_id), max(dated_at)
         FROM jsonb_to_recordset(CAST(:named AS jsonb)) AS given (
             kind text, message_id text, location_id text, conversation_id text, dated_at timestamptz)
-        GROUP BY kind, message_id ORDER BY kind, message_id
-        ON CONFLICT (kind, message_id) DO UPDATE SET
-            location_id = CASE WHEN q.lease_id IS NULL AND excluded.location_id <> ''
-                               THEN excluded.location_id ELSE q.location_id END,
+        GROUP BY kind, message_id, location_id ORDER BY kind, message_id, location_id
+        ON CONFLICT (kind, message_id, location_id) DO UPDATE SET
             priority = greatest(q.priority, excluded.priority),
             scheduled_at = CASE WHEN q.lease_id IS NULL OR q.again THEN least(q.scheduled_at, excluded.scheduled_at)
                                 ELSE excluded.scheduled_at END,
@@ -52,11 +50,13 @@ FOLLOW_UP = text("""
     FROM jsonb_to_recordset(CAST(:named AS jsonb)) AS given (
         kind text, message_id text, location_id text, conversation_id text, delay float)
     WHERE NOT EXISTS (SELECT FROM etl.dead_letters AS d
-                      WHERE d.kind = given.kind AND d.message_id = given.message_id AND d.retried_at IS NULL)
+                      WHERE d.kind = given.kind AND d.message_id = given.message_id
+                        AND d.location_id = given.location_id AND d.retried_at IS NULL)
       AND NOT EXISTS (SELECT FROM etl.message_queue AS q
-                      WHERE q.kind = given.kind AND q.message_id = given.message_id)
-    ORDER BY kind, message_id
-    ON CONFLICT (kind, message_id) DO NOTHING
+                      WHERE q.kind = given.kind AND q.message_id = given.message_id
+                        AND q.location_id = given.location_id)
+    ORDER BY kind, message_id, location_id
+    ON CONFLICT (kind, message_id, location_id) DO NOTHING
 """)
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select
 
-from etl.database import among
+from etl.database import among, among_rows
 from etl.models import QueueItem
 
-KEY = QueueItem.kind, QueueItem.message_id
+KEY = QueueItem.kind, QueueItem.message_id, QueueItem.location_id
 
 
 def _about(ids: Collection[str], location_id: str) -> tuple[ColumnElement[bool], ...]:
@@ -26,4 +26,4 @@ def erase(connection: Connection, ids: Collection[str], *, location_id: str) -> 
     """Remove what is to be fetched of these ids, or of conversations among them; returns how many."""
     query = select(*KEY).where(*_about(ids, location_id)).order_by(*KEY).with_for_update()
     keys = [tuple(row) for row in connection.execute(query)]
-    return connection.execute(delete(QueueItem).where(tuple_(*KEY).in_(keys))).rowcount if keys else 0
+    return connection.execute(delete(QueueItem).where(among_rows(KEY, keys))).rowcount if keys else 0

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database import among
+from etl.database import among, among_rows
 from etl.message_queue.items import Burial, Item, PutBack
 from etl.models import DeadLetter, QueueItem
 
@@ -19,11 +19,19 @@ WAITING = {"lease_id": None, "leased_until": None, "again": False}
 
 def _under_lease(items: Collection[Item]) -> tuple[ColumnElement[bool], ...]:
     """The items' rows, as far as their leases stand; items of one call are of one kind."""
+    columns = QueueItem.message_id, QueueItem.location_id, QueueItem.lease_id
     return (
+        # The last condition says it all; the others let Postgres find the rows in the small index of what is in hand.
         among(QueueItem.kind, {item.kind for item in items}),
-        among(QueueItem.message_id, [item.message_id for item in items]),
+        among(QueueItem.message_id, {item.message_id for item in items}),
         among(QueueItem.lease_id, {item.lease_id for item in items}),
+        among_rows(columns, [_key(item) for item in items]),
     )
+
+
+def _key(item: Item) -> tuple[str, str, int]:
+    """What tells an item from the others of its kind and from its own earlier claims."""
+    return item.message_id, item.location_id, item.lease_id
 
 
 def lock(connection: Connection, items: Collection[Item]) -> set[Item]:
@@ -34,28 +42,34 @@ def lock(connection: Connection, items: Collection[Item]) -> set[Item]:
     if not items:
         return set()
     query = (
-        select(QueueItem.message_id, QueueItem.lease_id)
+        select(QueueItem.message_id, QueueItem.location_id, QueueItem.lease_id)
         .where(*_under_lease(items))
-        .order_by(QueueItem.message_id)
+        .order_by(QueueItem.message_id, QueueItem.location_id)
         .with_for_update()
     )
-    given = {(item.message_id, item.lease_id): item for item in items}
-    found = {(row.message_id, row.lease_id) for row in connection.execute(query)}
-    return {item for key, item in given.items() if key in found}
+    found = {tuple(row) for row in connection.execute(query)}
+    return {item for item in items if _key(item) in found}
 
 
-def complete(connection: Connection, items: Collection[Item]) -> int:
+def complete(connection: Connection, items: Collection[Item], *, default: str = "") -> int:
     """Remove items whose rows this transaction writes, and dead letters of earlier tries; returns how many.
 
-    An item queued again meanwhile stays, and waits anew.
+    An item queued again meanwhile stays, and waits anew. ``default`` is the location of items that name none: their
+    dead letters may name it.
     """
     if not items:
         return 0
     completed = _end(connection, items)
     if completed:
         of_kind = among(DeadLetter.kind, {item.kind for item in items})
-        ids = [item.message_id for item in items]
-        connection.execute(delete(DeadLetter).where(of_kind, among(DeadLetter.message_id, ids)))
+        same = {"", default}
+        places = [
+            (item.message_id, name)
+            for item in items
+            for name in (same if item.location_id in same else {item.location_id})
+        ]
+        letters = among_rows((DeadLetter.message_id, DeadLetter.location_id), places)
+        connection.execute(delete(DeadLetter).where(of_kind, letters))
     return completed
 
 
@@ -71,6 +85,7 @@ PUT_BACK = (
     .where(
         QueueItem.kind == bindparam("of_kind"),
         QueueItem.message_id == bindparam("id"),
+        QueueItem.location_id == bindparam("place"),
         QueueItem.lease_id == bindparam("lease"),
     )
     .values(
@@ -96,6 +111,7 @@ def put_back(connection: Connection, returned: Sequence[PutBack]) -> int:
         {
             "of_kind": each.item.kind,
             "id": each.item.message_id,
+            "place": each.item.location_id,
             "lease": each.item.lease_id,
             "why": each.cause,
             "given_back": 0 if each.spent else 1,
@@ -115,8 +131,8 @@ def bury(connection: Connection, burials: Sequence[Burial]) -> int:
     if not burials:
         return 0
     items = [each.item for each in burials]
-    query = select(QueueItem.message_id).where(*_under_lease(items), ~QueueItem.again)
-    dying = set(connection.execute(query).scalars())
+    query = select(QueueItem.message_id, QueueItem.location_id).where(*_under_lease(items), ~QueueItem.again)
+    dying = {tuple(row) for row in connection.execute(query)}
     _end(connection, items)
     rows = [
         {
@@ -128,16 +144,15 @@ def bury(connection: Connection, burials: Sequence[Burial]) -> int:
             "detail": each.detail,
             "payload": each.payload,
         }
-        for each in sorted(burials, key=lambda each: each.item.message_id)
-        if each.item.message_id in dying
+        for each in sorted(burials, key=lambda each: _key(each.item))
+        if (each.item.message_id, each.item.location_id) in dying
     ]
     if rows:
         statement = insert(DeadLetter)
         new = statement.excluded
         statement = statement.on_conflict_do_update(
-            index_elements=[DeadLetter.kind, DeadLetter.message_id],
+            index_elements=[DeadLetter.kind, DeadLetter.message_id, DeadLetter.location_id],
             set_={
-                "location_id": new.location_id,
                 "attempt": new.attempt,
                 "cause": new.cause,
                 "detail": new.detail,

@@ -67,7 +67,10 @@ class QueueItem(Base):
         comment="Its id in HighLevel: of a transcription or recording the message's, else the thing's own.",
     )
     location_id: Mapped[str] = mapped_column(
-        server_default="", comment="Location it belongs to; empty: the location of HIGHLEVEL_TOKEN."
+        primary_key=True,
+        server_default="",
+        comment="Location it belongs to; empty: the location of HIGHLEVEL_TOKEN. The same id at two locations is two "
+        "items.",
     )
     priority: Mapped[int] = mapped_column(server_default="0", comment="Higher is fetched sooner within its location.")
     scheduled_at: Mapped[timestamp_now] = mapped_column(comment="Not fetched before this time.")
@@ -101,7 +104,7 @@ class DeadLetter(Base):
 
     kind: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.message_queue.")
     message_id: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.message_queue.")
-    location_id: Mapped[str] = mapped_column(comment="As in etl.message_queue.")
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.message_queue.")
     attempt: Mapped[int] = mapped_column(comment="Attempts spent.")
     # not_found
     cause: Mapped[str] = mapped_column(comment="Short code of the cause, e.g. not_found, transform, too_large.")

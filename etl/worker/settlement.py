@@ -50,6 +50,8 @@ class Settlement:
     kind: Kind
     max_attempts: int
     fingerprint: Callable[[str], str]
+    default: Callable[[], str | None]
+    """Tells the location of items that name none; None while no token serves them."""
     taken: Mapping[str, type[Base] | None]
     """The kinds that some job takes, and where each keeps what it fetches: no other follows from a record."""
 
@@ -65,7 +67,7 @@ class Settlement:
         outcomes = [each for each in outcomes if each.claimed.item in held]
         unsent = [each for each in unsent if each.item in held]
         tally = Tally()
-        asked = _load(connection, outcomes, tally)
+        asked = self._load(connection, outcomes, tally)
         put_back = [PutBack(each.item, 0.0, spent=False) for each in unsent]
         burials: list[Burial] = []
         for outcome in outcomes:
@@ -90,6 +92,20 @@ class Settlement:
             by = outcome.claimed.token_location_id
             stop_location(connection, by, outcome.error, fingerprint=self.fingerprint)
         return tally
+
+    def _complete(self, connection: Connection, items: Sequence[Item]) -> int:
+        return message_queue.complete(connection, items, default=self.default() or "")
+
+    def _load(self, connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> list[FollowUp]:
+        """Write the rows and remove the items; returns what the records ask for."""
+        done = [outcome for outcome in outcomes if outcome.error is None]
+        self._complete(connection, [outcome.claimed.item for outcome in done])
+        records = [record for outcome in outcomes for record in outcome.records or ()]
+        loaded = loader.load(connection, records)
+        tally.loaded = len(done)
+        tally.unchanged = sum(not loaded.has_written(outcome.records or ()) for outcome in done)
+        tally.drift.update(entry for record in records for entry in record.drift)
+        return [*loaded.follow_ups, *(each for outcome in outcomes for each in outcome.follow_ups)]
 
     def _verdict(self, error: ItemError, item: Item, *, outage: bool) -> PutBack | Burial:
         """What becomes of an item that failed.
@@ -142,8 +158,8 @@ class Settlement:
                 item.cause == LOOKED_UP and self._was_found(connection, item, places[item])
             ):
                 ended.append(item)
-        tally.deleted = message_queue.complete(connection, deleted)
-        tally.loaded += tally.deleted + message_queue.complete(connection, ended)
+        tally.deleted = self._complete(connection, deleted)
+        tally.loaded += tally.deleted + self._complete(connection, ended)
         settled = {*ended, *deleted}
         return [burial for burial in burials if burial.item not in settled]
 
@@ -195,18 +211,6 @@ def _report_requests(
         answers += [answer] * outcome.sent
         given_back += [(by, lease_id)] * (granted - outcome.sent)
     limits.settle(connection, answers, given_back)
-
-
-def _load(connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> list[FollowUp]:
-    """Write the rows and remove the items; returns what the records ask for."""
-    done = [outcome for outcome in outcomes if outcome.error is None]
-    message_queue.complete(connection, [outcome.claimed.item for outcome in done])
-    records = [record for outcome in outcomes for record in outcome.records or ()]
-    loaded = loader.load(connection, records)
-    tally.loaded = len(done)
-    tally.unchanged = sum(not loaded.has_written(outcome.records or ()) for outcome in done)
-    tally.drift.update(entry for record in records for entry in record.drift)
-    return [*loaded.follow_ups, *(each for outcome in outcomes for each in outcome.follow_ups)]
 
 
 def _looked_for(put_back: Sequence[PutBack]) -> list[FollowUp]:

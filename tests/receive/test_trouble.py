@@ -40,7 +40,7 @@ def test_an_event_about_an_item_that_somebody_has_locked_fails_alone(
         connection.execute(
             text("SELECT FROM etl.message_queue WHERE message_id = :id FOR UPDATE"), {"id": f"{unique}-0"}
         )
-        locked = pool.submit(receiver.say_once, messageId=f"{unique}-0", webhookId=f"{unique}-0")
+        locked = pool.submit(receiver.say_once, locationId="locked", messageId=f"{unique}-0", webhookId=f"{unique}-0")
         names = [f"{unique}-{n}" for n in range(1, 24)]
         answers = list(pool.map(lambda name: receiver.say(messageId=name, webhookId=name), names))
         assert (429, {200}) == (locked.result(), set(answers))
@@ -309,13 +309,13 @@ STATE = """
 @pytest.mark.parametrize("before", [TRIED, IN_HAND, "DELETE FROM etl.message_queue"], ids=["waiting", "in hand", "new"])
 def test_what_an_event_names_is_queued_as_etl_enqueue_would(engine: Engine, before: str) -> None:
     found = []
-    for queue in ("SELECT etl.enqueue('m', 'loc2')", None):
+    for queue in ("SELECT etl.enqueue('m', 'loc1')", None):
         with engine.begin() as connection:
             connection.execute(text("TRUNCATE etl.message_queue"))
             connection.execute(text("SELECT etl.enqueue('m', 'loc1')"))
             connection.execute(text(before))
             if queue is None:
-                message_queue.enqueue_items(connection, [NewItem("message", "m", "loc2")])
+                message_queue.enqueue_items(connection, [NewItem("message", "m", "loc1")])
             else:
                 connection.execute(text(queue))
             found.append(connection.execute(text(STATE)).one())

@@ -53,6 +53,28 @@ def look_again(job: Job, *kinds: KindName) -> None:
     job.load(*kinds)
 
 
+WAITS_A_DAY = "scheduled_at) VALUES ('user', :id, 'elsewhere', now() + interval '1 day')"
+IS_DEAD = "attempt, cause, detail) VALUES ('user', :id, 'elsewhere', 1, 'x', 'x')"
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        f"message_queue (kind, message_id, location_id, {WAITS_A_DAY}",
+        f"dead_letters (kind, message_id, location_id, {IS_DEAD}",
+    ],
+)
+def test_a_user_whom_another_locations_token_may_not_read_is_fetched_with_this_ones(
+    job: Job, sandbox: RunningSandbox, elsewhere: str
+) -> None:
+    message_id = next(each for each in job.ids if upstream(sandbox, each).get("userId"))
+    user_id = upstream(sandbox, message_id)["userId"]
+    job.execute(f"INSERT INTO etl.{elsewhere}", id=user_id)
+    job.enqueue(message_id)
+    job.load("message", "user")
+    assert job.rows("SELECT location_id, user_id FROM highlevel.users") == [(job.location_id, user_id)]
+
+
 def test_a_call_queues_its_recording_and_its_transcript_for_later(job: Job, call: str) -> None:
     job.enqueue(call)
     job.load("message", taken=("recording", "transcription"))
