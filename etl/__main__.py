@@ -6,7 +6,7 @@ import sys
 import click
 
 from etl.cli import cli
-from etl.cli.tables import print_sentence
+from etl.cli.tables import print_line, print_sentence
 from etl.errors import EtlError
 
 
@@ -30,12 +30,11 @@ def main() -> None:
 
 
 def _complain(error: EtlError) -> None:
-    problems = str(error).splitlines()
     if len(error.args) <= 1:
         print_sentence(f"Error: {error}", err=True)
         return
-    click.echo(f"Error: {len(error.args)} problems", err=True)
-    for problem in problems:
+    print_line(f"Error: {len(error.args)} problems", err=True)
+    for problem in error.args:
         print_sentence(f"- {problem}", indent=2, hang=2, err=True)
 
 

@@ -11,7 +11,7 @@ def configure(level: str, style: str) -> None:
     """Log to standard error: readable on a terminal, one JSON object a line elsewhere, or as ``style`` says."""
     readable = style == "console" or (style == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False)
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False, repr_native_str=True)
         if readable
         else structlog.processors.JSONRenderer()
     )

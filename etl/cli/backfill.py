@@ -13,7 +13,7 @@ from etl.backfills import Stand
 from etl.cli.composition import open_exports, options_of, settings, warehouse
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
 from etl.cli.stopping import hanging_up, signals_stop
-from etl.cli.tables import print_json, print_sentence
+from etl.cli.tables import print_json, print_line, print_sentence
 from etl.database import moment_of, reading_errors
 from etl.errors import ConfigurationError
 from etl.exports.backfill import Backfill, Progress
@@ -74,7 +74,7 @@ def backfill(location_id: str | None, since: datetime, until: datetime | None, *
     if as_json:
         print_json(_summary(place, stand, progress, outcome, seconds))
     elif is_done:
-        click.echo(
+        print_line(
             f"backfill of {place}: done before, up to {stand.until:%Y-%m-%d %H:%M} UTC, {stand.messages:,} messages. "
             "To load them again: --again"
         )
@@ -143,11 +143,11 @@ def _print(location_id: str, progress: Progress, outcome: str, seconds: float) -
         hang=2,
     )
     if loaded.singly:
-        click.echo(f"{loaded.singly} rows could not be loaded from the export. They are queued; etl run fetches them.")
+        print_line(f"{loaded.singly} rows could not be loaded from the export. They are queued; etl run fetches them.")
     if progress.missing:
-        click.echo(
+        print_line(
             f"{progress.missing} messages are missing: HighLevel counts them, but did not give them. Try again later, "
             "with --again."
         )
     if outcome == "stopped":
-        click.echo(f"Stopped at {progress.reached:%Y-%m-%d %H:%M} UTC. The same command goes on from there.")
+        print_line(f"Stopped at {progress.reached:%Y-%m-%d %H:%M} UTC. The same command goes on from there.")

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from etl.cli.code_receiver import CodeReceiver, code_in, is_local
 from etl.cli.composition import client_of, oauth_of, settings, transport_of, warehouse
+from etl.cli.tables import print_line, print_lines
 from etl.errors import ApiUnavailableError, ConfigurationError, EtlError, LocationError
 from etl.ids import is_fetchable, problem_of
 from etl.settings import Settings
@@ -61,7 +62,7 @@ def connect(
     From a script:   etl connect --location … --token < token.txt
     """
     if new_key:
-        click.echo(vault.new_key())
+        print_line(vault.new_key())
         return
     found = settings()
     if token is not None or location_id is not None:
@@ -95,16 +96,16 @@ def _connect_private(found: Settings, token: str | None, location_id: str | None
         if isinstance(problem, LocationError):
             raise ConfigurationError(f"HighLevel refuses this token: {problem.detail}. Nothing was stored.")
         connecting.keep_private(engine, vault.Vault(found.secret_keys), location_id, value)
-    click.echo(f"{location_id} is connected" + (f"; not checked: {problem.detail}" if problem else ""))
+    print_line(f"{location_id} is connected" + (f"; not checked: {problem.detail}" if problem else ""))
 
 
 def _keep(engine: Engine, found: Settings, app: OAuth, code: str, redirect_uri: str) -> None:
     keys = vault.Vault(found.secret_keys)
     connected = connecting.keep(engine, keys, app.exchange(code, redirect_uri=redirect_uri), app_id=app.app_id)
-    click.echo(f"{connected.owner} {connected.id} is connected; its token is renewed by itself")
+    print_line(f"{connected.owner} {connected.id} is connected; its token is renewed by itself")
     if connected.owner == "company":
         count = list_company(engine, keys, app, connected.id)
-        click.echo(f"{count} of its locations have the app; their tokens are fetched with their first items")
+        print_line(f"{count} of its locations have the app; their tokens are fetched with their first items")
 
 
 def list_company(engine: Engine, keys: vault.Vault, app: OAuth, company_id: str) -> int:
@@ -156,7 +157,7 @@ def _authorize_url(found: Settings, given: str | None, redirect_uri: str, *, sta
 
 def _code(url: str, redirect_uri: str, *, state: str, paste: bool) -> str:
     receiver = CodeReceiver(redirect_uri, state=state) if is_local(redirect_uri) and not paste else None
-    click.echo(f"Open this in a browser, and choose what to connect:\n\n{url}\n")
+    print_lines(f"Open this in a browser, and choose what to connect:\n\n{url}\n\n")
     sys.stdout.flush()
     if receiver is not None:
         code = receiver.wait(WAIT)

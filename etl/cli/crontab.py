@@ -8,6 +8,7 @@ import click
 
 from etl import jobs
 from etl.cli.composition import settings
+from etl.cli.tables import print_line
 from etl.jobs import Job, Retention
 
 EACH_MINUTE = "* * * * *"
@@ -33,7 +34,7 @@ def crontab() -> None:
     if jobs.read_retention(found.etl_jobs) != Retention():
         lines.append((NIGHTLY, "prune"))
     for schedule, command in lines:
-        click.echo(line_of(schedule, command, directory=Path.cwd(), program=program()))
+        print_line(line_of(schedule, command, directory=Path.cwd(), program=program()))
 
 
 def command_of(job: Job) -> str:

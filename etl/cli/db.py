@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from etl import distribution, roles, schema
 from etl.cli.composition import database_url, settings, warehouse
+from etl.cli.tables import print_line, print_lines
 from etl.database import parse_url, without_secrets
 from etl.errors import ConfigurationError
 
@@ -27,9 +28,9 @@ def upgrade() -> None:
         schema.upgrade(connection)
         after = schema.revision(connection)
         spread = distribution.differences(distribution.read(connection))
-    click.echo(f"at {after}, nothing to do" if before == after else f"upgraded from {before or 'empty'} to {after}")
+    print_line(f"at {after}, nothing to do" if before == after else f"upgraded from {before or 'empty'} to {after}")
     for difference in spread:
-        click.echo(difference, err=True)
+        print_line(difference, err=True)
 
 
 @db.command()
@@ -41,8 +42,8 @@ def check() -> None:
     with warehouse(settings(), is_direct=True) as engine, engine.connect() as connection:
         differences = schema.differences(connection) + distribution.differences(distribution.read(connection))
     for difference in differences:
-        click.echo(difference, err=True)
-    click.echo("models and schema differ" if differences else "models and schema agree")
+        print_line(difference, err=True)
+    print_line("models and schema differ" if differences else "models and schema agree")
     sys.exit(1 if differences else 0)
 
 
@@ -53,7 +54,7 @@ def describe(*, schema: str) -> None:
     from etl import dictionary
 
     with warehouse(settings(), writes=False) as engine, engine.connect() as connection:
-        click.echo(dictionary.markdown(schema, dictionary.read(connection, schema)), nl=False)
+        print_lines(dictionary.markdown(schema, dictionary.read(connection, schema)))
 
 
 @db.command()
@@ -67,11 +68,11 @@ def distribute(*, dry_run: bool) -> None:
         steps = distribution.plan(distribution.read(connection))
         connection.rollback()
         if dry_run and steps:
-            click.echo(distribution.script(steps))
+            print_lines(distribution.script(steps))
         elif not steps:
-            click.echo("the warehouse is distributed, nothing to do", err=dry_run)
+            print_line("the warehouse is distributed, nothing to do", err=dry_run)
         for step in () if dry_run else steps:
-            click.echo(f"{step[-1]} …")
+            print_line(f"{step[-1]} …")
             distribution.apply(connection, step)
 
 
@@ -110,7 +111,7 @@ def grant_receiver(role: str) -> None:
 def _grant(grant: Callable[[Connection, str], bool], role: str, may: str) -> None:
     with warehouse(settings()) as engine, engine.begin() as connection:
         created = grant(connection, role)
-    click.echo(f"{role} {'was created and ' if created else ''}{may}")
+    print_line(f"{role} {'was created and ' if created else ''}{may}")
 
 
 @db.command()
@@ -120,7 +121,7 @@ def url() -> None:
     Not for the arguments of a program, which everybody on the machine can read: use etl db psql.
     """
     found = parse_url(database_url(settings()))
-    click.echo(found.set(drivername="postgresql").render_as_string(hide_password=False))
+    print_line(found.set(drivername="postgresql").render_as_string(hide_password=False))
 
 
 @db.command(context_settings={"ignore_unknown_options": True})
@@ -154,4 +155,4 @@ def stop() -> None:
     from etl import embedded
 
     stopped = embedded.stop(settings().embedded_directory)
-    click.echo("stopped" if stopped else "it was not running")
+    print_line("stopped" if stopped else "it was not running")

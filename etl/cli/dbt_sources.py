@@ -6,6 +6,7 @@ import yaml
 from etl import dbt_sources as sources
 from etl import dictionary
 from etl.cli.composition import settings, warehouse
+from etl.cli.tables import print_lines
 
 
 @click.command("dbt-sources")
@@ -20,6 +21,5 @@ def dbt_sources(*, schema: str) -> None:
     """
     with warehouse(settings(), writes=False) as engine, engine.connect() as connection:
         relations = dictionary.read(connection, schema)
-    click.echo(
-        yaml.safe_dump(sources.sources(schema, relations), sort_keys=False, allow_unicode=True, width=100), nl=False
-    )
+    told = yaml.safe_dump(sources.sources(schema, relations), sort_keys=False, allow_unicode=True, width=100)
+    print_lines(told)

@@ -1,6 +1,5 @@
 """``etl dead``: items that were given up on, and what to do about them."""
 
-import dataclasses
 import sys
 from operator import attrgetter
 
@@ -8,13 +7,26 @@ import click
 
 from etl import dead_letters
 from etl.cli.composition import settings, warehouse
-from etl.cli.options import JSON_LINES, LIST_LIMIT, SOME_IDS, YES, confirm, older_than, options, require_choice
-from etl.cli.tables import counted, print_bytes, print_json, print_table
+from etl.cli.options import (
+    JSON_LINES,
+    LIST_LIMIT,
+    RAW,
+    SOME_IDS,
+    YES,
+    confirm,
+    older_than,
+    options,
+    require_choice,
+    tell_limit,
+)
+from etl.cli.tables import counted, print_json, print_line, print_record, print_table, write_bytes
 from etl.dead_letters import LetterFilter
+from etl.errors import ConfigurationError
 from etl.models import KINDS
 
 CAUSE = click.option("--cause", help="Only with this cause, e.g. not_found.")
-SOME = options(SOME_IDS, CAUSE, click.option("--kind", type=click.Choice(KINDS), help="Only of this kind."))
+KIND = click.option("--kind", type=click.Choice(KINDS), help="Only of this kind.")
+SOME = options(SOME_IDS, CAUSE, KIND)
 
 
 @click.group()
@@ -35,30 +47,39 @@ def list_(cause: str | None, limit: int, *, as_json: bool) -> None:
         for letter in letters:
             print_json(letter)
         return
+    told = ", ".join(f"{count} {name}" for name, count in causes.items())
     if not letters:
-        click.echo("no dead letters")
+        print_line(f"no dead letters with this cause; there are {told}" if causes else "no dead letters")
         return
     header = ("id", "location", "kind", "attempts", "cause", "detail", "died", "retried")
     columns = attrgetter("message_id", "location_id", "kind", "attempt", "cause", "detail", "died_at", "retried_at")
     print_table(header, map(columns, letters), optional=("location", "attempts", "retried", "kind"))
-    click.echo(", ".join(f"{name}: {count}" for name, count in causes.items()))
+    print_line(f"all dead letters: {told}. Look at one: etl dead show ID")
+    tell_limit(len(letters), limit)
 
 
 @dead.command()
 @click.argument("message_id", metavar="ID")
-def show(message_id: str) -> None:
-    """Show a dead letter and what was received. Prints the words of customers."""
+@KIND
+@RAW
+def show(message_id: str, kind: str | None, *, raw: bool) -> None:
+    """Show a dead letter and what was received. Prints the words of customers.
+
+    Control characters are spelled out, such as \\x1b.
+    """
     with warehouse(settings()) as engine, engine.connect() as connection:
-        letters = dead_letters.find(connection, LetterFilter([message_id]))
+        letters = dead_letters.find(connection, LetterFilter([message_id], kind=kind))
         _require_found(len(letters), (message_id,))
-        for letter in letters:
-            for name, value in dataclasses.asdict(letter).items():
-                click.echo(f"{name}: {'' if value is None else value}")
-            payload = dead_letters.payload(connection, letter)
-            if payload is None:
-                click.echo("payload: none was received")
-            else:
-                print_bytes("payload", payload)
+        found = [(letter, dead_letters.payload(connection, letter)) for letter in letters]
+    if not raw:
+        for letter, payload in found:
+            print_record(letter, "payload", payload)
+            print_line("")
+        return
+    if len(found) > 1:
+        kinds = " or ".join(letter.kind for letter in letters)
+        raise ConfigurationError(f"{message_id} has {len(found)} dead letters. Say which: --kind {kinds}")
+    write_bytes(found[0][1] or b"")
 
 
 @dead.command()
@@ -73,7 +94,7 @@ def retry(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | N
     with warehouse(settings()) as engine, engine.begin() as connection:
         queued = dead_letters.retry(connection, which)
     _require_found(queued, ids)
-    click.echo(f"{queued} queued again")
+    print_line(f"{queued} queued again")
 
 
 @dead.command()
@@ -94,11 +115,11 @@ def purge(
             confirm(f"Delete {counted(count, 'dead letter')} for good, with what was received?", yes=yes)
         with engine.begin() as connection:
             deleted = dead_letters.purge(connection, which)
-    click.echo(f"{deleted} deleted")
+    print_line(f"{deleted} deleted")
 
 
 def _require_found(count: int, ids: tuple[str, ...]) -> None:
     """Exit with 1 when what was named is not there."""
     if ids and not count:
-        click.echo(f"No dead letter of {', '.join(ids)}. See: etl dead list", err=True)
+        print_line(f"No dead letter of {', '.join(ids)}. See: etl dead list", err=True)
         sys.exit(1)

@@ -18,7 +18,7 @@ from etl import jobs, message_queue, runs, schema
 from etl.cli.composition import database_url, settings, warehouse
 from etl.cli.crontab import program
 from etl.cli.run import exit_code, print_report, run_once
-from etl.cli.tables import print_table
+from etl.cli.tables import print_line, print_lines, print_table
 from etl.errors import ConfigurationError
 from etl.kinds import KINDS
 from etl.settings import Settings
@@ -94,12 +94,12 @@ def demo(context: click.Context, messages: int) -> None:
         with engine.connect() as connection:
             schema.upgrade(connection)
             earlier = runs.count(connection)
-        click.echo(f"runs in {found.embedded_directory}, at revision {schema.HEAD}")
+        print_line(f"runs in {found.embedded_directory}, at revision {schema.HEAD}")
         _step(2, "A HighLevel look-alike")
         with _sandbox(messages, seed=earlier + 1) as sandbox:
-            click.echo(f"serves {messages} messages on {sandbox.url}")
+            print_line(f"serves {messages} messages on {sandbox.url}")
             if earlier:
-                click.echo("other messages than the last time")
+                print_line("other messages than the last time")
             location_id = sandbox.location_ids[0]
             ours = found.model_copy(
                 update={
@@ -134,7 +134,7 @@ def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages
     forged = Traffic(count=max(messages // 50, 1), bad_signatures=1.0)
     with _receiver(ours, keys.environment()) as url:
         _step(3, "Signed webhooks name the messages")
-        click.echo(f"etl serve receives on {url}")
+        print_line(f"etl serve receives on {url}")
         target = f"{url}/webhooks/highlevel"
         reports = {
             "genuine, some twice": send(target, dataset=sandbox.dataset, keys=keys, traffic=genuine),
@@ -142,14 +142,14 @@ def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages
         }
     for kind, report in reports.items():
         answers = ", ".join(f"{count} answered {status}" for status, count in sorted(report.statuses.items()))
-        click.echo(f"{report.sent} sent, {kind}: {answers}")
+        print_line(f"{report.sent} sent, {kind}: {answers}")
     with engine.connect() as connection:
         waiting: Counter[str] = Counter()
         for each in message_queue.depth(connection):
             waiting[each.kind] += each.items
     holds = ", ".join(f"{count} of kind {kind}" for kind, count in waiting.items())
-    click.echo(f"etl.message_queue holds {holds or 'nothing'}")
-    click.echo("a webhook seen before queues nothing")
+    print_line(f"etl.message_queue holds {holds or 'nothing'}")
+    print_line("a webhook seen before queues nothing")
 
 
 @contextmanager
@@ -175,7 +175,7 @@ def _run_others(ours: Settings, engine: Engine) -> int:
         calls = list(connection.execute(CALLS, {"location_id": location_id}).scalars())
         for kind in ("recording", "transcription"):
             message_queue.enqueue(connection, calls, kind=kind, location_id=location_id)
-    click.echo("recordings and transcripts are asked for minutes after a call; here at once")
+    print_line("recordings and transcripts are asked for minutes after a call; here at once")
     return max(_run_job(ours, engine, kind) for kind in KINDS if kind != "message")
 
 
@@ -191,7 +191,7 @@ def _run_job(ours: Settings, engine: Engine, kind: str) -> int:
 
 def _backfill(ours: Settings) -> int:
     _step(5, "History that no webhook named")
-    click.echo("$ etl backfill --since 2026-01-01")
+    print_line("$ etl backfill --since 2026-01-01")
     command = [sys.executable, "-m", "etl", "backfill", "--since", "2026-01-01"]
     return subprocess.run(command, env=_environment(ours), cwd=ours.etl_home, check=False).returncode
 
@@ -221,11 +221,11 @@ def _show(engine: Engine, location_id: str) -> None:
 
 
 def _step(number: int, title: str) -> None:
-    click.secho(f"{number}. {title}", bold=True)
+    click.secho(f"{number}. {title}", bold=True)  # noqa: TID251 - bold, and our own words
 
 
 def _say_what_next(home: object) -> None:
-    click.echo(
+    print_lines(
         f"""Look around:
   ETL_HOME={home} {program()} db psql
 When done:

@@ -6,6 +6,7 @@ import click
 
 from etl import jobs, message_queue
 from etl.cli.composition import settings, warehouse
+from etl.cli.tables import print_line
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
 from etl.models import KINDS
@@ -52,7 +53,7 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
     with warehouse(found) as engine, engine.begin() as connection:
         added = message_queue.enqueue(connection, wanted, kind=kind, location_id=place, priority=priority)
     known = len(set(wanted)) - added
-    click.echo(f"{added} queued" + (f", {known} already queued" if known else ""))
+    print_line(f"{added} queued" + (f", {known} already queued" if known else ""))
 
 
 def _read_ids() -> list[str]:

@@ -1,6 +1,5 @@
 """``etl events``: the received webhooks, and how to read them again."""
 
-import dataclasses
 import sys
 from collections.abc import Collection, Iterator
 from operator import attrgetter
@@ -11,8 +10,8 @@ from sqlalchemy import Engine
 
 from etl import jobs
 from etl.cli.composition import settings, warehouse
-from etl.cli.options import LIST_LIMIT, SOME_IDS, YES, confirm, older_than, options, require_choice
-from etl.cli.tables import counted, print_bytes, print_json, print_table
+from etl.cli.options import LIST_LIMIT, RAW, SOME_IDS, YES, confirm, older_than, options, require_choice, tell_limit
+from etl.cli.tables import counted, print_json, print_line, print_record, print_table, write_bytes
 from etl.database import moment_of
 from etl.errors import ConfigurationError
 from etl.models import EVENT_OUTCOMES
@@ -80,23 +79,30 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
     elif found:
         header = ("id", "received", "type", "location", "message", "email", "outcome", "replayed")
         print_table(header, map(COLUMNS, found), optional=("replayed", "email", "location", "message"))
+        tell_limit(len(found), limit)
     else:
-        click.echo(", ".join(f"{outcome}: {count}" for outcome, count in told.items()) or "no events")
+        nothing = "no events" if which == EventFilter() else "no event is like that"
+        print_line(", ".join(f"{outcome}: {count}" for outcome, count in told.items()) or nothing)
 
 
 @events.command()
 @click.argument("webhook_id", metavar="ID")
-def show(webhook_id: str) -> None:
-    """Show an event and what was posted. Prints the words of customers."""
+@RAW
+def show(webhook_id: str, *, raw: bool) -> None:
+    """Show an event and what was posted. Prints the words of customers.
+
+    Control characters are spelled out, such as \\x1b.
+    """
     with warehouse(settings()) as engine, engine.connect() as connection:
         found = webhook_events.find(connection, EventFilter([webhook_id]))
         body = webhook_events.body(connection, webhook_id)
     if not found or body is None:
-        click.echo(f"No event {webhook_id} is kept", err=True)
+        print_line(f"No event {webhook_id} is kept", err=True)
         sys.exit(1)
-    for name, value in dataclasses.asdict(found[0]).items():
-        click.echo(f"{name}: {'' if value is None else value}")
-    print_bytes("body", body)
+    if raw:
+        write_bytes(body)
+    else:
+        print_record(found[0], "body", body)
 
 
 @events.command()
@@ -117,9 +123,9 @@ def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
     with warehouse(found) as engine:
         replayed = sum(page.replayed for page in _pages(engine, which, kinds))
     if not replayed and ids:
-        click.echo(f"None of these events is kept, or can be replayed: {', '.join(ids)}", err=True)
+        print_line(f"None of these events is kept, or can be replayed: {', '.join(ids)}", err=True)
         sys.exit(1)
-    click.echo(f"{replayed} replayed")
+    print_line(f"{replayed} replayed")
 
 
 def _pages(engine: Engine, which: EventFilter, kinds: Collection[str]) -> Iterator[Page]:
@@ -155,7 +161,7 @@ def purge(ids: tuple[str, ...], *, every: bool, yes: bool, **filters: Any) -> No
         if chosen:
             confirm(f"Delete {counted(chosen, 'event')} for good, with what was posted?", yes=yes)
         deleted = sum(_deletions(engine, which))
-    click.echo(f"{deleted} deleted")
+    print_line(f"{deleted} deleted")
 
 
 def _deletions(engine: Engine, which: EventFilter) -> Iterator[int]:

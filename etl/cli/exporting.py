@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-import click
 from sqlalchemy import Engine
 
 from etl import jobs, locations
 from etl.cli.composition import address_of, serving_of
 from etl.cli.cures import LATER, REASONS, UNANSWERED, reason, some, unanswered
+from etl.cli.tables import print_line, printable
 from etl.database import reading_errors
 from etl.errors import ConfigurationError
 from etl.exports.pages import HaltedError, Manner
@@ -91,14 +91,14 @@ def progress_of(name: str, *, start: datetime, end: datetime) -> Iterator[Show]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         TaskProgressColumn(),
         TextColumn("{task.fields[said]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=span, said="")
+        task = bar.add_task(printable(name), total=span, said="")
         yield lambda reached, said: bar.update(task, completed=(reached - start).total_seconds(), said=said)
 
 
@@ -109,6 +109,6 @@ def _plainly(name: str) -> Show:
         nonlocal last
         if time.monotonic() - last >= PLAIN_SECONDS:
             last = time.monotonic()
-            click.echo(f"{name}: reached {reached.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {said}", err=True)
+            print_line(f"{name}: reached {reached.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {said}", err=True)
 
     return show

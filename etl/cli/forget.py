@@ -8,7 +8,7 @@ import click
 from etl import jobs
 from etl.cli.composition import erasing_of, settings, warehouse
 from etl.cli.options import YES, confirm
-from etl.cli.tables import print_table
+from etl.cli.tables import print_line, print_table
 from etl.errors import ConfigurationError
 from etl.ids import ID_RULE, is_fetchable
 from etl.privacy.forgetting import Forgetting
@@ -35,7 +35,7 @@ def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool
         forgetting = Forgetting(erasing_of(engine, jobs.read(found.etl_jobs).values()), contact_id)
         findings = forgetting.find(location_id=location_id)
         if not findings:
-            click.echo(f"Nobody here knows the contact {contact_id}. Nothing was changed.", err=True)
+            print_line(f"Nobody here knows the contact {contact_id}. Nothing was changed.", err=True)
             sys.exit(1)
         if dry_run:
             _print(sum((each.rows for each in findings), Counter()), "would be erased")
@@ -49,6 +49,6 @@ def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool
 
 def _print(rows: Counter[str], what: str) -> None:
     if not rows:
-        click.echo("It was erased before, and nothing of it has come back.")
+        print_line("It was erased before, and nothing of it has come back.")
         return
     print_table(("table", what), sorted(rows.items()))

@@ -12,7 +12,7 @@ from etl import message_queue
 from etl.cli.composition import oauth_of, serving_of, settings, transport_of, warehouse
 from etl.cli.cures import advice_on, cure_of, shown, state_of, unserved
 from etl.cli.options import JSON_LINES, YES, confirm
-from etl.cli.tables import print_json, print_sentence, print_table
+from etl.cli.tables import print_json, print_line, print_sentence, print_table
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
 from etl.tokens import connecting, store
@@ -61,7 +61,7 @@ def list_(*, as_json: bool) -> None:
             print_json(dataclasses.asdict(place) | more)
         return
     if not places:
-        click.echo("no locations yet; connect some with: etl connect")
+        print_line("no locations yet; connect some with: etl connect")
         return
     _print_places(places, waiting, without, serving)
     _print_companies(companies)
@@ -84,7 +84,7 @@ def pause(ids: tuple[str, ...], reason: str) -> None:
         _require_known(connection, ids)
         for location_id in ids:
             known.pause(connection, location_id, cause=known.BY_HAND, detail=reason, token=None)
-    click.echo(f"{len(ids)} paused")
+    print_line(f"{len(ids)} paused")
 
 
 @locations.command()
@@ -102,7 +102,7 @@ def resume(ids: tuple[str, ...], *, every: bool) -> None:
             ids = tuple(place.location_id for place in known.overview(connection) if cure_of(place))
         resumed = [name for name in ids if known.resume(connection, name)]
     idle = sorted(map(shown, set(ids) - set(resumed)))
-    click.echo(f"{len(resumed)} resumed" + (f"; not paused: {', '.join(idle)}" if idle else ""))
+    print_line(f"{len(resumed)} resumed" + (f"; not paused: {', '.join(idle)}" if idle else ""))
 
 
 @locations.command()
@@ -122,7 +122,7 @@ def remove(ids: tuple[str, ...], *, company: bool, yes: bool) -> None:
                 store.lock(connection, "company" if company else "location", name)
                 if not forget(connection, name):
                     unknown.append(shown(name))
-    click.echo(f"{len(ids) - len(unknown)} removed" + (f"; not known: {', '.join(unknown)}" if unknown else ""))
+    print_line(f"{len(ids) - len(unknown)} removed" + (f"; not known: {', '.join(unknown)}" if unknown else ""))
     sys.exit(1 if unknown else 0)
 
 
@@ -140,9 +140,9 @@ def sync() -> None:
             companies = [each for each in known.companies(connection) if each.connected and not each.retired_at]
         for company in companies:
             count = list_company(engine, Vault(found.secret_keys), app, company.company_id)
-            click.echo(f"company {company.company_id}: {count} locations")
+            print_line(f"company {company.company_id}: {count} locations")
     if not companies:
-        click.echo("no company is connected; connect one with: etl connect --company")
+        print_line("no company is connected; connect one with: etl connect --company")
 
 
 @locations.command()
@@ -159,7 +159,7 @@ def rekey() -> None:
             count = connecting.rekey(engine, Vault(found.secret_keys))
         except UnreadableError as error:
             raise ConfigurationError(f"A stored token cannot be read: {error}. See: etl doctor") from None
-    click.echo(f"{count} encrypted anew" if count else "everything is encrypted with the newest key")
+    print_line(f"{count} encrypted anew" if count else "everything is encrypted with the newest key")
 
 
 def _require_known(connection: Connection, ids: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from etl.cli.tables import print_line, printable
 from etl.errors import ConfigurationError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -42,10 +43,19 @@ JSON_LINES = click.option("--json", "as_json", is_flag=True, help="Print JSON: o
 LIST_LIMIT = click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(1), help="Show at most this many."
 )
+
+
+def tell_limit(shown: int, limit: int) -> None:
+    """Say that a list may go on."""
+    if shown == limit:
+        print_line(f"These are the newest {limit}; --limit shows more.", err=True)
+
+
 SOME_IDS = options(
     click.argument("ids", nargs=-1, metavar="[ID]…"),
     click.option("--all", "every", is_flag=True, help="All of them."),
 )
+RAW = click.option("--raw", is_flag=True, help="Write only what was received, byte for byte; not to a terminal.")
 YES = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
@@ -78,7 +88,7 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise ConfigurationError(f"{question} There is no terminal to ask on: add --yes. Nothing was deleted.")
-    click.confirm(question, abort=True)
+    click.confirm(printable(question), abort=True)
 
 
 def listen_at(host: str, port: int) -> socket.socket:

@@ -19,11 +19,10 @@ from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
-import click
-
 from etl.cli.adding import added, shares, together, total
 from etl.cli.composition import Planned, settings, warehouse
 from etl.cli.stopping import signals_stop
+from etl.cli.tables import print_line
 from etl.cli.working import LOOK_SECONDS, Runner, run_together
 from etl.errors import EtlError
 from etl.jobs import Job
@@ -168,7 +167,7 @@ class _Team:
         code = worker.process.exitcode or 0
         if code:
             how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"crashed (exit code {code})"
-            _say(f"A worker {how}. Its items are free again after {LEASE_SECONDS:.0f} seconds.\n")
+            _say(f"A worker {how}. Its items are free again after {LEASE_SECONDS:.0f} seconds.")
         for name in runs.keys() - worker.reports.keys():
             worker.note(name, Report("lost", worker.tallies.get(name, Tally()), 0.0))
         if any(each.plan.follow for each in runs.values()):
@@ -177,7 +176,7 @@ class _Team:
 
 def _say(text: str) -> None:
     with suppress(OSError, ValueError):  # nobody may be reading any more
-        click.echo(text, err=True, nl=False)
+        print_line(text, err=True)
 
 
 def _work(pipe: Pipe, runs: int) -> None:

@@ -4,7 +4,7 @@ import click
 
 from etl import jobs
 from etl.cli.composition import erasing_of, settings, warehouse
-from etl.cli.tables import print_table
+from etl.cli.tables import print_line, print_table
 from etl.privacy.pruning import Pruning
 
 
@@ -28,4 +28,4 @@ def prune(*, dry_run: bool) -> None:
     if rows:
         print_table(("table", "would be deleted" if dry_run else "deleted"), sorted(rows.items()))
     else:
-        click.echo("nothing is too old")
+        print_line("nothing is too old")

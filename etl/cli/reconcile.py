@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from etl.cli.composition import open_exports, settings, warehouse
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
 from etl.cli.stopping import hanging_up, signals_stop
-from etl.cli.tables import print_json, print_table
+from etl.cli.tables import print_json, print_line, print_table
 from etl.database import moment_of
 from etl.errors import ConfigurationError
 from etl.exports.pages import HaltedError
@@ -63,12 +63,12 @@ def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> N
     if days or not failures:
         _print(days, as_json=as_json)
     for place, halted in failures:
-        click.echo(f"Not compared: {explained(halted, place, found)}", err=True)
+        print_line(f"Not compared: {explained(halted, place, found)}", err=True)
     if failures and len(failures) == len(places):
         sys.exit(max(halted.exit_code for _, halted in failures))
     lost = sum(day.lost for _, day in days)
     if lost:
-        click.echo(
+        print_line(
             f"Webhooks are being lost: {lost} messages came without one. They are queued now. Check that HighLevel can "
             "reach etl serve.",
             err=True,
@@ -117,4 +117,4 @@ def _print(days: list[tuple[str, Day]], *, as_json: bool) -> None:
         rows = [(place, day.day, *(getattr(day, name) for name in COUNTS)) for place, day in days]
         print_table(("location", "day (UTC)", "in export", *COUNTS[1:]), rows)
     else:
-        click.echo("nothing to compare: the export has no messages of this time")
+        print_line("nothing to compare: the export has no messages of this time")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from etl.cli.composition import settings, warehouse
+from etl.cli.tables import print_line
 from etl.errors import ConfigurationError
 
 DAYS = 30
@@ -29,11 +30,11 @@ def report(*, location_id: str | None, since: str | None, out: Path) -> None:
     if out.is_dir() or not out.parent.is_dir():
         raise ConfigurationError(f"{out} cannot be written: name a file in a directory that exists.")
     _write(out, _page(location_id, first))
-    click.echo(f"{out} is written. Open it in a browser.")
+    print_line(f"{out} is written. Open it in a browser.")
 
 
 def _read_day(since: str | None) -> date:
-    today = datetime.now(UTC).date()
+    today = datetime.now(UTC).date()  # noqa: TID251 - what a person's watch says
     if since is None:
         return today - timedelta(days=DAYS)
     try:

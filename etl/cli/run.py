@@ -15,7 +15,7 @@ from etl.cli.cures import UNANSWERED, reason, unanswered
 from etl.cli.narration import first_line, local_now, narrated, pacing, say
 from etl.cli.options import FiniteRange
 from etl.cli.processes import open_team
-from etl.cli.tables import print_json, print_sentence
+from etl.cli.tables import print_json, print_line, print_sentence
 from etl.cli.working import Order, run_together, work
 from etl.errors import ConfigurationError
 from etl.jobs import Job
@@ -168,9 +168,9 @@ def print_report(job: Job, report: Report) -> None:
     )
     if tally.drift:
         seen = ", ".join(f"{entry} x{count}" for entry, count in tally.drift.most_common(10))
-        click.echo(f"Schema drift, kept but unknown to this version: {seen}")
+        print_line(f"Schema drift, kept but unknown to this version: {seen}")
     if tally.dead:
-        click.echo("Dead letters: etl dead list")
+        print_line("Dead letters: etl dead list")
 
 
 def _counts(*parts: tuple[str, int]) -> str:
@@ -199,6 +199,6 @@ def _show_due(engine: Engine, chosen: list[Job], *, as_json: bool) -> None:
         if as_json:
             print_json({"job": job.name, "due": due})
             continue
-        click.echo(f"{job.name}: {sum(due.values())} due, nothing fetched")
+        print_line(f"{job.name}: {sum(due.values())} due, nothing fetched")
         for location_id, count in due.items():
-            click.echo(f"  {location_id or '(default location)'}: {count}")
+            print_line(f"  {location_id or '(default location)'}: {count}")

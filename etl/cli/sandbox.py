@@ -10,6 +10,7 @@ import click
 from pydantic import ValidationError
 
 from etl.cli.options import FiniteRange, listen_at
+from etl.cli.tables import print_line, print_lines
 
 if TYPE_CHECKING:
     from etl.sandbox.config import SandboxConfig
@@ -58,7 +59,7 @@ def sandbox(context: click.Context, /, host: str, port: int, limit: int, faults:
     listener = listen_at(host, port)
     config = SandboxConfig(limit=limit or None, daily=200_000 if limit else None, faults=plan, **data)
     url = url_of(listener)
-    serve(server_of(config), listener, on_ready=lambda: click.echo(_instructions(url, config)))
+    serve(server_of(config), listener, on_ready=lambda: print_lines(_instructions(url, config)))
 
 
 def _instructions(url: str, config: "SandboxConfig") -> str:
@@ -109,14 +110,14 @@ def send(*, to_url: str, seed: int, locations: int, messages: int, keys_director
 
     keys = SandboxKeys.load_or_create(keys_directory)
     environment = " ".join(f"{name}={value}" for name, value in keys.environment().items())
-    click.echo(f"The receiver accepts these webhooks with: export {environment}")
+    print_line(f"The receiver accepts these webhooks with: export {environment}")
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     dataset = Dataset(seed, locations, messages)
     report = send_webhooks(to_url, dataset=dataset, keys=keys, traffic=Traffic(**traffic), stop=stop.is_set)
     statuses = ", ".join(f"{status}: {count}" for status, count in sorted(report.statuses.items()))
-    click.echo(
+    print_line(
         f"{report.sent} sent in {report.seconds:.1f} s ({statuses or 'no answers'}); "
         f"{len(report.acknowledged)} acknowledged, {len(report.unacknowledged)} not, "
         f"{report.accepted_forgeries} forgeries accepted."

@@ -8,6 +8,7 @@ import click
 from etl import jobs, schema
 from etl.cli.composition import database_url, settings
 from etl.cli.options import listen_at
+from etl.cli.tables import print_line
 from etl.database import open_async_engine, open_engine, parse_url, reading_errors, require_utf8
 from etl.errors import DatabaseUnavailableError
 from etl.settings import Settings
@@ -70,7 +71,7 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
             private_port=listeners[1].getsockname()[1] if len(listeners) > 1 else None,
         )
         allow_connections()
-        listening.serve(server_of(app), *listeners, on_ready=lambda: click.echo(_greeting(found, *addresses)))
+        listening.serve(server_of(app), *listeners, on_ready=lambda: print_line(_greeting(found, *addresses)))
 
 
 def _policy(found: Settings) -> "Policy":
@@ -108,7 +109,7 @@ def _database_url(found: Settings) -> str:
             require_utf8(connection)
             schema.require_head(connection)
     except DatabaseUnavailableError as error:
-        click.echo(f"{error}. Events are refused until it can.", err=True)
+        print_line(f"{error}. Events are refused until it can.", err=True)
     finally:
         engine.dispose()
     return url

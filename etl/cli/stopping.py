@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-import click
 from sqlalchemy import Engine
 
 from etl import database
+from etl.cli.tables import print_line
 
 SAME_SECONDS = 1.0
 """Signals that come so close together are one: timeout(1) signals a command, and then its process group."""
@@ -35,7 +35,7 @@ def signals_stop(stops: Sequence[Callable[[], None]]) -> Iterator[None]:
         for each in stops:
             each()
         with suppress(OSError, RuntimeError):  # nobody may be reading any more
-            click.echo("Finishing what is in hand …", err=True)
+            print_line("Finishing what is in hand …", err=True)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,13 +1,24 @@
-"""How rows and texts are printed: fitted to a terminal, or where there is none as a script reads them."""
+"""How rows and texts are printed: fitted to a terminal, or where there is none as a script reads them.
+
+All that the command line prints goes through here. What a customer or the API wrote steers no terminal and forges no
+line: characters that could are spelled out, also in a pipe, which may end at a terminal.
+"""
 
 import dataclasses
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 import click
+
+from etl.errors import ConfigurationError
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that are not printed: control (C0 and C1), ends of lines, turns of the direction, half characters."""
 
 PLAIN_WIDTH = 120
 """Columns of a table that is printed where there is no terminal."""
@@ -16,6 +27,22 @@ SHORT = 22
 """Characters of a text that is not broken between its words, such as a date or a state."""
 GAP = 3
 """Columns between two columns of a table."""
+
+
+def printable(text: str) -> str:
+    """A text in which control characters are spelled out, such as ``\\x1b`` and ``\\n``."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def print_line(text: str, *, err: bool = False) -> None:
+    """Print one line."""
+    click.echo(printable(text), err=err)
+
+
+def print_lines(text: str) -> None:
+    """Print a text of our own, which has lines."""
+    for line in text.splitlines():
+        print_line(line)
 
 
 def print_table(
@@ -32,10 +59,9 @@ def print_table(
     """
     cells = [[_text(value) for value in row] for row in rows]
     if not (always or sys.stdout.isatty()):
-        if title:
-            click.echo(f"# {title}")
-        click.echo("\t".join(header))
-        for row in cells:
+        for line in (f"# {title}",) if title else ():
+            print_line(line)
+        for row in (header, *cells):
             click.echo("\t".join(row))
         return
     from rich.box import SIMPLE_HEAD
@@ -62,7 +88,7 @@ def _text(value: object) -> str:
     """A moment is in local time: short on a terminal, to the second where a script may read it."""
     if isinstance(value, datetime):
         return value.astimezone().strftime("%m-%d %H:%M" if sys.stdout.isatty() else "%Y-%m-%d %H:%M:%S")
-    return "" if value is None else str(value)
+    return "" if value is None else printable(str(value))
 
 
 def _is_whole(column: Sequence[str]) -> bool:
@@ -78,6 +104,7 @@ def _least(name: str, column: Sequence[str]) -> int:
 
 def print_sentence(text: str, *, indent: int = 0, hang: int = 0, err: bool = False) -> None:
     """Print a sentence, broken between its words on a terminal; ``hang`` indents all lines but the first further."""
+    text = printable(text)
     if (sys.stderr if err else sys.stdout).isatty():
         width = shutil.get_terminal_size().columns
         text = click.wrap_text(text, width - 1, subsequent_indent=" " * (indent + hang), initial_indent=" " * indent)
@@ -87,7 +114,7 @@ def print_sentence(text: str, *, indent: int = 0, hang: int = 0, err: bool = Fal
 
 
 def print_json(value: object) -> None:
-    """Print a value on one line: a dataclass as its fields, and as text what JSON has no word for."""
+    """Print a value on one line of ASCII: a dataclass as its fields, and as text what JSON has no word for."""
     click.echo(json.dumps(value, default=_as_json))
 
 
@@ -95,11 +122,28 @@ def _as_json(value: object) -> object:
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
-def print_bytes(name: str, found: bytes) -> None:
-    """Print something under its name, byte for byte."""
-    click.echo(f"{name}:")
+def print_record(record: Any, received_as: str, received: bytes | None) -> None:
+    """Print the fields of a dataclass, a line each, and under a name what was received, indented."""
+    for name, value in dataclasses.asdict(record).items():
+        print_line(f"{name}: {'' if value is None else value}")
+    if not received:
+        print_line(f"{received_as}: none was received")
+        return
+    print_line(f"{received_as}:")
+    for line in received.decode(errors="backslashreplace").split("\n"):
+        print_line(f"  {line}")
+
+
+def write_bytes(received: bytes) -> None:
+    """Write something byte for byte, where no terminal obeys it.
+
+    Raises:
+        ConfigurationError: standard output is a terminal.
+    """
+    if sys.stdout.isatty():
+        raise ConfigurationError("--raw writes bytes, which a terminal might obey. Send them to a file: … --raw > FILE")
     sys.stdout.flush()
-    sys.stdout.buffer.write(found + b"\n")
+    sys.stdout.buffer.write(received)
 
 
 def counted(number: int, noun: str) -> str:

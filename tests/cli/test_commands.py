@@ -145,7 +145,7 @@ def test_dead_letters_are_listed_shown_and_retried(job: Job, etl: Command, sandb
     etl("run")
     sandbox.faults()
     code, printed = outcome(etl("dead", "list"))
-    assert (code, job.ids[0] in printed, "not_json: 1" in printed) == (0, True, True)
+    assert (code, job.ids[0] in printed, "1 not_json" in printed) == (0, True, True)
     assert "<html" in outcome(etl("dead", "show", job.ids[0]))[1].lower()
     assert outcome(etl("dead", "retry", job.ids[0])) == (0, "1 queued again\n")
     assert outcome(etl("run"))[0] == 0
