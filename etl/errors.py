@@ -76,7 +76,10 @@ class RateLimitedError(ItemError):
 
 
 class SnoozedError(ItemError):
-    """Not now, and not the item's fault: its token is being replaced, or its lease may be over. No attempt spent."""
+    """Not now, and not the item's fault: its token is being replaced, its lease may be over, its request was lost.
+
+    No attempt is spent.
+    """
 
 
 class UngrantedError(ItemError):

@@ -30,6 +30,7 @@ class Choices(TypedDict, total=False):
     kind: KindName
     taken: frozenset[str]
     recordings_url: str
+    base_url: str
 
 
 class Job:
@@ -59,7 +60,7 @@ class Job:
         if "recordings_url" in choices:
             entry = entry.model_copy(update={"recordings_url": choices["recordings_url"]})
         settings = Settings(
-            highlevel_base_url=AnyHttpUrl(self._sandbox.url),
+            highlevel_base_url=AnyHttpUrl(choices.get("base_url", self._sandbox.url)),
             highlevel_token=SecretStr(choices.get("token") or self._sandbox.token(self.location_id)),
             highlevel_location_id=self.location_id,
         )

@@ -247,6 +247,7 @@ def build_loop(client: Client, tokens: LocationTokens, engine: Engine, planned: 
         progress=planned.progress,
         watch=planned.watch,
         bulk=_bulk(client, tokens, engine, job, taken) if job.kind == "message" and job.bulk == "auto" else None,
+        end_within=client.transport.end_within,
     )
 
 

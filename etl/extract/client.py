@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 from urllib.parse import quote
 
-from etl.errors import ItemError, NotFoundError, RefusedError, TokenError, UnreachableError
+from etl.errors import ItemError, NotFoundError, RefusedError, SnoozedError, TokenError, UnreachableError
 from etl.extract import refusals
 from etl.extract.allowance import NOTHING_SAID, RateHeaders
-from etl.extract.transport import Bounds, NoAnswerError, Stream, Transport, redacted
+from etl.extract.transport import Bounds, LostRequestError, NoAnswerError, Stream, Transport, redacted
 
-BOUNDS = Bounds(read_seconds=30.0, total_seconds=60.0, max_bytes=8 * 1024 * 1024)
+BOUNDS = Bounds(total_seconds=60.0, max_bytes=8 * 1024 * 1024)
 """A message is a few KiB; an email with inline images may be some MiB."""
-AUDIO_BOUNDS = Bounds(read_seconds=30.0, total_seconds=900.0, max_bytes=1024 * 1024 * 1024)
+AUDIO_BOUNDS = Bounds(total_seconds=900.0, max_bytes=1024 * 1024 * 1024)
 """The audio of a call is 10 to 50 MB (HighLevel docs, "Get recording by message id"; public codebases)."""
 AUDIO_HEADERS = {"Accept": "audio/*, */*;q=0.5", "Accept-Encoding": "identity"}
 """Packed audio would be no smaller, and its length would not be told."""
@@ -107,12 +107,12 @@ class Call:
             raise
 
     def open_audio(self, path: str, **params: str | int) -> AbstractContextManager[Stream]:
-        """GET a path whose answer is audio, which the caller reads, or not.
+        """GET a path whose answer is audio, which the caller reads, or not; it may be at another host.
 
         Raises:
             ItemError: a subclass that says what to do, also when the stream breaks off while it is read.
         """
-        return self._open(path, params, AUDIO_BOUNDS, AUDIO_HEADERS)
+        return self._open(path, params, AUDIO_BOUNDS, AUDIO_HEADERS, follows=True)
 
     def kept(self, body: bytes) -> bytes:
         """What a dead letter keeps of an answer."""
@@ -120,22 +120,36 @@ class Call:
 
     @contextmanager
     def _open(
-        self, path: str, params: Mapping[str, str | int], bounds: Bounds, headers: Mapping[str, str] = {}
+        self,
+        path: str,
+        params: Mapping[str, str | int],
+        bounds: Bounds,
+        own: Mapping[str, str] = {},
+        *,
+        follows: bool = False,
     ) -> Iterator[Stream]:
         if not self._token.isascii() or not self._token.isprintable():
             raise TokenError("token_refused", "the token has characters that no HTTP header can carry")
         if self.sent == self._granted:
             raise RuntimeError("a kind asks more often than its number of requests says")
         self.sent += 1
-        headers = {"Authorization": f"Bearer {self._token}", "Version": self._client.api_version, **headers}
+        headers = {"Authorization": f"Bearer {self._token}", "Version": self._client.api_version, **own}
+        transport = self._client.transport
         try:
-            with self._client.transport.open("GET", path, headers=headers, bounds=bounds, params=params) as stream:
+            with transport.open("GET", path, headers=headers, bounds=bounds, params=params) as stream:
                 # Now, because the rest of the answer may never come.
                 self.headers = RateHeaders.from_headers(stream.headers)
-                if stream.status != 200:
-                    refused = stream.read(BOUNDS.max_bytes)
+                if stream.status == 200:
+                    yield stream
+                    return
+                refused = stream.read(BOUNDS.max_bytes)
+                if not (follows and stream.is_elsewhere):
                     raise refusals.error_of(refused, [self._token], payload=self.kept(refused.body))
-                yield stream
+            with transport.follow(stream, headers=own, bounds=bounds) as found:
+                yield found
+        except LostRequestError as error:
+            # Sent, and counted so; only a new claim grants another.
+            raise SnoozedError("no_answer", f"no complete answer ({error.reason})") from error
         except NoAnswerError as error:
             raise UnreachableError("no_answer", f"no complete answer ({error.reason})") from error
 

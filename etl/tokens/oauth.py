@@ -14,7 +14,7 @@ from etl.extract.transport import Bounds, NoAnswerError, Transport, reason_of
 
 UserType = Literal["Location", "Company"]
 
-BOUNDS = Bounds(read_seconds=10.0, total_seconds=15.0, max_bytes=4 * 1024 * 1024)
+BOUNDS = Bounds(total_seconds=15.0, max_bytes=4 * 1024 * 1024)
 """Short, because a refresh token that was used works once more for 30 seconds only: an answer that got lost must be
 noticed and asked for again within them."""
 PAGE = 100

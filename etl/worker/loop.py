@@ -37,6 +37,8 @@ LAPSE_CHECK_SECONDS = 5.0
 """How often the items of vanished workers, and usage that no longer counts, are looked for."""
 BEAT_SECONDS = 15.0
 """How often a run reports that it is alive, even when it has nothing to do."""
+GRACE_SECONDS = 10.0
+"""How much longer requests may take that are under way when the time of a run is over, or it is stopped."""
 
 
 class _End(Exception):  # noqa: N818 - not an error: the way out of the loop
@@ -61,12 +63,14 @@ class Loop:
         progress: Callable[[Tally], None],
         watch: Callable[[Condition], None],
         bulk: Bulk | None,
+        end_within: Callable[[float], None],
     ) -> None:
         self._listening = listening
         self._claims = claims
         self._plan = plan
         self._progress = progress
         self._watch = watch
+        self._end_within = end_within
         self._stop_asked = False
         self._transact = Transactor(
             engine, patience=None if plan.follow else PATIENCE, stopping=lambda: self._stop_asked
@@ -99,6 +103,7 @@ class Loop:
     def stop(self) -> None:
         """Finish what is in hand, give the rest back, and end; safe to call from a signal handler."""
         self._stop_asked = True
+        self._end_within(GRACE_SECONDS)
         self._outcomes.wake()
 
     def run(self) -> Report:
@@ -110,6 +115,8 @@ class Loop:
             ConfigurationError: it refuses what a run needs.
         """
         self._run_id = self._transact(lambda connection: runs.start(connection, self._plan.job))
+        if self._plan.max_seconds is not None:
+            self._end_within(self._started + self._plan.max_seconds + GRACE_SECONDS - time.monotonic())
         with self._leases:
             if self._plan.follow:
                 with Listener(self._listening, self._wake):

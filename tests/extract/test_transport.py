@@ -1,0 +1,191 @@
+"""The transport against servers that drip, break and fall silent, byte by byte."""
+
+import socket
+from collections.abc import Iterator
+from threading import Event
+
+import pytest
+
+from etl.extract import connections
+from etl.extract.transport import Bounds, LostRequestError, NoAnswerError, Stream, Transport
+from tests.tcp import Serve, Server, answer, answering, heard, reset
+
+BOUNDS = Bounds(total_seconds=60.0, max_bytes=1_000_000)
+HASTY = Bounds(total_seconds=0.3, max_bytes=1_000_000)
+DRIPS = 500
+"""Bytes that a dripping server has: enough for ten seconds."""
+
+
+def silent(server: Server) -> Serve:
+    def serve(_connection: socket.socket, _number: int) -> None:
+        server.ended.wait()
+
+    return serve
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def transport(server: Server) -> Iterator[Transport]:
+    with Transport(base_url=server.url, pool_size=4, user_agent="tests") as transport:
+        yield transport
+
+
+def get(transport: Transport, *, bounds: Bounds = BOUNDS) -> bytes:
+    return transport.send("GET", "/", bounds=bounds).body
+
+
+def dripping(server: Server, head: bytes, drip: bytes) -> Event:
+    """Let each answer drip; returns what is set when one has come to its end."""
+    complete = Event()
+
+    def serve(connection: socket.socket, _number: int) -> None:
+        heard(connection)
+        connection.sendall(head)
+        for _ in range(DRIPS):
+            connection.sendall(drip)
+            if server.ended.wait(0.02):
+                return
+        complete.set()
+
+    server.serve = serve
+    return complete
+
+
+@pytest.mark.parametrize(
+    ("head", "drip"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\n", b"X"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % DRIPS, b"x"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x"),
+    ],
+    ids=["status", "header", "continue", "body", "chunks", "body without a length"],
+)
+def test_an_answer_that_drips_has_its_total_time_and_no_more(
+    server: Server, transport: Transport, head: bytes, drip: bytes
+) -> None:
+    complete = dripping(server, head, drip)
+    with pytest.raises(NoAnswerError, match="it took too long"):
+        get(transport, bounds=HASTY)
+    assert not complete.is_set()
+
+
+def test_a_server_that_says_nothing_has_its_time_too(
+    server: Server, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SILENCE_SECONDS", 0.1)
+    server.serve = silent(server)
+    with pytest.raises(NoAnswerError, match="it took too long"):
+        get(transport)
+
+
+def test_what_is_under_way_ends_when_it_is_no_longer_awaited(server: Server, transport: Transport) -> None:
+    complete = dripping(server, b"HTTP/1.1 200 OK\r\n\r\n", b"x")
+    with transport.open("GET", "/", bounds=BOUNDS) as stream:
+        transport.end_within(0.2)
+        with pytest.raises(LostRequestError):
+            stream.read(DRIPS)
+    with pytest.raises(LostRequestError):
+        get(transport)
+    assert not complete.is_set()
+
+
+def test_the_answer_to_a_post_is_awaited_all_the_same(transport: Transport) -> None:
+    transport.end_within(0.0)
+    assert transport.send("POST", "/", bounds=BOUNDS).body == b"yes"
+
+
+def test_connections_are_used_again(server: Server, transport: Transport) -> None:
+    assert [get(transport) for _ in range(3)] == [b"yes"] * 3
+    assert server.connections == 1
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used_again(
+    server: Server, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get(transport)
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.0)
+    assert (get(transport), server.connections) == (b"yes", 2)
+
+
+def dying(connection: socket.socket, number: int) -> None:
+    """Answer once; the first connections die when they are used again, a later one lives."""
+    heard(connection)
+    answer(connection)
+    if number >= 2:
+        answering(connection, number)
+    elif heard(connection):
+        reset(connection)
+
+
+def test_a_request_on_a_connection_that_had_died_is_lost_and_the_next_one_goes_on_a_new_one(
+    server: Server, transport: Transport
+) -> None:
+    server.serve = dying
+    with transport.open("GET", "/", bounds=BOUNDS) as stream:
+        get(transport)
+        stream.read(100)
+    with pytest.raises(LostRequestError):
+        get(transport)
+    # The other one of the first two was idle as long, and is not tried.
+    with transport.open("GET", "/", bounds=BOUNDS) as stream:
+        assert (get(transport), stream.read(100).body, server.connections) == (b"yes", b"yes", 4)
+
+
+def test_a_new_connection_that_breaks_is_no_answer(server: Server, transport: Transport) -> None:
+    def serve(connection: socket.socket, _number: int) -> None:
+        heard(connection)
+        reset(connection)
+
+    server.serve = serve
+    with pytest.raises(NoAnswerError) as caught:
+        get(transport)
+    assert type(caught.value) is NoAnswerError
+
+
+def test_an_answer_that_breaks_off_on_a_used_connection_is_no_answer(server: Server, transport: Transport) -> None:
+    def serve(connection: socket.socket, _number: int) -> None:
+        heard(connection)
+        answer(connection)
+        heard(connection)
+        connection.sendall(b"HTTP/1.1 2")
+
+    server.serve = serve
+    get(transport)
+    with pytest.raises(NoAnswerError) as caught:
+        get(transport)
+    assert type(caught.value) is NoAnswerError
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1:9/", "ftp://127.0.0.1:9/", "file:///etc/hosts"])
+def test_no_redirect_leaves_https(transport: Transport, target: str) -> None:
+    redirect = Stream(302, {"Location": target}, iter(()), "https://services.example/x")
+    with pytest.raises(NoAnswerError, match="from https"), transport.follow(redirect, bounds=BOUNDS):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "is_elsewhere"),
+    [
+        (302, "https://storage.example/x", True),
+        (307, "//storage.example/x", True),
+        (302, "https://services.example/y", False),
+        (302, "http://services.example/x", False),
+        (302, "/y", False),
+        (302, "http://[x", False),
+        (302, "", False),
+        (304, "https://storage.example/x", False),
+        (200, "https://storage.example/x", False),
+    ],
+)
+def test_only_another_host_is_elsewhere(status: int, location: str, *, is_elsewhere: bool) -> None:
+    answer = Stream(status, {"Location": location}, iter(()), "https://services.example/x")
+    assert answer.is_elsewhere == is_elsewhere
