@@ -115,7 +115,7 @@ def _instead(fault: Fault) -> Reply:
         case "html":
             return Reply(200, _LOGIN, HTML)
         case "redirect":
-            return Reply(302, b"", HTML, [(b"location", b"http://127.0.0.2:9/elsewhere")])
+            return Reply(302, b"", HTML, [(b"location", (fault.text or "http://127.0.0.2:9/elsewhere").encode())])
         case "5xx":
             status = choice((500, 502, 503, 504))  # noqa: S311 - no secret
         case number:

@@ -1,15 +1,19 @@
 import hashlib
 import resource
 import signal
+import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from etl.extract.transport import MAX_HOPS
 from etl.sandbox.server import RunningSandbox
 from tests.command import Command
 from tests.job import Job
+from tests.tcp import Server, heard
 from tests.waiting import await_
 
 MEBIBYTE = 1024 * 1024
@@ -204,6 +208,61 @@ def test_audio_is_never_held_whole(job: Job, etl: Command, sandbox: RunningSandb
             time.sleep(0.01)
     assert (tmp_path / "calls" / job.location_id / f"{call}-0.wav").stat().st_size == size
     assert 0 < peak < size
+
+
+class Storage(Server):
+    """Another host, which has the audio and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nContent-Length: 5\r\n\r\nsound"
+        self.asked: list[str] = []
+        self.serve = self._serve
+
+    def _serve(self, connection: socket.socket, _number: int) -> None:
+        while request := heard(connection):
+            self.asked.append(request.decode().lower())
+            connection.sendall(self.answer)
+
+
+@pytest.fixture
+def storage(sandbox: RunningSandbox, call: str) -> Iterator[Storage]:
+    """The host to which the call's audio is redirected."""
+    storage = Storage()
+    sandbox.faults(ids={f"recording/{call}": {"kind": "redirect", "text": f"{storage.url}/a%20b?sig=x", "times": 1}})
+    yield storage
+    storage.close()
+
+
+def test_audio_is_taken_from_another_host_which_is_not_shown_the_token(
+    job: Job, sandbox: RunningSandbox, storage: Storage, call: str, tmp_path: Path
+) -> None:
+    assert load(job, call, recordings_url=str(tmp_path)).tally.loaded == 1
+    assert job.rows("SELECT media_type, size_bytes FROM highlevel.recordings") == [("audio/mpeg", 5)]
+    assert (tmp_path / job.location_id / f"{call}-0.mp3").read_bytes() == b"sound"
+    (request,) = storage.asked
+    assert request.startswith("get /a%20b?sig=x http/1.1")
+    assert "accept: audio/*" in request
+    assert [
+        secret for secret in ("authorization", "version:", sandbox.token(job.location_id)) if secret in request
+    ] == []
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "404 Not Found", "429 Too Many Requests"])
+def test_what_another_host_answers_is_said_by_no_api(
+    job: Job, storage: Storage, call: str, tmp_path: Path, status: str
+) -> None:
+    storage.answer = f"HTTP/1.1 {status}\r\nX-RateLimit-Max: 1\r\nContent-Length: 0\r\n\r\n".encode()
+    assert load(job, call, recordings_url=str(tmp_path)).tally.retried == 1
+    assert job.rows("SELECT cause, attempt FROM etl.message_queue") == [("no_answer", 1)]
+    assert job.value("SELECT count(*) FROM etl.locations WHERE paused_at IS NOT NULL") == 0
+    assert job.rows("SELECT blocked_until FROM etl.rate_limits WHERE max_requests > 1") == [(None,)]
+
+
+def test_redirects_without_end_are_followed_a_few_times(job: Job, storage: Storage, call: str, tmp_path: Path) -> None:
+    storage.answer = b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n"
+    assert load(job, call, recordings_url=str(tmp_path)).tally.retried == 1
+    assert (len(storage.asked), files(tmp_path)) == (MAX_HOPS, [])
 
 
 @pytest.mark.parametrize(
