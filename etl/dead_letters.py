@@ -12,6 +12,9 @@ from etl.forgotten import About
 from etl.message_queue import NewItem
 from etl.models import DeadLetter
 
+BAD_ID = "bad_id"
+"""The cause of what was received without an id that could be asked for: it cannot be retried."""
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -96,9 +99,10 @@ def payload(connection: Connection, letter: Summary) -> bytes | None:
 def retry(connection: Connection, which: LetterFilter) -> int:
     """Queue the chosen letters' items again; returns how many. The letters stay until their items are loaded.
 
-    First the queue, then the letters: the order in which a settling worker locks them.
+    First the queue, then the letters: the order in which a settling worker locks them. Those of :data:`BAD_ID` are left
+    alone.
     """
-    chosen = select(*KEY).where(*which.conditions())
+    chosen = select(*KEY).where(*which.conditions(), DeadLetter.cause != BAD_ID)
     items = [NewItem(**row) for row in connection.execute(chosen).mappings()]
     message_queue.enqueue_items(connection, items)
     if items:

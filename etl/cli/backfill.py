@@ -1,5 +1,6 @@
 """``etl backfill``: loads a location's history, and goes on where it was stopped."""
 
+import sys
 import time
 from datetime import UTC, datetime
 from threading import Event
@@ -13,7 +14,7 @@ from etl.backfills import Stand
 from etl.cli.composition import open_exports, options_of, settings, warehouse
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
 from etl.cli.stopping import hanging_up, signals_stop
-from etl.cli.tables import print_json, print_line, print_sentence
+from etl.cli.tables import counted, print_json, print_line, print_sentence
 from etl.database import moment_of, reading_errors
 from etl.errors import ConfigurationError
 from etl.exports.backfill import Backfill, Progress
@@ -80,6 +81,7 @@ def backfill(location_id: str | None, since: datetime, until: datetime | None, *
         )
     else:
         _print(place, progress, outcome, seconds)
+    sys.exit(1 if progress.loaded.dead else 0)
 
 
 def _run(found: Settings, engine: Engine, location_id: str, stand: Stand) -> tuple[Progress, str]:
@@ -128,6 +130,7 @@ def _summary(location_id: str, stand: Stand, progress: Progress, outcome: str, s
         "written": loaded.written,
         "answered": loaded.items.loaded,
         "fetched_singly": loaded.singly,
+        "dead": loaded.dead,
         "missing": progress.missing,
         "requests": progress.requests,
         "seconds": round(seconds, 3),
@@ -144,6 +147,10 @@ def _print(location_id: str, progress: Progress, outcome: str, seconds: float) -
     )
     if loaded.singly:
         print_line(f"{loaded.singly} rows could not be loaded from the export. They are queued; etl run fetches them.")
+    if loaded.dead:
+        print_line(
+            f"{counted(loaded.dead, 'row')} without an id became dead letters. See: etl dead list --cause bad_id"
+        )
     if progress.missing:
         print_line(
             f"{progress.missing} messages are missing: HighLevel counts them, but did not give them. Try again later, "

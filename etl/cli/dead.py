@@ -1,5 +1,6 @@
 """``etl dead``: items that were given up on, and what to do about them."""
 
+import dataclasses
 import sys
 from operator import attrgetter
 
@@ -20,7 +21,7 @@ from etl.cli.options import (
     tell_limit,
 )
 from etl.cli.tables import counted, print_json, print_line, print_record, print_table, write_bytes
-from etl.dead_letters import LetterFilter
+from etl.dead_letters import BAD_ID, LetterFilter
 from etl.errors import ConfigurationError
 from etl.models import KINDS
 
@@ -93,8 +94,17 @@ def retry(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | N
     which = LetterFilter(ids or None, cause, kind)
     with warehouse(settings()) as engine, engine.begin() as connection:
         queued = dead_letters.retry(connection, which)
-    _require_found(queued, ids)
+        others = dataclasses.replace(which, cause=BAD_ID) if cause in (None, BAD_ID) else None
+        stuck = dead_letters.count(connection, others) if others is not None else 0
+    _require_found(queued + stuck, ids)
+    if stuck:
+        print_line(
+            f"{counted(stuck, 'dead letter')} cannot be retried: what was received has no id that HighLevel could be "
+            f"asked for (cause {BAD_ID}). See what it was: etl dead show ID",
+            err=True,
+        )
     print_line(f"{queued} queued again")
+    sys.exit(1 if stuck and not queued else 0)
 
 
 @dead.command()

@@ -1,19 +1,23 @@
 """Writes the rows of a page, and removes the waiting items that it answers, in one transaction."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from etl import dead_letters, message_queue
-from etl.dead_letters import LetterFilter
+from etl.dead_letters import BAD_ID, LetterFilter
 from etl.errors import TransformError
 from etl.exports.pages import Page
+from etl.extract.client import KEPT_BODY
 from etl.ids import is_fetchable
 from etl.kinds import Options, Origin, messages
-from etl.load import follow_ups, loader
-from etl.message_queue import NewItem
+from etl.load import erased, follow_ups, loader
+from etl.load.erased import Told
+from etl.message_queue import NewItem, Unasked
 from etl.models import Base
 from etl.runs import Tally
 from etl.transform.record import Record
@@ -35,12 +39,15 @@ class Loaded:
     """Messages that were new, or have changed."""
     singly: int = 0
     """Messages whose row cannot be loaded: they are queued, and fetched singly."""
+    dead: int = 0
+    """New dead letters: rows without an id that could be asked for."""
 
     def add(self, other: "Loaded") -> None:
         """Add what another page did."""
         self.items.add(other.items)
         self.written += other.written
         self.singly += other.singly
+        self.dead += other.dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +67,26 @@ class Loading:
         """
         entries: list[Entry] = []
         odd: list[str] = []
-        for row in page.rows:
-            id_ = row.get("id")
+        named = [row for row in page.rows if is_named(row)]
+        for row in named:
+            id_: str = row["id"]
             try:
-                origin = Origin(str(id_), page.location_id, page.asked_at)
+                origin = Origin(id_, page.location_id, page.asked_at)
                 records = messages.transform(row, origin, options=self.options, is_whole=False, is_exported=True)
-                entries.append((str(id_), records))
+                entries.append((id_, records))
             except TransformError:
-                odd += [id_] if isinstance(id_, str) and is_fetchable(id_) else []
+                odd.append(id_)
         done = self._load(page, entries, note)
         self._queue(page, odd)
         done.singly += len(odd)
+        if len(named) < len(page.rows):
+            done.add(self.transact(lambda connection: self._keep(connection, page, note)))
         return done
+
+    def _keep(self, connection: Connection, page: Page, note: Note) -> Loaded:
+        tally = Tally(dead=keep_unnamed(connection, page))
+        note(connection, tally)
+        return Loaded(tally, dead=tally.dead)
 
     def _load(self, page: Page, entries: Sequence[Entry], note: Note) -> Loaded:
         try:
@@ -107,3 +122,24 @@ class Loading:
         """Have messages fetched singly: their own answer is loaded, or becomes a dead letter."""
         named = [NewItem("message", id_, page.location_id) for id_ in ids]
         self.transact(lambda connection: message_queue.follow_up(connection, named))
+
+
+def is_named(row: Mapping[str, Any]) -> bool:
+    """Whether a row has an id that can be asked for."""
+    id_ = row.get("id")
+    return isinstance(id_, str) and is_fetchable(id_)
+
+
+def keep_unnamed(connection: Connection, page: Page) -> int:
+    """Make dead letters of the rows of a page that have no such id; returns how many are new.
+
+    Not of what belongs to a contact that was erased.
+    """
+    received = [
+        Unasked("message", page.location_id, BAD_ID, "a row of an export has no id that could be asked for", payload)
+        for payload in (json.dumps(row, sort_keys=True).encode()[:KEPT_BODY] for row in page.rows if not is_named(row))
+    ]
+    told = {Told(each.location_id, each.id, each.payload): each for each in received}
+    for each in erased.among(connection, told):
+        del told[each]
+    return message_queue.keep(connection, list(told.values()))

@@ -238,7 +238,8 @@ def _page_of(answer: Answer, location_id: str, granted: _Grant) -> Page:
     total = payload.get("total")
     return Page(
         location_id=location_id,
-        rows=[row for row in rows if isinstance(row, dict)],
+        # What is no object is no message either; whoever loads the page keeps it as what it is.
+        rows=[row if isinstance(row, dict) else {"row": row} for row in rows],
         cursor=_cursor_of(payload.get("nextCursor")),
         total=total if isinstance(total, int) and not isinstance(total, bool) else None,
         asked_at=granted.asked_at,

@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 from etl import dead_letters, message_queue
 from etl.dead_letters import LetterFilter
 from etl.errors import TransformError
+from etl.exports.loading import is_named, keep_unnamed
 from etl.exports.pages import Exports, Page
 from etl.exports.walk import Seen, pages
 from etl.exports.windows import CHANNELS, Window, slices
-from etl.ids import is_fetchable
 from etl.kinds import Options, Origin, messages
 from etl.load import erased, known
 from etl.load.known import Version
@@ -79,6 +79,8 @@ class Reconciliation:
             rows = {id_: row for id_, row in _rows(page).items() if id_ not in fresh}
             fresh.update(rows)
             found = self.transact(lambda connection: _compare(connection, location_id, rows, now=now))
+            if not all(map(is_named, page.rows)):
+                self.transact(lambda connection: keep_unnamed(connection, page))
             for id_, row in rows.items():
                 day = day_of(row["date_added"])
                 day.exported += 1
@@ -110,13 +112,12 @@ def _rows(page: Page) -> dict[str, Row]:
     """The rows of a page as the tables would have them; of one that cannot be understood, only its id."""
     rows: dict[str, Row] = {}
     versions = Versions(page.asked_at)
-    for raw in page.rows:
-        id_ = raw.get("id")
-        if isinstance(id_, str) and is_fetchable(id_):
-            row = _row(raw, Origin(id_, page.location_id, page.asked_at))
-            row["date_updated"] = versions.believed(row["date_updated"])
-            if id_ not in rows or not versions.is_older_row(row, rows[id_]):
-                rows[id_] = row
+    for raw in filter(is_named, page.rows):
+        id_ = raw["id"]
+        row = _row(raw, Origin(id_, page.location_id, page.asked_at))
+        row["date_updated"] = versions.believed(row["date_updated"])
+        if id_ not in rows or not versions.is_older_row(row, rows[id_]):
+            rows[id_] = row
     return rows
 
 

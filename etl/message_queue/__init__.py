@@ -22,6 +22,6 @@ from etl.message_queue.answering import queued, remove, waiting
 from etl.message_queue.claiming import claim, due_locations, release_lapsed, renew, waiting_locations
 from etl.message_queue.enqueuing import enqueue, enqueue_items, follow_up
 from etl.message_queue.erasing import count, erase
-from etl.message_queue.items import Burial, Item, NewItem, PutBack
+from etl.message_queue.items import Burial, Item, NewItem, PutBack, Unasked
 from etl.message_queue.overview import Backlog, Depth, backlogs, depth, due
-from etl.message_queue.settling import bury, complete, lock, put_back
+from etl.message_queue.settling import bury, complete, keep, lock, put_back

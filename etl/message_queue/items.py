@@ -1,5 +1,6 @@
 """What goes into the queue and comes out of it; data only."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -57,3 +58,19 @@ class Burial:
     cause: str
     detail: str
     payload: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Unasked:
+    """Something received that no item can ask for. No repr: it holds customers' words."""
+
+    kind: str
+    location_id: str
+    cause: str
+    detail: str
+    payload: bytes
+
+    @property
+    def id(self) -> str:
+        """Made of what was received: the same again is the same letter."""
+        return f"sha256-{hashlib.sha256(self.location_id.encode() + self.payload).hexdigest()}"

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func,
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.database import among, among_rows
-from etl.message_queue.items import Burial, Item, PutBack
+from etl.message_queue.items import Burial, Item, PutBack, Unasked
 from etl.models import DeadLetter, QueueItem
 
 WAITING = {"lease_id": None, "leased_until": None, "again": False}
@@ -163,3 +163,21 @@ def bury(connection: Connection, burials: Sequence[Burial]) -> int:
         )
         connection.execute(statement, rows)
     return len(rows)
+
+
+def keep(connection: Connection, received: Sequence[Unasked]) -> int:
+    """Make dead letters of what no item can ask for; returns how many are new."""
+    rows = [
+        {
+            "kind": each.kind,
+            "message_id": each.id,
+            "location_id": each.location_id,
+            "attempt": 0,
+            "cause": each.cause,
+            "detail": each.detail,
+            "payload": each.payload,
+        }
+        for each in sorted(received, key=lambda each: each.id)
+    ]
+    statement = insert(DeadLetter).on_conflict_do_nothing().returning(DeadLetter.message_id)
+    return len(connection.execute(statement, rows).all()) if rows else 0

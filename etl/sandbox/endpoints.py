@@ -75,7 +75,7 @@ class _Export(_Form):
     def begin(self, world: World) -> Walk:
         """An export of what there is now."""
         rows = [
-            (added, row["id"])
+            (added, each)
             for each in world.dataset.ids(self.location_id)
             if (row := world.message(each))
             and (channel_of(row["messageType"]) == "email") == (self.channel == "Email")

@@ -250,7 +250,7 @@ def test_an_item_stays_that_the_tables_know_better_than_the_export(
 ) -> None:
     known = next(each for each in large_job.ids if "dateUpdated" in large.get(each).json().get("message", ()))
     load(opener)
-    change = "UPDATE highlevel.messages SET date_updated = '2027-01-01', status = 'read' WHERE message_id = :id"
+    change = "UPDATE highlevel.messages SET date_updated = now(), status = 'read' WHERE message_id = :id"
     large_job.execute(change, id=known)
     large_job.enqueue(known)
     load(opener)
