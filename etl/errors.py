@@ -51,8 +51,16 @@ class UnreachableError(RetriableError):
     """The API did not answer properly; many of these in a row are an outage, which is no item's fault."""
 
 
+class ApiMisconfiguredError(UnreachableError):
+    """A redirect, or a refusal of the version. If every request of a run meets it, the base URL or version is wrong."""
+
+
 class NotFoundError(ItemError):
     """The API does not know the id: too new, deleted, or never there."""
+
+
+class NothingFoundError(NotFoundError):
+    """Nor does it know any other id of the location, as if all were gone: ask again later, and believe nothing."""
 
 
 class RefusedError(ItemError):
@@ -101,7 +109,3 @@ class TokenError(LocationError):
 
 class ForeignError(LocationError):
     """The token has no access to this: the id is another location's, or the token lost its own."""
-
-
-class ApiMisconfiguredError(ItemError):
-    """The base URL or version is wrong for every item: stop the run and keep the queue."""

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from etl.errors import ItemError, LocationError, RetriableError, TokenError, UngrantedError
+from etl.errors import ItemError, LocationError, RetriableError
 from etl.extract.allowance import NOTHING_SAID, RateHeaders
 from etl.extract.client import Answer, Call, Client
 from etl.kinds import Kind, Origin
@@ -72,7 +72,7 @@ class Pipeline:
             records, follow_ups = partly.records, partly.follow_ups
             error = partly if partly.is_lossy else None
         except LocationError as failed:
-            error = self._refusal(claimed.token_location_id, token, failed)
+            error = self.tokens.refused(claimed.token_location_id, token, failed)
         except ItemError as failed:
             error = failed
         except Exception as unexpected:  # noqa: BLE001 - a thread that dies would hold its item for ever
@@ -89,9 +89,3 @@ class Pipeline:
             headers=call.headers if call else NOTHING_SAID,
             sent=call.sent if call else 0,
         )
-
-    def _refusal(self, location_id: str, token: str, error: LocationError) -> ItemError:
-        """What a refusal means: of the token it is everybody's, of the scope only this kind's, but for messages."""
-        if self.kind.name != "message" and not isinstance(error, TokenError):
-            return UngrantedError(error.cause, error.detail)
-        return self.tokens.refused(location_id, token, error)

@@ -29,11 +29,16 @@ def shares(limit: int | None, count: int) -> list[int | None]:
 
 
 def added(reports: Sequence[Report]) -> Report:
-    """What the runs of several workers did together."""
+    """What the runs of several workers did together.
+
+    A worker that got no proper answer may have asked for one location only: it tells nothing of the API if others did.
+    """
     worst = min(reports, key=lambda each: WORST_FIRST.index(each.outcome))
+    is_answered = any(each.tally.loaded and each.outcome != "api_unreachable" for each in reports)
+    outcome = "paused" if worst.outcome == "api_unreachable" and is_answered else worst.outcome
     tally = total(each.tally for each in reports)
     withheld = _union(each.withheld for each in reports)
-    return Report(worst.outcome, tally, max(each.seconds for each in reports), withheld, worst.detail)
+    return Report(outcome, tally, max(each.seconds for each in reports), withheld, worst.detail)
 
 
 def total(tallies: Iterable[Tally]) -> Tally:

@@ -33,6 +33,7 @@ from etl.tokens.serving import LocationTokens, Serving
 from etl.tokens.vault import Vault
 from etl.worker.claims import Claims
 from etl.worker.condition import Condition
+from etl.worker.evidence import Heard
 from etl.worker.loop import Loop
 from etl.worker.plan import Plan
 from etl.worker.settlement import Settlement
@@ -162,8 +163,12 @@ class Planned:
 
 
 @contextmanager
-def open_loops(found: Settings, engine: Engine, planned: Sequence[Planned]) -> Iterator[list[Loop]]:
+def open_loops(
+    found: Settings, engine: Engine, planned: Sequence[Planned], *, heard: Heard | None = None
+) -> Iterator[list[Loop]]:
     """Runs, ready to start, that share the connections to HighLevel; those are closed at the end.
+
+    They share what they ``heard``, too, and with it what earlier runs did.
 
     Raises:
         ConfigurationError: there is no token, neither in the environment nor stored.
@@ -174,7 +179,8 @@ def open_loops(found: Settings, engine: Engine, planned: Sequence[Planned]) -> I
         _connections(found, engine, pool_size=connections) as (client, tokens),
     ):
         # Tokens for each loop, which alone asks them; what they know is read anew with every claim.
-        yield [build_loop(client, tokens(), engine, each, listening=listening) for each in planned]
+        shared = heard or Heard()
+        yield [build_loop(client, tokens(), engine, each, listening=listening, heard=shared) for each in planned]
 
 
 @contextmanager
@@ -226,7 +232,9 @@ def options_of(job: Job) -> Options:
     return Options(job.status_checks, job.media_checks, job.recordings_url)
 
 
-def build_loop(client: Client, tokens: LocationTokens, engine: Engine, planned: Planned, *, listening: Engine) -> Loop:
+def build_loop(
+    client: Client, tokens: LocationTokens, engine: Engine, planned: Planned, *, listening: Engine, heard: Heard
+) -> Loop:
     """A run on parts that the caller closes."""
     job = planned.job
     kind = KINDS[job.kind](options_of(job))
@@ -246,6 +254,7 @@ def build_loop(client: Client, tokens: LocationTokens, engine: Engine, planned: 
         plan=planned.plan,
         progress=planned.progress,
         watch=planned.watch,
+        heard=heard,
         bulk=_bulk(client, tokens, engine, job, taken) if job.kind == "message" and job.bulk == "auto" else None,
         end_within=client.transport.end_within,
     )

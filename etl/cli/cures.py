@@ -33,6 +33,8 @@ REASONS = {
     "paused": ("paused", "See: etl locations list"),
     "not_connected": ("no token serves it", CONNECT),
     "no_token": ("no valid token can be had for now", "See: etl doctor"),
+    "unanswered": ("the API does not answer properly", ""),
+    "nothing_found": ("the API finds nothing of it any more", "Nothing is given up on or marked deleted meanwhile"),
 }
 """Why the items of a location wait, by the cause of :class:`etl.worker.claims.Idle`; and what to do."""
 UNANSWERED = {

@@ -28,6 +28,7 @@ from etl.errors import EtlError
 from etl.jobs import Job
 from etl.runs import Tally
 from etl.worker.condition import Condition
+from etl.worker.evidence import Heard
 from etl.worker.leases import LEASE_SECONDS
 from etl.worker.plan import Plan, Report
 
@@ -186,10 +187,11 @@ def _work(pipe: Pipe, runs: int) -> None:
         sys.stderr = link
     try:
         found = settings()
+        heard = Heard()
         with warehouse(found, runs=runs) as engine:
             for plans in link.orders():
                 planned = [link.watched(job, plan) for job, plan in plans]
-                reports = run_together(found, engine, planned, stopping=link.stopping)
+                reports = run_together(found, engine, planned, heard=heard, stopping=link.stopping)
                 for (job, _), report in zip(plans, reports, strict=True):
                     link.tell((job.name, report))
     except EtlError as error:

@@ -22,6 +22,7 @@ from etl.jobs import Job
 from etl.runs import COUNTS, Tally
 from etl.settings import Settings
 from etl.worker.condition import Condition
+from etl.worker.evidence import Heard
 from etl.worker.plan import Plan, Report
 
 COUNTED = 1_000_000
@@ -81,7 +82,7 @@ def run(
         if follow:
             say(first_line([each.name for each in chosen], described(found), now=local_now()))
         watched = partial(narrated, found, engine) if follow else partial(_progress, engine)
-        here = nullcontext(partial(run_together, found, engine))
+        here = nullcontext(partial(run_together, found, engine, heard=Heard()))
         reports = []
         with here if processes == 1 else open_team(processes, runs=runs) as runner:
             for each, report in work(order, runner, watched=watched):

@@ -12,6 +12,7 @@ from etl.cli.composition import Planned, open_loops
 from etl.cli.stopping import hanging_up, signals_stop
 from etl.jobs import Job
 from etl.settings import Settings
+from etl.worker.evidence import Heard
 from etl.worker.loop import Loop
 from etl.worker.plan import Plan, Report
 
@@ -74,16 +75,21 @@ def _plan(order: Order, job: Job, *, limit: int | None, max_seconds: float | Non
 
 
 def run_together(
-    found: Settings, engine: Engine, planned: Sequence[Planned], *, stopping: Stopping = signals_stop
+    found: Settings,
+    engine: Engine,
+    planned: Sequence[Planned],
+    *,
+    heard: Heard | None = None,
+    stopping: Stopping = signals_stop,
 ) -> list[Report]:
-    """Do these runs in this process, each in a thread.
+    """Do these runs in this process, each in a thread; ``heard`` is what earlier ones heard.
 
     Raises:
         EtlError: why one of them cannot go on; the others were stopped in good order.
     """
     with (
         hanging_up(engine) as hang_up,
-        open_loops(found, engine, planned) as loops,
+        open_loops(found, engine, planned, heard=heard) as loops,
         stopping([*(loop.stop for loop in loops), hang_up]),
         ThreadPoolExecutor(len(loops), thread_name_prefix="loop") as pool,
     ):

@@ -43,6 +43,8 @@ class Absence:
     """Seconds until it is asked for again. Right after a webhook the API may not have it yet; then it is final."""
     is_failure: bool = True
     """Whether an item that stays unknown becomes a dead letter; else it ends without a word."""
+    is_usual: bool = False
+    """Whether most ids have no such thing, so that many absences in a row are nothing to wonder about."""
 
 
 @dataclass(frozen=True, slots=True)

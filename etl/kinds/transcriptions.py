@@ -14,7 +14,7 @@ from etl.models import Transcript
 from etl.transform.record import Record
 from etl.transform.values import id_of, integer_of, storable, text_of
 
-NOT_YET = Absence(delays=(600.0, 3600.0, 21_600.0, 57_600.0), is_failure=False)
+NOT_YET = Absence(delays=(600.0, 3600.0, 21_600.0, 57_600.0), is_failure=False, is_usual=True)
 """A recording or transcript is made some time after the call, or never: it is asked for again for a day."""
 
 

@@ -56,17 +56,17 @@ class Batch:
             return 0.0
         return max(self._oldest + self._linger - time.monotonic(), 0.0)
 
-    def settle(self, run_id: int, *, outage: bool) -> tuple[Tally, list[Claimed]]:
+    def settle(self, run_id: int) -> tuple[Tally, list[Claimed]]:
         """Settle everything; returns what that did and the items that are no longer in hand."""
         outcomes, unsent = self._outcomes, self._unsent
         self._outcomes, self._unsent, self._bytes = [], [], 0
-        tally = self._settle(outcomes, unsent, run_id, outage=outage)
+        tally = self._settle(outcomes, unsent, run_id)
         log_failures(outcomes, self._settlement.kind)
         return tally, [each.claimed for each in outcomes] + unsent
 
-    def _settle(self, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], run_id: int, *, outage: bool) -> Tally:
+    def _settle(self, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], run_id: int) -> Tally:
         def work(connection: Connection) -> Tally:
-            tally = self._settlement.apply(connection, outcomes, unsent, outage=outage)
+            tally = self._settlement.apply(connection, outcomes, unsent)
             runs.report(connection, run_id, tally)
             return tally
 
@@ -77,10 +77,10 @@ class Batch:
             if not any(outcome.records for outcome in outcomes):
                 raise
             if len(outcomes) == 1:
-                return self._settle([_poisonous(outcomes[0], error)], unsent, run_id, outage=outage)
+                return self._settle([_poisonous(outcomes[0], error)], unsent, run_id)
         half = len(outcomes) // 2
-        tally = self._settle(outcomes[:half], unsent, run_id, outage=outage)
-        tally.add(self._settle(outcomes[half:], [], run_id, outage=outage))
+        tally = self._settle(outcomes[:half], unsent, run_id)
+        tally.add(self._settle(outcomes[half:], [], run_id))
         return tally
 
 

@@ -5,7 +5,7 @@ million items holds up nobody, and one without allowance, or paused, is passed o
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -29,6 +29,8 @@ OUTCOMES = {
     "not_connected": "paused",
     "paused": "paused",
     "no_token": "paused",
+    "unanswered": "paused",
+    "nothing_found": "paused",
     "daily_budget": "budget",
     "rate_limited": "rate_limited",
 }
@@ -79,8 +81,8 @@ class Idle:
     """A whole round over all locations found nothing to claim."""
 
     withheld: dict[str, set[str]]
-    """Locations with due items that were not claimed, by cause: paused, not_connected, renewing, no_token, rate,
-    rate_limited, daily_budget."""
+    """Locations with due items that were not claimed, by cause: paused, not_connected, renewing, no_token, unanswered,
+    rate, rate_limited, daily_budget. Of nothing_found, the items are due later."""
     wait: float | None
     """Seconds until an allowance may come back; None when unknown."""
 
@@ -102,8 +104,12 @@ class Claims:
         self._withheld: dict[str, set[str]] = {}
         self._wait: float | None = None
 
-    def claim(self, connection: Connection, want: int) -> list[Claimed] | Idle:
+    def claim(
+        self, connection: Connection, want: int, *, room: Callable[[str], int | None] = lambda _: None
+    ) -> list[Claimed] | Idle:
         """Claim up to ``want`` due items of the next page of locations.
+
+        ``room`` tells how many items may be claimed for a location's token; None: as many as it may send.
 
         Returns the items, none when only this page has nothing; or, at the end of a round in which there was nothing at
         all, why.
@@ -113,8 +119,15 @@ class Claims:
         served, stopped = served_by(connection, self._tokens, due)
         for cause, names in stopped.items():
             self._note(cause, names)
+        rooms = {by: room(by) for by in served.values()}
+        self._note("unanswered", [name for name, by in served.items() if rooms[by] == 0])
+        served = {name: by for name, by in served.items() if rooms[by] != 0}
         allowed = limits.allowances(connection, sorted(set(served.values())))
-        quotas = _share(want, served, {name: each.requests // self._requests for name, each in allowed.items()})
+        quotas = _share(
+            want,
+            served,
+            {by: min(each.requests // self._requests, rooms[by] or want) for by, each in allowed.items()},
+        )
         items = (
             message_queue.claim(connection, kind=self._kind, quotas=quotas, lease_seconds=LEASE_SECONDS)
             if quotas

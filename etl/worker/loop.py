@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection, Engine
 
 from etl import message_queue, runs
-from etl.errors import ApiMisconfiguredError, LocationError, RateLimitedError, SnoozedError
+from etl.errors import LocationError, RateLimitedError, SnoozedError
 from etl.extract import limits
 from etl.pipeline import Claimed, Outcome
 from etl.runs import Tally
@@ -15,13 +17,14 @@ from etl.worker.batch import Batch
 from etl.worker.bulk import Bulk, BulkTask
 from etl.worker.claims import Claims, Idle, passes_soon
 from etl.worker.condition import WORKING, Condition
+from etl.worker.evidence import Evidence, Heard
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import Leases
 from etl.worker.listener import Listener
-from etl.worker.outage import Outage
 from etl.worker.plan import Plan, Report
 from etl.worker.settlement import Settlement
 from etl.worker.transactor import PATIENCE, Transactor
+from etl.worker.verdicts import Verdicts
 
 log = structlog.get_logger("etl.worker")
 
@@ -64,6 +67,7 @@ class Loop:
         watch: Callable[[Condition], None],
         bulk: Bulk | None,
         end_within: Callable[[float], None],
+        heard: Heard,
     ) -> None:
         self._listening = listening
         self._claims = claims
@@ -85,7 +89,8 @@ class Loop:
             linger=FOLLOW_LINGER_SECONDS if plan.follow else LINGER_SECONDS,
         )
         self._leases = Leases(engine)
-        self._outage = Outage()
+        self._evidence = Evidence(settlement.kind, heard)
+        self._verdicts = Verdicts(self._evidence)
         # A page answers as many items as it holds, so a limit is kept by single requests alone.
         self._bulk = bulk if plan.limit is None else None
         self._tally = Tally()
@@ -123,7 +128,7 @@ class Loop:
                     end = self._drain()
             else:
                 end = self._drain()
-            self._wind_down(end)
+            self._wind_down()
         self._transact(
             lambda connection: runs.finish(connection, self._run_id, outcome=end.outcome, drift=self._tally.drift)
         )
@@ -155,13 +160,8 @@ class Loop:
         now = time.monotonic()
         if self._is_over():
             raise _End("stopped" if self._stop_asked else "max_seconds")
-        if self._outage.lasts and not self._in_hand and self._outage.wait(now=now) > 0.0:
-            # New items do not make the API come back: whatever wakes us, the probe waits for its time.
-            self._watch(Condition("api_unreachable", wait=self._outage.wait(now=now)))
-            self._sleep(self._outage.wait(now=now))
-            return None
         want = self._room()
-        if self._bulk is not None and not self._outage.lasts and self._bulk.is_wanted(self._transact):
+        if self._bulk is not None and not self._evidence.is_silent and self._bulk.is_wanted(self._transact):
             want = 0
             if not self._in_hand:
                 self._bulk.fetch(BulkTask(self._run_id, self._is_over, self._count))
@@ -174,9 +174,10 @@ class Loop:
         if claimed:
             self._in_hand += len(claimed)
             self._claimed += len(claimed)
+            self._verdicts.expect(claimed)
             self._leases.hold(claimed, since=now)
             self._fetchers.submit(claimed)
-            if not self._outage.lasts:
+            if not self._evidence.is_silent:
                 self._watch(WORKING)
         return None
 
@@ -197,12 +198,7 @@ class Loop:
 
     def _room(self) -> int:
         """How many items to claim now."""
-        if self._outage.lasts:
-            want = 0 if self._in_hand else 1
-        elif self._fetchers.waiting < self._low_water:
-            want = self._plan.batch_size
-        else:
-            want = 0
+        want = self._plan.batch_size if self._fetchers.waiting < self._low_water else 0
         if self._plan.limit is None:
             return want
         left = self._plan.limit - self._claimed
@@ -215,19 +211,26 @@ class Loop:
             self._next_lapse_check = time.monotonic() + LAPSE_CHECK_SECONDS
             message_queue.release_lapsed(connection)
             limits.forget(connection)
-        return self._claims.claim(connection, want)
+        now = time.monotonic()
+        return self._claims.claim(connection, want, room=lambda by: self._verdicts.room(by, now=now))
 
     def _rest(self, idle: Idle) -> None:
         """Nothing can be claimed and nothing is in hand: wait, or end."""
+        if nothing_found := self._evidence.nothing_found():
+            idle = replace(idle, withheld={**idle.withheld, "nothing_found": nothing_found})
         self._withheld = idle.withheld
-        if not self._plan.follow:
-            soon = passes_soon(idle.withheld.keys(), idle.wait)
-            if not soon and self._outage.total:
-                raise _End("api_unreachable", "not one request was answered properly")
-            if not soon:
-                raise _End(idle.outcome())
-        self._watch(Condition("resting", idle.withheld, idle.wait))
+        if not self._plan.follow and not passes_soon(idle.withheld.keys(), idle.wait):
+            if self._evidence.is_silent:
+                raise self._silent()
+            raise _End(idle.outcome())
+        if self._evidence.is_silent and "unanswered" in idle.withheld:
+            self._watch(Condition("api_unreachable", wait=self._evidence.wait(now=time.monotonic())))
+        else:
+            self._watch(Condition("resting", idle.withheld, idle.wait))
         self._sleep(_pause(idle))
+
+    def _silent(self) -> _End:
+        return _End("misconfigured" if self._evidence.is_misconfigured else "api_unreachable", self._verdicts.detail)
 
     def _sleep(self, seconds: float) -> None:
         """Wait until woken, but not beyond the next report or the end of the run."""
@@ -239,44 +242,47 @@ class Loop:
     def _collect(self) -> None:
         """Take outcomes as they come; settle the batch when it is due."""
         timeout = min(self._batch.patience(), max(self._next_claim - time.monotonic(), SHORT_POLL_SECONDS))
-        if self._outage.suspected:
-            timeout = SHORT_POLL_SECONDS
-        outcomes = self._outcomes.take(timeout=timeout)
-        self._batch.add(outcomes)
-        for outcome in outcomes:
-            self._heed(outcome)
-        due = self._batch.patience() == 0.0 and not self._outage.suspected
-        if due or len(self._batch) == self._in_hand:
-            self._settle(outage=self._outage.lasts)
+        self._take_in(timeout=timeout)
+        if self._batch.patience() == 0.0 or len(self._batch) == self._in_hand:
+            self._settle()
+        if self._evidence.is_api_away and not self._plan.follow:
+            raise self._silent()
+        if self._evidence.ends_all and self._verdicts.is_all_answered:
+            raise self._silent()
 
-    def _heed(self, outcome: Outcome) -> None:
-        """Let one outcome change what happens to the items that were not begun."""
-        if self._outage.saw(outcome.error, now=time.monotonic()):
-            self._batch.give_back(self._fetchers.take_back())
-            if not self._plan.follow:
-                raise _End("api_unreachable", str(outcome.error))
-        if isinstance(outcome.error, (LocationError, SnoozedError, RateLimitedError)):
-            by = outcome.claimed.token_location_id
-            self._batch.give_back(self._fetchers.take_back(lambda claimed: claimed.token_location_id == by))
-        if isinstance(outcome.error, ApiMisconfiguredError):
-            raise _End("misconfigured", outcome.error.detail)
+    def _take_in(self, *, timeout: float) -> None:
+        """Take outcomes as they come, and let them change what happens to the items that were not begun."""
+        decided = self._verdicts.decide(self._outcomes.take(timeout=timeout), now=time.monotonic())
+        self._batch.add(decided)
+        for each in decided:
+            if isinstance(each.error, (LocationError, SnoozedError, RateLimitedError)):
+                self._give_back(partial(_share_token, each.claimed))
 
-    def _settle(self, *, outage: bool) -> None:
+    def _give_back(self, which: Callable[[Claimed], bool] = lambda _: True) -> None:
+        taken = self._fetchers.take_back(which)
+        self._verdicts.forgo(taken)
+        self._batch.give_back(taken)
+
+    def _settle(self) -> None:
         if not len(self._batch):
             return
-        tally, settled = self._batch.settle(self._run_id, outage=outage)
+        tally, settled = self._batch.settle(self._run_id)
         self._in_hand -= len(settled)
         self._leases.drop(settled)
         self._tally.add(tally)
         self._progress(self._tally)
 
-    def _wind_down(self, end: _End) -> None:
-        """Give back what was not begun, wait for what was, and settle it as the end of this run asks."""
-        self._batch.give_back(self._fetchers.take_back())
+    def _wind_down(self) -> None:
+        """Give back what was not begun, wait for what was, and settle it."""
+        self._give_back()
         while len(self._batch) < self._in_hand:
             self._beat()
-            self._batch.add(self._outcomes.take(timeout=SHORT_POLL_SECONDS))
-        self._settle(outage=end.outcome == "api_unreachable" or self._outage.lasts)
+            self._take_in(timeout=SHORT_POLL_SECONDS)
+        self._settle()
+
+
+def _share_token(one: Claimed, other: Claimed) -> bool:
+    return one.token_location_id == other.token_location_id
 
 
 def _pause(idle: Idle) -> float:

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
@@ -12,6 +13,7 @@ from etl.errors import (
     ItemError,
     LocationError,
     NotFoundError,
+    NothingFoundError,
     RateLimitedError,
     RefusedError,
     RetriableError,
@@ -27,7 +29,6 @@ from etl.models import Base
 from etl.pipeline import Claimed, Outcome
 from etl.runs import Tally
 from etl.transform.record import FollowUp
-from etl.worker.outage import is_improper
 from etl.worker.retry import next_delay
 
 JITTER = 2.0
@@ -41,6 +42,13 @@ LOOK_UP_CAUSES = ("not_found", "wrong_id", "http_400")
 """What the API may say of a message that is there under another id, as was seen for an email that had been sent (public
 probe of 2026-11)."""
 LOOK_UP_SECONDS = 60.0
+LATELY = timedelta(seconds=10 * LOOK_UP_SECONDS)
+"""How long ago a conversation may have been fetched for a look-up."""
+
+NOTHING_FOUND = "nothing_found"
+"""The cause of an item that waits because nothing of its location is found any more."""
+NOTHING_FOUND_SECONDS = (60.0, 600.0)
+"""How long it waits, the first time and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +63,10 @@ class Settlement:
     taken: Mapping[str, type[Base] | None]
     """The kinds that some job takes, and where each keeps what it fetches: no other follows from a record."""
 
-    def apply(
-        self, connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], *, outage: bool
-    ) -> Tally:
+    def apply(self, connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> Tally:
         """Settle outcomes, and give back as they were the items that were claimed and never begun.
 
-        Items whose lease was lost are somebody else's: they are neither written nor counted. ``outage`` says that the
-        API is away.
+        Items whose lease was lost are somebody else's: they are neither written nor counted.
         """
         held = message_queue.lock(connection, [each.claimed.item for each in outcomes] + [each.item for each in unsent])
         outcomes = [each for each in outcomes if each.claimed.item in held]
@@ -74,13 +79,14 @@ class Settlement:
             if outcome.error is None:
                 continue
             item = outcome.claimed.item
-            decided = self._verdict(outcome.error, item, outage=outage)
+            decided = self._verdict(outcome.error, item)
             if isinstance(decided, PutBack):
                 put_back.append(decided)
             else:
                 burials.append(decided)
         asked += _looked_for(put_back)
-        burials = self._without_absent(connection, outcomes, burials, tally)
+        burials, doubted = self._without_absent(connection, outcomes, burials, tally)
+        put_back += doubted
         message_queue.put_back(connection, put_back)
         tally.retried = sum(each.spent for each in put_back)
         tally.snoozed = sum(not each.spent and each.cause is not None for each in put_back)
@@ -107,20 +113,15 @@ class Settlement:
         tally.drift.update(entry for record in records for entry in record.drift)
         return [*loaded.follow_ups, *(each for outcome in outcomes for each in outcome.follow_ups)]
 
-    def _verdict(self, error: ItemError, item: Item, *, outage: bool) -> PutBack | Burial:
-        """What becomes of an item that failed.
-
-        Only what may be the item's own fault spends an attempt. During an outage of the API, no failure that looks like
-        one does.
-        """
+    def _verdict(self, error: ItemError, item: Item) -> PutBack | Burial:
+        """What becomes of an item that failed: only what may be the item's own fault spends an attempt."""
         if isinstance(error, UngrantedError):
             return PutBack(item, UNGRANTED_SECONDS, error.cause, spent=False)
-        own_fault = isinstance(error, (RetriableError, NotFoundError, RefusedError))
-        if not own_fault or (outage and is_improper(error)):
+        if not isinstance(error, (RetriableError, NotFoundError, RefusedError)):
             return PutBack(item, 0.0, error.cause, spent=False)
         was_looked_up = item.cause == LOOKED_UP
         delay = None
-        if not was_looked_up or isinstance(error, RetriableError):
+        if item.cause not in (LOOKED_UP, NOTHING_FOUND) or isinstance(error, RetriableError):
             delay = next_delay(
                 error,
                 attempt=item.attempt,
@@ -138,30 +139,40 @@ class Settlement:
 
     def _without_absent(
         self, connection: Connection, outcomes: Sequence[Outcome], burials: Sequence[Burial], tally: Tally
-    ) -> list[Burial]:
+    ) -> tuple[list[Burial], list[PutBack]]:
         """Settle what the API no longer knows but the tables do: it was deleted, which is no failure.
 
         Nor is it one when a kind may well be absent, or when what was looked for elsewhere was found there. What was
-        erased for good leaves no letter either.
+        erased for good leaves no letter either. Where nothing at all is found any more, an absence means nothing: such
+        items are put back.
         """
+        errors = {each.claimed.item: each.error for each in outcomes}
         places = {
             each.claimed.item: each.claimed.item.location_id or each.claimed.token_location_id for each in outcomes
         }
-        missing = {each.claimed.item for each in outcomes if isinstance(each.error, NotFoundError)}
         told = {Told(places[each.item], each.item.message_id, each.payload or b""): each.item for each in burials}
-        ended, deleted = [told[each] for each in erased.among(connection, told)], []
+        ended = [told[each] for each in erased.among(connection, told)]
+        deleted, doubted, dying = [], [], []
         for burial in burials:
-            item = burial.item
-            if item in missing and self._is_known(connection, item, places[item]):
+            item, error = burial.item, errors[burial.item]
+            is_doubted = isinstance(error, NothingFoundError)
+            is_missing = isinstance(error, NotFoundError) and not is_doubted
+            if item in ended:
+                continue
+            if is_missing and self._is_known(connection, item, places[item]):
                 deleted.append(item)
-            elif (item in missing and not self.kind.absence.is_failure) or (
-                item.cause == LOOKED_UP and self._was_found(connection, item, places[item])
+            elif (is_missing and not self.kind.absence.is_failure) or (
+                item.cause == LOOKED_UP and self._was_found(connection, item, places[item], lately=is_doubted)
             ):
                 ended.append(item)
+            elif is_doubted:
+                delay = NOTHING_FOUND_SECONDS[item.cause == NOTHING_FOUND]
+                doubted.append(PutBack(item, delay, NOTHING_FOUND, spent=False))
+            else:
+                dying.append(burial)
         tally.deleted = self._complete(connection, deleted)
         tally.loaded += tally.deleted + self._complete(connection, ended)
-        settled = {*ended, *deleted}
-        return [burial for burial in burials if burial.item not in settled]
+        return dying, doubted
 
     def _is_known(self, connection: Connection, item: Item, location_id: str) -> bool:
         """Mark what is gone upstream; the first time, messages that name it are looked at again. False if unknown."""
@@ -177,11 +188,14 @@ class Settlement:
             follow_ups.queue(connection, again, self.taken)
         return is_news
 
-    def _was_found(self, connection: Connection, item: Item, location_id: str) -> bool:
-        """Whether the fetched conversation brought what an id names: a message, or an email of a thread."""
+    def _was_found(self, connection: Connection, item: Item, location_id: str, *, lately: bool) -> bool:
+        """Whether the fetched conversation brought what an id names: a message, or an email of a thread.
+
+        With ``lately``, what the tables had before does not count.
+        """
         tables = {table for kind, table in self.taken.items() if table is not None and kind in ("message", "email")}
-        key = (location_id, item.message_id)
-        return any(loader.ages(connection, table, [key]) for table in tables)
+        found = [loader.ages(connection, table, [(location_id, item.message_id)]) for table in tables]
+        return any(not lately or age < LATELY for each in found for age in each.values())
 
 
 def stop_location(

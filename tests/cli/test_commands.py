@@ -355,6 +355,23 @@ def test_a_fault_that_one_follower_meets_stops_all(job: Job, etl: Command, sandb
     assert sorted(job.rows("SELECT outcome FROM etl.runs")) == [("misconfigured",), ("stopped",)]
 
 
+def test_a_kind_that_is_redirected_leaves_the_jobs_after_it_alone(
+    job: Job, etl: Command, sandbox: RunningSandbox
+) -> None:
+    (etl.directory / "jobs.yaml").write_text(
+        "jobs:\n  messages:\n  contacts:\n    kind: contact\n  users:\n    kind: user\n"
+    )
+    contacts = sandbox.dataset.ids_of("contact", job.location_id)
+    user = sandbox.dataset.ids_of("user", job.location_id)[0]
+    sandbox.faults(ids=dict.fromkeys(contacts, "redirect"))
+    job.enqueue(job.ids[0])
+    job.enqueue(*contacts[:3], kind="contact")
+    job.enqueue(user, kind="user")
+    assert etl("run").returncode == 3
+    assert set(job.queued()) >= {("contact", each) for each in contacts[:3]}
+    assert job.value("SELECT count(*) FROM highlevel.users WHERE user_id = :id", id=user) == 1
+
+
 def test_status_knows_a_healthy_follower_from_a_killed_one(job: Job, etl: Command) -> None:
     with follow_two_jobs(etl, job) as process:
         process.kill()

@@ -118,6 +118,7 @@ def test_states_that_alternate_are_told_once_a_minute_each() -> None:
         (held("rate"), Outlook(), "location LOC1: rate limit"),
         (held("rate", ""), Outlook(default="LOC2"), "location LOC2: rate limit"),
         (held("rate", *"ABCDEFGHIJKL"), Outlook(), "location A, B, C, D, E, F, G, H, I, J and 2 more: rate limit"),
+        (held("unanswered"), Outlook(), "location LOC1: the API does not answer properly"),
         (held("no_token"), Outlook(), "location LOC1: no valid token can be had for now. See: etl doctor"),
         (
             held("paused"),

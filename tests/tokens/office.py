@@ -19,6 +19,8 @@ from etl.tokens.renewal import Renewal
 from etl.tokens.renewal_threads import PAUSES, Renewals
 from etl.tokens.serving import LocationTokens, Serving
 from etl.tokens.vault import Vault
+from etl.worker.evidence import Heard
+from etl.worker.loop import Loop
 from etl.worker.plan import Plan, Report
 
 
@@ -116,8 +118,8 @@ class Office:
         """Let no renewal outlive the database."""
         self._open.close()
 
-    def run(self, tokens: LocationTokens | None = None, *, max_seconds: float = 100.0, follow: bool = False) -> Report:
-        """One whole run."""
+    def loop(self, tokens: LocationTokens | None = None, *, max_seconds: float = 100.0, follow: bool = False) -> Loop:
+        """A run that has not started."""
         return build_loop(
             Client(self.transport(), api_version="2021-07-28"),
             tokens or self.tokens(),
@@ -127,4 +129,9 @@ class Office:
                 Plan("messages", 4, 20, max_seconds=max_seconds, follow=follow),
             ),
             listening=self.engine,
-        ).run()
+            heard=Heard(),
+        )
+
+    def run(self, tokens: LocationTokens | None = None, *, max_seconds: float = 100.0, follow: bool = False) -> Report:
+        """One whole run."""
+        return self.loop(tokens, max_seconds=max_seconds, follow=follow).run()

@@ -69,6 +69,12 @@ def test_several_reports_end_as_the_worst_of_them(outcomes: list[str], together:
     assert added([report(outcome) for outcome in outcomes]).outcome == together
 
 
+def test_a_worker_that_asked_only_for_a_location_that_is_away_tells_nothing_of_the_others() -> None:
+    away = Report("api_unreachable", Tally(), 1.0, {"unanswered": {"x"}}, "…")
+    assert added([away, report("drained", loaded=5)]).outcome == "paused"
+    assert added([away, report("api_unreachable", loaded=5)]).outcome == "api_unreachable"
+
+
 def test_reports_are_added_and_last_as_long_as_the_longest() -> None:
     one = Report("paused", Tally(loaded=2, drift=Counter({"a": 1})), 3.0, {"paused": {"x"}})
     other = Report("paused", Tally(loaded=3, drift=Counter({"a": 2})), 2.0, {"paused": {"y"}})

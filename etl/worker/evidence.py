@@ -1,0 +1,226 @@
+"""Tells the fault of an item from that of its location or of the API; pure, with the clock passed in.
+
+For each location it counts the answers that may be the location's fault, since another answer contradicted them. While
+there are few, the answers of the location's other items decide; enough of them are believed:
+
+* improper (none, a 5xx, a page, a redirect): any proper answer contradicts them. Enough are an outage.
+* refused (the token): a thing that was found contradicts them. Enough pause the location.
+* missing (different ids): a thing that was found contradicts them. Enough say nothing about any id.
+"""
+
+from dataclasses import dataclass, field
+from itertools import islice
+from math import inf
+
+from etl.errors import (
+    ApiMisconfiguredError,
+    ForeignError,
+    ItemError,
+    LocationError,
+    NotFoundError,
+    NothingFoundError,
+    RefusedError,
+    SnoozedError,
+    TokenError,
+    TransformError,
+    UngrantedError,
+    UnreachableError,
+)
+from etl.kinds import Kind
+from etl.pipeline import Claimed
+
+ENOUGH = 8
+"""Answers in a row that are believed. Fewer than a first claim takes, so that they judge the first batch of a run."""
+FIRST_PAUSE = 5.0
+LONGEST_PAUSE = 60.0
+"""Seconds between two probes."""
+MOST_OPEN = 100
+"""Missing ids that wait for what else is in hand, even if they are enough: nothing is lost by that."""
+MOST_MISSING = 1000
+"""Missing ids that are remembered of a location."""
+VOUCHED_SECONDS = 10.0
+"""How long a thing that was found shows that its location's things are found. An id is asked for over 40 seconds before
+its absence is final, so what was found before the API began to find nothing does not show it."""
+REFUSED_ALONE = "refused_alone"
+"""The cause of an item that is asked for again because only its token was refused."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What all runs of a process heard; their threads share it, and only ever set values."""
+
+    is_api: bool = False
+    """Whether some request was neither redirected nor refused for its version."""
+    found_at: dict[str, float] = field(default_factory=dict)
+    """When a thing of a location was last found."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """The answers of one location."""
+
+    improper: int = 0
+    probe_at: float = 0.0
+    pause: float = 0.0
+    refused: set[str] = field(default_factory=set)
+    is_refused_again: bool = False
+    """Whether a token was refused twice for one id."""
+    is_paused: bool = False
+    """Whether the refusals were believed."""
+    has_found: bool = False
+    """Whether the token read something since the run began or the location was paused."""
+    missing: dict[str, float] = field(default_factory=dict)
+    """When these ids were first missing, the latest last."""
+
+
+class Evidence:
+    """What the answers of one run show, by the location whose token was sent."""
+
+    def __init__(self, kind: Kind, heard: Heard) -> None:
+        self._kind = kind
+        self._heard = heard
+        self._places: dict[str, _Place] = {}
+        self._failing: set[str] = set()
+        self._is_answered = False
+
+    def saw(self, claimed: Claimed, error: ItemError | None, *, now: float) -> bool:
+        """Take an answer into account; True when it began an outage of its location."""
+        if isinstance(error, SnoozedError):
+            # Nothing was asked, or its answer was about a token that is being renewed.
+            return False
+        by, id_ = claimed.token_location_id, claimed.item.message_id
+        place = self._places.setdefault(by, _Place())
+        if not isinstance(error, ApiMisconfiguredError):
+            self._heard.is_api = True
+        if is_improper(error):
+            return self._saw_improper(by, place, now)
+        self._is_answered = True
+        self._failing.clear()
+        place.improper, place.pause, place.probe_at = 0, 0.0, 0.0
+        if isinstance(error, LocationError):
+            if place.is_paused:
+                place.refused.clear()
+                place.is_refused_again = place.is_paused = place.has_found = False
+            place.is_refused_again |= isinstance(error, TokenError) and id_ in place.refused
+            place.refused.add(id_)
+        elif isinstance(error, NotFoundError) and not self._kind.absence.is_usual:
+            place.missing.setdefault(id_, now)
+            if len(place.missing) > MOST_MISSING:
+                del place.missing[next(iter(place.missing))]
+        elif error is None or isinstance(error, TransformError):
+            place.has_found, place.is_refused_again = True, False
+            place.refused.clear()
+            place.missing.pop(id_, None)
+            self._heard.found_at[by] = now
+        return False
+
+    def _saw_improper(self, by: str, place: _Place, now: float) -> bool:
+        place.improper += 1
+        self._failing.add(by)
+        # What was still under way when it began says nothing new; a failed probe does.
+        if (place.improper >= ENOUGH or self.is_api_away) and now >= place.probe_at:
+            place.pause = min(place.pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
+            place.probe_at = now + place.pause
+        return place.improper == ENOUGH
+
+    def _doubt(self, claimed: Claimed, error: ItemError | None, now: float) -> int:
+        """How many answers say that an error is its location's fault; 0 when others contradict that."""
+        by, id_ = claimed.token_location_id, claimed.item.message_id
+        if is_improper(error):
+            return ENOUGH if self.is_api_away else self._places[by].improper
+        if isinstance(error, LocationError):
+            place = self._places[by]
+            return ENOUGH if place.is_refused_again else len(place.refused)
+        if isinstance(error, NotFoundError) and not self._kind.absence.is_usual:
+            first_missing_at = self._places[by].missing.get(id_, inf)
+            is_contradicted = self._heard.found_at.get(by, -inf) >= min(first_missing_at, now - VOUCHED_SECONDS)
+            return 0 if is_contradicted else self._missing(by, most=MOST_OPEN)
+        return 0
+
+    def _missing(self, by: str, *, most: int) -> int:
+        """How many ids were missing since something was found, up to ``most``."""
+        found_at = self._heard.found_at.get(by, -inf)
+        return sum(at > found_at for at in islice(reversed(self._places[by].missing.values()), most))
+
+    def is_open(self, claimed: Claimed, error: ItemError | None, *, now: float) -> bool:
+        """Whether the next answers of the location decide what an error means."""
+        most = MOST_OPEN if isinstance(error, NotFoundError) else ENOUGH
+        return error is not None and 0 < self._doubt(claimed, error, now) < most
+
+    def judged(self, claimed: Claimed, error: ItemError, *, now: float) -> ItemError:
+        """What an error means, as far as the answers show."""
+        doubt = self._doubt(claimed, error, now)
+        if isinstance(error, LocationError):
+            return self._refusal(claimed, error, doubt)
+        if isinstance(error, NotFoundError) and doubt >= ENOUGH:
+            return NothingFoundError(error.cause, error.detail, payload=error.payload)
+        if is_improper(error) and (doubt >= ENOUGH or self.ends_all):
+            return SnoozedError(error.cause, error.detail)
+        return error
+
+    def _refusal(self, claimed: Claimed, error: LocationError, doubt: int) -> ItemError:
+        """What it means that a token was refused.
+
+        It is the location's fault unless the token reads other things. Then an id of another location fails at once;
+        for any other the token is tried once more.
+        """
+        place = self._places[claimed.token_location_id]
+        if not place.has_found or doubt >= ENOUGH:
+            place.is_paused = True
+            if self._kind.name != "message" and not isinstance(error, TokenError):
+                return UngrantedError(error.cause, error.detail)
+            if doubt == 1:
+                error.detail += f" (asked for {self._kind.name} {claimed.item.message_id})"
+            return error
+        if isinstance(error, ForeignError) or claimed.item.cause == REFUSED_ALONE:
+            return RefusedError(error.cause, f"{error.detail}; others are answered", payload=error.payload)
+        return SnoozedError(REFUSED_ALONE, error.detail)
+
+    @property
+    def is_api_away(self) -> bool:
+        """Whether enough locations were not answered properly since any of them was."""
+        return len(self._failing) >= ENOUGH
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing was answered properly: at all, or lately at any location."""
+        if not self._failing:
+            return False
+        is_away = all(place.improper >= ENOUGH for place in self._places.values())
+        return not self._is_answered or is_away or self.is_api_away
+
+    @property
+    def is_misconfigured(self) -> bool:
+        """Whether every request of this process was redirected or refused for its version."""
+        return bool(self._failing) and not self._heard.is_api
+
+    @property
+    def ends_all(self) -> bool:
+        """Whether that ends all runs of this process: not by a few things of a kind whose endpoint may do so alone."""
+        return self.is_misconfigured and (
+            self._kind.name == "message" or any(place.improper >= ENOUGH for place in self._places.values())
+        )
+
+    def room(self, by: str, *, in_hand: int, now: float) -> int | None:
+        """How many items to ask for with a location's token; None: as many as it may. An outage is probed with one."""
+        place = self._places.get(by)
+        if place is not None and (place.improper >= ENOUGH or (place.improper and self.is_api_away)):
+            return 0 if in_hand or now < place.probe_at else 1
+        return max(1 - in_hand, 0) if self.is_api_away else None
+
+    def wait(self, *, now: float) -> float:
+        """Seconds until the next probe."""
+        return max(min((place.probe_at for place in self._places.values() if place.improper), default=now) - now, 0.0)
+
+    def nothing_found(self) -> set[str]:
+        """The locations of which nothing that is asked for is found any more."""
+        return {
+            by for by, place in self._places.items() if len(place.missing) >= ENOUGH <= self._missing(by, most=ENOUGH)
+        }
+
+
+def is_improper(error: ItemError | None) -> bool:
+    """Whether an answer may be an outage: none, a 5xx, a page where JSON or audio belongs, a redirect."""
+    return isinstance(error, UnreachableError) or (
+        isinstance(error, RefusedError) and error.cause in ("not_json", "not_audio")
+    )

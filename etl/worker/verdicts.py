@@ -1,0 +1,67 @@
+"""What the outcomes of a run mean: an error may wait for the answers to what else is in hand of its location. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import structlog
+
+from etl.pipeline import Claimed, Outcome
+from etl.worker.evidence import Evidence, is_improper
+
+log = structlog.get_logger("etl.worker")
+
+
+class Verdicts:
+    """The items of a run that are asked for, and the outcomes whose meaning is open.
+
+    Attributes:
+        detail: what the last improper answer was.
+    """
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._unanswered: Counter[str] = Counter()
+        self._open: list[Outcome] = []
+        self.detail = ""
+
+    @property
+    def is_all_answered(self) -> bool:
+        """Whether nothing is asked for at the moment."""
+        return not self._unanswered.total()
+
+    def expect(self, items: Iterable[Claimed]) -> None:
+        """These are asked for now or soon."""
+        self._unanswered.update(each.token_location_id for each in items)
+
+    def forgo(self, items: Iterable[Claimed]) -> None:
+        """These are not asked for after all."""
+        self._unanswered.subtract(each.token_location_id for each in items)
+
+    def room(self, location_id: str, *, now: float) -> int | None:
+        """How many items to ask for with a location's token; None: as many as it may."""
+        return self._evidence.room(location_id, in_hand=self._unanswered[location_id], now=now)
+
+    def decide(self, outcomes: Sequence[Outcome], *, now: float) -> list[Outcome]:
+        """Those of these outcomes, and of earlier ones, whose meaning is known now, with the error that tells it."""
+        for outcome in outcomes:
+            self._hear(outcome, now)
+        given, self._open = [*self._open, *outcomes], []
+        decided: list[Outcome] = []
+        for each in given:
+            claimed, error = each.claimed, each.error
+            if error is None:
+                decided.append(each)
+            elif self._unanswered[claimed.token_location_id] and self._evidence.is_open(claimed, error, now=now):
+                self._open.append(each)
+            else:
+                decided.append(replace(each, error=self._evidence.judged(claimed, error, now=now)))
+        return decided
+
+    def _hear(self, outcome: Outcome, now: float) -> None:
+        by, error = outcome.claimed.token_location_id, outcome.error
+        self._unanswered[by] -= 1
+        if error is not None and is_improper(error):
+            self.detail = error.detail
+        if self._evidence.saw(outcome.claimed, error, now=now):
+            log.warning("api_unreachable", location_id=by, detail=self.detail)
