@@ -110,7 +110,7 @@ def test_an_empty_answer_is_asked_for_again_as_an_unknown_id_is(job: Job, sandbo
 @pytest.mark.parametrize("fault", [{"kind": "5xx"}, {"kind": "drop"}, {"kind": "cut"}, {"kind": "malformed"}])
 def test_an_answer_that_may_come_later_is_retried(job: Job, sandbox: RunningSandbox, fault: dict[str, Any]) -> None:
     sandbox.faults(ids={job.ids[0]: fault | {"times": 1}})
-    job.enqueue(*job.ids[:3])
+    job.enqueue(job.ids[0])  # alone: a request that is lost on a connection in use is no answer that fails
     assert job.run().tally.retried == 1
     assert job.rows("SELECT attempt, scheduled_at > now() FROM etl.message_queue") == [(1, True)]
     job.execute("UPDATE etl.message_queue SET scheduled_at = now()")
