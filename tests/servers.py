@@ -29,10 +29,15 @@ PLENTY = 4 << 30
 """Bytes free in memory from which on a Postgres may live there; each of several pytest workers has one."""
 
 
-def scratch() -> "tempfile.TemporaryDirectory[str]":
+@contextmanager
+def scratch() -> Iterator[Path]:
     """A directory for a Postgres: in memory if there is plenty, since a database is a thousand small files."""
     is_plenty = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= PLENTY
-    return tempfile.TemporaryDirectory(prefix="etl-test-", dir=MEMORY if is_plenty else None)
+    with tempfile.TemporaryDirectory(prefix="etl-test-", dir=MEMORY if is_plenty else None) as directory:
+        if os.geteuid() == 0:
+            # Where we are root, Postgres is not.
+            Path(directory).chmod(0o711)
+        yield Path(directory)
 
 
 @contextmanager
@@ -49,7 +54,7 @@ def shared_server() -> Iterator[URL]:
 @contextmanager
 def _embedded() -> Iterator[URL]:
     with scratch() as directory:
-        data = Path(directory) / "postgres"
+        data = directory / "postgres"
         url = make_url(embedded.start(data)).set(drivername="postgresql+psycopg")
         try:
             with administrator(url) as connection:
