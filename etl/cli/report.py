@@ -1,6 +1,7 @@
 """``etl report``: a page with plots of what was loaded."""
 
 import os
+import tempfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -69,14 +70,14 @@ def _page(location_id: str | None, since: date) -> str:
 
 
 def _write(out: Path, page: str) -> None:
-    """Write it whole or not at all."""
-    whole = out.resolve()
-    part = whole.with_name(f".{whole.name}.{os.getpid()}")
+    """Write it whole or not at all, for nobody but us to read, and through no link that somebody else has laid."""
     try:
+        handle, part = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
         try:
-            part.write_text(page, encoding="utf-8")
-            part.replace(whole)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(page)
+            Path(part).replace(out)
         finally:
-            part.unlink(missing_ok=True)
+            Path(part).unlink(missing_ok=True)
     except OSError as error:
         raise ConfigurationError(f"{out} cannot be written: {error.strerror}.") from error

@@ -14,6 +14,7 @@ from etl.errors import ItemError, NotFoundError, RefusedError, SnoozedError, Tok
 from etl.extract import refusals
 from etl.extract.allowance import NOTHING_SAID, RateHeaders
 from etl.extract.transport import Bounds, LostRequestError, NoAnswerError, Stream, Transport, redacted
+from etl.ids import problem_of
 
 BOUNDS = Bounds(total_seconds=60.0, max_bytes=8 * 1024 * 1024)
 """A message is a few KiB; an email with inline images may be some MiB."""
@@ -155,7 +156,14 @@ class Call:
 
 
 def segment(id_: str) -> str:
-    """An id as one segment of a path."""
+    """An id as one segment of a path: of a URL, or where something is kept.
+
+    Raises:
+        RefusedError: it would leave that path, or is no id.
+    """
+    problem = problem_of(id_)
+    if problem is not None:
+        raise RefusedError("bad_id", problem)
     return quote(id_, safe="")
 
 

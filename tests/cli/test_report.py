@@ -1,4 +1,6 @@
+import os
 import re
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -181,6 +183,16 @@ def test_a_full_disk_leaves_no_file(filled: None, etl: Command) -> None:  # noqa
     )
     assert (2, "Error: report.html cannot be written: File too large.\n") == (done.returncode, done.stderr)
     assert list(etl.directory.glob("*.html")) == []
+
+
+def test_a_report_is_for_its_owner_alone_and_written_through_no_link(filled: None, etl: Command) -> None:  # noqa: ARG001
+    victim, out = etl.directory / "victim", etl.directory / "report.html"
+    victim.write_text("dear")
+    out.symlink_to(victim)
+    # Commands of tests run in this process, so its number is what a local attacker would guess.
+    (etl.directory / f".report.html.{os.getpid()}").symlink_to(victim)
+    assert 0 == etl("report", "--out", "report.html").returncode
+    assert ("dear", False, 0o600) == (victim.read_text(), out.is_symlink(), stat.S_IMODE(out.stat().st_mode))
 
 
 def test_without_the_extra_that_draws_the_cure_is_told(filled: None, etl: Command) -> None:  # noqa: ARG001

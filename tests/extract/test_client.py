@@ -251,9 +251,14 @@ def test_an_error_never_repeats_the_token(client: Client, sandbox: RunningSandbo
     assert token not in str(failure(client, message_id, token))
 
 
-def test_an_odd_id_stays_one_segment_of_the_path(answering: Answering) -> None:
-    answering(404, "{}", message_id="a/../../oauth?x#y")
-    assert answering.path == "/conversations/messages/a%2F..%2F..%2Foauth%3Fx%23y"
+@pytest.mark.parametrize("odd", ["a/../../oauth?x#y", "..", "", "a\n"])
+def test_an_odd_id_is_no_part_of_an_address(answering: Answering, odd: str) -> None:
+    assert (answering(404, "{}", message_id=odd).cause, answering.path) == ("bad_id", "")
+
+
+def test_an_id_stays_one_segment_of_the_path(answering: Answering) -> None:
+    answering(404, "{}", message_id="a:b@c=d+e")
+    assert answering.path == "/conversations/messages/a%3Ab%40c%3Dd%2Be"
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("soon", None), ("nan", None), ("-3", 0.0), (None, None)])

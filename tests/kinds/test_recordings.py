@@ -1,15 +1,23 @@
 import hashlib
+import os
 import resource
 import signal
 import socket
+import stat
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from etl.extract.transport import MAX_HOPS
+from etl.errors import RefusedError
+from etl.extract.client import Call, Client
+from etl.extract.transport import MAX_HOPS, Transport
+from etl.kinds import Options, recordings
 from etl.sandbox.server import RunningSandbox
 from tests.command import Command
 from tests.job import Job
@@ -136,6 +144,73 @@ def test_a_place_that_cannot_be_written_to_is_a_clear_cause(job: Job, call: str,
     (tmp_path / "calls").write_text("a file where a folder should be")
     assert load(job, call, recordings_url=str(tmp_path / "calls")).tally.retried == 1
     assert job.value("SELECT cause FROM etl.message_queue") == "audio_not_kept"
+
+
+@contextmanager
+def listening_to_anything() -> Iterator[Call]:
+    """A request to a server that has audio for every path."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "audio/x-wav")
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"RIFF")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            with Transport(base_url=url, pool_size=1, user_agent="tests") as transport:
+                yield Call(Client(transport, api_version="2021-07-28"), "token", granted=2)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("location_id", ["../outside", "..", ".", "", "a/b", "/etc", "a\x00b", "a\nb"])
+def test_a_location_that_is_no_id_is_no_folder_and_no_part_of_an_address(location_id: str, tmp_path: Path) -> None:
+    (tmp_path / "calls").mkdir()
+    kept = recordings.kind(Options(recordings_url=str(tmp_path / "calls")))
+    with listening_to_anything() as call:
+        with pytest.raises(RefusedError) as refused:
+            kept.extract(call, "MSG1", location_id)
+        assert (refused.value.cause, call.sent, files(tmp_path)) == ("bad_id", 0, [])
+        kept.extract(call, "MSG1", "LOC1")
+    assert files(tmp_path) == ["calls/LOC1/MSG1-0.wav", "calls/LOC1/MSG1-1.wav"]
+
+
+def test_audio_is_for_its_owner_alone_and_no_folder_of_others_is_changed(job: Job, call: str, tmp_path: Path) -> None:
+    root = tmp_path / "ours"
+    root.mkdir(mode=0o755)
+    before = os.umask(0)
+    try:
+        load(job, call, recordings_url=str(root / "new" / "calls"))
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (root, *sorted(root.rglob("*")))]
+    assert modes == [0o755, 0o700, 0o700, 0o700, 0o600]
+
+
+def test_nothing_is_written_through_a_link_that_somebody_has_laid(
+    job: Job, etl: Command, sandbox: RunningSandbox, call: str, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("dear")
+    calls = tmp_path / "calls" / job.location_id
+    calls.mkdir(parents=True)
+    for name in (calls / f".{call}-0.wav.part", calls / f"{call}-0.wav", tmp_path / "calls" / ".etl-probe"):
+        name.symlink_to(victim)
+    jobs_file(etl, "calls")
+    assert "can be written to" in etl("doctor", "--offline").stdout
+    load(job, call, recordings_url=str(tmp_path / "calls"))
+    path = calls / f"{call}-0.wav"
+    assert (victim.read_text(), path.is_symlink(), path.read_bytes()) == ("dear", False, audio(sandbox, call))
 
 
 def jobs_file(etl: Command, recordings_url: object) -> None:
