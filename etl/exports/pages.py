@@ -25,7 +25,7 @@ from etl.errors import (
     SnoozedError,
     UnreachableError,
 )
-from etl.extract import limits
+from etl.extract import limits, upkeep
 from etl.extract.allowance import NOTHING_SAID, AnsweredRequest, RateHeaders
 from etl.extract.client import Answer, Call, Client
 from etl.tokens.serving import LocationTokens
@@ -193,7 +193,7 @@ class Exports:
     def _take(self, connection: Connection, *, location_id: str) -> _Grant | _Withheld:
         if time.monotonic() >= self._next_tidying:
             self._next_tidying = time.monotonic() + LAPSE_CHECK_SECONDS
-            limits.forget(connection)
+            upkeep.tidy(connection, under_way=USAGE_SECONDS)
         served, stopped = served_by(connection, self.tokens, [location_id])
         if location_id not in served:
             return _Withheld(next(iter(stopped)), None)

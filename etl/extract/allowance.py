@@ -16,6 +16,17 @@ UNHEARD_LIMIT = 10
 GRAIN = 0.1
 """Seconds: answers that came this close together are stored as one entry."""
 
+MAX_REQUESTS, INTERVAL_MS, DAILY_LIMIT = 100, 10_000, 200_000
+"""The limits until a header says others, and when none has for a while (HighLevel docs, OAuth "Rate Limits")."""
+
+MOST_REQUESTS = 10_000
+SHORTEST_MS, LONGEST_MS = 100, 60_000
+"""What a header is believed: up to a hundred times the documented requests, in an interval of a tenth of a second to a
+minute. Anything else is somebody's error, which would free a location of any limit, or block it for days."""
+
+BELIEVED_SECONDS = 3600.0
+"""How long a limit is believed after it was said last. A location that nothing was heard of for so long starts anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class RateHeaders:
@@ -32,12 +43,12 @@ class RateHeaders:
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> "RateHeaders":
-        """Read the headers, passing over what is not a whole number."""
+        """Read the headers, passing over what is no whole number or cannot be meant."""
         return cls(
-            max_requests=_positive(headers.get("X-RateLimit-Max")),
-            interval_ms=_positive(headers.get("X-RateLimit-Interval-Milliseconds")),
+            max_requests=_within(1, MOST_REQUESTS, headers.get("X-RateLimit-Max")),
+            interval_ms=_within(SHORTEST_MS, LONGEST_MS, headers.get("X-RateLimit-Interval-Milliseconds")),
             remaining=_whole(headers.get("X-RateLimit-Remaining")),
-            daily_limit=_positive(headers.get("X-RateLimit-Limit-Daily")),
+            daily_limit=_whole(headers.get("X-RateLimit-Limit-Daily")) or None,
             daily_remaining=_whole(headers.get("X-RateLimit-Daily-Remaining")),
         )
 
@@ -71,9 +82,7 @@ class Limit:
     blocked_seconds: float = 0.0
     """Until it is no longer blocked; 0 or less: it is not."""
     is_heard: bool = True
-    """Whether the headers of an answer were ever seen."""
-    is_heard_lately: bool = True
-    """Whether they were within the last hour."""
+    """Whether they were heard within the last hour. Else they are those of a location never heard of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,7 @@ def allowance_of(limit: Limit, usages: Sequence[Usage]) -> Allowance:
     if limit.daily_remaining <= 0:
         # A spent budget is probed with one request: the hour at which it is given again is undocumented.
         under_way = any(each.lease_id is not None for each in counting)
-        may_probe = limit.blocked_cause == "daily_budget" or not limit.is_heard_lately
+        may_probe = limit.blocked_cause == "daily_budget" or not limit.is_heard
         return Allowance(int(may_probe and not under_way), wait, "daily_budget")
     most = limit.max_requests if limit.is_heard else min(limit.max_requests, UNHEARD_LIMIT)
     used = sum(each.requests for each in counting)
@@ -123,7 +132,7 @@ class Settled:
 
     limit: Limit
     is_heard: bool
-    """Whether an answer said something, or was at least the API's own."""
+    """Whether an answer said the limits, or showed that the API says none."""
     budget: bool | None
     """Whether the daily budget has something left; None when nobody said."""
     under_way: dict[int, int] = field(default_factory=dict)
@@ -152,6 +161,7 @@ def settle(
     for answer in answers:
         grains.setdefault(int(answer.age / GRAIN), []).append(answer.age)
     counting = [(len(ages), seconds - min(ages)) for ages in grains.values()]
+    is_said = said.max_requests is not None or said.interval_ms is not None
     if youngest is not None and said.remaining is not None:
         ours = sum(each.requests for each in usages if each.seconds_left > -youngest.age)
         others = new.max_requests - said.remaining - ours
@@ -159,7 +169,8 @@ def settle(
             counting.append((others, seconds - youngest.age))
     return Settled(
         limit=new,
-        is_heard=youngest is not None,
+        # A silent answer does not make what was said before any younger.
+        is_heard=is_said or (youngest is not None and not limit.is_heard),
         budget=None if not budgets else min(budgets) > 0,
         under_way=_under_way_after(usages, ended),
         counting=counting,
@@ -198,8 +209,10 @@ def _under_way_after(usages: Sequence[Usage], ended: Mapping[int, int]) -> dict[
 
 
 def _whole(value: str | None) -> int | None:
-    return int(value) if value is not None and value.isascii() and value.isdigit() and len(value) <= 9 else None
+    digits = (value or "").strip(" \t")  # blanks around a value are legal: RFC 9110, 5.5
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 9 else None
 
 
-def _positive(value: str | None) -> int | None:
-    return _whole(value) or None
+def _within(least: int, most: int, value: str | None) -> int | None:
+    number = _whole(value)
+    return number if number is not None and least <= number <= most else None

@@ -13,7 +13,7 @@ as quotas with a claim and answers are reported with the next one, so no request
 they start, a few 429s can come before we make room. The requests of a killed worker count as under way for two minutes.
 Requests that were about to leave when their process was suspended, one a thread at most, leave when it goes on. The
 daily budget is the API's own count, as last heard; while the API sends no headers it is ours, started anew at midnight
-UTC.
+UTC. When Postgres's own clock is set forward, requests count for as much less time.
 
 Limits: 100 requests in 10 s and 200,000 a day for each app and location, HighLevel docs, OAuth "Rate Limits".
 """
@@ -21,6 +21,7 @@ Limits: 100 requests in 10 s and 200,000 a day for each app and location, HighLe
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import (
     Boolean,
@@ -96,19 +97,20 @@ def _lock(connection: Connection, locations: Sequence[str], *, skip_locked: bool
         .order_by(RateLimit.location_id)
         .with_for_update(skip_locked=skip_locked)
     )
-    return {
-        row.location_id: Limit(
-            max_requests=row.max_requests,
-            interval_ms=row.interval_ms,
-            daily_limit=row.daily_limit,
-            daily_remaining=row.daily_remaining,
-            blocked_cause=row.blocked_cause,
-            blocked_seconds=float(row.blocked_seconds or 0.0),
-            is_heard=row.heard_seconds is not None,
-            is_heard_lately=row.heard_seconds is not None and row.heard_seconds < 3600,
-        )
-        for row in connection.execute(query)
-    }
+    return {row.location_id: _limit_of(row) for row in connection.execute(query)}
+
+
+def _limit_of(row: Any) -> Limit:
+    is_heard = row.heard_seconds is not None and row.heard_seconds < allowance.BELIEVED_SECONDS
+    return Limit(
+        max_requests=row.max_requests if is_heard else allowance.MAX_REQUESTS,
+        interval_ms=row.interval_ms if is_heard else allowance.INTERVAL_MS,
+        daily_limit=row.daily_limit if is_heard else allowance.DAILY_LIMIT,
+        daily_remaining=row.daily_remaining,
+        blocked_cause=row.blocked_cause,
+        blocked_seconds=float(row.blocked_seconds or 0.0),
+        is_heard=is_heard,
+    )
 
 
 def _usages(connection: Connection, locations: Sequence[str]) -> dict[str, list[Usage]]:
@@ -122,18 +124,6 @@ def _usages(connection: Connection, locations: Sequence[str]) -> dict[str, list[
         usage = Usage(row.usage_id, row.lease_id, row.requests, float(row.seconds_left))
         found[row.location_id].append(usage)
     return found
-
-
-FORGET = text("""
-    DELETE FROM etl.rate_usage AS used USING etl.rate_limits AS r
-    WHERE used.location_id = r.location_id
-      AND used.expires_at < clock_timestamp() - make_interval(secs => r.interval_ms / 1000.0)
-""")
-
-
-def forget(connection: Connection) -> None:
-    """Delete what has not counted for an interval; answers younger than that may still be compared with it."""
-    connection.execute(FORGET)
 
 
 IN_SECONDS: ColumnElement[datetime] = func.clock_timestamp() + func.make_interval(
@@ -221,6 +211,7 @@ def _write_limits(connection: Connection, settled: dict[str, Settled]) -> None:
             daily_remaining=bindparam("remaining"),
             daily_since=case((spent | restored, today), else_=RateLimit.daily_since),
             blocked_until=case((spent, NEXT_HOUR), (over, None), else_=RateLimit.blocked_until),
+            blocked_at=case((spent, func.clock_timestamp()), else_=RateLimit.blocked_at),
             blocked_cause=case((spent, "daily_budget"), (over, None), else_=RateLimit.blocked_cause),
             heard_at=case((bindparam("is_heard", type_=Boolean), func.clock_timestamp()), else_=RateLimit.heard_at),
         ),
@@ -265,7 +256,7 @@ BLOCK = text("""
         FROM etl.rate_limits WHERE location_id = :location_id
     )
     UPDATE etl.rate_limits AS r
-    SET blocked_until = asked.until, blocked_cause = 'rate_limited'
+    SET blocked_until = asked.until, blocked_at = clock_timestamp(), blocked_cause = 'rate_limited'
     FROM asked WHERE r.location_id = asked.location_id AND coalesce(r.blocked_until, '-infinity') < asked.until
 """)
 

@@ -267,7 +267,12 @@ class RateLimit(Base):
         comment="No request before this time: a 429 or a spent daily budget."
     )
     blocked_cause: Mapped[str | None] = mapped_column(comment="rate_limited or daily_budget; null while not blocked.")
-    heard_at: Mapped[timestamp | None] = mapped_column(comment="When the headers were last heard.")
+    blocked_at: Mapped[timestamp | None] = mapped_column(
+        comment="When that was heard. In the future: before the clock was set back, so that it no longer holds."
+    )
+    heard_at: Mapped[timestamp | None] = mapped_column(
+        comment="When headers last said the limits, or an answer that there are none. An hour later they are forgotten."
+    )
 
 
 class RateUsage(Base):

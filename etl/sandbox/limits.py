@@ -14,7 +14,8 @@ from etl.sandbox.replies import Headers
 
 Window = Literal["sliding", "fixed"]
 
-UNLIMITED = 1_000_000
+UNLIMITED = 10_000
+"""In a second: a client may take more for an error."""
 UNLIMITED_DAILY = 1_000_000_000
 _DAY = 86_400
 
@@ -62,8 +63,8 @@ class Allowance:
         values = {
             b"limit-daily": left_today + self._used_today,
             b"daily-remaining": max(0, left_today),
-            b"interval-milliseconds": round(self.limit.interval * 1000),
-            b"max": left + len(self._times),
+            b"interval-milliseconds": 1000 if self.limit.limit is None else round(self.limit.interval * 1000),
+            b"max": self.limit.limit or UNLIMITED,
             b"remaining": max(0, left),
         }
         return [(b"x-ratelimit-" + name, b"%d" % value) for name, value in values.items()]
@@ -77,5 +78,6 @@ class Allowance:
         fixed_begin = now // interval * interval if self.limit.window == "fixed" else 0
         while self._times and (now - self._times[0] >= interval or self._times[0] < fixed_begin):
             self._times.popleft()
-        limit, daily = self.limit.limit or UNLIMITED, self.limit.daily
-        return limit - len(self._times), (UNLIMITED_DAILY if daily is None else daily) - self._used_today
+        limit, daily = self.limit.limit, self.limit.daily
+        left = UNLIMITED if limit is None else limit - len(self._times)
+        return left, (UNLIMITED_DAILY if daily is None else daily) - self._used_today

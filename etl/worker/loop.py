@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from etl import message_queue, runs
 from etl.errors import LocationError, RateLimitedError, SnoozedError
-from etl.extract import limits
+from etl.extract import upkeep
 from etl.pipeline import Claimed, Outcome
 from etl.runs import Tally
 from etl.worker.batch import Batch
@@ -19,7 +19,7 @@ from etl.worker.claims import Claims, Idle, passes_soon
 from etl.worker.condition import WORKING, Condition
 from etl.worker.evidence import Evidence, Heard
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
-from etl.worker.leases import Leases
+from etl.worker.leases import USAGE_SECONDS, Leases
 from etl.worker.listener import Listener
 from etl.worker.plan import Plan, Report
 from etl.worker.settlement import Settlement
@@ -210,7 +210,7 @@ class Loop:
         if time.monotonic() >= self._next_lapse_check:
             self._next_lapse_check = time.monotonic() + LAPSE_CHECK_SECONDS
             message_queue.release_lapsed(connection)
-            limits.forget(connection)
+            upkeep.tidy(connection, under_way=USAGE_SECONDS)
         now = time.monotonic()
         return self._claims.claim(connection, want, room=lambda by: self._verdicts.room(by, now=now))
 

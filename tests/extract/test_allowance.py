@@ -36,7 +36,7 @@ def answered(age: float = 0.0, **headers: int) -> AnsweredRequest:
         (replace(LIMIT, blocked_seconds=0.1), [], 0),
         (replace(LIMIT, blocked_seconds=-0.1), [], 100),
         (replace(LIMIT, daily_remaining=0), [], 0),
-        (replace(LIMIT, daily_remaining=0, is_heard_lately=False), [], 1),
+        (replace(LIMIT, daily_remaining=0, is_heard=False), [], 1),
         (replace(LIMIT, daily_remaining=0, blocked_cause="daily_budget"), [], 1),
         (replace(LIMIT, daily_remaining=0, blocked_cause="daily_budget"), [UNDER_WAY], 0),
     ],
@@ -107,3 +107,19 @@ def test_an_answer_tells_whether_the_day_is_spent(remaining: int, budget: bool) 
 
 def test_a_gateways_answer_says_nothing() -> None:
     assert not settle(LIMIT, [], [AnsweredRequest("LOC1", 7, 0.0, is_proper=False)], {}).is_heard
+
+
+@pytest.mark.parametrize(
+    ("was_heard", "headers", "is_heard"),
+    [
+        (True, {"max_requests": 25}, True),
+        (True, {"interval_ms": 1000}, True),
+        (True, {"daily_remaining": 5}, False),
+        (True, {}, False),
+        (False, {}, True),
+    ],
+)
+def test_an_answer_that_is_silent_about_the_limits_keeps_none_that_were_said_young(
+    *, was_heard: bool, headers: dict[str, int], is_heard: bool
+) -> None:
+    assert is_heard == settle(replace(LIMIT, is_heard=was_heard), [], [answered(**headers)], {}).is_heard

@@ -299,6 +299,17 @@ def test_an_answer_has_no_repr_of_its_content() -> None:
     assert "secret" not in repr(Answer({"body": "secret"}, b"secret", "secret"))
 
 
-@pytest.mark.parametrize("value", ["", "x", "-1", "1.5", "٣", "9" * 30])
-def test_a_limit_header_that_is_no_number_says_nothing(value: str) -> None:
+@pytest.mark.parametrize("value", ["", "x", "-1", "1.5", "٣", "9" * 30, "0", "10001", "999999999"])
+def test_a_limit_header_that_is_no_sane_number_says_nothing(value: str) -> None:
     assert RateHeaders.from_headers({"X-RateLimit-Max": value}) == RateHeaders()
+
+
+@pytest.mark.parametrize("value", ["0", "1", "99", "60001", "999999999"])
+def test_an_interval_that_cannot_be_meant_says_nothing(value: str) -> None:
+    assert RateHeaders.from_headers({"X-RateLimit-Interval-Milliseconds": value}) == RateHeaders()
+
+
+@pytest.mark.parametrize(("max_requests", "interval_ms"), [(1, 100), (25, 10_000), (10_000, 60_000)])
+def test_limits_that_can_be_meant_are_heard(max_requests: int, interval_ms: int) -> None:
+    headers = {"X-RateLimit-Max": str(max_requests), "X-RateLimit-Interval-Milliseconds": str(interval_ms)}
+    assert RateHeaders.from_headers(headers) == RateHeaders(max_requests, interval_ms)

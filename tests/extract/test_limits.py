@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from etl.extract import limits
+from etl.extract import limits, upkeep
 from etl.extract.allowance import UNHEARD_LIMIT, AnsweredRequest, RateHeaders
 
 HUNDRED = RateHeaders(max_requests=100, interval_ms=10_000)
@@ -179,7 +179,7 @@ def test_our_own_count_of_the_day_starts_anew_at_midnight(connection: Connection
 
 def test_old_usage_is_forgotten(connection: Connection) -> None:
     hear(connection, HUNDRED)
-    limits.forget(connection)
+    upkeep.tidy(connection, under_way=60)
     assert connection.execute(text("SELECT count(*) FROM etl.rate_usage")).scalar_one() == 0
 
 
@@ -200,3 +200,74 @@ def test_a_later_429_never_shortens_a_block(connection: Connection) -> None:
     limits.block(connection, "LOC1", seconds=60, jitter=0)
     limits.block(connection, "LOC1", seconds=None, jitter=0)
     assert 10 < blocked(connection)["seconds"] <= 60
+
+
+@pytest.mark.parametrize("odd", [RateHeaders(max_requests=1), RateHeaders(max_requests=9_000, interval_ms=100)])
+def test_a_limit_is_forgotten_an_hour_after_it_was_said_last(connection: Connection, odd: RateHeaders) -> None:
+    hear(connection, odd)
+    assert allowed(connection) == odd.max_requests
+    hear(connection, RateHeaders())
+    execute(connection, "UPDATE etl.rate_limits SET heard_at = heard_at - interval '1 hour'")
+    assert allowed(connection) == UNHEARD_LIMIT
+    hear(connection, RateHeaders())
+    assert allowed(connection) == 100
+    spend(connection, 1)
+    answer(connection, RateHeaders())
+    left = "SELECT max(extract(epoch FROM expires_at - clock_timestamp())) FROM etl.rate_usage"
+    assert 0.2 < connection.execute(text(left)).scalar_one() < 10.1
+
+
+def set_clock_back(connection: Connection) -> None:
+    """Let Postgres's clock be set back by an hour, as a restore or a failover may do: all that is stored is later."""
+    execute(connection, "UPDATE etl.rate_usage SET expires_at = expires_at + interval '1 hour'")
+    execute(
+        connection,
+        "UPDATE etl.rate_limits SET heard_at = heard_at + interval '1 hour', "
+        "blocked_at = blocked_at + interval '1 hour', blocked_until = blocked_until + interval '1 hour'",
+    )
+
+
+def test_a_clock_that_is_set_back_makes_requests_count_for_an_interval_once_more_and_no_longer(
+    connection: Connection,
+) -> None:
+    hear(connection, HUNDRED)
+    upkeep.tidy(connection, under_way=60)
+    spend(connection, 30)
+    answer(connection, RateHeaders(), count=20)
+    set_clock_back(connection)
+    upkeep.tidy(connection, under_way=60)
+    assert allowed(connection) == 70
+    left = "SELECT requests, extract(epoch FROM expires_at - clock_timestamp()) FROM etl.rate_usage ORDER BY usage_id"
+    (under_way, for_a_minute), (answered, for_an_interval) = connection.execute(text(left)).all()
+    assert (under_way, 50 < for_a_minute <= 60) == (10, True)
+    assert (answered, 0 < for_an_interval < 11) == (20, True)
+
+
+def test_what_counts_as_it_should_is_left_alone(connection: Connection) -> None:
+    hear(connection, HUNDRED)
+    upkeep.tidy(connection, under_way=60)
+    spend(connection, 30)
+    answer(connection, RateHeaders(), count=20)
+    before = connection.execute(text("SELECT * FROM etl.rate_usage ORDER BY usage_id")).all()
+    upkeep.tidy(connection, under_way=60)
+    assert before == connection.execute(text("SELECT * FROM etl.rate_usage ORDER BY usage_id")).all()
+
+
+@pytest.mark.parametrize("seconds", [30.0, 86_400.0])
+def test_a_429_is_heeded_unless_the_clock_was_set_back_since(connection: Connection, seconds: float) -> None:
+    hear(connection, HUNDRED)
+    limits.block(connection, "LOC1", seconds=seconds, jitter=0)
+    upkeep.tidy(connection, under_way=60)
+    assert allowed(connection) == 0
+    set_clock_back(connection)
+    upkeep.tidy(connection, under_way=60)
+    assert allowed(connection) == 100
+
+
+def test_a_spent_day_is_probed_after_the_clock_was_set_back(connection: Connection) -> None:
+    hear(connection, RateHeaders(max_requests=100, interval_ms=10_000, daily_limit=10_000, daily_remaining=0))
+    upkeep.tidy(connection, under_way=60)
+    assert allowed(connection) == 0
+    set_clock_back(connection)
+    upkeep.tidy(connection, under_way=60)
+    assert allowed(connection) == 1

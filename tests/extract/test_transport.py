@@ -7,6 +7,7 @@ from threading import Event
 import pytest
 
 from etl.extract import connections
+from etl.extract.allowance import RateHeaders
 from etl.extract.transport import Bounds, LostRequestError, NoAnswerError, Stream, Transport
 from tests.tcp import Serve, Server, answer, answering, heard, reset
 
@@ -101,6 +102,17 @@ def test_what_is_under_way_ends_when_it_is_no_longer_awaited(server: Server, tra
 def test_the_answer_to_a_post_is_awaited_all_the_same(transport: Transport) -> None:
     transport.end_within(0.0)
     assert transport.send("POST", "/", bounds=BOUNDS).body == b"yes"
+
+
+@pytest.mark.parametrize("line", [b"X-RateLimit-Max:25", b"x-ratelimit-max: 25 ", b"X-RATELIMIT-MAX: \t25\t "])
+def test_a_limit_is_heard_with_blanks_around_it(server: Server, transport: Transport, line: bytes) -> None:
+    def serve(connection: socket.socket, _number: int) -> None:
+        heard(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n%s\r\nContent-Length: 0\r\n\r\n" % line)
+
+    server.serve = serve
+    headers = transport.send("GET", "/", bounds=BOUNDS).headers
+    assert RateHeaders.from_headers(headers) == RateHeaders(max_requests=25)
 
 
 def test_connections_are_used_again(server: Server, transport: Transport) -> None:

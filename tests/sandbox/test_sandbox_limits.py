@@ -82,7 +82,7 @@ def test_the_headers_tell_what_is_left() -> None:
 
 def test_without_a_limit_the_headers_promise_a_huge_one() -> None:
     headers = dict(Allowance(Limit(limit=None, daily=None)).headers(NOON))
-    assert (b"1000000", b"1000000000") == (headers[b"x-ratelimit-max"], headers[b"x-ratelimit-limit-daily"])
+    assert (b"10000", b"1000000000") == (headers[b"x-ratelimit-max"], headers[b"x-ratelimit-limit-daily"])
 
 
 @pytest.mark.parametrize("wrong", [{"limit": 0}, {"interval": 0}, {"daily": -1}, {"window": "rolling"}])

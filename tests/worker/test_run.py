@@ -385,6 +385,16 @@ def test_no_request_of_any_worker_exceeds_the_limit(job: Job, sandbox: RunningSa
     assert sandbox.stats()["statuses"] == {"200": 150}
 
 
+def test_a_clock_of_postgres_that_is_set_back_holds_up_no_request(job: Job, sandbox: RunningSandbox) -> None:
+    sandbox.limits(limit=10, interval=0.5)
+    job.enqueue(*job.ids[:10])
+    job.run()
+    job.execute("UPDATE etl.rate_usage SET expires_at = expires_at + interval '1 hour'")
+    job.enqueue(*job.ids[10:15])
+    report = job.run()
+    assert (report.outcome, report.tally.loaded) == ("drained", 5)
+
+
 def test_a_spent_daily_budget_ends_the_run_and_keeps_the_rest(job: Job, sandbox: RunningSandbox) -> None:
     sandbox.limits(limit=100, interval=10, daily=25)
     job.enqueue(*job.ids[:40])
