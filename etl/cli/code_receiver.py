@@ -17,15 +17,16 @@ def is_local(redirect_uri: str) -> bool:
     return parts.scheme == "http" and parts.hostname in LOCAL_HOSTS
 
 
-def code_in(address: str, *, state: str, needs_state: bool) -> str:
+def code_in(address: str, *, state: str) -> str:
     """The code in the address somebody was sent back to.
 
     Raises:
-        ValueError: there is none, or it answers another request than ours.
+        ValueError: there is none, or it answers another request than ours, or does not say which one: somebody else's
+            code would connect somebody else's location.
     """
     query = parse_qs(urlsplit(address).query)
     given = query.get("state", [""])[0]
-    if (needs_state or given) and not secrets.compare_digest(given.encode(), state.encode()):
+    if not secrets.compare_digest(given.encode(), state.encode()):
         raise ValueError("the answer belongs to another request; start again")
     code = query.get("code", [""])[0]
     if not code:
@@ -53,7 +54,7 @@ class CodeReceiver:
                     self._answer(404, "There is nothing here.")
                     return
                 try:
-                    received.put(code_in(self.path, state=state, needs_state=True))
+                    received.put(code_in(self.path, state=state))
                 except ValueError as error:
                     self._answer(400, f"Not connected: {error}.")
                 else:

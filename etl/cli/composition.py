@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from ipaddress import ip_address
 
 from sqlalchemy import Engine
 
 from etl import __version__, kinds, schema
+from etl.cli.tables import print_sentence
 from etl.database import open_engine, parse_url, reading_errors, require_utf8, require_writable, shown
 from etl.errors import ConfigurationError
 from etl.exports import bulk
@@ -118,8 +120,24 @@ def warehouse(
 def transport_of(found: Settings, *, pool_size: int = 1) -> Iterator[Transport]:
     """Connections to HighLevel, closed at the end."""
     base_url = str(found.highlevel_base_url)
+    if found.highlevel_base_url.scheme == "http" and not _is_this_machine(found.highlevel_base_url.host or ""):
+        _warn_of_plain_http(address_of(found))
     with Transport(base_url=base_url, pool_size=pool_size, user_agent=f"highlevel-etl/{__version__}") as transport:
         yield transport
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+@cache
+def _warn_of_plain_http(address: str) -> None:
+    """Tell it once a process, before a token goes there."""
+    warning = f"HIGHLEVEL_BASE_URL is {address}: tokens and messages go there unencrypted, for all on the way to read"
+    print_sentence(f"Warning: {warning}. Use https://.", err=True)
 
 
 def client_of(found: Settings, transport: Transport) -> Client:

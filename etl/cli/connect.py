@@ -37,7 +37,7 @@ ASK = "-"
 )
 @click.option("--location", "location_id", help="The location of --token.")
 @click.option("--company", is_flag=True, help="Connect a company (agency) with all its locations.")
-@click.option("--paste", is_flag=True, help="Paste the code, for a browser on another machine.")
+@click.option("--paste", is_flag=True, help="Paste the address you were sent to, for a browser on another machine.")
 @click.option(
     "--redirect-uri", default="http://localhost:8765/callback", show_default=True, help="The redirect URL of the app."
 )
@@ -166,11 +166,13 @@ def _code(url: str, redirect_uri: str, *, state: str, paste: bool) -> str:
                 f"No code came to {redirect_uri} within {WAIT:.0f} s. If the browser is on another machine: --paste"
             )
         return code
-    pasted = _ask("The address you were sent to, or its code", "--paste").strip()
-    if "=" not in pasted:
-        return pasted
+    pasted = _ask("The address you were sent to", "--paste").strip()
+    if "state=" not in pasted:
+        raise ConfigurationError(
+            "That cannot be used: it does not say which request it answers. Start again, and paste the whole address."
+        )
     try:
-        return code_in(pasted if "?" in pasted else f"?{pasted}", state=state, needs_state=False)
+        return code_in(pasted if "?" in pasted else f"?{pasted}", state=state)
     except ValueError as error:
         raise ConfigurationError(f"That cannot be used: {error}") from None
 

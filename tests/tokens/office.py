@@ -1,5 +1,7 @@
 """A warehouse, a HighLevel look-alike, and an OAuth app between them."""
 
+import re
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,6 +24,25 @@ from etl.tokens.vault import Vault
 from etl.worker.evidence import Heard
 from etl.worker.loop import Loop
 from etl.worker.plan import Plan, Report
+from tests.command import Command
+
+
+class Pasting:
+    """``etl connect --paste``, and a browser on another machine."""
+
+    def __init__(self, etl: Command) -> None:
+        self._etl = etl
+
+    def __call__(self, query: str, paste: Callable[[str], str] = lambda address: address) -> tuple[int, str]:
+        """Visit what it prints, and paste something made of where that led; returns exit code and all output."""
+        with self._etl.start("connect", "--paste") as process:
+            out = ""
+            while "chooselocation" not in out:
+                out += process.printed.readline()
+            url = re.findall(r"http\S+", out)[0]
+            address = requests.get(f"{url}&{query}", timeout=10, allow_redirects=False).headers["Location"]
+            rest, err = process.communicate(paste(address), timeout=60)
+        return process.returncode, out + rest + err
 
 
 class Office:

@@ -9,7 +9,10 @@ import requests
 from etl.tokens.connecting import rekey
 from etl.tokens.vault import Vault, new_key
 from tests.command import Command
-from tests.tokens.office import Office
+from tests.tokens.office import Office, Pasting
+
+STATED = "https://x.example/back?code={code}&state=guessed"
+KEY = {"ETL_SECRET_KEY": new_key()}
 
 
 def free_port() -> int:
@@ -62,13 +65,43 @@ def test_a_company_is_connected_with_all_its_locations(connecting: Any) -> None:
 
 def test_the_address_that_holds_the_code_may_be_pasted(connecting: Any) -> None:
     office = connecting.office
-    connecting.etl("connect", "--paste", stdin=f"https://example.com/back?code={office.code(office.third)}&x=1")
-    assert 200 == office.status(office.third)
+    code, _ = Pasting(connecting.etl)(f"sandbox_location_id={office.third}")
+    assert (0, 200) == (code, office.status(office.third))
+
+
+@pytest.mark.parametrize("form", ["{code}", "code={code}", "https://x.example/back?code={code}", STATED])
+def test_a_code_that_answers_another_request_or_none_connects_nothing(connecting: Any, form: str) -> None:
+    office = connecting.office
+    # An attacker's, who wants messages of a location of his in our tables; the state of ours he does not know.
+    forged = form.format(code=office.code(office.third))
+    code, out = Pasting(connecting.etl)(f"sandbox_location_id={office.third}", lambda _: forged)
+    assert (2, True) == (code, "That cannot be used" in out)
+    assert 0 == office.value("SELECT count(*) FROM etl.locations")
 
 
 def test_an_unknown_code_is_a_clear_sentence(connecting: Any) -> None:
-    done = connecting.etl("connect", "--paste", stdin="nonsense")
-    assert (2, True) == (done.returncode, "Authorization code not found" in done.stderr)
+    def paste(address: str) -> str:
+        return re.sub(r"code=[^&]*", "code=nonsense", address)
+
+    code, out = Pasting(connecting.etl)(f"sandbox_location_id={connecting.office.first}", paste)
+    assert (2, True) == (code, "Authorization code not found" in out)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_told"),
+    [
+        ("http://highlevel.invalid:8399", True),
+        ("https://highlevel.invalid", False),
+        ("http://127.0.0.2:9", False),
+        ("http://[::1]:9", False),
+        ("http://localhost:9", False),
+    ],
+)
+def test_a_base_url_that_shows_tokens_to_the_way_is_told_before_one_goes_there(
+    etl: Command, url: str, *, is_told: bool
+) -> None:
+    done = etl.alone("connect", "--location", "LOC1", "--token", "pit-secret", HIGHLEVEL_BASE_URL=url, **KEY)
+    assert (is_told, "pit-secret" in done.stderr) == ("Warning: HIGHLEVEL_BASE_URL is http:" in done.stderr, False)
 
 
 def test_a_pasted_token_is_stored(connecting: Any) -> None:

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from etl.sandbox.server import RunningSandbox
 from etl.tokens.renewal import Renewal
 from etl.tokens.vault import Vault
 from tests.command import Command
-from tests.tokens.office import Office
+from tests.tokens.office import Office, Pasting
 
 # Prints every exception whole, and everything any library logs.
 SITECUSTOMIZE = """
@@ -84,10 +85,16 @@ def _tell(etl: Command, place: Office, secrets: Secrets) -> Iterator[str]:
         done = etl.alone(*arguments, stdin=stdin, **given)
         return f"{arguments[:2]}: {done.returncode}\n{done.stdout}{done.stderr}"
 
-    code = place.code(place.second)
-    secrets.add(code)
-    yield run("connect", "--paste", stdin=code)
-    yield run("connect", "--paste", stdin=code)
+    codes: list[str] = []
+
+    def paste(address: str) -> str:
+        """The first time what is right, then with the same code again."""
+        codes.extend(re.findall(r"code=([^&]+)", address))
+        secrets.add(*codes)
+        return address.replace(codes[-1], codes[0])
+
+    for _ in range(2):
+        yield "connect --paste: {}\n{}".format(*Pasting(etl)(f"sandbox_location_id={place.second}", paste))
     yield run("connect", "--location", place.third, "--token", stdin=sandbox.token(place.third))
     yield run("connect", "--location", place.third, "--token", sandbox.token(place.third) + "-wrong")
     _learn(place, secrets)
