@@ -145,7 +145,7 @@ FRESHNESS = text("""
     FROM highlevel.location_time_zones AS z
     CROSS JOIN LATERAL (
         SELECT m.date_added, m.created_at FROM highlevel.messages AS m
-        WHERE m.location_id = z.location_id AND m.date_added IS NOT NULL
+        WHERE m.location_id = z.location_id AND m.date_added <= now() + interval '1 day'
         ORDER BY m.date_added DESC LIMIT 1
     ) AS n
     WHERE z.location_id = :location_id OR CAST(:location_id AS text) IS NULL

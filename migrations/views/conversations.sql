@@ -54,7 +54,8 @@ WHERE
         SELECT true FROM highlevel.messages_flat AS m
         WHERE
             m.location_id = d.location_id AND m.conversation_id = c.conversation_id AND m.date_added >= d.ends_at
-            AND m.with_contact AND m.deleted_at IS NULL
+            -- As far as local_days goes: what is dated further ahead hides no conversation.
+            AND m.date_added <= now() + interval '1 day' AND m.with_contact AND m.deleted_at IS NULL
         LIMIT 1
     ) IS NULL;
 

@@ -10,11 +10,14 @@ SELECT
 FROM highlevel.location_time_zones AS z
 CROSS JOIN LATERAL (
     SELECT min(m.date_added) AS first_at, max(m.date_added) AS last_at
-    FROM highlevel.messages AS m WHERE m.location_id = z.location_id
+    FROM highlevel.messages AS m
+    -- One wrong date must not make a calendar of a thousand years.
+    WHERE m.location_id = z.location_id AND m.date_added BETWEEN '2000-01-01 00:00:00Z' AND now() + interval '1 day'
 ) AS of_messages
 CROSS JOIN LATERAL (
     SELECT min(e.date_added) AS first_at, max(e.date_added) AS last_at
-    FROM highlevel.emails AS e WHERE e.location_id = z.location_id
+    FROM highlevel.emails AS e
+    WHERE e.location_id = z.location_id AND e.date_added BETWEEN '2000-01-01 00:00:00Z' AND now() + interval '1 day'
 ) AS of_emails
 CROSS JOIN LATERAL generate_series(
     date_trunc('day', timezone(z.local_time_zone, least(of_messages.first_at, of_emails.first_at))),
@@ -23,7 +26,8 @@ CROSS JOIN LATERAL generate_series(
 ) AS d (day);
 
 COMMENT ON VIEW highlevel.local_days IS
-    'One row a location and day of its own time zone, from its first message to its last, with or without messages. '
+    'One row a location and day of its own time zone, from its first message to its last, with or without messages; '
+    'none before 2000, and none after tomorrow. '
     'Left join it to show days on which nothing happened. Whole: under a second at 5 million messages.';
 COMMENT ON COLUMN highlevel.local_days.location_id IS 'The location.';
 COMMENT ON COLUMN highlevel.local_days.location_name IS 'Name of the business; null while not fetched.';
