@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from etl import models, views
+from etl import models, roles, views
 
 CLOSED = {
     "sent_by": ("contact", "human", "workflow", "campaign", "api", "ai", "unknown"),
@@ -148,6 +148,7 @@ def markdown(schema: str, relations: Sequence[Relation]) -> str:
         "",
         "Made from the comments in the database with `make tables`; do not edit. A column in bold is part of the key.",
         "",
+        *(_for_readers() if schema == "highlevel" else ()),
         *(_diagram(relations) if schema == "highlevel" else ()),
         *(f"- [{each.name}](#{each.name}), a {'view' if each.is_view else 'table'}" for each in relations),
     ]
@@ -159,6 +160,12 @@ def markdown(schema: str, relations: Sequence[Relation]) -> str:
             example = f"`{_cell(column.example)}`" if column.example else ""
             lines.append(f"| {name} | {column.type} | {_cell(column.comment)} | {example} |")
     return "\n".join(lines) + "\n"
+
+
+def _for_readers() -> list[str]:
+    """What the sessions of analysts are set to."""
+    settings = ", ".join(f"`{name}` {value}" for name, value in roles.READER.settings.items())
+    return [f"Sessions of a role of `etl db grant-reader` have: {settings}. A query that takes longer is ended.", ""]
 
 
 def _diagram(relations: Sequence[Relation]) -> list[str]:

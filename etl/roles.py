@@ -1,10 +1,11 @@
 """Roles of Postgres that may do one thing only: read what analysts read, run the worker, or receive webhooks.
 
-Making one again takes from it whatever it could do here before. It is made by the owner of the tables; what later
-migrations add comes to readers and workers by itself, to a receiver when it is made again.
+Making one again takes from it whatever it could do here before. It is made by the owner of the tables. What later
+migrations add comes to readers by itself, to others when they are made again.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
@@ -23,7 +24,9 @@ class Grants:
     schemas: tuple[str, ...]
     settings: Mapping[str, str]
     whole: Mapping[str, str] = field(default_factory=dict)
-    """Rights on every table of a schema, those of later migrations among them."""
+    """Rights on every table of a schema."""
+    later: bool = False
+    """Whether it has them on those of later migrations, too."""
     tables: Mapping[str, str] = field(default_factory=dict)
     """Rights on single tables and columns."""
     sequences: tuple[str, ...] = ()
@@ -37,6 +40,7 @@ OURS = {name: SETTINGS[name] for name in ("search_path", "TimeZone")}
 READER = Grants(
     schemas=SCHEMAS,
     whole={"highlevel": "SELECT"},
+    later=True,
     # etl report and etl dbt-sources look whether the views are those of their version.
     tables={"etl.alembic_version": "SELECT"},
     # An analyst's query ends by itself.
@@ -95,6 +99,47 @@ RECEIVER = Grants(
     settings={**OURS, **SHORT, "statement_timeout": "1s", "lock_timeout": "300ms", "synchronous_commit": "on"},
 )
 
+IS_OURS_ALONE = text("""
+    SELECT NOT EXISTS (
+        SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname NOT IN ('etl', 'highlevel', 'information_schema') AND n.nspname !~ '^pg_'
+    )
+""")
+OPEN = {
+    "make temporary tables of any size": (
+        text("SELECT has_database_privilege(:role, current_database(), 'TEMPORARY')"),
+        "REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC",
+    ),
+    "make large objects": (
+        text("SELECT has_function_privilege(:role, 'lo_create(oid)', 'EXECUTE')"),
+        "REVOKE EXECUTE ON FUNCTION lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) FROM PUBLIC",
+    ),
+    "create in the schema public": (
+        text("SELECT coalesce(has_schema_privilege(:role, to_regnamespace('public'), 'CREATE'), false)"),
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    ),
+    "fill the disk with what its queries sort": (
+        text("""
+            SELECT NOT EXISTS (SELECT FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole
+                               WHERE r.rolname = :role AND array_to_string(s.setconfig, ' ') ~ 'temp_file_limit')
+        """),
+        "ALTER ROLE {role} IN DATABASE {database} SET temp_file_limit = '10GB'",
+    ),
+}
+"""What every role of Postgres may do, how that shows, and what ends it."""
+
+GRANTED = text("""
+    SELECT r.rolname FROM pg_namespace AS n CROSS JOIN aclexplode(n.nspacl) AS a JOIN pg_roles AS r ON r.oid = a.grantee
+    WHERE n.nspname = 'etl' AND a.privilege_type = 'USAGE' AND a.grantee <> n.nspowner ORDER BY r.rolname
+""")
+
+CREATORS = text("""
+    SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') FROM pg_namespace AS n CROSS JOIN aclexplode(n.nspacl) AS a
+    LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+    WHERE n.nspname = 'public' AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner
+      AND NOT coalesce(r.rolsuper OR r.rolname = current_user, false) ORDER BY 1
+""")
+
 FOUND = text("""
     SELECT r.rolsuper OR r.rolname = current_user
            OR EXISTS (SELECT FROM pg_class AS c WHERE c.relowner = r.oid
@@ -105,6 +150,8 @@ FOUND = text("""
 
 def grant_reader(connection: Connection, role: str) -> bool:
     """Let a role read ``highlevel``, and nothing else; True when the role had to be created.
+
+    In a database of ours alone, it also takes from everybody what everybody may do: see :func:`left_open`.
 
     Raises:
         ConfigurationError: this role may not create or grant, or the other one has more to do.
@@ -132,9 +179,28 @@ def grant_receiver(connection: Connection, role: str) -> bool:
     return _grant(connection, role, RECEIVER)
 
 
+def granted(connection: Connection) -> list[str]:
+    """The roles that were made here."""
+    return list(connection.execute(GRANTED).scalars())
+
+
+def creators(connection: Connection) -> list[str]:
+    """Who may create in the schema public, where every psql looks that is not told otherwise."""
+    return list(connection.execute(CREATORS).scalars())
+
+
+def left_open(connection: Connection, role: str) -> dict[str, str]:
+    """What a role may do beside what it was granted, as every role may; with the statement that ends it."""
+    names = {"role": _quoted(connection, role), "database": _database(connection)}
+    return {
+        what: cure.format(**names)
+        for what, (is_open, cure) in OPEN.items()
+        if connection.execute(is_open, {"role": role}).scalar_one()
+    }
+
+
 def _grant(connection: Connection, role: str, grants: Grants, *, withheld: Mapping[str, str] | None = None) -> bool:
-    quote = connection.dialect.identifier_preparer.quote_identifier
-    database = quote(connection.execute(text("SELECT current_database()")).scalar_one())
+    name, database = _quoted(connection, role), _database(connection)
     try:
         found = connection.execute(FOUND, {"role": role}).one_or_none()
         if found is not None and found.writes:
@@ -143,9 +209,15 @@ def _grant(connection: Connection, role: str, grants: Grants, *, withheld: Mappi
                 "a role may. Name another role."
             )
         if found is None:
-            _execute(connection, f"CREATE ROLE {quote(role)} LOGIN")
-        for statement in _statements(grants, withheld or {}, name=quote(role), database=database):
+            _execute(connection, f"CREATE ROLE {name} LOGIN")
+        for statement in _statements(grants, withheld or {}, name=name, database=database):
             _execute(connection, statement)
+        is_ours_alone = connection.execute(IS_OURS_ALONE).scalar_one()
+        for cure in left_open(connection, role).values():
+            # What others may need is not taken from them; what this role may not end is told.
+            if is_ours_alone or not cure.endswith("FROM PUBLIC"):
+                with suppress(ProgrammingError), connection.begin_nested():
+                    _execute(connection, cure)
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) == "42501":
             raise ConfigurationError(
@@ -153,6 +225,14 @@ def _grant(connection: Connection, role: str, grants: Grants, *, withheld: Mappi
             ) from error
         raise
     return found is None
+
+
+def _quoted(connection: Connection, name: str) -> str:
+    return connection.dialect.identifier_preparer.quote_identifier(name)
+
+
+def _database(connection: Connection) -> str:
+    return _quoted(connection, connection.execute(text("SELECT current_database()")).scalar_one())
 
 
 def _statements(grants: Grants, withheld: Mapping[str, str], *, name: str, database: str) -> Iterator[str]:
@@ -167,7 +247,8 @@ def _statements(grants: Grants, withheld: Mapping[str, str], *, name: str, datab
         yield f"GRANT USAGE ON SCHEMA {schema} TO {name}"
     for schema, rights in grants.whole.items():
         yield f"GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO {name}"
-        yield f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {rights} ON TABLES TO {name}"
+        if grants.later:
+            yield f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {rights} ON TABLES TO {name}"
     for table, rights in withheld.items():
         yield f"REVOKE {rights} ON {table} FROM {name}"
     for table, rights in grants.tables.items():

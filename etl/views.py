@@ -39,15 +39,21 @@ def drop(connection: Connection) -> None:
 
 
 def differences(connection: Connection, directory: Path) -> list[str]:
-    """How the views differ from the files, one line each; on a server that takes no writes, only which are missing."""
+    """How the views differ from the files, one line each; where nothing may be tried, only which are missing."""
     missing = [name for name in NAMES if _described(connection, f"highlevel.{name}") is None]
     changed = (
-        [] if missing or is_read_only(connection) else [name for name in NAMES if _differs(connection, directory, name)]
+        [] if missing or not _may_try(connection) else [name for name in NAMES if _differs(connection, directory, name)]
     )
     return [
         *(f"view highlevel.{name} is missing in the database" for name in missing),
         *(f"view highlevel.{name} differs" for name in changed),
     ]
+
+
+def _may_try(connection: Connection) -> bool:
+    """Whether temporary views may be made: not on a server that takes no writes, nor by every role."""
+    query = text("SELECT has_database_privilege(current_database(), 'TEMPORARY')")
+    return not is_read_only(connection) and bool(connection.execute(query).scalar_one())
 
 
 def _differs(connection: Connection, directory: Path, name: str) -> bool:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from etl import roles
+from etl import roles, schema
 from etl.database import open_engine
 from etl.errors import ConfigurationError
 from tests.command import Command
@@ -78,6 +78,12 @@ READER = {
     "SELECT count(*) FROM etl.message_queue": False,
     "SELECT etl.enqueue('M1')": False,
     "CREATE TABLE highlevel.mine ()": False,
+    "SET default_transaction_read_only = off; COMMIT; CREATE TABLE public.mine ()": False,
+    "SET default_transaction_read_only = off; COMMIT; CREATE TEMPORARY TABLE mine ()": False,
+    "SET default_transaction_read_only = off; COMMIT; SELECT lo_create(0)": False,
+    "SET default_transaction_read_only = off; COMMIT; SELECT lo_creat(0)": False,
+    "SET default_transaction_read_only = off; COMMIT; SELECT lo_from_bytea(0, 'x')": False,
+    "SET temp_file_limit = -1": False,
 }
 WORKER = {
     "SELECT access_token FROM etl.locations": True,
@@ -216,14 +222,74 @@ def test_a_role_that_becomes_another_one_keeps_nothing_of_the_first(engine: Engi
         assert rights(engine, worker.name) == [line.replace(other, worker.name) for line in rights(engine, other)]
 
 
-@pytest.mark.parametrize(("role", "may"), [("reader", "SELECT"), ("worker", "INSERT")])
-def test_a_table_of_a_later_migration_is_granted_too(engine: Engine, role: str, may: str) -> None:
+def test_a_table_of_a_later_migration_is_for_readers_alone_until_a_role_is_granted_again(engine: Engine) -> None:
     with engine.connect() as connection:
-        GRANTS[role](connection, 'test "later"')
+        for role, grant in GRANTS.items():
+            grant(connection, f'test "{role}')
         connection.execute(text("CREATE TABLE highlevel.later (); CREATE TABLE etl.later ()"))
-        query = text(f"SELECT has_table_privilege(:role, 'highlevel.later', '{may}')")
-        assert connection.execute(query, {"role": 'test "later"'}).scalar_one() is True
+
+        def may(role: str, schema: str) -> bool:
+            query = text(f"SELECT has_table_privilege(:role, '{schema}.later', 'SELECT')")
+            return bool(connection.execute(query, {"role": f'test "{role}'}).scalar_one())
+
+        before = [(role, schema) for role in GRANTS for schema in ("highlevel", "etl") if may(role, schema)]
+        roles.grant_worker(connection, 'test "worker')
+        assert (before, may("worker", "highlevel"), may("worker", "etl")) == ([("reader", "highlevel")], True, True)
         connection.rollback()
+
+
+def test_an_upgrade_names_the_roles_that_have_to_be_granted_again(etl: Command, engine: Engine, worker: Login) -> None:
+    with engine.connect() as connection:
+        schema.downgrade(connection, "-1")
+    told = etl("db", "upgrade").stderr
+    assert ("Grant these roles again" in told, worker.name in told) == (True, True), told
+
+
+def test_what_everybody_may_is_left_to_others_in_a_database_that_is_not_ours_alone(
+    etl: Command, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE public.of_somebody_else ()"))
+    with login_role(engine, roles.grant_reader) as (name, _):
+        told = etl("db", "grant-reader", name)
+        cures = ["REVOKE TEMPORARY ON DATABASE", "REVOKE EXECUTE ON FUNCTION lo_create(oid)", "temp_file_limit"]
+        assert (told.returncode, [cure in told.stderr for cure in cures]) == (0, [True, True, False]), told.stderr
+
+
+def test_the_doctor_tells_who_may_define_what_others_run_unawares(etl: Command, engine: Engine, reader: Login) -> None:
+    before = etl("doctor", "--offline")
+    with engine.begin() as connection:
+        connection.execute(text(f"GRANT CREATE ON SCHEMA public TO PUBLIC, {reader.name}"))
+    told = etl("doctor", "--offline")
+    cure = f"REVOKE CREATE ON SCHEMA public FROM PUBLIC, {reader.name}"
+    assert (before.returncode, told.returncode) == (0, 0), told.stdout
+    said = ["".join(done.stdout.split()) for done in (before, told)]
+    assert ["nobodyelsemaycreateinit" in said[0], cure.replace(" ", "") in said[1]] == [True, True], told.stdout
+
+
+def make_owner(connection: Connection, name: str) -> bool:
+    """Somebody who makes the tables and is no superuser, as providers of Postgres have it."""
+    connection.execute(text(f"CREATE ROLE {name} LOGIN CREATEROLE"))
+    connection.execute(text(f"GRANT CREATE ON DATABASE {connection.engine.url.database} TO {name}"))
+    return True
+
+
+def test_who_may_not_end_what_everybody_may_grants_all_the_same_and_is_told(empty_database_url: str) -> None:
+    superuser = open_engine(empty_database_url)
+    with login_role(superuser, make_owner) as (_, url):
+        owner = open_engine(url)
+        with owner.connect() as connection:
+            schema.upgrade(connection)
+            roles.grant_reader(connection, "test_analyst")
+            left = roles.left_open(connection, "test_analyst")
+            connection.rollback()
+        owner.dispose()
+    superuser.dispose()
+    assert [what for what in roles.OPEN if what in left] == [
+        "make temporary tables of any size",
+        "make large objects",
+        "fill the disk with what its queries sort",
+    ]
 
 
 @pytest.mark.parametrize("role", GRANTS)

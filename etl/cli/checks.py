@@ -44,6 +44,18 @@ def of_warehouse(read: Callable[[], Cluster | None]) -> Iterator[Check]:
     yield Check(name, ok=not left, says=says)
 
 
+def of_public(creators: Sequence[str]) -> Check:
+    """Who may define what others run unawares; no session of ours looks there, so that nothing of ours fails."""
+    if not creators:
+        return Check("schema public", ok=True, says="nobody else may create in it")
+    who = ", ".join(creators)
+    says = (
+        f"open to {who}: what they define there is run by others who name no schema, though not by etl. "
+        f"To close it: REVOKE CREATE ON SCHEMA public FROM {who}"
+    )
+    return Check("schema public", ok=True, says=says)
+
+
 def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, given: bool) -> Check:
     """Whether the keys decrypt every stored token."""
     if not stored:

@@ -27,8 +27,14 @@ def upgrade() -> None:
         before = schema.revision(connection)
         schema.upgrade(connection)
         after = schema.revision(connection)
+        granted = roles.granted(connection) if before != after else []
         spread = distribution.differences(distribution.read(connection))
     print_line(f"at {after}, nothing to do" if before == after else f"upgraded from {before or 'empty'} to {after}")
+    if granted:
+        print_line(
+            f"Grant these roles again, with etl db grant-…, so that they may use what is new: {', '.join(granted)}",
+            err=True,
+        )
     for difference in spread:
         print_line(difference, err=True)
 
@@ -111,7 +117,12 @@ def grant_receiver(role: str) -> None:
 def _grant(grant: Callable[[Connection, str], bool], role: str, may: str) -> None:
     with warehouse(settings()) as engine, engine.begin() as connection:
         created = grant(connection, role)
+        left = roles.left_open(connection, role)
     print_line(f"{role} {'was created and ' if created else ''}{may}")
+    for what, cure in left.items():
+        print_line(
+            f"Like every role, it may {what}. To end that, as the database's owner or a superuser: {cure}", err=True
+        )
 
 
 @db.command()

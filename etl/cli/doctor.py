@@ -7,8 +7,19 @@ from contextlib import ExitStack, suppress
 import click
 from sqlalchemy import Connection
 
-from etl import distribution, jobs, locations, message_queue, schema
-from etl.cli.checks import RENEWABLE, Check, of_app, of_keys, of_kinds, of_pauses, of_probe, of_unserved, of_warehouse
+from etl import distribution, jobs, locations, message_queue, roles, schema
+from etl.cli.checks import (
+    RENEWABLE,
+    Check,
+    of_app,
+    of_keys,
+    of_kinds,
+    of_pauses,
+    of_probe,
+    of_public,
+    of_unserved,
+    of_warehouse,
+)
 from etl.cli.composition import (
     address_of,
     client_of,
@@ -79,6 +90,7 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
             return
         says = f"{described(found)}, reachable, UTF8, takes writes, at revision {schema.HEAD}"
         yield Check("database", ok=True, says=says)
+        yield of_public(roles.creators(connection))
         yield from of_warehouse(lambda: distribution.read(connection))
         yield from of_locations(connection, found, offline=offline, limit=limit)
 
