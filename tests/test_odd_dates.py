@@ -69,7 +69,7 @@ def test_no_command_stumbles_over_them(etl: Command, job: Job, command: tuple[st
 @pytest.mark.usefixtures("zone")
 def test_an_upgrade_keeps_them_beside_so_that_every_view_can_be_read(engine: Engine, job: Job) -> None:
     with engine.connect() as connection:
-        schema.downgrade(connection, "0013")
+        schema.downgrade(connection, "0014")
         fill(job)
         schema.upgrade(connection)
     read = {name: job.rows(f"SELECT * FROM highlevel.{name}") for name in (*views.NAMES, *WITH_DATES)}  # noqa: S608

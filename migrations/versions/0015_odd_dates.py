@@ -6,8 +6,8 @@ from alembic import op
 
 from etl import views
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
