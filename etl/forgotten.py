@@ -4,7 +4,7 @@ Guarantee: once :func:`remember` is committed, every transaction that asks :func
 and those that asked before are over. So nothing of the contact is written after that.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -79,6 +79,22 @@ def barred(connection: Connection, ids: Collection[str]) -> Barred:
 def among(connection: Connection, ids: Collection[str]) -> set[Key]:
     """Those of the ids of contacts, messages, emails and conversations that were erased with a contact."""
     return {(row.location_id, row.id) for row in connection.execute(AMONG, {"ids": list(ids)})}
+
+
+def tell_of(
+    keys: Collection[Key],
+    location_id: str,
+    *,
+    contact_id: str | None,
+    conversation_id: str | None,
+    ids: Iterable[str | None],
+) -> bool:
+    """Whether erased ``keys`` tell that a thing, with ``ids`` of its own, is of an erased contact. Asks nothing.
+
+    Another contact's message in the same conversation is that one's. An empty ``location_id`` stands for any.
+    """
+    named = {contact_id or conversation_id, *ids}
+    return any(id_ in named and location_id in ("", place) for place, id_ in keys)
 
 
 def where(connection: Connection, contact_id: str) -> list[str]:

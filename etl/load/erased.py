@@ -14,11 +14,9 @@ from etl.transform.record import Record, Row
 
 THREADS = "EMAIL"
 """Part of the types of messages that are threads: they are as old as their first email, but live on."""
-OWN = ("contact_id", "message_id", "email_id")
-"""Columns whose id alone tells that a row is of an erased contact."""
-CONTACTS, CONVERSATIONS = (
-    re.compile(rb'"%s"\s*:\s*"([^"\\]{1,128})"' % name) for name in (b"contactId", b"conversationId")
-)
+OWN = ("message_id", "email_id")
+NAMES = (*OWN, "contact_id", "conversation_id")
+"""Columns whose ids tell whose a row is."""
 
 
 def without(connection: Connection, records: Sequence[Record]) -> tuple[Sequence[Record], datetime]:
@@ -49,28 +47,32 @@ class Told:
     received: bytes = b""
     """JSON, which may name its contact and its conversation."""
 
-    @property
-    def names(self) -> set[str]:
-        """The ids that tell whose it is: of a conversation only where no contact is named, as for rows."""
-        named = CONTACTS.findall(self.received) or CONVERSATIONS.findall(self.received)
-        return {self.id, *(each.decode(errors="replace") for each in named)}
+    def named(self, field: bytes) -> str | None:
+        """The first id that it has under this name."""
+        found = re.search(rb'"%s"\s*:\s*"([^"\\]{1,128})"' % field, self.received)
+        return found[1].decode(errors="replace") if found else None
 
 
 def among(connection: Connection, told: Iterable[Told]) -> list[Told]:
     """Those that were erased for good."""
-    names = {each: each.names for each in told}
-    keys = forgotten.among(connection, set().union(*names.values())) if names else set()
-    return [each for each, own in names.items() if any(id_ in own and each.location_id in ("", at) for at, id_ in keys)]
+    names = {each: (each.named(b"contactId"), each.named(b"conversationId")) for each in told}
+    ids = {id_ for each, own in names.items() for id_ in (each.id, *own) if id_}
+    keys = forgotten.among(connection, ids) if ids else set()
+    return [
+        each
+        for each, (contact, conversation) in names.items()
+        if forgotten.tell_of(keys, each.location_id, contact_id=contact, conversation_id=conversation, ids=[each.id])
+    ]
 
 
 def _barred(connection: Connection, rows: Iterable[Row]) -> Barred:
-    names = (*OWN, "conversation_id")
-    return forgotten.barred(connection, {id_ for row in rows for name in names if (id_ := row.get(name))})
+    return forgotten.barred(connection, {id_ for row in rows for name in NAMES if (id_ := row.get(name))})
 
 
 def _is_of(row: Row, barred: Barred) -> bool:
-    names = OWN if row.get("contact_id") else (*OWN, "conversation_id")
-    return any((row["location_id"], row.get(name)) in barred.keys for name in names)
+    own = [row.get(name) for name in OWN]
+    named = {name: row.get(name) for name in ("contact_id", "conversation_id")}
+    return forgotten.tell_of(barred.keys, row["location_id"], ids=own, **named)
 
 
 def _is_too_old(record: Record, barred: Barred) -> bool:

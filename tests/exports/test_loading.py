@@ -108,3 +108,15 @@ def test_a_letter_without_an_id_cannot_be_retried_and_says_why(
     done = large_etl("dead", "retry", *(chosen or letter))
     assert (code, True) == (done.returncode, "1 dead letter cannot be retried" in done.stderr), done.stderr
     assert large_job.queued() == queued
+
+
+def test_an_export_answers_no_item_of_a_message_that_the_api_said_is_gone(
+    opener: Opener, large_job: Job, large: RunningSandbox
+) -> None:
+    row = {"id": "MSG1", "messageType": "TYPE_SMS", "body": "hi"}
+    opener.loading.load(page(opener, large, [row]))
+    large_job.execute("UPDATE highlevel.messages SET deleted_at = now()")
+    large_job.enqueue("MSG1", location_id=opener.location_id)
+    opener.loading.load(page(opener, large, [row | {"dateUpdated": "2026-11-02T00:00:00Z", "status": "read"}]))
+    assert large_job.queued() == [("message", "MSG1")]
+    assert large_job.rows("SELECT status, deleted_at IS NULL FROM highlevel.messages") == [(None, False)]

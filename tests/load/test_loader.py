@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
-from etl.kinds import Options, Origin, emails, messages
-from etl.load import loader
-from etl.models import Base, Email, Message
-from etl.transform.record import Record
+from etl.kinds import Options, Origin, emails, messages, names
+from etl.load import follow_ups, loader
+from etl.models import Base, Email, Message, User
+from etl.transform.record import FollowUp, Record
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -123,6 +123,35 @@ def test_the_same_id_at_two_locations_is_two_messages(warehouse: Warehouse) -> N
     warehouse.load(locationId="LOC1")
     warehouse.load(locationId="LOC2")
     assert warehouse.rows("SELECT location_id FROM highlevel.messages ORDER BY 1") == [("LOC1",), ("LOC2",)]
+
+
+def test_a_message_belongs_where_its_answer_says_whoever_asked(warehouse: Warehouse) -> None:
+    payload = {"id": "MSG1", "messageType": "TYPE_SMS"}
+    asked = [
+        record
+        for place in ("LOC1", "LOC2")
+        for said in (payload, payload | {"locationId": "LOC3"})
+        for record in messages.transform(said, Origin("MSG1", place, NOON), options=Options())
+    ]
+    warehouse.load_records(asked)
+    found = warehouse.rows("SELECT location_id FROM highlevel.messages ORDER BY 1")
+    assert found == [("LOC1",), ("LOC2",), ("LOC3",)]
+
+
+def test_a_user_of_two_locations_has_a_row_at_each_and_is_asked_for_at_each(
+    warehouse: Warehouse, engine: Engine
+) -> None:
+    asked = [FollowUp("user", "USR1", place) for place in ("LOC1", "LOC2", "LOC1")]
+    with engine.begin() as connection:
+        follow_ups.queue(connection, asked, {"user": User})
+    queued = warehouse.rows("SELECT message_id, location_id FROM etl.message_queue ORDER BY 2")
+    assert queued == [("USR1", "LOC1"), ("USR1", "LOC2")]
+    for place in ("LOC1", "LOC2"):
+        warehouse.load_records(names.user_records({"id": "USR1", "name": "Sam"}, Origin("USR1", place, NOON)))
+    assert warehouse.rows("SELECT location_id, name FROM highlevel.users ORDER BY 1") == [
+        ("LOC1", "Sam"),
+        ("LOC2", "Sam"),
+    ]
 
 
 def test_a_deleted_message_is_marked_and_keeps_its_content(warehouse: Warehouse) -> None:
