@@ -1,13 +1,19 @@
-"""Whatever the documentation and the help texts tell to type exists."""
+"""Whatever the documentation and the help texts tell to type exists, and every example that can be run is run."""
 
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+from sqlalchemy import Engine, text
 
+from etl import jobs, settings
 from etl.cli import cli
+from etl.sandbox.server import RunningSandbox
+from etl.tokens.vault import new_key
 
 PAGES = sorted([Path("README.md"), *Path("docs").rglob("*.md")])
 CODE = re.compile(r"```(?:mermaid.*?|[a-z]*\n(.*?))```|`([^`]+)`", re.DOTALL)
@@ -78,3 +84,91 @@ def test_every_target_of_make_that_is_told_exists(source: str) -> None:
 
 def test_the_pages_name_commands_at_all() -> None:
     assert len([words for source in TEXTS for words in ETL.findall(typed(source))]) > 50
+
+
+def examples(found: Iterable[tuple[str, str]]) -> list[Any]:
+    """Examples, each with its page, as the parameters of a test."""
+    return [pytest.param(example, id=f"{page} {example[-40:]}") for page, example in found]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """The examples in a language, each with its page."""
+    fence = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    return [(str(page), block) for page in PAGES for block in fence.findall(TEXTS[str(page)])]
+
+
+def spans(pattern: str) -> list[tuple[str, str]]:
+    """The pieces of code within sentences that match, each with its page; what is left open in it is not run."""
+    found = [(str(page), span) for page in PAGES for _, span in CODE.findall(TEXTS[str(page)])]
+    return [(page, span) for page, span in found if re.match(pattern, span) and "…" not in span]
+
+
+def command_lines() -> list[tuple[str, str]]:
+    """The examples of commands, whole, without what a shell makes of them; what is left open in it is not run."""
+    lines = [
+        (page, line) for name in ("console", "cron") for page, block in blocks(name) for line in block.splitlines()
+    ]
+    lines += [(name, line) for name, page in HELP.items() for line in re.findall(r"Example[^:]*: +(etl .*)", page)]
+    typed = [(page, re.sub(r".*/(?=etl )|^\$ ", "", line)) for page, line in lines]
+    return [(page, re.split(r" [<>|] | # ", line)[0]) for page, line in typed if re.match("etl [^…]*$", line)]
+
+
+SQL = [*blocks("sql"), *spans("(SELECT|INSERT|UPDATE|DELETE|ALTER|CREATE|GRANT|REVOKE) .* ")]
+SETTINGS = [*blocks("sh"), *((page, span) for page, span in spans("[A-Z_]+=.") if span.startswith(settings.PREFIXES))]
+
+
+@pytest.mark.parametrize("block", examples(each for each in SQL if "citus" not in each[1]))
+def test_an_example_of_sql_runs(engine: Engine, block: str) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("CREATE TEMPORARY TABLE my_ids (message_id text)"))
+        connection.exec_driver_sql(block, execution_options={"no_parameters": True})
+
+
+KEYS = [(page, f"jobs:\n  a:\n    {span}\n") for page, span in spans(rf"({'|'.join(jobs.JobKeys.model_fields)}): ")]
+
+
+@pytest.mark.parametrize("block", examples([*blocks("yaml"), *KEYS]))
+def test_an_example_of_jobs_is_understood(tmp_path: Path, block: str) -> None:
+    (tmp_path / "jobs.yaml").write_text(block)
+    assert jobs.read(tmp_path / "jobs.yaml") != {}
+
+
+@pytest.mark.parametrize(
+    ("written", "other"),
+    [("bulk: auto", "bulk: off"), ("bulk: auto", "bulk: on"), ("#    recordings_url", "    recordings_url")],
+)
+def test_each_value_that_the_comments_of_the_jobs_name_is_understood(tmp_path: Path, written: str, other: str) -> None:
+    shipped = Path("jobs.yaml").read_text(encoding="utf-8")
+    (tmp_path / "jobs.yaml").write_text(shipped.replace(written, other))
+    assert (written in shipped, jobs.read(tmp_path / "jobs.yaml").keys()) == (True, jobs.read(None).keys())
+
+
+@pytest.mark.parametrize("block", examples(SETTINGS))
+def test_an_example_of_settings_is_understood(tmp_path: Path, block: str) -> None:
+    (tmp_path / "token").write_text("pit-1")
+    written = (
+        block.replace("SECRET_KEY=…", f"SECRET_KEY={new_key()}")
+        .replace("…", "x")
+        .replace("/run/secrets", str(tmp_path))
+    )
+    (tmp_path / ".env").write_text(written)
+    assert settings.read({}, dotenv=tmp_path / ".env") != settings.read({}, dotenv=None)
+
+
+@pytest.mark.parametrize("line", examples(command_lines()))
+def test_an_example_of_a_command_is_understood(line: str) -> None:
+    command: click.Command = cli
+    words = shlex.split(line)[1:]
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(click.Context(command), words.pop(0))
+        assert found is not None
+        command = found
+    command.make_context(command.name, words)
+
+
+def test_the_examples_of_python_run(sandbox: RunningSandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = (block for _, block in blocks("python"))
+    exec(first, {})  # noqa: S102 - an example of our own
+    names = ("message_id", "call_id", "location_id", "contact_id", "other_id")
+    exec(second, {"sandbox": sandbox, **{name: name for name in names}})  # noqa: S102
+    assert "message" in capsys.readouterr().out
