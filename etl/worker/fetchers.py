@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -36,43 +37,72 @@ class OutcomeQueue:
 
 
 class Fetchers:
-    """Up to ``concurrency`` items processed at once. Threads start with the first item; they end with the process."""
+    """Up to ``concurrency`` items processed at once. Threads start with the first item; they end with the process.
+
+    Among several locations none has all threads: one that does not answer would hold up the others for as long as a
+    request may take.
+    """
 
     def __init__(self, process: Process, *, concurrency: int, outcomes: OutcomeQueue) -> None:
         self._process = process
         self._concurrency = concurrency
         self._outcomes = outcomes
-        self._tasks: queue.SimpleQueue[Claimed] = queue.SimpleQueue()
+        self._tasks: deque[Claimed] = deque()
+        self._busy: Counter[str] = Counter()
+        self._locations: set[str] = set()
+        self._changed = threading.Condition()
         self._started = False
 
     @property
     def waiting(self) -> int:
-        """Items that no thread has begun."""
-        return self._tasks.qsize()
+        """Items that no thread has begun, but could: those of a location that has all its threads do not count."""
+        with self._changed:
+            if len(self._locations) == 1:
+                return len(self._tasks)
+            full = {by for by, busy in self._busy.items() if busy >= self._most}
+            return sum(each.token_location_id not in full for each in self._tasks)
+
+    @property
+    def _most(self) -> int:
+        """How many threads a location may have."""
+        return max(self._concurrency - (len(self._locations) > 1), 1)
 
     def submit(self, items: list[Claimed]) -> None:
-        """Have items processed, in order."""
+        """Have items processed, those of a location in order."""
         if not self._started:
             for number in range(self._concurrency):
                 threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True).start()
             self._started = True
-        for item in items:
-            self._tasks.put(item)
+        with self._changed:
+            self._tasks.extend(items)
+            self._locations.update(each.token_location_id for each in items)
+            self._changed.notify(len(items))
 
     def take_back(self, which: Callable[[Claimed], bool] = lambda _: True) -> list[Claimed]:
         """Remove the items that no thread has begun and ``which`` chooses."""
-        taken: list[Claimed] = []
-        kept: list[Claimed] = []
-        while True:
-            try:
-                item = self._tasks.get_nowait()
-            except queue.Empty:
-                break
-            (taken if which(item) else kept).append(item)
-        for item in kept:
-            self._tasks.put(item)
+        with self._changed:
+            taken = [each for each in self._tasks if which(each)]
+            if taken:
+                self._tasks = deque(each for each in self._tasks if not which(each))
         return taken
 
     def _work(self) -> None:
         while True:
-            self._outcomes.put(self._process(self._tasks.get()))
+            claimed = self._next()
+            self._outcomes.put(self._process(claimed))
+            with self._changed:
+                self._busy[claimed.token_location_id] -= 1
+                self._busy += Counter()  # drops what is 0
+                self._changed.notify()
+
+    def _next(self) -> Claimed:
+        """Wait for the first item of a location that may have one more thread."""
+        with self._changed:
+            while True:
+                most = self._most
+                for place, each in enumerate(self._tasks):
+                    if self._busy[each.token_location_id] < most:
+                        del self._tasks[place]
+                        self._busy[each.token_location_id] += 1
+                        return each
+                self._changed.wait()

@@ -36,6 +36,8 @@ LINGER_SECONDS = 0.2
 """A batch that is not full is settled when its oldest outcome is this old."""
 FOLLOW_LINGER_SECONDS = 0.02
 """The same while following, when somebody waits for the row."""
+MOST_BATCHES = 10
+"""A run has no more in hand, however many of them belong to locations that do not answer."""
 LAPSE_CHECK_SECONDS = 5.0
 """How often the items of vanished workers, and usage that no longer counts, are looked for."""
 BEAT_SECONDS = 15.0
@@ -198,7 +200,8 @@ class Loop:
 
     def _room(self) -> int:
         """How many items to claim now."""
-        want = self._plan.batch_size if self._fetchers.waiting < self._low_water else 0
+        is_low = self._fetchers.waiting < self._low_water and self._in_hand < MOST_BATCHES * self._plan.batch_size
+        want = self._plan.batch_size if is_low else 0
         if self._plan.limit is None:
             return want
         left = self._plan.limit - self._claimed

@@ -15,7 +15,7 @@ from etl.worker.loop import Loop
 from tests.command import Command
 from tests.job import Job
 from tests.tokens.office import Office
-from tests.waiting import await_
+from tests.waiting import await_, releasing
 
 FOREIGN = {"kind": "403", "text": "The token does not have access to this location."}
 BAD_ID = {"kind": "400", "text": "messageId must be a valid id"}
@@ -322,6 +322,25 @@ def test_a_live_message_does_not_wait_for_another_location_to_come_back(
         await_(lambda: office.value(LOADED) == 10)
     office.sandbox.release()
     assert office.value("SELECT max(attempt) FROM etl.message_queue") == 0
+
+
+def test_a_location_that_hangs_does_not_hold_all_threads(office: Office) -> None:
+    hanging, healthy = office.first, office.second
+    office.connect_private(hanging)
+    office.connect_private(healthy)
+    with following(office.loop(follow=True)):
+        office.enqueue(hanging, 5)
+        office.enqueue(healthy, 5)
+        await_(lambda: office.value(LOADED) == 10)
+        office.sandbox.faults(ids=dict.fromkeys(office.sandbox.dataset.ids(hanging), "hold"))
+        office.enqueue(hanging, 60)
+        office.sandbox.wait_for(held=3)
+        await_(lambda: office.value("SELECT count(lease_id) FROM etl.message_queue") == 40)
+        office.enqueue(healthy, 10)
+        await_(lambda: office.value(LOADED) == 15)
+        assert office.sandbox.stats()["held"] == 3
+        with releasing(office.sandbox):
+            await_(lambda: office.value(LOADED) == 70)
 
 
 def test_a_location_that_comes_back_is_served_to_the_end(office: Office) -> None:
