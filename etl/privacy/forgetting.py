@@ -75,7 +75,7 @@ class Forgetting:
 
     def _count(self, connection: Connection, location_id: str) -> Counter[str]:
         traces = erasure.traces(connection, self.contact_id, location_id=location_id)
-        about = self._about(traces, location_id)
+        about = self._about(connection, traces, location_id)
         rows = erasure.count(connection, traces, location_id=location_id)
         rows[AUDIO] = len(erasure.audio(connection, traces.message_ids, location_id=location_id))
         rows["contacts"] = int(erasure.has_contact(connection, self.contact_id, location_id=location_id))
@@ -84,9 +84,15 @@ class Forgetting:
         rows["webhook_events"] = events.count(connection, EventFilter(about=about))
         return +rows
 
-    def _about(self, traces: Traces, location_id: str) -> About:
+    def _about(self, connection: Connection, traces: Traces, location_id: str) -> About:
+        """What tells of it: also messages, emails and conversations that only events and dead letters name."""
         named = traces.conversation_ids | {self.contact_id}
-        return About(location_id, named, traces.ids | {self.contact_id})
+        about = About(location_id, named, traces.ids | {self.contact_id})
+        letters = dead_letters.find(connection, LetterFilter(about=about))
+        received = {each.message_id for each in letters if each.kind not in NAMES}
+        for event in events.find(connection, EventFilter(about=about)):
+            received |= {id_ for id_ in (event.message_id, event.email_id, event.conversation_id) if id_}
+        return replace(about, ids=about.ids | received)
 
     def run(self, location_id: str) -> Counter[str]:
         """Erase it at a location; returns how much was erased, by table.
@@ -95,10 +101,10 @@ class Forgetting:
             EtlError: audio cannot be removed, or Postgres is away. Repeat it then.
         """
         transact = self.erasing.transact
-        received = transact(lambda connection: self._received(connection, location_id))
-        traces = transact(lambda connection: self._remember(connection, received, location_id))
-        about = self._about(traces, location_id)
-        about = replace(about, ids=about.ids | received)
+        traces_of = partial(erasure.traces, contact_id=self.contact_id, location_id=location_id)
+        about = transact(lambda connection: self._about(connection, traces_of(connection), location_id))
+        traces = transact(lambda connection: self._remember(connection, about.ids, location_id))
+        about = replace(about, named=about.named | traces.conversation_ids, ids=about.ids | traces.ids)
         rows = Counter(
             message_queue=transact(
                 lambda connection: message_queue.erase(connection, about.ids, location_id=location_id)
@@ -119,21 +125,12 @@ class Forgetting:
         rows += transact(lambda connection: erasure.erase_contact(connection, self.contact_id, location_id=location_id))
         return +rows
 
-    def _received(self, connection: Connection, location_id: str) -> frozenset[str]:
-        """The ids of messages, emails and conversations that events and dead letters tell of, loaded or not."""
-        traces = erasure.traces(connection, self.contact_id, location_id=location_id)
-        about = self._about(traces, location_id)
-        letters = dead_letters.find(connection, LetterFilter(about=about))
-        ids = {each.message_id for each in letters if each.kind not in NAMES}
-        for event in events.find(connection, EventFilter(about=about)):
-            ids |= {id_ for id_ in (event.message_id, event.email_id, event.conversation_id) if id_}
-        return frozenset(ids)
-
-    def _remember(self, connection: Connection, received: Collection[str], location_id: str) -> Traces:
+    def _remember(self, connection: Connection, ids: Collection[str], location_id: str) -> Traces:
         """Write down what must not come back; returns what there is of it in the tables, and nobody adds to that."""
         forgotten.close(connection)
         traces = erasure.traces(connection, self.contact_id, location_id=location_id)
-        forgotten.remember(connection, self.contact_id, traces.ids | set(received), location_id=location_id)
+        belonging = traces.ids.union(ids) - {self.contact_id}
+        forgotten.remember(connection, self.contact_id, belonging, location_id=location_id)
         return traces
 
     def _drain(self, purge: Callable[[Connection], int], count: Callable[[Connection], int]) -> int:

@@ -103,7 +103,9 @@ def test_what_was_announced_and_never_loaded_is_erased_too(job: Job, engine: Eng
         "VALUES ('1', 'InboundMessage', 'LOC1', 'M1', 'C1', 'queued', '{\"contactId\":\"ZOE\"}')"
     )
     job.enqueue("M1", "M2", location_id=PLACE)
-    Forgetting(erasing_of(engine, ()), "ZOE").run(PLACE)
+    forgetting = Forgetting(erasing_of(engine, ()), "ZOE")
+    (found,) = forgetting.find()
+    assert found.rows == forgetting.run(PLACE) == {"message_queue": 1, "webhook_events": 1}
     assert job.queued() == [("message", "M2")]
     load(engine, message("M1", is_whole=True) + message("M3", is_whole=False, conversationId="C1"))
     assert rows(job)["messages"] == 0
