@@ -8,11 +8,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import IntegrityError
 
 from etl import roles, schema
+from etl.cli import serve
 from etl.database import SETTINGS, open_engine
+from etl.settings import Settings
 from tests.command import Command
 from tests.job import Job
 from tests.login_role import login_role
@@ -190,6 +193,13 @@ def test_the_url_may_set_what_we_do_not(database_url: str) -> None:
 
 def test_libpq_is_told_to_notice_a_peer_that_vanished(engine: Engine) -> None:
     assert parameter(engine, "tcp_user_timeout") == "30000"
+
+
+@pytest.mark.parametrize("given", ["", "&tcp_user_timeout=7000"])
+def test_the_receiver_notices_sooner_unless_the_url_says_when(database_url: str, given: str) -> None:
+    url = database_url + (given if "?" in database_url else given.replace("&", "?"))
+    told = serve._database_url(Settings(database_url=SecretStr(url)))  # noqa: SLF001 - what both of its engines get
+    assert make_url(told).query["tcp_user_timeout"] == ("7000" if given else "3000")
 
 
 def parameter(engine: Engine, name: str) -> str | None:

@@ -101,8 +101,9 @@ def _database_url(found: Settings) -> str:
         ConfigurationError: Postgres is there, but not as it should be.
     """
     # A server that vanished without a word is noticed in seconds: until then nothing can be stored.
-    parsed = parse_url(database_url(found)).update_query_dict({"tcp_user_timeout": "3000"})
-    url = parsed.render_as_string(hide_password=False)
+    parsed = parse_url(database_url(found))
+    noticed = parsed.update_query_dict({"tcp_user_timeout": "3000"} | dict(parsed.query))
+    url = noticed.render_as_string(hide_password=False)
     engine = open_engine(url, pool_size=1)
     try:
         with reading_errors(engine), engine.connect() as connection:
