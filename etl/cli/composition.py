@@ -282,7 +282,9 @@ def _bulk(
     client: Client, tokens: LocationTokens, engine: Engine, job: Job, taken: Mapping[str, type[Base] | None]
 ) -> Bulk:
     transact = Transactor(engine, patience=PATIENCE, stopping=lambda: False)
-    exports = Exports(client=client, tokens=tokens, transact=transact, manner=Manner(patience=BULK_PATIENCE))
+    exports = Exports(
+        client=client, tokens=tokens, transact=transact, manner=Manner(patience=BULK_PATIENCE, pauses=False)
+    )
     return Bulk(exports=exports, loading=Loading(transact, options_of(job), taken), transact=transact)
 
 

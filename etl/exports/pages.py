@@ -88,6 +88,8 @@ class Manner:
     """Seconds to wait for an allowance or a token that comes back by itself; None: as long as it takes."""
     tries: int = 1
     """How often a page is asked for that the API does not answer."""
+    pauses: bool = True
+    """Whether a refusal pauses the location. Where its messages are fetched one by one as well, these show that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ class Exports:
         age = time.monotonic() - answered_at
         limits.settle(connection, [AnsweredRequest(by, granted.lease_id, age, said, is_proper=failure is None)])
         # A token whose location is not known may only have been asked for a location that is not its own.
-        if by or not isinstance(failure, LocationError):
+        if not isinstance(failure, LocationError) or (by and self._manner.pauses):
             stop_location(connection, by, failure, fingerprint=self.tokens.fingerprint)
 
     def _grant(self, location_id: str, stopping: Callable[[], bool]) -> _Grant:

@@ -1,6 +1,6 @@
 """Asks with one request whether the API accepts a token. Spends one request of the location's allowance, no more."""
 
-from etl.errors import ApiMisconfiguredError, ItemError, LocationError, RefusedError, UnreachableError
+from etl.errors import ItemError, LocationError, RefusedError, UnreachableError
 from etl.extract.client import Call, Client
 
 PROBE_ID = "etl-probe-no-such-message"
@@ -13,12 +13,12 @@ def refusal(client: Client, token: str) -> ItemError | None:
     It does not show whose token it is: only a message of the location would.
     """
     try:
-        Call(client, token).get(f"/conversations/messages/{PROBE_ID}")
-    except (LocationError, ApiMisconfiguredError, UnreachableError) as error:
+        answer = Call(client, token).get(f"/conversations/messages/{PROBE_ID}")
+    except (LocationError, UnreachableError) as error:
         return error
     except RefusedError as error:
         # A page where JSON belongs is not HighLevel's answer; a refusal of the id is.
         return None if error.cause.startswith("http_") else error
     except ItemError:
         return None
-    return None
+    return None if answer.payload else UnreachableError("empty", "the answer has status 200 and nothing in it")

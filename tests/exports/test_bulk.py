@@ -101,6 +101,16 @@ def test_a_run_killed_again_and_again_in_bulk_misses_nothing_and_loads_nothing_t
     assert large_job.value("SELECT count(*) FROM etl.dead_letters") == 0
 
 
+def test_an_export_that_is_refused_leaves_the_backlog_to_single_requests(
+    large_job: Job, engine: Engine, large: RunningSandbox
+) -> None:
+    large.faults(ids={f"export/{large_job.location_id}": {"kind": "401", "text": "Invalid JWT"}})
+    enqueue(engine, large, large_job.ids[:250])
+    report = large_job.run()
+    assert (report.outcome, report.tally.loaded) == ("drained", 250)
+    assert large_job.value("SELECT count(*) FROM etl.locations WHERE paused_at IS NOT NULL") == 0
+
+
 def test_a_run_with_a_limit_asks_for_no_pages(large_job: Job, engine: Engine, large: RunningSandbox) -> None:
     enqueue(engine, large, large_job.ids)
     report = large_job.run(limit=133)

@@ -4,6 +4,7 @@ import pytest
 
 from etl.cli.doctor import of_locations
 from etl.settings import read
+from etl.tokens.probe import PROBE_ID
 from etl.tokens.vault import new_key
 from tests.command import Command
 from tests.tokens.office import Office
@@ -44,6 +45,12 @@ def test_it_spends_one_request_a_location(office: Office) -> None:
 def test_a_refused_token_is_found(office: Office) -> None:
     office.connect_private(office.first)
     office.sandbox.revoke(location_id=office.first)
+    assert {f"token of {office.first}"} == fixes(office).keys()
+
+
+def test_an_empty_answer_does_not_show_that_a_token_is_accepted(office: Office) -> None:
+    office.connect_private(office.first)
+    office.sandbox.faults(ids={PROBE_ID: {"kind": "answer", "text": ""}})
     assert {f"token of {office.first}"} == fixes(office).keys()
 
 
