@@ -6,7 +6,7 @@ It never retries or sleeps. Secrets that were sent never stand in what it says.
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
@@ -129,10 +129,9 @@ class Transport:
         with self.open(method, path, bounds=bounds, **request) as stream:
             return stream.read(bounds.max_bytes)
 
-    @contextmanager
     def open(
         self, method: str, path: str, *, bounds: Bounds, headers: Mapping[str, str] = {}, **content: Any
-    ) -> Iterator[Stream]:
+    ) -> AbstractContextManager[Stream]:
         """Send one request and leave the answer's body to the caller; what it does not read is not sent.
 
         ``content`` is ``params``, ``data`` or ``json``, as requests takes them.
@@ -140,8 +139,7 @@ class Transport:
         Raises:
             NoAnswerError: there was no answer.
         """
-        with self._open(method, self._base_url + path, self._environment, bounds, headers, content) as stream:
-            yield stream
+        return self._open(method, self._base_url + path, self._environment, bounds, headers, content)
 
     @contextmanager
     def follow(self, redirect: Stream, *, bounds: Bounds, headers: Mapping[str, str] = {}) -> Iterator[Stream]:
@@ -186,7 +184,8 @@ class Transport:
         content: Mapping[str, Any],
     ) -> Iterator[Stream]:
         try:
-            request = requests.Request(method, url, headers={**self._headers, **headers}, **content).prepare()
+            request = requests.PreparedRequest()
+            request.prepare(method, url, {**self._headers, **headers}, **content)
             timeout = Timeout(connect=CONNECT_TIMEOUT, total=bounds.total_seconds)
             response = self._adapter.send(request, stream=True, timeout=timeout, **environment)  # type: ignore[arg-type] # requests takes it, its stubs do not
         except DiedIdleError:
