@@ -14,10 +14,10 @@ from sqlalchemy import text
 from bench import process
 from bench.report import Target, print_table, print_targets
 from bench.stage import Stage
-from etl import message_queue
-from etl.message_queue import NewItem
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import SandboxProcess
+from etl.state import message_queue
+from etl.state.message_queue import NewItem
 
 LIMIT, INTERVAL = 100, 10.0
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, make_url, text
 
 from bench.report import Target, print_table, print_targets, ratio
 from bench.stage import Stage
-from etl import schema
-from etl.database import open_engine
+from etl.database import schema
+from etl.database.connections import open_engine
 from etl.tokens.serving import LocationTokens
 from etl.worker.claims import Claims
 

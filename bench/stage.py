@@ -14,10 +14,11 @@ from sqlalchemy import Engine, text
 from bench import process
 from bench.contenders.assignment import Assignment
 from bench.process import Finished
-from etl import embedded, message_queue, schema
-from etl.database import open_engine
+from etl.database import embedded, schema
+from etl.database.connections import open_engine
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import SandboxProcess
+from etl.state import message_queue
 
 ROOT = Path(__file__).parent.parent
 API_VERSION = "2021-07-28"

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from bench.report import Target, print_table, print_targets, ratio
 from bench.stage import Stage, warehouse
-from etl import views
+from etl.database import views
 from etl.load.upsert import upsert
 from etl.models import Email
 

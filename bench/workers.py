@@ -16,9 +16,9 @@ from sqlalchemy import text
 from bench import process
 from bench.report import Target, print_table, print_targets, ratio
 from bench.stage import Stage
-from etl import message_queue
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import SandboxProcess
+from etl.state import message_queue
 from etl.tokens.connecting import keep_private
 from etl.tokens.vault import Vault, new_key
 

@@ -6,8 +6,8 @@ import sys
 import click
 
 from etl.cli import cli
-from etl.cli.tables import print_line, print_sentence
 from etl.errors import EtlError
+from etl.output import print_line, print_sentence
 
 
 def main() -> None:

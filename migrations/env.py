@@ -5,8 +5,9 @@ import os
 from alembic import context
 from sqlalchemy import Connection, text
 
-from etl import models, schema
-from etl.database import open_engine
+from etl import models
+from etl.database import schema
+from etl.database.connections import open_engine
 
 
 def run(connection: Connection) -> None:

@@ -6,7 +6,7 @@ Rules for a migration, because it runs while analysts query and workers load:
 * Add a column as nullable or with a constant default; create an index on a table that has rows with
   `postgresql_concurrently=True` inside `with op.get_context().autocommit_block():`.
 * A column that analysts read keeps its name and its meaning. Rename by adding, backfilling, and dropping a release later.
-* Every table and column has a comment. Set HEAD in etl/schema.py to this revision.
+* Every table and column has a comment. Set HEAD in etl/database/schema.py to this revision.
 """
 
 import sqlalchemy as sa

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, Connection, Engine, event
 
-from etl import distribution, schema
-from etl.database import open_engine
+from etl.database import distribution, schema
+from etl.database.connections import open_engine
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import RunningSandbox
 from tests import servers

@@ -15,7 +15,7 @@ from pglast import ast, parse_sql
 from pglast.enums import A_Expr_Kind, BoolExprType, LimitOption, SetOperation
 from sqlalchemy import Connection, text
 
-from etl import views
+from etl.database import views
 from etl.models import Base
 
 KEY = "location_id"

@@ -7,12 +7,12 @@ from typing import Any, TypedDict, Unpack
 from pydantic import AnyHttpUrl, SecretStr
 from sqlalchemy import Engine, text
 
-from etl import message_queue
-from etl.cli.composition import Planned, open_loops
-from etl.jobs import Job as JobEntry
-from etl.jobs import KindName
+from etl.app.composition import Planned, open_loops
+from etl.config.jobs import Job as JobEntry
+from etl.config.jobs import KindName
+from etl.config.settings import Settings
 from etl.sandbox.server import RunningSandbox
-from etl.settings import Settings
+from etl.state import message_queue
 from etl.worker.loop import Loop
 from etl.worker.plan import Plan, Report
 

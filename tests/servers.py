@@ -17,7 +17,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
-from etl import embedded
+from etl.database import embedded
 from tests.waiting import await_
 
 CITUS = os.environ.get("TEST_CITUS_URL")

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from etl import dictionary, models
-from etl.dictionary import JOINS, Relation
+from etl import models
+from etl.database import dictionary
+from etl.database.dictionary import JOINS, Relation
 
 
 @pytest.fixture

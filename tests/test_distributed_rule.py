@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, TextClause, text
 
-from etl import views
+from etl.database import views
 from etl.report import figures
 from tests.distributed_rule import Functions, violations
 

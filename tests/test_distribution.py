@@ -10,8 +10,8 @@ from subprocess import CompletedProcess
 import pytest
 from sqlalchemy import Engine, text
 
-from etl import distribution
-from etl.distribution import DISTRIBUTED, REFERENCE, Cluster, ForeignKey, Table
+from etl.database import distribution
+from etl.database.distribution import DISTRIBUTED, REFERENCE, Cluster, ForeignKey, Table
 from etl.errors import ConfigurationError
 from tests import servers
 from tests.command import Command

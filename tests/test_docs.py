@@ -10,8 +10,8 @@ import click
 import pytest
 from sqlalchemy import Engine, text
 
-from etl import jobs, settings
 from etl.cli import cli
+from etl.config import jobs, settings
 from etl.sandbox.server import RunningSandbox
 from etl.tokens.vault import new_key
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from etl import embedded
+from etl.database import embedded
 from etl.errors import ConfigurationError, DatabaseUnavailableError
 
 MALLORY = 65_534

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from etl import jobs
+from etl.config import jobs
+from etl.config.jobs import Job, Retention
 from etl.errors import ConfigurationError
-from etl.jobs import Job, Retention
 
 
 @pytest.fixture

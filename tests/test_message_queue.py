@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from etl import dead_letters, message_queue
-from etl.message_queue import Burial, Item, NewItem, PutBack
+from etl.state import dead_letters, message_queue
+from etl.state.message_queue import Burial, Item, NewItem, PutBack
 from tests.waiting import await_
 
 LEASE = 60.0

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine
 
-from etl import schema, views
+from etl.database import schema, views
 from tests.command import Command
 from tests.job import Job
 

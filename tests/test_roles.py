@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from etl import roles, schema
-from etl.database import open_engine
+from etl.database import roles, schema
+from etl.database.connections import open_engine
 from etl.errors import ConfigurationError
 from tests.command import Command
 from tests.job import Job

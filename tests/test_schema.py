@@ -5,8 +5,8 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Engine, text
 
-from etl import schema
-from etl.database import open_engine, require_utf8
+from etl.database import schema
+from etl.database.connections import open_engine, require_utf8
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable
 from etl.models import KINDS, Base

@@ -12,10 +12,10 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import IntegrityError
 
-from etl import roles, schema
 from etl.cli import serve
-from etl.database import SETTINGS, open_engine
-from etl.settings import Settings
+from etl.config.settings import Settings
+from etl.database import roles, schema
+from etl.database.connections import SETTINGS, open_engine
 from tests.command import Command
 from tests.job import Job
 from tests.login_role import login_role

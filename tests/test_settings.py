@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from etl import settings
+from etl.config import settings
+from etl.config.settings import Settings
 from etl.errors import ConfigurationError
-from etl.settings import Settings
 
 
 def read(**environ: str) -> Settings:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from etl import schema, views
+from etl.database import schema, views
 
 DIRECTORY = Path("migrations/views")
 

@@ -4,8 +4,8 @@ import queue
 import threading
 
 from bench.contenders.assignment import Assignment
-from etl.extract.client import Call, Client
-from etl.extract.transport import Transport
+from etl.api.client import Call, Client
+from etl.api.transport import Transport
 from etl.kinds import messages
 
 

@@ -9,19 +9,21 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl import backfills, jobs, kinds
-from etl.backfills import Stand
-from etl.cli.composition import open_exports, options_of, settings, warehouse
+from etl import kinds
+from etl.app.composition import open_exports, options_of, settings, warehouse
+from etl.app.signals import hanging_up, signals_stop
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
-from etl.cli.stopping import hanging_up, signals_stop
-from etl.cli.tables import counted, print_json, print_line, print_sentence
-from etl.database import moment_of, reading_errors
+from etl.config import jobs
+from etl.config.settings import Settings
+from etl.database.connections import moment_of, reading_errors
+from etl.database.transactor import PATIENCE, Transactor
 from etl.errors import ConfigurationError
 from etl.exports.backfill import Backfill, Progress
 from etl.exports.loading import Loading
 from etl.exports.pages import HaltedError
-from etl.settings import Settings
-from etl.worker.transactor import PATIENCE, Transactor
+from etl.output import counted, print_json, print_line, print_sentence
+from etl.state import backfills
+from etl.state.backfills import Stand
 
 
 class Moment(click.ParamType[datetime]):

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import KW_ONLY, dataclass
 
-from etl import distribution
-from etl.cli.cures import CONNECT, SHOWN, advice_on, shown, some, unserved
-from etl.distribution import Cluster
+from etl.cli.advice import CONNECT, SHOWN, advice_on, shown, some, unserved
+from etl.database import distribution
+from etl.database.distribution import Cluster
 from etl.errors import ConfigurationError, ItemError, LocationError
-from etl.locations import Overview
+from etl.state.locations import Overview
+from etl.state.stored_tokens import Owner
 from etl.tokens.serving import Serving
-from etl.tokens.store import Owner
 from etl.tokens.vault import UnreadableError, Vault
 
 RENEWABLE = ("app", "company")

@@ -7,14 +7,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import click
 from sqlalchemy import Engine
 
+from etl.api.oauth import ClientRefusedError, OAuth, OAuthError, OAuthUnavailableError
+from etl.app.composition import client_of, oauth_of, settings, transport_of, warehouse
 from etl.cli.code_receiver import CodeReceiver, code_in, is_local
-from etl.cli.composition import client_of, oauth_of, settings, transport_of, warehouse
-from etl.cli.tables import print_line, print_lines
+from etl.config.settings import Settings
 from etl.errors import ApiUnavailableError, ConfigurationError, EtlError, LocationError
 from etl.ids import is_fetchable, problem_of
-from etl.settings import Settings
+from etl.output import print_line, print_lines
 from etl.tokens import connecting, probe, vault
-from etl.tokens.oauth import ClientRefusedError, OAuth, OAuthError, OAuthUnavailableError
 from etl.tokens.renewal import Renewal
 
 MARKETPLACE = "https://marketplace.gohighlevel.com/v2/oauth/chooselocation"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from etl import jobs
-from etl.cli.composition import settings
-from etl.cli.tables import print_line
-from etl.jobs import Job, Retention
+from etl.app.composition import settings
+from etl.config import jobs
+from etl.config.jobs import Job, Retention
+from etl.output import print_line
 
 EACH_MINUTE = "* * * * *"
 NIGHTLY = "17 3 * * *"

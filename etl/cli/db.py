@@ -8,11 +8,11 @@ from collections.abc import Callable
 import click
 from sqlalchemy import Connection
 
-from etl import distribution, roles, schema
-from etl.cli.composition import database_url, settings, warehouse
-from etl.cli.tables import print_line, print_lines
-from etl.database import parse_url, without_secrets
+from etl.app.composition import database_url, settings, warehouse
+from etl.database import distribution, roles, schema
+from etl.database.connections import parse_url, without_secrets
 from etl.errors import ConfigurationError
+from etl.output import print_line, print_lines
 
 
 @click.group()
@@ -57,7 +57,7 @@ def check() -> None:
 @click.option("--schema", type=click.Choice(schema.SCHEMAS), default="highlevel", show_default=True)
 def describe(*, schema: str) -> None:
     """Print what every table, view and column means, as Markdown."""
-    from etl import dictionary
+    from etl.database import dictionary
 
     with warehouse(settings(), writes=False) as engine, engine.connect() as connection:
         print_lines(dictionary.markdown(schema, dictionary.read(connection, schema)))
@@ -146,7 +146,7 @@ def psql(arguments: tuple[str, ...]) -> None:
     \b
     Example: etl db psql -c "SELECT count(*) FROM messages"
     """
-    from etl import embedded
+    from etl.database import embedded
 
     address, password = without_secrets(parse_url(database_url(settings())))
     program = shutil.which("psql") or embedded.psql()
@@ -163,7 +163,7 @@ def psql(arguments: tuple[str, ...]) -> None:
 @db.command()
 def stop() -> None:
     """Stop the embedded Postgres. The next command starts it again."""
-    from etl import embedded
+    from etl.database import embedded
 
     stopped = embedded.stop(settings().embedded_directory)
     print_line("stopped" if stopped else "it was not running")

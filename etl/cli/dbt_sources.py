@@ -3,10 +3,10 @@
 import click
 import yaml
 
-from etl import dbt_sources as sources
-from etl import dictionary
-from etl.cli.composition import settings, warehouse
-from etl.cli.tables import print_lines
+from etl.app.composition import settings, warehouse
+from etl.database import dbt_sources as sources
+from etl.database import dictionary
+from etl.output import print_lines
 
 
 @click.command("dbt-sources")

@@ -6,8 +6,7 @@ from operator import attrgetter
 
 import click
 
-from etl import dead_letters
-from etl.cli.composition import settings, warehouse
+from etl.app.composition import settings, warehouse
 from etl.cli.options import (
     JSON_LINES,
     LIST_LIMIT,
@@ -20,10 +19,11 @@ from etl.cli.options import (
     require_choice,
     tell_limit,
 )
-from etl.cli.tables import counted, print_json, print_line, print_record, print_table, write_bytes
-from etl.dead_letters import BAD_ID, LetterFilter
 from etl.errors import ConfigurationError
 from etl.models import KINDS
+from etl.output import counted, print_json, print_line, print_record, print_table, write_bytes
+from etl.state import dead_letters
+from etl.state.dead_letters import BAD_ID, LetterFilter
 
 CAUSE = click.option("--cause", help="Only with this cause, e.g. not_found.")
 KIND = click.option("--kind", type=click.Choice(KINDS), help="Only of this kind.")

@@ -14,14 +14,16 @@ import click
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
-from etl import jobs, message_queue, runs, schema
-from etl.cli.composition import database_url, settings, warehouse
+from etl.app.composition import database_url, settings, warehouse
 from etl.cli.crontab import program
 from etl.cli.run import exit_code, print_report, run_once
-from etl.cli.tables import print_line, print_lines, print_table
+from etl.config import jobs
+from etl.config.settings import Settings
+from etl.database import schema
 from etl.errors import ConfigurationError
 from etl.kinds import KINDS
-from etl.settings import Settings
+from etl.output import print_line, print_lines, print_table
+from etl.state import message_queue, runs
 from etl.worker.plan import Plan
 
 if TYPE_CHECKING:

@@ -7,7 +7,16 @@ from contextlib import ExitStack, suppress
 import click
 from sqlalchemy import Connection
 
-from etl import distribution, jobs, locations, message_queue, roles, schema
+from etl.app.composition import (
+    address_of,
+    client_of,
+    described,
+    require_known_places,
+    serving_of,
+    transport_of,
+    warehouse,
+)
+from etl.app.composition import settings as read_settings
 from etl.cli.checks import (
     RENEWABLE,
     Check,
@@ -20,24 +29,17 @@ from etl.cli.checks import (
     of_unserved,
     of_warehouse,
 )
-from etl.cli.composition import (
-    address_of,
-    client_of,
-    described,
-    require_known_places,
-    serving_of,
-    transport_of,
-    warehouse,
-)
-from etl.cli.composition import settings as read_settings
 from etl.cli.options import JSON_LINES
-from etl.cli.tables import counted, print_json, print_sentence
+from etl.config import jobs
+from etl.config.jobs import Job
+from etl.config.settings import Settings
+from etl.database import distribution, roles, schema
 from etl.errors import EtlError
-from etl.extract.audio import AudioStore
-from etl.jobs import Job
-from etl.locations import Overview
-from etl.settings import Settings
-from etl.tokens import probe, store
+from etl.kinds.audio import AudioStore
+from etl.output import counted, print_json, print_sentence
+from etl.state import locations, message_queue, stored_tokens
+from etl.state.locations import Overview
+from etl.tokens import probe
 from etl.tokens.vault import UnreadableError, Vault
 
 PROBED = 20
@@ -99,7 +101,7 @@ def of_locations(connection: Connection, found: Settings, *, offline: bool, limi
     """The checks of keys, tokens and locations; of ``limit`` locations (None: all) the token is tried."""
     places = locations.overview(connection)
     vault = Vault(found.secret_keys)
-    yield of_keys(store.all_encrypted(connection), vault, given=bool(found.secret_keys))
+    yield of_keys(stored_tokens.all_encrypted(connection), vault, given=bool(found.secret_keys))
     yield of_app(places, given=bool(found.highlevel_client_id and found.highlevel_client_secret))
     serving = serving_of(found)
     connected = sum(place.connected for place in places)
@@ -135,7 +137,7 @@ def _tokens(connection: Connection, found: Settings, places: list[Overview], vau
     if serving.token is not None and serving.location_id not in paused:
         tokens[serving.location_id] = serving.token
     names = [place.location_id for place in places if not place.paused_at and not place.retired_at]
-    for name, status in store.statuses(connection, names).items():
+    for name, status in stored_tokens.statuses(connection, names).items():
         expired = (status.seconds_left or 1.0) <= 0 and status.source != "private"
         if status.access_token is not None and not expired:
             with suppress(UnreadableError):  # told by the check of the keys

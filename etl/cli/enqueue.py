@@ -4,12 +4,13 @@ import sys
 
 import click
 
-from etl import jobs, message_queue
-from etl.cli.composition import settings, warehouse
-from etl.cli.tables import print_line
+from etl.app.composition import settings, warehouse
+from etl.config import jobs
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
 from etl.models import KINDS
+from etl.output import print_line
+from etl.state import message_queue
 
 SHOWN = 20
 """Refused ids that are listed one by one."""

@@ -8,13 +8,13 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl import jobs
-from etl.cli.composition import settings, warehouse
+from etl.app.composition import settings, warehouse
 from etl.cli.options import LIST_LIMIT, RAW, SOME_IDS, YES, confirm, older_than, options, require_choice, tell_limit
-from etl.cli.tables import counted, print_json, print_line, print_record, print_table, write_bytes
-from etl.database import moment_of
+from etl.config import jobs
+from etl.database.connections import moment_of
 from etl.errors import ConfigurationError
 from etl.models import EVENT_OUTCOMES
+from etl.output import counted, print_json, print_line, print_record, print_table, write_bytes
 from etl.receive import events as webhook_events
 from etl.receive.events import EventFilter, Page
 

@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from etl import jobs, locations
-from etl.cli.composition import address_of, serving_of
-from etl.cli.cures import LATER, REASONS, UNANSWERED, reason, some, unanswered
-from etl.cli.tables import print_line, printable
-from etl.database import reading_errors
+from etl.app.composition import address_of, serving_of
+from etl.cli.advice import LATER, REASONS, UNANSWERED, reason, some, unanswered
+from etl.config import jobs
+from etl.config.jobs import Job
+from etl.config.settings import Settings
+from etl.database.connections import reading_errors
 from etl.errors import ConfigurationError
 from etl.exports.pages import HaltedError, Manner
-from etl.jobs import Job
-from etl.settings import Settings
+from etl.output import print_line, printable
+from etl.state import locations
 
 MANNER = Manner(is_behind=True, tries=6)
 """How a command asks for pages."""

@@ -5,12 +5,12 @@ from collections import Counter
 
 import click
 
-from etl import jobs
-from etl.cli.composition import erasing_of, settings, warehouse
+from etl.app.composition import erasing_of, settings, warehouse
 from etl.cli.options import YES, confirm
-from etl.cli.tables import print_line, print_table
+from etl.config import jobs
 from etl.errors import ConfigurationError
 from etl.ids import ID_RULE, is_fetchable
+from etl.output import print_line, print_table
 from etl.privacy.forgetting import Forgetting
 
 

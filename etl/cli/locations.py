@@ -7,15 +7,15 @@ from collections import Counter
 import click
 from sqlalchemy import Connection
 
-from etl import locations as known
-from etl import message_queue
-from etl.cli.composition import oauth_of, serving_of, settings, transport_of, warehouse
-from etl.cli.cures import advice_on, cure_of, shown, state_of, unserved
+from etl.app.composition import oauth_of, serving_of, settings, transport_of, warehouse
+from etl.cli.advice import advice_on, cure_of, shown, state_of, unserved
 from etl.cli.options import JSON_LINES, YES, confirm
-from etl.cli.tables import print_json, print_line, print_sentence, print_table
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
-from etl.tokens import connecting, store
+from etl.output import print_json, print_line, print_sentence, print_table
+from etl.state import locations as known
+from etl.state import message_queue, stored_tokens
+from etl.tokens import connecting
 from etl.tokens.serving import Serving
 from etl.tokens.vault import UnreadableError, Vault
 
@@ -119,7 +119,7 @@ def remove(ids: tuple[str, ...], *, company: bool, yes: bool) -> None:
     with warehouse(settings()) as engine:
         for name in ids:
             with engine.begin() as connection:
-                store.lock(connection, "company" if company else "location", name)
+                stored_tokens.lock(connection, "company" if company else "location", name)
                 if not forget(connection, name):
                     unknown.append(shown(name))
     print_line(f"{len(ids) - len(unknown)} removed" + (f"; not known: {', '.join(unknown)}" if unknown else ""))

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from etl.cli.tables import print_line, printable
 from etl.errors import ConfigurationError
+from etl.output import print_line, printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -2,9 +2,9 @@
 
 import click
 
-from etl import jobs
-from etl.cli.composition import erasing_of, settings, warehouse
-from etl.cli.tables import print_line, print_table
+from etl.app.composition import erasing_of, settings, warehouse
+from etl.config import jobs
+from etl.output import print_line, print_table
 from etl.privacy.pruning import Pruning
 
 

@@ -10,16 +10,16 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl.cli.composition import open_exports, settings, warehouse
+from etl.app.composition import open_exports, settings, warehouse
+from etl.app.signals import hanging_up, signals_stop
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
-from etl.cli.stopping import hanging_up, signals_stop
-from etl.cli.tables import print_json, print_line, print_table
-from etl.database import moment_of
+from etl.config.settings import Settings
+from etl.database.connections import moment_of
+from etl.database.transactor import PATIENCE, Transactor
 from etl.errors import ConfigurationError
 from etl.exports.pages import HaltedError
 from etl.exports.reconcile import Day, Reconciliation
-from etl.settings import Settings
-from etl.worker.transactor import PATIENCE, Transactor
+from etl.output import print_json, print_line, print_table
 
 COUNTS = ("exported", "missing", "lost", "changed", "gone", "unseen")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from etl.cli.composition import settings, warehouse
-from etl.cli.tables import print_line
+from etl.app.composition import settings, warehouse
 from etl.errors import ConfigurationError
+from etl.output import print_line
 
 DAYS = 30
 """Days that are shown unless told otherwise."""

@@ -9,18 +9,19 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl import jobs, message_queue
-from etl.cli.composition import Planned, address_of, described, require_known_places, settings, warehouse
-from etl.cli.cures import UNANSWERED, reason, unanswered
-from etl.cli.narration import first_line, local_now, narrated, pacing, say
+from etl.app.composition import Planned, address_of, described, require_known_places, settings, warehouse
+from etl.app.job_runner import Order, run_together, work
+from etl.app.processes import open_team
+from etl.cli.advice import UNANSWERED, reason, unanswered
 from etl.cli.options import FiniteRange
-from etl.cli.processes import open_team
-from etl.cli.tables import print_json, print_line, print_sentence
-from etl.cli.working import Order, run_together, work
+from etl.cli.progress import first_line, local_now, narrated, pacing, say
+from etl.config import jobs
+from etl.config.jobs import Job
+from etl.config.settings import Settings
 from etl.errors import ConfigurationError
-from etl.jobs import Job
-from etl.runs import COUNTS, Tally
-from etl.settings import Settings
+from etl.output import print_json, print_line, print_sentence
+from etl.state import message_queue
+from etl.state.runs import COUNTS, Tally
 from etl.worker.condition import Condition
 from etl.worker.evidence import Heard
 from etl.worker.plan import Plan, Report

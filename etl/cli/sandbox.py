@@ -10,7 +10,7 @@ import click
 from pydantic import ValidationError
 
 from etl.cli.options import FiniteRange, listen_at
-from etl.cli.tables import print_line, print_lines
+from etl.output import print_line, print_lines
 
 if TYPE_CHECKING:
     from etl.sandbox.config import SandboxConfig

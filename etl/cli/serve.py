@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etl import jobs, schema
-from etl.cli.composition import database_url, settings
+from etl.app.composition import database_url, settings
 from etl.cli.options import listen_at
-from etl.cli.tables import print_line
-from etl.database import open_async_engine, open_engine, parse_url, reading_errors, require_utf8
+from etl.config import jobs
+from etl.config.settings import Settings
+from etl.database import schema
+from etl.database.connections import open_async_engine, open_engine, parse_url, reading_errors, require_utf8
 from etl.errors import DatabaseUnavailableError
-from etl.settings import Settings
+from etl.output import print_line
 
 if TYPE_CHECKING:
     from etl.receive.webhook import Policy

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 
 import click
 
-from etl import dead_letters, distribution, jobs, locations, message_queue, runs
-from etl.cli.composition import described, settings, warehouse
-from etl.cli.cures import advice_on, in_words, shown, state_of
-from etl.cli.tables import duration, print_json, print_line, print_sentence, print_table
+from etl.app.composition import described, settings, warehouse
+from etl.cli.advice import advice_on, in_words, shown, state_of
+from etl.config import jobs
+from etl.database import distribution
+from etl.output import duration, print_json, print_line, print_sentence, print_table
+from etl.state import dead_letters, locations, message_queue, runs
 
 
 @click.command()

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from etl import backfills
-from etl.backfills import Stand
+from etl.database.transactor import Transactor
 from etl.exports.loading import Loaded, Loading
 from etl.exports.pages import Exports
 from etl.exports.walk import Seen, pages
 from etl.exports.windows import CHANNELS, DENSE_ROWS, FIRST_WIDTH, Window, next_width
-from etl.worker.transactor import Transactor
+from etl.state import backfills
+from etl.state.backfills import Stand
 
 
 @dataclass(slots=True)

@@ -14,14 +14,14 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from etl import message_queue, runs
+from etl.database.transactor import Transactor
 from etl.exports import walk
 from etl.exports.loading import Loading
 from etl.exports.pages import Exports, HaltedError, Page
 from etl.exports.windows import CHANNELS, LEAST_ITEMS, LEAST_YIELD, Span
+from etl.state import message_queue, runs
 from etl.worker.bulk import BulkTask
 from etl.worker.claims import served_by
-from etl.worker.transactor import Transactor
 
 log = structlog.get_logger("etl.exports")
 

@@ -8,20 +8,21 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from etl import dead_letters, message_queue
-from etl.dead_letters import BAD_ID, LetterFilter
+from etl.api.client import KEPT_BODY
+from etl.database.transactor import Transactor
 from etl.errors import TransformError
 from etl.exports.pages import Page
-from etl.extract.client import KEPT_BODY
 from etl.ids import is_fetchable
 from etl.kinds import Options, Origin, messages
-from etl.load import erased, follow_ups, loader
+from etl.load import erased, loader
 from etl.load.erased import Told
-from etl.message_queue import NewItem, Unasked
 from etl.models import Base
-from etl.runs import Tally
-from etl.transform.record import Record
-from etl.worker.transactor import Transactor
+from etl.models.record import Record
+from etl.state import dead_letters, message_queue
+from etl.state.dead_letters import BAD_ID, LetterFilter
+from etl.state.message_queue import NewItem, Unasked
+from etl.state.runs import Tally
+from etl.worker import follow_ups
 
 Note = Callable[[Connection, Tally], None]
 """Called in the transaction, with what it did to items."""

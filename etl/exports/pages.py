@@ -14,6 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from etl.api.client import Answer, Call, Client
+from etl.api.rate_headers import NOTHING_SAID, RateHeaders
+from etl.database.transactor import Transactor
 from etl.errors import (
     ApiMisconfiguredError,
     EtlError,
@@ -25,15 +28,13 @@ from etl.errors import (
     SnoozedError,
     UnreachableError,
 )
-from etl.extract import limits, upkeep
-from etl.extract.allowance import NOTHING_SAID, AnsweredRequest, RateHeaders
-from etl.extract.client import Answer, Call, Client
+from etl.state import limits, limits_upkeep
+from etl.state.allowance import AnsweredRequest
 from etl.tokens.serving import LocationTokens
 from etl.worker.claims import passes_soon, served_by
 from etl.worker.leases import USAGE_SECONDS
 from etl.worker.loop import LAPSE_CHECK_SECONDS, SHORT_POLL_SECONDS
 from etl.worker.settlement import stop_location
-from etl.worker.transactor import Transactor
 
 PATH = "/conversations/messages/export"
 FIRST_PAUSE = 1.0
@@ -195,7 +196,7 @@ class Exports:
     def _take(self, connection: Connection, *, location_id: str) -> _Grant | _Withheld:
         if time.monotonic() >= self._next_tidying:
             self._next_tidying = time.monotonic() + LAPSE_CHECK_SECONDS
-            upkeep.tidy(connection, under_way=USAGE_SECONDS)
+            limits_upkeep.tidy(connection, under_way=USAGE_SECONDS)
         served, stopped = served_by(connection, self.tokens, [location_id])
         if location_id not in served:
             return _Withheld(next(iter(stopped)), None)

@@ -7,8 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from etl import dead_letters, message_queue
-from etl.dead_letters import LetterFilter
+from etl.database.transactor import Transactor
 from etl.errors import TransformError
 from etl.exports.loading import is_named, keep_unnamed
 from etl.exports.pages import Exports, Page
@@ -18,9 +17,10 @@ from etl.kinds import Options, Origin, messages
 from etl.load import erased, known
 from etl.load.known import Version
 from etl.load.versions import Versions
-from etl.message_queue import NewItem
-from etl.transform.record import Row
-from etl.worker.transactor import Transactor
+from etl.models.record import Row
+from etl.state import dead_letters, message_queue
+from etl.state.dead_letters import LetterFilter
+from etl.state.message_queue import NewItem
 
 NOT_EXPORTED = ("TYPE_GROUP_SMS", "TYPE_INTERNAL_CHAT", "TYPE_SMS_REVIEW_REQUEST", "TYPE_REVIEW")
 """Types that an export does not have: "Group chat and review requests are not supported", HighLevel docs."""

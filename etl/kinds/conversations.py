@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from etl.api.client import Answer, Call, segment
 from etl.errors import RefusedError, TransformError
-from etl.extract.client import Answer, Call, segment
 from etl.ids import is_fetchable
 from etl.kinds import messages
 from etl.kinds.kind import Kind, Options, Origin
-from etl.transform.record import FollowUp, PartlyReadError, Record
+from etl.models.record import FollowUp, PartlyReadError, Record
 from etl.transform.values import object_of
 
 NEWEST = 100

@@ -8,16 +8,16 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from etl.extract.client import Answer, Call, segment
+from etl.api.client import Answer, Call, segment
 from etl.ids import is_fetchable
 from etl.kinds.kind import DAY, Kind, Options, Origin
 from etl.kinds.messages import next_look, status_may_change
 from etl.models import Email, EmailAttachment
+from etl.models.record import FollowUp, Record, Row
 from etl.transform.attachments import attachment_rows
 from etl.transform.catalogue import DIRECTIONS, SOURCES, STATUSES
 from etl.transform.email_text import addresses, plain_text, sender
 from etl.transform.reading import Reader
-from etl.transform.record import FollowUp, Record, Row
 from etl.transform.values import id_of
 
 

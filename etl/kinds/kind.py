@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from etl.extract.client import Answer, Call
+from etl.api.client import Answer, Call
 from etl.models import Base
-from etl.transform.record import Record
+from etl.models.record import Record
 
 DAY = 86_400.0
 

@@ -10,10 +10,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from etl.extract.client import Answer, Call, segment
+from etl.api.client import Answer, Call, segment
 from etl.ids import is_fetchable
 from etl.kinds.kind import DAY, Kind, Options, Origin
 from etl.models import Attachment, Email, Message, Meta
+from etl.models.record import FollowUp, Record, Row
 from etl.transform.attachments import attachment_rows
 from etl.transform.catalogue import (
     CALL_STATUSES,
@@ -26,7 +27,6 @@ from etl.transform.catalogue import (
     TYPE_OF_CODE,
 )
 from etl.transform.reading import Reader
-from etl.transform.record import FollowUp, Record, Row
 from etl.transform.values import id_of, object_of, seconds_of, storable, text_of
 
 CALLS = frozenset(("TYPE_CALL", "TYPE_CAMPAIGN_CALL", "TYPE_CAMPAIGN_MANUAL_CALL", "TYPE_CUSTOM_CALL", "TYPE_IVR_CALL"))

@@ -7,11 +7,11 @@ contact", "Get user", "Get location".
 from collections.abc import Mapping
 from typing import Any
 
-from etl.extract.client import Answer, Call, segment
+from etl.api.client import Answer, Call, segment
 from etl.kinds.kind import Absence, Kind, Options, Origin
 from etl.models import Contact, LocationProfile, User
+from etl.models.record import Record, Row
 from etl.transform.reading import Reader
-from etl.transform.record import Record, Row
 from etl.transform.values import id_of, object_of, text_of
 
 UNKNOWN = Absence(is_failure=False)

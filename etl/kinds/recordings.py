@@ -1,4 +1,4 @@
-"""Kind ``recording``: the audio of a call. Pure but for keeping it, which :mod:`etl.extract.audio` does.
+"""Kind ``recording``: the audio of a call. Pure but for keeping it, which :mod:`etl.kinds.audio` does.
 
 Shapes: HighLevel docs, "Get recording by message id"; docs issue 258. The second leg is known from public codebases.
 """
@@ -9,14 +9,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from etl.api.client import AUDIO_BOUNDS, KEPT_BODY, Answer, Call, segment
+from etl.api.transport import Stream
 from etl.errors import ItemError, NotFoundError, RefusedError
-from etl.extract.audio import AudioStore
-from etl.extract.client import AUDIO_BOUNDS, KEPT_BODY, Answer, Call, segment
-from etl.extract.transport import Stream
+from etl.kinds.audio import AudioStore
 from etl.kinds.kind import Kind, Options, Origin
 from etl.kinds.transcriptions import NOT_YET, absent_for
 from etl.models import Recording
-from etl.transform.record import Record
+from etl.models.record import Record
 from etl.transform.values import id_of
 
 LEGS = 2

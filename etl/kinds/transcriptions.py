@@ -7,11 +7,11 @@ transcription by message id".
 from collections.abc import Mapping
 from typing import Any
 
+from etl.api.client import Answer, Call, segment
 from etl.errors import ItemError, NotFoundError
-from etl.extract.client import Answer, Call, segment
 from etl.kinds.kind import Absence, Kind, Options, Origin
 from etl.models import Transcript
-from etl.transform.record import Record
+from etl.models.record import Record
 from etl.transform.values import id_of, integer_of, storable, text_of
 
 NOT_YET = Absence(delays=(600.0, 3600.0, 21_600.0, 57_600.0), is_failure=False, is_usual=True)

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from etl import forgotten
-from etl.forgotten import Barred
 from etl.models import Message
-from etl.transform.record import Record, Row
+from etl.models.record import Record, Row
+from etl.state import forgotten
+from etl.state.forgotten import Barred
 
 THREADS = "EMAIL"
 """Part of the types of messages that are threads: they are as old as their first email, but live on."""

@@ -14,13 +14,13 @@ from itertools import groupby
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database import among
+from etl.database.connections import among
 from etl.load import erased
 from etl.load.erased import Told
 from etl.load.upsert import Key, key_names, newer_there, replace, upsert
 from etl.load.versions import Versions
 from etl.models import Base, Contact, Email, LocationProfile, Message, StatusChange, User
-from etl.transform.record import FollowUp, Record, Row
+from etl.models.record import FollowUp, Record, Row
 
 REFRESHED: frozenset[type[Base]] = frozenset((Contact, User, LocationProfile))
 """Tables whose ``fetched_at`` says when a row was last fetched, changed or not."""

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, case, func, literal, or_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import KeyedColumnElement
 
-from etl.transform.record import Record, Row
+from etl.models.record import Record, Row
 
 Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 """A row's columns by name."""

@@ -8,8 +8,8 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
+from etl.database.transactor import Transactor
 from etl.load import erasure
-from etl.worker.transactor import Transactor
 
 BATCH = 200
 """Messages a transaction: a loader that meets one of them waits a few milliseconds."""

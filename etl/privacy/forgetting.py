@@ -14,15 +14,15 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from etl import dead_letters, forgotten, message_queue
-from etl.dead_letters import LetterFilter
 from etl.errors import ConfigurationError
-from etl.forgotten import About
 from etl.load import erasure
 from etl.load.erasure import Traces
 from etl.privacy.erasing import AUDIO, BATCH, ROWS, Erasing, batches
 from etl.receive import events
 from etl.receive.events import EventFilter
+from etl.state import dead_letters, forgotten, message_queue
+from etl.state.dead_letters import LetterFilter
+from etl.state.forgotten import About
 
 PAUSE_SECONDS = 0.2
 """Between looks at rows that somebody else has locked."""

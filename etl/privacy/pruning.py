@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from etl import dead_letters, forgotten, runs
-from etl.dead_letters import LetterFilter
-from etl.jobs import Retention
+from etl.config.jobs import Retention
 from etl.load import erasure, loader
 from etl.privacy.erasing import BATCH, ROWS, Erasing
 from etl.receive import events
 from etl.receive.events import EventFilter
+from etl.state import dead_letters, forgotten, runs
+from etl.state.dead_letters import LetterFilter
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl import forgotten, locations, message_queue
-from etl.database import among, holds
-from etl.forgotten import About
-from etl.message_queue import NewItem
+from etl.database.connections import among, holds
 from etl.models import WebhookEvent
 from etl.receive import webhook
 from etl.receive.webhook import Event
+from etl.state import forgotten, locations, message_queue
+from etl.state.forgotten import About
+from etl.state.message_queue import NewItem
 
 DUPLICATE = "duplicate"
 FORGOTTEN = "forgotten"

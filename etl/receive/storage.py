@@ -21,8 +21,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from etl import schema
-from etl.database import is_read_only
+from etl.database import schema
+from etl.database.connections import is_read_only
 from etl.receive import events
 from etl.receive.events import EventFilter
 from etl.receive.metrics import Metrics

@@ -9,13 +9,12 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from etl import locations
+from etl.api.oauth import Grant, GrantRefusedError, OAuth
 from etl.bearer import claims, clean, fingerprint
 from etl.errors import ConfigurationError
-from etl.tokens import store
-from etl.tokens.oauth import Grant, GrantRefusedError, OAuth
+from etl.state import locations, stored_tokens
+from etl.state.stored_tokens import EncryptedTokens, Owner
 from etl.tokens.renewal import encrypted
-from etl.tokens.store import EncryptedTokens, Owner
 from etl.tokens.vault import Vault
 
 
@@ -56,9 +55,9 @@ def keep_private(engine: Engine, vault: Vault, location_id: str, token: str) -> 
     """Store a private integration token, which is never renewed, and serve the location again if it was refused."""
     tokens = EncryptedTokens("private", vault.encrypt(token), fingerprint(token), seconds=_seconds_left(claims(token)))
     with engine.begin() as connection:
-        store.lock(connection, "location", location_id)
+        stored_tokens.lock(connection, "location", location_id)
         locations.install(connection, location_id=location_id)
-        store.store(connection, location_id, tokens)
+        stored_tokens.store(connection, location_id, tokens)
 
 
 def keep(engine: Engine, vault: Vault, grant: Grant, *, app_id: str) -> Connected:
@@ -72,13 +71,13 @@ def keep(engine: Engine, vault: Vault, grant: Grant, *, app_id: str) -> Connecte
     if id_ is None:
         raise GrantRefusedError(f"the token endpoint did not say which {owner} it connected")
     with engine.begin() as connection:
-        store.lock(connection, owner, id_)
+        stored_tokens.lock(connection, owner, id_)
         if owner == "company":
             locations.install(connection, company_id=id_, app_id=app_id)
-            store.store_company(connection, id_, encrypted(vault, grant, source="company"))
+            stored_tokens.store_company(connection, id_, encrypted(vault, grant, source="company"))
         else:
             locations.install(connection, location_id=id_, company_id=grant.company_id, app_id=app_id)
-            store.store(connection, id_, encrypted(vault, grant, source="app"))
+            stored_tokens.store(connection, id_, encrypted(vault, grant, source="app"))
     return Connected(owner, id_)
 
 
@@ -106,15 +105,15 @@ def rekey(engine: Engine, vault: Vault) -> int:
         UnreadableError: some token fits no key; those before it are done.
     """
     with engine.connect() as connection:
-        stored = store.all_encrypted(connection)
+        stored = stored_tokens.all_encrypted(connection)
     old = [(owner, id_) for owner, id_, texts in stored if not all(map(vault.is_current, texts))]
     for owner, id_ in old:
         with engine.begin() as connection:
-            store.lock(connection, owner, id_)
-            tokens = store.read(connection, owner, id_)
+            stored_tokens.lock(connection, owner, id_)
+            tokens = stored_tokens.read(connection, owner, id_)
             if tokens is not None and tokens.access_token is not None:
                 refresh = tokens.refresh_token
-                store.replace_texts(
+                stored_tokens.replace_texts(
                     connection,
                     owner,
                     id_,

@@ -1,7 +1,7 @@
 """Asks with one request whether the API accepts a token. Spends one request of the location's allowance, no more."""
 
+from etl.api.client import Call, Client
 from etl.errors import ItemError, LocationError, RefusedError, UnreachableError
-from etl.extract.client import Call, Client
 
 PROBE_ID = "etl-probe-no-such-message"
 """A message that does not exist: whoever may ask for it is told that, whoever may not is told why."""

@@ -15,10 +15,7 @@ import structlog
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl import locations
-from etl.bearer import fingerprint
-from etl.tokens import store
-from etl.tokens.oauth import (
+from etl.api.oauth import (
     ClientRefusedError,
     Grant,
     GrantRefusedError,
@@ -27,8 +24,10 @@ from etl.tokens.oauth import (
     OAuthUnavailableError,
     UserType,
 )
+from etl.bearer import fingerprint
+from etl.state import locations, stored_tokens
+from etl.state.stored_tokens import EncryptedTokens, Owner, StoredTokens
 from etl.tokens.serving import Refusal
-from etl.tokens.store import EncryptedTokens, Owner, StoredTokens
 from etl.tokens.vault import UnreadableError, Vault
 
 log = structlog.get_logger("etl.tokens.renewal")
@@ -85,7 +84,7 @@ class Renewal:
             if not _is_due(stored, refused):
                 return self._vault.decrypt(stored.access_token)
             grant, source = self._once(("company", company_id), stored, lambda: self._company_grant(stored))
-            store.store_company(connection, company_id, encrypted(self._vault, grant, source=source))
+            stored_tokens.store_company(connection, company_id, encrypted(self._vault, grant, source=source))
         self._unsaved.pop(("company", company_id), None)
         return grant.access_token
 
@@ -111,7 +110,7 @@ class Renewal:
             _pause(connection, stored, "location_inactive", str(error))
             return
         tokens = encrypted(self._vault, grant, source=source)
-        store.store(connection, location_id, tokens, after_refusal=too_early)
+        stored_tokens.store(connection, location_id, tokens, after_refusal=too_early)
         log.info("token_renewed", location=location_id, source=source)
 
     def _once(
@@ -204,8 +203,8 @@ def _pause(connection: Connection, stored: StoredTokens, cause: str, detail: str
 
 def _lock_and_read(connection: Connection, owner: Owner, id_: str) -> StoredTokens | None:
     connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
-    store.lock(connection, owner, id_)
-    return store.read(connection, owner, id_)
+    stored_tokens.lock(connection, owner, id_)
+    return stored_tokens.read(connection, owner, id_)
 
 
 def _is_due(stored: StoredTokens, refused: str | None) -> bool:

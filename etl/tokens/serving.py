@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from etl.bearer import fingerprint
 from etl.errors import ItemError, LocationError, SnoozedError, TokenError
-from etl.tokens import store
+from etl.state import stored_tokens
 from etl.tokens.vault import UnreadableError, Vault
 
 RENEWING = "renewing"
@@ -76,7 +76,7 @@ class LocationTokens:
         self._serving = serving
         self._vault = vault
         self._renew = renew
-        self._statuses: dict[str, store.TokenStatus] = {}
+        self._statuses: dict[str, stored_tokens.TokenStatus] = {}
         self._known: dict[str, _Known] = {}
         self._refusals: dict[str, Refusal] = {}
 
@@ -84,7 +84,7 @@ class LocationTokens:
         """Learn about the tokens of these locations."""
         given = {*names, self._serving.location_id}
         asked = {name for name in given if name and not self._serving.is_environment(name)}
-        found = store.statuses(connection, sorted(asked)) if asked else {}
+        found = stored_tokens.statuses(connection, sorted(asked)) if asked else {}
         for name in asked - found.keys():
             self._statuses.pop(name, None)
             self._known.pop(name, None)

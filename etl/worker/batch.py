@@ -7,14 +7,14 @@ from dataclasses import replace
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from etl import runs
+from etl.api.client import KEPT_BODY
+from etl.database.transactor import Transactor
 from etl.errors import RefusedError
-from etl.extract.client import KEPT_BODY
-from etl.pipeline import Claimed, Outcome
-from etl.runs import Tally
+from etl.state import runs
+from etl.state.runs import Tally
 from etl.worker.failures import log_failures
+from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.settlement import Settlement
-from etl.worker.transactor import Transactor
 
 BATCH_BYTES = 32 * 1024 * 1024
 """A batch is settled when the answers it holds are this large, full or not."""

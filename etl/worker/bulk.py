@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from etl.runs import Tally
-from etl.worker.transactor import Transactor
+from etl.database.transactor import Transactor
+from etl.state.runs import Tally
 
 
 @dataclass(slots=True)

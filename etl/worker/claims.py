@@ -11,12 +11,11 @@ from math import ceil
 
 from sqlalchemy import Connection
 
-from etl import locations, message_queue
-from etl.extract import limits
-from etl.extract.allowance import Allowance
-from etl.pipeline import Claimed
+from etl.state import limits, locations, message_queue
+from etl.state.allowance import Allowance
 from etl.tokens.serving import LocationTokens
 from etl.worker.leases import LEASE_SECONDS, USAGE_SECONDS
+from etl.worker.pipeline import Claimed
 
 PAGE = 64
 """Locations looked at in one transaction."""

@@ -27,7 +27,7 @@ from etl.errors import (
     UnreachableError,
 )
 from etl.kinds import Kind
-from etl.pipeline import Claimed
+from etl.worker.pipeline import Claimed
 
 ENOUGH = 8
 """Answers in a row that are believed. Fewer than a first claim takes, so that they judge the first batch of a run."""

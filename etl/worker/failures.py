@@ -6,7 +6,7 @@ import structlog
 
 from etl.errors import ItemError, NotFoundError, RateLimitedError, SnoozedError
 from etl.kinds import Kind
-from etl.pipeline import Outcome
+from etl.worker.pipeline import Outcome
 
 log = structlog.get_logger("etl.worker")
 

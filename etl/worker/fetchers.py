@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from etl.pipeline import Claimed, Outcome
+from etl.worker.pipeline import Claimed, Outcome
 
 Process = Callable[[Claimed], Outcome]
 

@@ -11,9 +11,8 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from etl import message_queue
-from etl.extract import limits
-from etl.pipeline import Claimed
+from etl.state import limits, message_queue
+from etl.worker.pipeline import Claimed
 
 log = structlog.get_logger("etl.worker.leases")
 

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from etl.database import is_pooled
+from etl.database.connections import is_pooled
 
 log = structlog.get_logger("etl.worker")
 

@@ -8,11 +8,10 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection, Engine
 
-from etl import message_queue, runs
+from etl.database.transactor import PATIENCE, Transactor
 from etl.errors import LocationError, RateLimitedError, SnoozedError
-from etl.extract import upkeep
-from etl.pipeline import Claimed, Outcome
-from etl.runs import Tally
+from etl.state import limits_upkeep, message_queue, runs
+from etl.state.runs import Tally
 from etl.worker.batch import Batch
 from etl.worker.bulk import Bulk, BulkTask
 from etl.worker.claims import Claims, Idle, passes_soon
@@ -21,9 +20,9 @@ from etl.worker.evidence import Evidence, Heard
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import USAGE_SECONDS, Leases
 from etl.worker.listener import Listener
+from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.plan import Plan, Report
 from etl.worker.settlement import Settlement
-from etl.worker.transactor import PATIENCE, Transactor
 from etl.worker.verdicts import Verdicts
 
 log = structlog.get_logger("etl.worker")
@@ -213,7 +212,7 @@ class Loop:
         if time.monotonic() >= self._next_lapse_check:
             self._next_lapse_check = time.monotonic() + LAPSE_CHECK_SECONDS
             message_queue.release_lapsed(connection)
-            upkeep.tidy(connection, under_way=USAGE_SECONDS)
+            limits_upkeep.tidy(connection, under_way=USAGE_SECONDS)
         now = time.monotonic()
         return self._claims.claim(connection, want, room=lambda by: self._verdicts.room(by, now=now))
 

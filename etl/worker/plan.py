@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from etl.runs import Tally
+from etl.state.runs import Tally
 
 
 @dataclass(frozen=True, slots=True)

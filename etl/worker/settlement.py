@@ -8,7 +8,6 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from etl import locations, message_queue
 from etl.errors import (
     ItemError,
     LocationError,
@@ -19,16 +18,17 @@ from etl.errors import (
     RetriableError,
     UngrantedError,
 )
-from etl.extract import limits
-from etl.extract.allowance import AnsweredRequest
 from etl.kinds import Kind
-from etl.load import erased, follow_ups, loader
+from etl.load import erased, loader
 from etl.load.erased import Told
-from etl.message_queue import Burial, Item, PutBack
 from etl.models import Base
-from etl.pipeline import Claimed, Outcome
-from etl.runs import Tally
-from etl.transform.record import FollowUp
+from etl.models.record import FollowUp
+from etl.state import limits, locations, message_queue
+from etl.state.allowance import AnsweredRequest
+from etl.state.message_queue import Burial, Item, PutBack
+from etl.state.runs import Tally
+from etl.worker import follow_ups
+from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.retry import next_delay
 
 JITTER = 2.0

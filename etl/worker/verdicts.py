@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import structlog
 
-from etl.pipeline import Claimed, Outcome
 from etl.worker.evidence import Evidence, is_improper
+from etl.worker.pipeline import Claimed, Outcome
 
 log = structlog.get_logger("etl.worker")
 

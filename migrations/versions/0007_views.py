@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from etl import views
+from etl.database import views
 
 revision = "0007"
 down_revision = "0006"

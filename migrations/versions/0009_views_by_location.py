@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from etl import views
+from etl.database import views
 
 revision = "0009"
 down_revision = "0008"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from alembic import op
 
-from etl import views
+from etl.database import views
 
 revision = "0015"
 down_revision = "0014"

@@ -117,7 +117,7 @@ def test_a_question_asks_about_one_location(number: int) -> None:
 
 
 def test_a_reader_may_ask_them(march: Connection) -> None:
-    from etl import roles  # noqa: PLC0415
+    from etl.database import roles  # noqa: PLC0415
 
     roles.grant_reader(march, "test_questioner")
     march.execute(text("SET LOCAL ROLE test_questioner"))

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from etl.cli.crontab import command_of, line_of
-from etl.jobs import Job
+from etl.config.jobs import Job
 from tests.command import Command
 
 

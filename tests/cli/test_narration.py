@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from etl.cli.narration import Narrator, Outlook, first_line, pacing, words
-from etl.locations import Overview
-from etl.runs import Tally
+from etl.cli.progress import Narrator, Outlook, first_line, pacing, words
+from etl.state.locations import Overview
+from etl.state.runs import Tally
 from etl.worker.condition import WORKING, Condition
 
 NOON = datetime(2026, 11, 14, 12, 0, tzinfo=UTC)

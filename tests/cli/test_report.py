@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, Engine, text
 
-from etl.database import open_engine
+from etl.database.connections import open_engine
 from tests.cli.browser import Browser, open_browser
 from tests.command import Command
 from tests.servers import fresh_database

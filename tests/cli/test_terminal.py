@@ -9,8 +9,8 @@ import pytest
 import structlog
 from sqlalchemy import Engine, text
 
-from etl.cli.tables import printable
-from etl.logging_setup import configure
+from etl.config.logging_setup import configure
+from etl.output import printable
 from tests.command import Command
 
 TITLE, CLIPBOARD, CLEAR, TURN, LINE = "\x1b]0;owned\x07", "\x1b]52;c;cm0gLXJm\x07", "\x9b2J", "\u202e", "\u2028"

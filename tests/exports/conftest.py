@@ -8,14 +8,14 @@ from pydantic import AnyHttpUrl, SecretStr
 from sqlalchemy import Engine
 
 from etl import kinds
-from etl.cli.composition import open_exports
+from etl.app.composition import open_exports
+from etl.config.settings import Settings
+from etl.database.transactor import Transactor
 from etl.exports.loading import Loading
 from etl.exports.pages import Exports, Manner
 from etl.kinds import Options
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import RunningSandbox
-from etl.settings import Settings
-from etl.worker.transactor import Transactor
 from tests.command import Command, Process
 from tests.job import Job
 from tests.waiting import await_

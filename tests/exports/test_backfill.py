@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from etl import backfills
-from etl.backfills import Stand
 from etl.cli import backfill as command
-from etl.database import moment_of
+from etl.database.connections import moment_of
 from etl.exports import backfill
 from etl.exports.backfill import Backfill, Progress
 from etl.exports.pages import HaltedError
 from etl.sandbox.server import RunningSandbox
+from etl.state import backfills
+from etl.state.backfills import Stand
 from tests.command import Command
 from tests.exports.conftest import Opener, both_cursors, kill_after
 from tests.job import Job

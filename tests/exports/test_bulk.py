@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from etl import message_queue
 from etl.exports import bulk
-from etl.message_queue import NewItem
 from etl.models import Attachment, Email, Message, Meta
 from etl.sandbox.messages import MESSAGE_TYPES
 from etl.sandbox.server import RunningSandbox
+from etl.state import message_queue
+from etl.state.message_queue import NewItem
 from tests.command import Command
 from tests.exports.conftest import Opener, both_cursors, kill_after
 from tests.job import Job

@@ -4,16 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from etl.extract.allowance import (
-    GUARD,
-    UNHEARD_LIMIT,
-    AnsweredRequest,
-    Limit,
-    RateHeaders,
-    Usage,
-    allowance_of,
-    settle,
-)
+from etl.api.rate_headers import RateHeaders
+from etl.state.allowance import GUARD, UNHEARD_LIMIT, AnsweredRequest, Limit, Usage, allowance_of, settle
 
 LIMIT = Limit(max_requests=100, interval_ms=10_000, daily_limit=200_000, daily_remaining=200_000)
 UNDER_WAY = Usage(1, lease_id=7, requests=10, seconds_left=60.0)

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from etl.api.client import KEPT_BODY, Answer, Call, Client
+from etl.api.rate_headers import RateHeaders
+from etl.api.transport import Transport
 from etl.errors import (
     ApiMisconfiguredError,
     ForeignError,
@@ -18,9 +21,6 @@ from etl.errors import (
     TokenError,
     UnreachableError,
 )
-from etl.extract.allowance import RateHeaders
-from etl.extract.client import KEPT_BODY, Answer, Call, Client
-from etl.extract.transport import Transport
 from etl.kinds import messages
 from etl.sandbox.server import RunningSandbox
 

@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from etl.extract import limits, upkeep
-from etl.extract.allowance import UNHEARD_LIMIT, AnsweredRequest, RateHeaders
+from etl.api.rate_headers import RateHeaders
+from etl.state import limits, limits_upkeep
+from etl.state.allowance import UNHEARD_LIMIT, AnsweredRequest
 
 HUNDRED = RateHeaders(max_requests=100, interval_ms=10_000)
 
@@ -179,7 +180,7 @@ def test_our_own_count_of_the_day_starts_anew_at_midnight(connection: Connection
 
 def test_old_usage_is_forgotten(connection: Connection) -> None:
     hear(connection, HUNDRED)
-    upkeep.tidy(connection, under_way=60)
+    limits_upkeep.tidy(connection, under_way=60)
     assert connection.execute(text("SELECT count(*) FROM etl.rate_usage")).scalar_one() == 0
 
 
@@ -231,11 +232,11 @@ def test_a_clock_that_is_set_back_makes_requests_count_for_an_interval_once_more
     connection: Connection,
 ) -> None:
     hear(connection, HUNDRED)
-    upkeep.tidy(connection, under_way=60)
+    limits_upkeep.tidy(connection, under_way=60)
     spend(connection, 30)
     answer(connection, RateHeaders(), count=20)
     set_clock_back(connection)
-    upkeep.tidy(connection, under_way=60)
+    limits_upkeep.tidy(connection, under_way=60)
     assert allowed(connection) == 70
     left = "SELECT requests, extract(epoch FROM expires_at - clock_timestamp()) FROM etl.rate_usage ORDER BY usage_id"
     (under_way, for_a_minute), (answered, for_an_interval) = connection.execute(text(left)).all()
@@ -245,11 +246,11 @@ def test_a_clock_that_is_set_back_makes_requests_count_for_an_interval_once_more
 
 def test_what_counts_as_it_should_is_left_alone(connection: Connection) -> None:
     hear(connection, HUNDRED)
-    upkeep.tidy(connection, under_way=60)
+    limits_upkeep.tidy(connection, under_way=60)
     spend(connection, 30)
     answer(connection, RateHeaders(), count=20)
     before = connection.execute(text("SELECT * FROM etl.rate_usage ORDER BY usage_id")).all()
-    upkeep.tidy(connection, under_way=60)
+    limits_upkeep.tidy(connection, under_way=60)
     assert before == connection.execute(text("SELECT * FROM etl.rate_usage ORDER BY usage_id")).all()
 
 
@@ -257,17 +258,17 @@ def test_what_counts_as_it_should_is_left_alone(connection: Connection) -> None:
 def test_a_429_is_heeded_unless_the_clock_was_set_back_since(connection: Connection, seconds: float) -> None:
     hear(connection, HUNDRED)
     limits.block(connection, "LOC1", seconds=seconds, jitter=0)
-    upkeep.tidy(connection, under_way=60)
+    limits_upkeep.tidy(connection, under_way=60)
     assert allowed(connection) == 0
     set_clock_back(connection)
-    upkeep.tidy(connection, under_way=60)
+    limits_upkeep.tidy(connection, under_way=60)
     assert allowed(connection) == 100
 
 
 def test_a_spent_day_is_probed_after_the_clock_was_set_back(connection: Connection) -> None:
     hear(connection, RateHeaders(max_requests=100, interval_ms=10_000, daily_limit=10_000, daily_remaining=0))
-    upkeep.tidy(connection, under_way=60)
+    limits_upkeep.tidy(connection, under_way=60)
     assert allowed(connection) == 0
     set_clock_back(connection)
-    upkeep.tidy(connection, under_way=60)
+    limits_upkeep.tidy(connection, under_way=60)
     assert allowed(connection) == 1

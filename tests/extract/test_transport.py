@@ -6,9 +6,9 @@ from threading import Event
 
 import pytest
 
-from etl.extract import connections
-from etl.extract.allowance import RateHeaders
-from etl.extract.transport import Bounds, LostRequestError, NoAnswerError, Stream, Transport
+from etl.api import connections
+from etl.api.rate_headers import RateHeaders
+from etl.api.transport import Bounds, LostRequestError, NoAnswerError, Stream, Transport
 from tests.tcp import Serve, Server, answer, answering, heard, reset
 
 BOUNDS = Bounds(total_seconds=60.0, max_bytes=1_000_000)

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from etl.errors import TransformError
 from etl.kinds import Options, Origin, emails
 from etl.load import loader
-from etl.transform.record import Record
+from etl.models.record import Record
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from etl.errors import TransformError
 from etl.kinds import Options, Origin, messages
 from etl.load import loader
-from etl.transform.record import Record
+from etl.models.record import Record
 
 FETCHED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ import pytest
 from etl.errors import TransformError
 from etl.kinds import Options, Origin, messages
 from etl.models import Attachment, Email, Meta
-from etl.transform.record import FollowUp, Record, Row
+from etl.models.record import FollowUp, Record, Row
 
 FETCHED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from etl.jobs import KindName
+from etl.config.jobs import KindName
 from etl.sandbox.server import RunningSandbox
 from tests.job import Job
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from etl.api.client import Call, Client
+from etl.api.transport import MAX_HOPS, Transport
 from etl.errors import RefusedError
-from etl.extract.client import Call, Client
-from etl.extract.transport import MAX_HOPS, Transport
 from etl.kinds import Options, recordings
 from etl.sandbox.server import RunningSandbox
 from tests.command import Command

@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from etl.kinds import Options, Origin, emails, messages, names
-from etl.load import follow_ups, loader
+from etl.load import loader
 from etl.models import Base, Email, Message, User
-from etl.transform.record import FollowUp, Record
+from etl.models.record import FollowUp, Record
+from etl.worker import follow_ups
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

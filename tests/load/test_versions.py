@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 
 from etl.kinds import Options, Origin, messages
 from etl.load import loader
-from etl.transform.record import Record
+from etl.models.record import Record
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FUTURE = "2099-01-01T00:00:00.000Z"

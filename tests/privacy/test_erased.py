@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from etl import forgotten, schema
-from etl.cli.composition import erasing_of
+from etl.app.composition import erasing_of
+from etl.database import schema
 from etl.kinds import Options, Origin, emails, messages, transcriptions
 from etl.load import erased, loader
 from etl.load.erased import Told
 from etl.models import Recording
+from etl.models.record import Record
 from etl.privacy.forgetting import Forgetting
-from etl.transform.record import Record
+from etl.state import forgotten
 from tests.command import Command
 from tests.job import Job
 from tests.login_role import login_role

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from etl.cli.composition import erasing_of
+from etl.app.composition import erasing_of
 from etl.kinds import Options, Origin, messages
 from etl.load import erasure, loader
 from etl.models import Base
+from etl.models.record import Record
 from etl.privacy.forgetting import Forgetting
 from etl.receive import events, webhook
-from etl.transform.record import Record
 from tests.command import Command
 from tests.job import Job
 from tests.privacy.filling import FILLED, PLACE, fill, rows

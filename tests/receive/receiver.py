@@ -14,7 +14,7 @@ from typing import Any
 import requests
 from sqlalchemy import text
 
-from etl.database import open_engine
+from etl.database.connections import open_engine
 from etl.sandbox.keys import SandboxKeys
 from tests.command import inherited
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from sqlalchemy import text
 
-from etl.database import open_engine
+from etl.database.connections import open_engine
 from etl.sandbox.keys import SandboxKeys
 from etl.sandbox.send import NO_ANSWER, Report, Traffic, send
 from etl.sandbox.server import RunningSandbox

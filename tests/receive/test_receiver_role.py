@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from etl import roles
+from etl.database import roles
 from tests.job import Job
 from tests.login_role import login_role
 from tests.receive.receiver import Launch, Receiver, Warehouse

@@ -18,15 +18,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
-from etl import message_queue
-from etl.database import open_async_engine, open_engine
-from etl.message_queue import NewItem
+from etl.database.connections import open_async_engine, open_engine
 from etl.models import EVENT_OUTCOMES
 from etl.receive import endpoint, webhook
 from etl.receive.metrics import Metrics
 from etl.receive.signature import WebhookRefusedError
 from etl.receive.storage import Storage
 from etl.receive.webhook import Event
+from etl.state import message_queue
+from etl.state.message_queue import NewItem
 from tests.receive.receiver import Launch, Receiver, Warehouse
 from tests.servers import OwnServer
 from tests.waiting import await_

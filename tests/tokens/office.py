@@ -9,14 +9,14 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 from sqlalchemy import Engine, text
 
-from etl import locations, message_queue
-from etl.cli.composition import Planned, build_loop
-from etl.extract.client import Client
-from etl.extract.transport import Transport
-from etl.jobs import Job
+from etl.api.client import Client
+from etl.api.oauth import Grant, OAuth
+from etl.api.transport import Transport
+from etl.app.composition import Planned, build_loop
+from etl.config.jobs import Job
 from etl.sandbox.server import RunningSandbox
-from etl.tokens import connecting, store
-from etl.tokens.oauth import Grant, OAuth
+from etl.state import locations, message_queue, stored_tokens
+from etl.tokens import connecting
 from etl.tokens.renewal import Renewal
 from etl.tokens.renewal_threads import PAUSES, Renewals
 from etl.tokens.serving import LocationTokens, Serving
@@ -100,7 +100,7 @@ class Office:
     def token(self, location_id: str) -> str:
         """The stored access token."""
         with self.engine.connect() as connection:
-            return self.vault.decrypt(store.statuses(connection, [location_id])[location_id].access_token or "")
+            return self.vault.decrypt(stored_tokens.statuses(connection, [location_id])[location_id].access_token or "")
 
     def status(self, location_id: str) -> int:
         """The API's answer to the stored token."""

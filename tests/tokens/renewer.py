@@ -9,10 +9,10 @@ import signal
 import sys
 from typing import Any
 
-from etl.database import open_engine
-from etl.extract.transport import Transport
-from etl.logging_setup import configure
-from etl.tokens.oauth import Grant, OAuth
+from etl.api.oauth import Grant, OAuth
+from etl.api.transport import Transport
+from etl.config.logging_setup import configure
+from etl.database.connections import open_engine
 from etl.tokens.renewal import Renewal, RenewalFailedError
 from etl.tokens.vault import Vault
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from etl.cli.doctor import of_locations
-from etl.settings import read
+from etl.config.settings import read
 from etl.tokens.probe import PROBE_ID
 from etl.tokens.vault import new_key
 from tests.command import Command

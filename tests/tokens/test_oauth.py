@@ -6,8 +6,7 @@ from threading import Thread
 
 import pytest
 
-from etl.extract.transport import Transport
-from etl.tokens.oauth import (
+from etl.api.oauth import (
     ClientRefusedError,
     Grant,
     GrantRefusedError,
@@ -16,6 +15,7 @@ from etl.tokens.oauth import (
     OAuthError,
     OAuthUnavailableError,
 )
+from etl.api.transport import Transport
 from tests.tokens.office import Office
 
 

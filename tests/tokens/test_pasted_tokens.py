@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from etl.bearer import claims, clean, fingerprint
+from etl.config.settings import read
 from etl.errors import ConfigurationError
-from etl.settings import read
 from etl.tokens.connecting import read_private
 
 

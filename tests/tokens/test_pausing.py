@@ -1,9 +1,9 @@
 import pytest
 from sqlalchemy import Engine
 
-from etl import locations
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import RunningSandbox
+from etl.state import locations
 from etl.tokens.renewal import Renewal
 from etl.tokens.serving import Serving
 from tests.tokens.office import Office

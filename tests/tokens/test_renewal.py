@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
+from etl.api.oauth import Grant, GrantRefusedError, OAuth, OAuthUnavailableError
 from etl.bearer import fingerprint
-from etl.tokens import store
-from etl.tokens.oauth import Grant, GrantRefusedError, OAuth, OAuthUnavailableError
+from etl.state import stored_tokens
 from etl.tokens.renewal import Renewal, RenewalFailedError
 from etl.tokens.renewal_threads import PATIENCE, Renewals
 from etl.tokens.serving import NO_TOKEN, Refusal
@@ -214,7 +214,7 @@ def test_a_pair_that_could_not_be_stored_is_stored_by_the_next_attempt(office: O
 def test_pausing_a_location_does_not_wait_for_its_renewal(office: Office) -> None:
     office.connect(office.first)
     with office.engine.begin() as connection:
-        store.lock(connection, "location", office.first)
+        stored_tokens.lock(connection, "location", office.first)
         office.execute("SET lock_timeout = '1s'; UPDATE etl.locations SET paused_at = now()")
     assert office.place(office.first).paused_at is not None
 

@@ -1,8 +1,8 @@
 import pytest
 
-from etl import locations
 from etl.bearer import fingerprint
 from etl.errors import LocationError, SnoozedError, TokenError
+from etl.state import locations
 from etl.tokens.serving import NO_TOKEN, LocationTokens, Refusal, Renew, Serving
 from etl.tokens.vault import Vault, new_key
 from tests.tokens.office import Office

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from etl.api.transport import Bounds
 from etl.cli.run import exit_code
-from etl.extract.transport import Bounds
 from etl.sandbox.server import RunningSandbox
 from etl.worker.evidence import ENOUGH
 from etl.worker.loop import Loop

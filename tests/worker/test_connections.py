@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from etl.extract import connections
-from etl.extract.client import BOUNDS
+from etl.api import connections
+from etl.api.client import BOUNDS
 from etl.sandbox.server import RunningSandbox
 from etl.worker import loop as loops
 from tests.job import Job

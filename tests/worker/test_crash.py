@@ -6,7 +6,7 @@ import signal
 import pytest
 from sqlalchemy import Engine, text
 
-from etl.database import open_engine
+from etl.database.connections import open_engine
 from etl.sandbox.server import RunningSandbox
 from tests.command import Command
 from tests.job import Job

@@ -21,8 +21,7 @@ from etl.errors import (
 )
 from etl.kinds import KINDS
 from etl.kinds.kind import Options
-from etl.message_queue import Item
-from etl.pipeline import Claimed
+from etl.state.message_queue import Item
 from etl.worker.evidence import (
     ENOUGH,
     FIRST_PAUSE,
@@ -33,6 +32,7 @@ from etl.worker.evidence import (
     Evidence,
     Heard,
 )
+from etl.worker.pipeline import Claimed
 
 AWAY = UnreachableError("http_500", "…")
 PAGE = RefusedError("not_json", "…")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from etl.jobs import KindName
+from etl.config.jobs import KindName
 from etl.sandbox.server import RunningSandbox
 from tests.job import Job
 

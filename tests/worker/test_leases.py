@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
-from etl import message_queue
-from etl.pipeline import Claimed
 from etl.sandbox.server import RunningSandbox
+from etl.state import message_queue
 from etl.worker.leases import Leases
+from etl.worker.pipeline import Claimed
 from tests.job import Job
 
 SECONDS = 45.0

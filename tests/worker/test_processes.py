@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from etl.cli.adding import added, shares, together
+from etl.app.aggregate import added, shares, together
 from etl.cli.run import exit_code
-from etl.runs import Tally
 from etl.sandbox.server import RunningSandbox
+from etl.state.runs import Tally
 from etl.worker.condition import WORKING, Condition
 from etl.worker.plan import Report
 from tests.command import Command, Process

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
-from etl import forgotten
-from etl.database import is_read_only, open_engine, reading_errors
+from etl.database.connections import is_read_only, open_engine, reading_errors
+from etl.database.transactor import Transactor
 from etl.errors import DatabaseUnavailableError
-from etl.worker.transactor import Transactor
+from etl.state import forgotten
 from tests.servers import OwnServer, administrator
 from tests.waiting import await_
 

@@ -1,0 +1,1 @@
+"""The only HTTP to HighLevel: requests, answers, and what a status means."""

@@ -1,0 +1,215 @@
+"""The HighLevel API: the one place that turns an HTTP outcome into a payload or an error. Endpoints: :mod:`etl.kinds`.
+
+Sends each request once: the queue decides what happens next.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+from etl.api import refusals
+from etl.api.rate_headers import NOTHING_SAID, RateHeaders
+from etl.api.transport import Bounds, LostRequestError, NoAnswerError, Stream, Transport, redacted
+from etl.errors import ItemError, NotFoundError, RefusedError, SnoozedError, TokenError, UnreachableError
+from etl.ids import problem_of
+
+BOUNDS = Bounds(total_seconds=60.0, max_bytes=8 * 1024 * 1024)
+"""A message is a few KiB; an email with inline images may be some MiB."""
+AUDIO_BOUNDS = Bounds(total_seconds=900.0, max_bytes=1024 * 1024 * 1024)
+"""The audio of a call is 10 to 50 MB (HighLevel docs, "Get recording by message id"; public codebases)."""
+AUDIO_HEADERS = {"Accept": "audio/*, */*;q=0.5", "Accept-Encoding": "identity"}
+"""Packed audio would be no smaller, and its length would not be told."""
+KEPT_BODY = 1024 * 1024
+"""Bytes of an answer that a dead letter keeps."""
+MAX_DEPTH = 100
+"""Nesting of an answer's JSON; the deepest one seen has 5 levels."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Answer:
+    """A payload as received. Without a repr: it holds customers' words and the token."""
+
+    payload: Any
+    body: bytes
+    token: str
+
+    def kept(self) -> bytes:
+        """What a dead letter keeps of it."""
+        return kept(self.body, self.token)
+
+    def unwrapped(self, *names: str) -> "Answer":
+        """The object under the first of these names that is there, or the answer itself: both shapes are met.
+
+        Raises:
+            NotFoundError: there is nothing in it: the thing is not there, or not yet.
+            RefusedError: there is no object.
+        """
+        answer = self.payload
+        inner = next((answer[name] for name in names if name in answer), answer) if isinstance(answer, dict) else answer
+        if inner is None or (isinstance(inner, dict) and not inner.keys() - {"traceId"}):
+            raise NotFoundError("not_found", "the answer is empty", payload=self.kept())
+        if not isinstance(inner, dict):
+            raise RefusedError("not_an_object", f"the answer holds no {names[0]} object", payload=self.kept())
+        return replace(self, payload=inner)
+
+    def about(self, id_: str) -> "Answer":
+        """This answer.
+
+        Raises:
+            RefusedError: it is about something else than was asked for.
+        """
+        if self.payload.get("id") != id_:
+            raise RefusedError("wrong_id", "the answer is about another id than was asked for", payload=self.kept())
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The HighLevel API; safe to share between threads. Each request is part of a :class:`Call`."""
+
+    transport: Transport
+    api_version: str
+
+
+class Call:
+    """The requests that an item may make: sends them with its token, and remembers what the answers say about limits.
+
+    Attributes:
+        sent: how many were sent; never more than were granted.
+        headers: what the last answer said, whatever its status.
+    """
+
+    def __init__(self, client: Client, token: str, *, granted: int = 1) -> None:
+        self._client = client
+        self._token = token
+        self._granted = granted
+        self.sent = 0
+        self.headers = NOTHING_SAID
+
+    def get(self, path: str, **params: str | int) -> Answer:
+        """GET a path whose answer is JSON; the parts of it that are ids are quoted with :func:`segment`.
+
+        Raises:
+            ItemError: a subclass that says what to do; nothing else.
+        """
+        with self._open(path, params, BOUNDS) as stream:
+            response = stream.read(BOUNDS.max_bytes)
+        if not response.is_whole:
+            raise RefusedError(
+                "too_large", f"the answer is larger than {BOUNDS.max_bytes} bytes", payload=self.kept(response.body)
+            )
+        try:
+            return Answer(_parse(response.body), response.body, self._token)
+        except ItemError as error:
+            error.payload = self.kept(response.body)
+            raise
+
+    def open_audio(self, path: str, **params: str | int) -> AbstractContextManager[Stream]:
+        """GET a path whose answer is audio, which the caller reads, or not; it may be at another host.
+
+        Raises:
+            ItemError: a subclass that says what to do, also when the stream breaks off while it is read.
+        """
+        return self._open(path, params, AUDIO_BOUNDS, AUDIO_HEADERS, follows=True)
+
+    def kept(self, body: bytes) -> bytes:
+        """What a dead letter keeps of an answer."""
+        return kept(body, self._token)
+
+    @contextmanager
+    def _open(
+        self,
+        path: str,
+        params: Mapping[str, str | int],
+        bounds: Bounds,
+        own: Mapping[str, str] = {},
+        *,
+        follows: bool = False,
+    ) -> Iterator[Stream]:
+        if not self._token.isascii() or not self._token.isprintable():
+            raise TokenError("token_refused", "the token has characters that no HTTP header can carry")
+        if self.sent == self._granted:
+            raise RuntimeError("a kind asks more often than its number of requests says")
+        self.sent += 1
+        headers = {"Authorization": f"Bearer {self._token}", "Version": self._client.api_version, **own}
+        transport = self._client.transport
+        try:
+            with transport.open("GET", path, headers=headers, bounds=bounds, params=params) as stream:
+                # Now, because the rest of the answer may never come.
+                self.headers = RateHeaders.from_headers(stream.headers)
+                if stream.status == 200:
+                    yield stream
+                    return
+                refused = stream.read(BOUNDS.max_bytes)
+                if not (follows and stream.is_elsewhere):
+                    raise refusals.error_of(refused, [self._token], payload=self.kept(refused.body))
+            with transport.follow(stream, headers=own, bounds=bounds) as found:
+                yield found
+        except LostRequestError as error:
+            # Sent, and counted so; only a new claim grants another.
+            raise SnoozedError("no_answer", f"no complete answer ({error.reason})") from error
+        except NoAnswerError as error:
+            raise UnreachableError("no_answer", f"no complete answer ({error.reason})") from error
+
+
+def segment(id_: str) -> str:
+    """An id as one segment of a path: of a URL, or where something is kept.
+
+    Raises:
+        RefusedError: it would leave that path, or is no id.
+    """
+    problem = problem_of(id_)
+    if problem is not None:
+        raise RefusedError("bad_id", problem)
+    return quote(id_, safe="")
+
+
+def kept(body: bytes, token: str) -> bytes:
+    """What a dead letter keeps of an answer: its beginning, without the token if the server repeated that."""
+    return redacted(body, [token] if token else [])[:KEPT_BODY]
+
+
+def _parse(body: bytes) -> Any:
+    """The body as JSON; None when it is empty.
+
+    A body that begins like JSON and does not parse was cut off on its way, so it is worth another try.
+    """
+    if not body.strip():
+        return None
+    try:
+        parsed = json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise _too_deep() from None
+    except (ValueError, UnicodeDecodeError):
+        if not body.lstrip().startswith((b"{", b"[")):
+            raise RefusedError("not_json", "the answer has status 200 but is not JSON") from None
+        raise UnreachableError("broken_json", "the answer is broken JSON") from None
+    if _deeper_than(parsed, MAX_DEPTH):
+        raise _too_deep()
+    return parsed
+
+
+def _too_deep() -> RefusedError:
+    return RefusedError("too_deep", f"the answer is nested deeper than {MAX_DEPTH} levels")
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            child
+            for parent in layer
+            if isinstance(parent, (dict, list))
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, (dict, list))
+        ]
+        if not layer:
+            return False
+    return True
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

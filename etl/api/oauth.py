@@ -1,0 +1,212 @@
+"""HighLevel's OAuth endpoints: one method an endpoint, and one place that makes an HTTP outcome a grant or an error.
+
+Sends each request once and stores nothing. No error here repeats or chains what was sent or received: both hold
+secrets. Wire facts: HighLevel docs, apps/oauth.json and docs/oauth/Authorization.md, unless said.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from etl.api.transport import Bounds, NoAnswerError, Transport, reason_of
+
+UserType = Literal["Location", "Company"]
+
+BOUNDS = Bounds(total_seconds=15.0, max_bytes=4 * 1024 * 1024)
+"""Short, because a refresh token that was used works once more for 30 seconds only: an answer that got lost must be
+noticed and asked for again within them."""
+PAGE = 100
+"""Locations asked for at once."""
+VERSION = "2021-07-28"
+
+
+class OAuthError(Exception):
+    """Base of the errors here; its text is a sentence without secrets."""
+
+
+class GrantRefusedError(OAuthError):
+    """The code, refresh token or company token is not accepted: invalid, expired, used, or revoked."""
+
+
+class InactiveError(OAuthError):
+    """The location is not active. The same refresh token works again once it is reactivated (HighLevel docs, v3)."""
+
+
+class ClientRefusedError(OAuthError):
+    """The client id or secret is wrong: no token can be had for anybody."""
+
+
+class OAuthUnavailableError(OAuthError):
+    """No proper answer: the same request may succeed later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the token endpoint gave."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    """None from ``/oauth/locationToken``, whose 2021 answer has none."""
+    expires_in: float
+    """Seconds from ``asked``."""
+    user_type: UserType
+    location_id: str | None
+    company_id: str | None
+    asked: float
+    """``time.monotonic()`` when it was asked for: it lives no shorter than that."""
+
+    def seconds_left(self) -> float:
+        """Until the access token expires."""
+        return self.expires_in - (time.monotonic() - self.asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A location in which the app is installed."""
+
+    location_id: str
+    name: str | None
+
+
+class OAuth:
+    """One app at one HighLevel host; safe to share between threads. Its repr says nothing of its secret."""
+
+    def __init__(self, transport: Transport, *, client_id: str, client_secret: str) -> None:
+        self._transport = transport
+        self._client_id = client_id
+        self._client_secret = client_secret
+
+    @property
+    def app_id(self) -> str:
+        """The app: the part of the client id before the dash (public codebases)."""
+        return self._client_id.partition("-")[0]
+
+    def exchange(self, code: str, *, redirect_uri: str | None = None) -> Grant:
+        """POST /oauth/token for an authorization code, which works once.
+
+        Raises:
+            OAuthError: a subclass that says what to do; so do all methods here.
+        """
+        form = {"grant_type": "authorization_code", "code": code}
+        if redirect_uri is not None:
+            form["redirect_uri"] = redirect_uri
+        return self._token(form)
+
+    def refresh(self, refresh_token: str, *, user_type: UserType) -> Grant:
+        """POST /oauth/token for the next pair. The refresh token is used up by it.
+
+        Within 30 seconds the same call returns the same pair again (HighLevel changelog, label api).
+        """
+        return self._token({"grant_type": "refresh_token", "refresh_token": refresh_token, "user_type": user_type})
+
+    def reconnect(self, *, location_id: str | None = None, company_id: str | None = None) -> str:
+        """POST /oauth/reconnect: a new authorization code for whoever lost the refresh token.
+
+        Announced as temporary, presented as standing later (HighLevel help center, "reconnect").
+        """
+        body = {"clientKey": self._client_id, "clientSecret": self._client_secret}
+        body |= {"locationId": location_id} if location_id is not None else {"companyId": company_id or ""}
+        answer = self._send("POST", "/oauth/reconnect", secrets=(self._client_secret,), json=body)
+        code = answer.get("authorizationCode")
+        if not isinstance(code, str) or not code:
+            raise OAuthUnavailableError("/oauth/reconnect answered without an authorization code")
+        return code
+
+    def location_token(self, *, company_token: str, company_id: str, location_id: str) -> Grant:
+        """POST /oauth/locationToken: a location's token for its company's (scope oauth.write). It answers 201."""
+        asked = time.monotonic()
+        answer = self._send(
+            "POST",
+            "/oauth/locationToken",
+            secrets=(company_token,),
+            data={"companyId": company_id, "locationId": location_id},
+            headers=_bearer(company_token),
+        )
+        told = {"userType": "Location", "locationId": location_id, "companyId": company_id}
+        return _grant(answer | told, asked=asked)
+
+    def installed_locations(self, *, company_token: str, company_id: str) -> list[Installed]:
+        """GET /oauth/installedLocations: where the app is installed in a company (scope oauth.readonly), all pages."""
+        found: dict[str, Installed] = {}
+        while True:
+            answer = self._send(
+                "GET",
+                "/oauth/installedLocations",
+                secrets=(company_token,),
+                params={
+                    "companyId": company_id,
+                    "appId": self.app_id,
+                    "isInstalled": "true",
+                    "limit": str(PAGE),
+                    "skip": str(len(found)),
+                },
+                headers=_bearer(company_token),
+            )
+            listed = answer.get("locations")
+            before = len(found)
+            for each in listed if isinstance(listed, list) else []:
+                if isinstance(each, dict) and isinstance(each.get("_id"), str) and each.get("isInstalled", True):
+                    found[each["_id"]] = Installed(each["_id"], each.get("name"))
+            # A server that does not page sends the same again: nothing new ends it as well.
+            if len(found) - before < PAGE:
+                return list(found.values())
+
+    def _token(self, form: dict[str, str]) -> Grant:
+        # Without a Version header: with "v3" the names in request and answer would be others.
+        form |= {"client_id": self._client_id, "client_secret": self._client_secret}
+        secrets = [form[name] for name in ("client_secret", "code", "refresh_token") if name in form]
+        asked = time.monotonic()
+        return _grant(self._send("POST", "/oauth/token", secrets=secrets, data=form), asked=asked)
+
+    def _send(self, method: str, path: str, *, secrets: Sequence[str], **request: Any) -> dict[str, Any]:
+        try:
+            response = self._transport.send(method, path, bounds=BOUNDS, **request)
+        except NoAnswerError as error:
+            raise OAuthUnavailableError(f"{path} gave no complete answer ({error.reason})") from None
+        reason = reason_of(response.body, secrets)
+        if reason is None or not response.is_whole:
+            raise OAuthUnavailableError(f"{path} answered {response.status} with something that is no JSON object")
+        if response.status not in (200, 201):
+            raise _refusal(path, response.status, reason)
+        answer: dict[str, Any] = json.loads(response.body)
+        return answer
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}", "Version": VERSION}
+
+
+def _refusal(path: str, status: int, said: str) -> OAuthError:
+    """The error that says what happens next; texts: HighLevel docs (v3), and public probes of the token endpoint."""
+    text = f"{path} answered {status}: {said}"
+    words = said.lower()
+    if status >= 500 or status in (408, 425, 429) or 300 <= status < 400:
+        return OAuthUnavailableError(text)
+    if "not active" in words:
+        return InactiveError(text)
+    if "client" in words:
+        return ClientRefusedError(text)
+    return GrantRefusedError(text)
+
+
+def _grant(answer: Mapping[str, Any], *, asked: float) -> Grant:
+    """The grant in an answer, whichever of the two dialects it is in: once it is given, it must not be lost."""
+
+    def get(name: str, camel: str) -> Any:
+        return answer.get(name, answer.get(camel))
+
+    access, refresh = get("access_token", "accessToken"), get("refresh_token", "refreshToken")
+    if not isinstance(access, str) or not access:
+        raise OAuthUnavailableError("the answer has no access token")
+    seconds = get("expires_in", "expiresIn")
+    return Grant(
+        access_token=access,
+        refresh_token=refresh if isinstance(refresh, str) and refresh else None,
+        expires_in=float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else 86_399.0,
+        user_type="Company" if answer.get("userType") == "Company" else "Location",
+        location_id=answer.get("locationId") or None,
+        company_id=answer.get("companyId") or None,
+        asked=asked,
+    )

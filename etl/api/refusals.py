@@ -1,0 +1,92 @@
+"""What an answer means whose status is not 200: pure."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from etl.api.transport import Response, reason_of
+from etl.errors import (
+    ApiMisconfiguredError,
+    ForeignError,
+    ItemError,
+    LocationError,
+    NotFoundError,
+    RateLimitedError,
+    RefusedError,
+    TokenError,
+    UnreachableError,
+)
+
+FOREIGN_WORDS = "access to this location"
+"""Typically said of an id of another location (two integrators)."""
+LOCATION_WORDS = (FOREIGN_WORDS, "scope", "user type", "authclass", "location is not active")
+MISSING = re.compile(r"\b(message|email|contact|user|conversation)( with (the )?id\b.*)? not found|no message found")
+"""What is said of an id that is not there: 400 "Contact not found" (public codebases), "Contact with id … not found"
+(two integrators); of a conversation with 500 (docs issue 39). "Location not found" would be true of every id."""
+MISCONFIGURED_WORDS = ("version header", "api version")
+
+
+def error_of(response: Response, secrets: Sequence[str], *, payload: bytes) -> ItemError:
+    """The one error that says what happens next; it keeps ``payload``, and repeats none of the ``secrets``."""
+    status = response.status
+    if status == 429:
+        error: ItemError = RateLimitedError(_retry_after(response.headers.get("Retry-After")))
+    elif 300 <= status < 400:
+        host = _host_of(response.headers.get("Location", ""))
+        error = ApiMisconfiguredError(
+            "redirected", f"the API redirects to {host or 'another path'}; check HIGHLEVEL_BASE_URL"
+        )
+    else:
+        error = _refusal(status, reason_of(response.body, secrets))
+    error.payload = payload
+    return error
+
+
+def _host_of(location: str) -> str | None:
+    try:
+        return urlsplit(location).hostname
+    except ValueError:
+        return None
+
+
+def _refusal(status: int, said: str | None) -> ItemError:
+    """A 4xx or 5xx, by its text; ``said`` is None when it is not the API's JSON.
+
+    Only what is surely about this id buries it or marks it deleted. Everything else may be true of every request.
+
+    A 401 covers at least five faults, so its text decides, and a text nobody has seen never buries an item:
+    HighLevel docs, common schemas; docs issues 213 and 258; public probes of 2026-08.
+    """
+    words = (said or "").lower()
+    if status < 500 and (
+        any(known in words for known in MISCONFIGURED_WORDS) or (status == 404 and words.startswith("cannot get /"))
+    ):
+        return ApiMisconfiguredError("misconfigured", f"the API answered {status}: {said}")
+    if _is_missing(status, said):
+        return NotFoundError("not_found", f"the API does not know this id (status {status})")
+    if status in (401, 403) and any(known in words for known in LOCATION_WORDS):
+        refused = ForeignError if FOREIGN_WORDS in words else LocationError
+        return refused("not_authorized", f"the API answered {status}: {said}")
+    if status == 401:
+        return TokenError("token_refused", f"the API answered 401: {said or 'no reason given'}")
+    if status in (400, 422) and said is not None:
+        return RefusedError(f"http_{status}", f"the API answered {status}")
+    return UnreachableError(f"http_{status}", f"the API answered {status}")
+
+
+def _is_missing(status: int, said: str | None) -> bool:
+    """Whether an answer says that there is no such thing, or not yet."""
+    if said is None or status > 500:
+        return False
+    found = MISSING.search(said.lower())
+    # A 401 "Contact with id … not found" was never seen; what is about a token may be worded so.
+    return status in (404, 410) or (found is not None and (status != 401 or found[0].startswith("no ")))
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After header; undocumented by HighLevel, and no date was ever seen in it."""
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return None
+    return min(max(seconds, 0.0), 86_400.0) if seconds == seconds else None  # noqa: PLR0124 - NaN is not itself

@@ -1,0 +1,1 @@
+"""Builds the parts from the settings and runs jobs, in threads and processes. Prints nothing."""

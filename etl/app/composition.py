@@ -1,0 +1,295 @@
+"""Builds the parts from the settings: the only module that knows both."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from ipaddress import ip_address
+
+from sqlalchemy import Engine
+
+from etl import __version__, kinds
+from etl.api.client import Client
+from etl.api.oauth import OAuth
+from etl.api.transport import Transport
+from etl.config.jobs import Job
+from etl.config.logging_setup import configure
+from etl.config.settings import Settings, read
+from etl.database import schema
+from etl.database.connections import open_engine, parse_url, reading_errors, require_utf8, require_writable, shown
+from etl.database.transactor import PATIENCE, Transactor
+from etl.errors import ConfigurationError
+from etl.exports import bulk
+from etl.exports.bulk import Bulk
+from etl.exports.loading import Loading
+from etl.exports.pages import Exports, Manner
+from etl.kinds import KINDS, Options, audio
+from etl.models import Base
+from etl.output import print_sentence
+from etl.privacy.erasing import Erasing
+from etl.state import stored_tokens
+from etl.state.runs import Tally
+from etl.tokens.renewal import Renewal
+from etl.tokens.renewal_threads import WORKERS, Renewals
+from etl.tokens.serving import LocationTokens, Serving
+from etl.tokens.vault import Vault
+from etl.worker.claims import Claims
+from etl.worker.condition import Condition
+from etl.worker.evidence import Heard
+from etl.worker.loop import Loop
+from etl.worker.pipeline import Pipeline
+from etl.worker.plan import Plan
+from etl.worker.settlement import Settlement
+
+NO_TOKENS = (
+    "There is no token: HIGHLEVEL_TOKEN is not set and no location is connected. Make a private integration token in "
+    "HighLevel (Settings > Private Integrations, scope conversations/message.readonly) and export it or put it into "
+    ".env; or connect locations with: etl connect"
+)
+
+RENEWING = 2 * WORKERS
+"""Connections that renewing tokens may take: two for each at once."""
+RUNNING = 4 + bulk.THREADS
+"""Connections of a run: the loop's, the leases', the listener's, one to look around, and those of bulk fetches."""
+BULK_PATIENCE = 10.0
+"""Seconds that a bulk fetch waits for an allowance: one interval of HighLevel's."""
+
+
+def settings() -> Settings:
+    """The settings of this process, with logging set up as they say."""
+    found = read()
+    configure(found.log_level, found.log_format)
+    return found
+
+
+def database_url(found: Settings) -> str:
+    """The warehouse's URL; starts the embedded server when none is set."""
+    if found.database_url is not None:
+        return found.database_url.get_secret_value()
+    from etl.database import embedded
+
+    return embedded.start(found.embedded_directory)
+
+
+def direct_url(found: Settings) -> str:
+    """The same past a pooler, for what needs a session of its own."""
+    direct = found.database_direct_url
+    return database_url(found) if direct is None else direct.get_secret_value()
+
+
+def described(found: Settings) -> str:
+    """Which database that is, without anything secret."""
+    if found.database_url is None:
+        return f"the embedded Postgres in {found.embedded_directory}"
+    return shown(parse_url(found.database_url.get_secret_value()))
+
+
+def address_of(found: Settings) -> str:
+    """Where the API is, without the credentials that a URL may hold."""
+    url = found.highlevel_base_url
+    return f"{url.scheme}://{url.host}:{url.port}{(url.path or '').rstrip('/')}"
+
+
+@contextmanager
+def warehouse(
+    found: Settings, *, migrated: bool = True, writes: bool = True, runs: int = 1, is_direct: bool = False
+) -> Iterator[Engine]:
+    """An engine on a database that was checked: reachable, UTF8 and, unless told otherwise, at head and writable.
+
+    It has connections for so many ``runs`` at once; with ``is_direct`` they go past a pooler.
+
+    Raises:
+        EtlError: it is not.
+    """
+    url = direct_url(found) if is_direct else database_url(found)
+    engine = open_engine(url, pool_size=RENEWING + runs * RUNNING)
+    try:
+        with reading_errors(engine):
+            with engine.connect() as connection:
+                require_utf8(connection)
+                if migrated:
+                    schema.require_head(connection)
+                    if writes:
+                        require_writable(connection)
+            yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def transport_of(found: Settings, *, pool_size: int = 1) -> Iterator[Transport]:
+    """Connections to HighLevel, closed at the end."""
+    base_url = str(found.highlevel_base_url)
+    if found.highlevel_base_url.scheme == "http" and not _is_this_machine(found.highlevel_base_url.host or ""):
+        _warn_of_plain_http(address_of(found))
+    with Transport(base_url=base_url, pool_size=pool_size, user_agent=f"highlevel-etl/{__version__}") as transport:
+        yield transport
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+@cache
+def _warn_of_plain_http(address: str) -> None:
+    """Tell it once a process, before a token goes there."""
+    warning = f"HIGHLEVEL_BASE_URL is {address}: tokens and messages go there unencrypted, for all on the way to read"
+    print_sentence(f"Warning: {warning}. Use https://.", err=True)
+
+
+def client_of(found: Settings, transport: Transport) -> Client:
+    """The API."""
+    return Client(transport, api_version=found.highlevel_api_version)
+
+
+def oauth_of(found: Settings, transport: Transport) -> OAuth | None:
+    """The OAuth app, if it is set up."""
+    if found.highlevel_client_id is None or found.highlevel_client_secret is None:
+        return None
+    secret = found.highlevel_client_secret.get_secret_value()
+    return OAuth(transport, client_id=found.highlevel_client_id, client_secret=secret)
+
+
+def serving_of(found: Settings) -> Serving:
+    """Whose token serves a location."""
+    token = found.highlevel_token
+    return Serving(token.get_secret_value() if token else None, found.highlevel_location_id)
+
+
+def require_known_places(chosen: Iterable[Job]) -> None:
+    """Check where jobs keep audio, without going there.
+
+    Raises:
+        ConfigurationError: that is no place to write to; with the cure.
+    """
+    for job in chosen:
+        if job.recordings_url is not None:
+            audio.require_known(job.recordings_url, job=job.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A run to be started, and who watches it."""
+
+    job: Job
+    plan: Plan
+    progress: Callable[[Tally], None] = lambda _: None
+    watch: Callable[[Condition], None] = lambda _: None
+
+
+@contextmanager
+def open_loops(
+    found: Settings, engine: Engine, planned: Sequence[Planned], *, heard: Heard | None = None
+) -> Iterator[list[Loop]]:
+    """Runs, ready to start, that share the connections to HighLevel; those are closed at the end.
+
+    They share what they ``heard``, too, and with it what earlier runs did.
+
+    Raises:
+        ConfigurationError: there is no token, neither in the environment nor stored.
+    """
+    connections = sum(each.job.concurrency for each in planned)
+    with (
+        _listening(found, engine, runs=len(planned)) as listening,
+        _connections(found, engine, pool_size=connections) as (client, tokens),
+    ):
+        # Tokens for each loop, which alone asks them; what they know is read anew with every claim.
+        shared = heard or Heard()
+        yield [build_loop(client, tokens(), engine, each, listening=listening, heard=shared) for each in planned]
+
+
+@contextmanager
+def _listening(found: Settings, engine: Engine, *, runs: int) -> Iterator[Engine]:
+    """Where runs wait for notifications: past a pooler, if the settings say how."""
+    if found.database_direct_url is None:
+        yield engine
+        return
+    direct = open_engine(direct_url(found), pool_size=runs)
+    try:
+        yield direct
+    finally:
+        direct.dispose()
+
+
+@contextmanager
+def open_exports(found: Settings, engine: Engine, manner: Manner, transact: Transactor) -> Iterator[Exports]:
+    """The export endpoint; its connections to HighLevel are closed at the end.
+
+    Raises:
+        ConfigurationError: there is no token, neither in the environment nor stored.
+    """
+    with _connections(found, engine) as (client, tokens):
+        yield Exports(client=client, tokens=tokens(), transact=transact, manner=manner)
+
+
+@contextmanager
+def _connections(
+    found: Settings, engine: Engine, *, pool_size: int = 1
+) -> Iterator[tuple[Client, Callable[[], LocationTokens]]]:
+    """The API, and what makes the tokens for it."""
+    serving = serving_of(found)
+    if serving.token is None:
+        with reading_errors(engine), engine.connect() as connection:
+            if not stored_tokens.any_connected(connection):
+                raise ConfigurationError(NO_TOKENS)
+    vault = Vault(found.secret_keys)
+    with transport_of(found, pool_size=pool_size) as transport:
+        renewal = Renewal(engine=engine, vault=vault, oauth=oauth_of(found, transport))
+        with Renewals(renewal.renew) as renewals:
+            yield (
+                client_of(found, transport),
+                lambda: LocationTokens(serving=serving, vault=vault, renew=renewals.ask),
+            )
+
+
+def options_of(job: Job) -> Options:
+    """What a job says about its kind."""
+    return Options(job.status_checks, job.media_checks, job.recordings_url)
+
+
+def build_loop(
+    client: Client, tokens: LocationTokens, engine: Engine, planned: Planned, *, listening: Engine, heard: Heard
+) -> Loop:
+    """A run on parts that the caller closes."""
+    job = planned.job
+    kind = KINDS[job.kind](options_of(job))
+    taken = kinds.tables(planned.plan.taken)
+    return Loop(
+        engine=engine,
+        listening=listening,
+        claims=Claims(kind=job.kind, tokens=tokens, requests=kind.requests),
+        process=Pipeline(kind, client, tokens).process,
+        settlement=Settlement(
+            kind=kind,
+            max_attempts=job.max_attempts,
+            fingerprint=tokens.fingerprint,
+            default=partial(tokens.token_location_id, ""),
+            taken=taken,
+        ),
+        plan=planned.plan,
+        progress=planned.progress,
+        watch=planned.watch,
+        heard=heard,
+        bulk=_bulk(client, tokens, engine, job, taken) if job.kind == "message" and job.bulk == "auto" else None,
+        end_within=client.transport.end_within,
+    )
+
+
+def _bulk(
+    client: Client, tokens: LocationTokens, engine: Engine, job: Job, taken: Mapping[str, type[Base] | None]
+) -> Bulk:
+    transact = Transactor(engine, patience=PATIENCE, stopping=lambda: False)
+    exports = Exports(
+        client=client, tokens=tokens, transact=transact, manner=Manner(patience=BULK_PATIENCE, pauses=False)
+    )
+    return Bulk(exports=exports, loading=Loading(transact, options_of(job), taken), transact=transact)
+
+
+def erasing_of(engine: Engine, chosen: Iterable[Job]) -> Erasing:
+    """What erases messages, with the audio that these jobs kept."""
+    transact = Transactor(engine, patience=PATIENCE, stopping=lambda: False)
+    places = [job.recordings_url for job in chosen if job.recordings_url]
+    return Erasing(transact, partial(audio.remove, recordings_urls=places))

@@ -1,0 +1,112 @@
+"""Runs jobs one after another, or with ``--follow`` all at the same time; a signal, or a fault, stops all of them."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from etl.app.composition import Planned, open_loops
+from etl.app.signals import hanging_up, signals_stop
+from etl.config.jobs import Job
+from etl.config.settings import Settings
+from etl.worker.evidence import Heard
+from etl.worker.loop import Loop
+from etl.worker.plan import Plan, Report
+
+LOOK_SECONDS = 1.0
+"""How often the main thread, which alone handles signals, looks up: one that comes just as it begins to wait, or that
+the kernel gives to another thread, does not wake it."""
+
+LAST = ("stopped", "limit", "max_seconds", "misconfigured")
+"""Outcomes of a job after which the others are left."""
+
+Watched = Callable[[Job, Plan], AbstractContextManager[Planned]]
+"""Gives a run somebody who watches it."""
+Runner = Callable[[Sequence[Planned]], list[Report]]
+"""Does these runs at the same time."""
+Stopping = Callable[[Sequence[Callable[[], None]]], AbstractContextManager[None]]
+"""Lets somebody call these to stop, as long as the block lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be done; the limit, the seconds and a signal are for all jobs together."""
+
+    jobs: tuple[Job, ...]
+    taken: frozenset[str]
+    """The kinds of items that some job takes."""
+    follow: bool = False
+    limit: int | None = None
+    max_seconds: float | None = None
+
+
+def work(order: Order, run: Runner, *, watched: Watched) -> Iterator[tuple[Job, Report]]:
+    """Do it; each job with its report, as soon as that is known.
+
+    Raises:
+        EtlError: why it cannot go on.
+    """
+    began, limit = time.monotonic(), order.limit
+    for jobs in [order.jobs] if order.follow else [(job,) for job in order.jobs]:
+        left = None if order.max_seconds is None else max(order.max_seconds - (time.monotonic() - began), 0.0)
+        with ExitStack() as watching:
+            plans = [(job, _plan(order, job, limit=limit, max_seconds=left)) for job in jobs]
+            reports = run([watching.enter_context(watched(job, plan)) for job, plan in plans])
+        yield from zip(jobs, reports, strict=True)
+        if limit is not None:
+            limit -= sum(report.tally.loaded + report.tally.dead for report in reports)
+        if limit == 0 or reports[-1].outcome in LAST:
+            return
+
+
+def _plan(order: Order, job: Job, *, limit: int | None, max_seconds: float | None) -> Plan:
+    return Plan(
+        job=job.name,
+        concurrency=job.concurrency,
+        batch_size=job.batch_size,
+        follow=order.follow,
+        limit=limit,
+        max_seconds=max_seconds,
+        taken=order.taken,
+    )
+
+
+def run_together(
+    found: Settings,
+    engine: Engine,
+    planned: Sequence[Planned],
+    *,
+    heard: Heard | None = None,
+    stopping: Stopping = signals_stop,
+) -> list[Report]:
+    """Do these runs in this process, each in a thread; ``heard`` is what earlier ones heard.
+
+    Raises:
+        EtlError: why one of them cannot go on; the others were stopped in good order.
+    """
+    with (
+        hanging_up(engine) as hang_up,
+        open_loops(found, engine, planned, heard=heard) as loops,
+        stopping([*(loop.stop for loop in loops), hang_up]),
+        ThreadPoolExecutor(len(loops), thread_name_prefix="loop") as pool,
+    ):
+        running = [pool.submit(_run, loop, loops) for loop in loops]
+        while wait(running, timeout=LOOK_SECONDS).not_done:
+            pass
+        return [each.result() for each in running]
+
+
+def _run(loop: Loop, loops: Sequence[Loop]) -> Report:
+    """One loop to its end. What it cannot go on with concerns the others too."""
+    is_fault = True
+    try:
+        report = loop.run()
+        is_fault = report.outcome == "misconfigured"
+        return report
+    finally:
+        if is_fault:
+            for each in loops:
+                each.stop()

@@ -1,0 +1,265 @@
+"""``etl run --processes``: workers share each run; this process hands it out, adds up what they tell, and ends last.
+
+A worker is a process of its own, with its own connections. It and we share a pipe. We tell it which runs to do, and to
+stop; it tells the counts, the condition and the report of each. Signals are ours alone. A worker whose pipe ends has
+lost us: it ends in good order, or at once if it was told to stop before.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from queue import SimpleQueue
+from typing import Any, TypeAlias
+
+from etl.app.aggregate import added, shares, together, total
+from etl.app.composition import Planned, settings, warehouse
+from etl.app.job_runner import LOOK_SECONDS, Runner, run_together
+from etl.app.signals import signals_stop
+from etl.config.jobs import Job
+from etl.errors import EtlError
+from etl.output import print_line
+from etl.state.runs import Tally
+from etl.worker.condition import Condition
+from etl.worker.evidence import Heard
+from etl.worker.leases import LEASE_SECONDS
+from etl.worker.plan import Plan, Report
+
+Pipe: TypeAlias = "Connection[Any, Any]"
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP = "stop"
+
+
+@contextmanager
+def open_team(count: int, *, runs: int) -> Iterator[Runner]:
+    """So many worker processes that share what they are given, up to so many runs at a time.
+
+    Their runner raises EtlError when one of them cannot go on; the others were stopped in good order.
+    """
+    team = _Team()
+    with signals_stop([team.stop]):
+        try:
+            for _ in range(count):
+                team.start(runs)
+            yield team.run
+        finally:
+            team.end()
+
+
+@dataclass(eq=False, slots=True)
+class _Worker:
+    """A process, as we know it; what it told of each run, by the name of its job."""
+
+    process: SpawnProcess
+    pipe: Pipe
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    conditions: dict[str, Condition] = field(default_factory=dict)
+    reports: dict[str, Report] = field(default_factory=dict)
+
+    def tell(self, message: object) -> None:
+        with suppress(OSError):  # it has ended
+            self.pipe.send(message)
+
+    def note(self, name: str, told: Tally | Condition | Report) -> None:
+        if isinstance(told, Condition):
+            self.conditions[name] = told
+        elif isinstance(told, Tally):
+            self.tallies[name] = told
+        else:
+            self.reports[name], self.tallies[name] = told, told.tally
+            self.conditions.pop(name, None)
+
+
+class _Team:
+    """The workers."""
+
+    def __init__(self) -> None:
+        self._workers: list[_Worker] = []
+        self._is_stopped = False
+        self._fault: EtlError | None = None
+
+    def start(self, runs: int) -> None:
+        """Add a worker, which does up to so many runs at a time."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, runs))
+        # A process begins with the signals blocked that were blocked here, so those of a terminal or a service, which
+        # go to all, reach only us. The tracker comes first, because starting it would unblock them.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            process.start()
+            self._workers.append(_Worker(process, ours))
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            theirs.close()
+        if self._is_stopped:
+            self._workers[-1].tell(STOP)
+
+    def stop(self) -> None:
+        """Have all end what they do in good order; safe in a signal handler."""
+        self._is_stopped = True
+        for worker in self._workers:
+            worker.tell(STOP)
+
+    def end(self) -> None:
+        """Have all end, and wait for them."""
+        self.stop()
+        for worker in self._workers:
+            worker.tell(None)
+        for worker in self._workers:
+            worker.process.join()
+            worker.pipe.close()
+
+    def run(self, planned: Sequence[Planned]) -> list[Report]:
+        """Have all work on these; a limit, which only one run alone may have, is for all together."""
+        runs = {each.job.name: each for each in planned}
+        living = [worker for worker in self._workers if not worker.pipe.closed]
+        limits = shares(planned[0].plan.limit, len(living))
+        chosen = living[: len(limits)]
+        for worker, limit in zip(chosen, limits, strict=True):
+            worker.tell([(each.job, replace(each.plan, limit=limit)) for each in planned])
+        while waiting := [worker for worker in chosen if not runs.keys() <= worker.reports.keys()]:
+            ready = wait([worker.pipe for worker in waiting], timeout=LOOK_SECONDS)
+            for worker in [each for each in waiting if each.pipe in ready]:
+                self._hear(worker, runs)
+        if self._fault is not None:
+            raise self._fault
+        lost = Report("lost", Tally(), 0.0)
+        return [added([worker.reports[name] for worker in chosen] or [lost]) for name in runs]
+
+    def _hear(self, worker: _Worker, runs: Mapping[str, Planned]) -> None:
+        """Take one message."""
+        try:
+            message = worker.pipe.recv()
+        except (EOFError, OSError):
+            self._lose(worker, runs)
+            return
+        if isinstance(message, str):
+            _say(message)
+        elif isinstance(message, EtlError):
+            self._fault = self._fault or message
+            self.stop()
+        else:
+            name, told = message
+            worker.note(name, told)
+            self._show(runs[name])
+            if isinstance(told, Report) and told.outcome == "misconfigured":
+                self.stop()
+
+    def _show(self, run: Planned) -> None:
+        name = run.job.name
+        run.progress(total(worker.tallies.get(name, Tally()) for worker in self._workers))
+        if conditions := [worker.conditions[name] for worker in self._workers if name in worker.conditions]:
+            run.watch(together(conditions))
+
+    def _lose(self, worker: _Worker, runs: Mapping[str, Planned]) -> None:
+        """A worker is gone. If it did not end by itself, what it had in hand comes back by its lease."""
+        worker.process.join()
+        worker.pipe.close()
+        code = worker.process.exitcode or 0
+        if code:
+            how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"crashed (exit code {code})"
+            _say(f"A worker {how}. Its items are free again after {LEASE_SECONDS:.0f} seconds.")
+        for name in runs.keys() - worker.reports.keys():
+            worker.note(name, Report("lost", worker.tallies.get(name, Tally()), 0.0))
+        if any(each.plan.follow for each in runs.values()):
+            self.stop()
+
+
+def _say(text: str) -> None:
+    with suppress(OSError, ValueError):  # nobody may be reading any more
+        print_line(text, err=True)
+
+
+def _work(pipe: Pipe, runs: int) -> None:
+    """A worker, from its start to its end."""
+    link = _Link(pipe)
+    if sys.stderr.isatty():
+        sys.stderr = link
+    try:
+        found = settings()
+        heard = Heard()
+        with warehouse(found, runs=runs) as engine:
+            for plans in link.orders():
+                planned = [link.watched(job, plan) for job, plan in plans]
+                reports = run_together(found, engine, planned, heard=heard, stopping=link.stopping)
+                for (job, _), report in zip(plans, reports, strict=True):
+                    link.tell((job.name, report))
+    except EtlError as error:
+        link.tell(error)
+
+
+class _Link:
+    """A worker's end of the pipe. It is its standard error, too, where that is a terminal: we write above our line."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self._orders: SimpleQueue[list[tuple[Job, Plan]] | None] = SimpleQueue()
+        self._sending = threading.Lock()
+        self._stopping = threading.Lock()
+        self._is_stopped = False
+        self._stops: Sequence[Callable[[], None]] = ()
+        threading.Thread(target=self._listen, name="link", daemon=True).start()
+
+    def orders(self) -> Iterator[list[tuple[Job, Plan]]]:
+        """What to run, until there is no more."""
+        return iter(self._orders.get, None)
+
+    def tell(self, message: object) -> None:
+        with self._sending, suppress(OSError):  # the other end may be gone; we shall be stopped
+            self._pipe.send(message)
+
+    def watched(self, job: Job, plan: Plan) -> Planned:
+        """A run that is watched from the other end."""
+        return Planned(
+            job,
+            plan,
+            progress=lambda tally: self.tell((job.name, tally)),
+            watch=lambda condition: self.tell((job.name, condition)),
+        )
+
+    @contextmanager
+    def stopping(self, stops: Sequence[Callable[[], None]]) -> Iterator[None]:
+        """As long as the block lasts, these are called when the other end says stop, or is gone."""
+        with self._stopping:
+            self._stops = stops
+        if self._is_stopped:
+            self._stop()
+        yield
+
+    def _stop(self) -> None:
+        self._is_stopped = True
+        with self._stopping:
+            for each in self._stops:
+                each()
+
+    def _listen(self) -> None:
+        try:
+            while (message := self._pipe.recv()) is not None:
+                if message == STOP:
+                    self._stop()
+                else:
+                    self._orders.put(message)
+        except (EOFError, OSError):
+            if self._is_stopped:
+                os._exit(1)
+            self._stop()
+        self._orders.put(None)
+
+    def write(self, text: str) -> None:
+        self.tell(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def isatty(self) -> bool:
+        return True

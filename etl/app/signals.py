@@ -1,0 +1,71 @@
+"""The first SIGINT or SIGTERM ends work in good order; a later one ends the process at once."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from sqlalchemy import Engine
+
+from etl.database import connections
+from etl.output import print_line
+
+SAME_SECONDS = 1.0
+"""Signals that come so close together are one: timeout(1) signals a command, and then its process group."""
+SILENT_SECONDS = 10.0
+"""How long somebody who was told to stop waits for an answer of Postgres."""
+LOOK_SECONDS = 0.5
+
+
+@contextmanager
+def signals_stop(stops: Sequence[Callable[[], None]]) -> Iterator[None]:
+    """As long as the block lasts, a signal calls these, which must be safe to call from a signal handler."""
+    stopped_at: float | None = None
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal stopped_at
+        if stopped_at is not None:
+            if time.monotonic() - stopped_at >= SAME_SECONDS:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            return
+        stopped_at = time.monotonic()
+        for each in stops:
+            each()
+        with suppress(OSError, RuntimeError):  # nobody may be reading any more
+            print_line("Finishing what is in hand …", err=True)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def hanging_up(engine: Engine) -> Iterator[Callable[[], None]]:
+    """A function that may be called when work is to stop: then nobody waits for a Postgres that says nothing.
+
+    What is cut off counts as a lost connection. Nothing else ends such a wait while something on the way, such as a
+    proxy, confirms what it does not pass on.
+    """
+    asked, ended = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        asked.wait()
+        since: dict[object, float] = {}
+        while not ended.wait(LOOK_SECONDS):
+            now = time.monotonic()
+            since = {each: since.get(each, now) for each in connections.waiting(engine)}
+            for each in [each for each, began in since.items() if now - began >= SILENT_SECONDS]:
+                connections.cut(each)
+
+    threading.Thread(target=watch, name="hanging-up", daemon=True).start()
+    try:
+        yield asked.set
+    finally:
+        ended.set()
+        asked.set()

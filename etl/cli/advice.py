@@ -1,0 +1,111 @@
+"""Why locations wait, and what to do about it, in words; pure."""
+
+from collections.abc import Iterable, Sequence
+
+from etl.state.locations import BY_HAND, Overview
+from etl.tokens.serving import Serving
+
+RESUME = "then: etl locations resume {id}"
+
+ANY = "any source"
+CHECK_APP = "Check that the app is installed and has the scope conversations/message.readonly; " + RESUME
+
+CURES: dict[tuple[str, str | None], str] = {
+    (BY_HAND, ANY): "Resume it: etl locations resume {id}",
+    ("token_refused", None): "Put a valid token into HIGHLEVEL_TOKEN; the pause lifts by itself",
+    ("token_refused", "private"): "Make a new token in HighLevel and store it: etl connect --location {id} --token",
+    ("token_refused", "app"): CHECK_APP,
+    ("token_refused", "company"): CHECK_APP,
+    ("not_authorized", ANY): "Give the token the scope conversations/message.readonly, or the location a token of its "
+    "own; " + RESUME,
+    ("renewal_refused", ANY): "Connect it again: etl connect",
+    ("location_inactive", ANY): "Reactivate the location in HighLevel; " + RESUME,
+}
+"""By the cause of a pause and where the location's token is from; None: the environment."""
+
+CONNECT = "Run etl connect, or set HIGHLEVEL_LOCATION_ID to the location of HIGHLEVEL_TOKEN"
+
+REASONS = {
+    "rate": ("rate limit", ""),
+    "rate_limited": ("the API asked to wait", ""),
+    "renewing": ("its token is being renewed", ""),
+    "daily_budget": ("daily budget spent", ""),
+    "paused": ("paused", "See: etl locations list"),
+    "not_connected": ("no token serves it", CONNECT),
+    "no_token": ("no valid token can be had for now", "See: etl doctor"),
+    "unanswered": ("the API does not answer properly", ""),
+    "nothing_found": ("the API finds nothing of it any more", "Nothing is given up on or marked deleted meanwhile"),
+}
+"""Why the items of a location wait, by the cause of :class:`etl.worker.claims.Idle`; and what to do."""
+UNANSWERED = {
+    "api_unreachable": "The API does not answer properly",
+    "misconfigured": "The API refuses every request",
+}
+"""Why the items of all locations wait, by the outcome of a run."""
+LATER = ("rate_limited", "daily_budget", "api_unreachable")
+"""Causes that pass by themselves."""
+
+SHOWN = 10
+"""Names that are told one by one."""
+
+
+def unserved(location_ids: Iterable[str], places: Iterable[Overview], serving: Serving) -> list[str]:
+    """Those of the locations whose items no token serves."""
+    retired = {place.location_id: place.retired_at is not None for place in places if place.connected}
+    return sorted(each for each in location_ids if serving.token_location_id(each, retired=retired) is None)
+
+
+def cure_of(place: Overview) -> str | None:
+    """How to have a location served again; None when it is served."""
+    name = shown(place.location_id)
+    if place.paused_at is not None:
+        cause = place.pause_cause or ""
+        known = CURES.get((cause, place.token_source)) or CURES.get((cause, ANY), "Mend the cause; " + RESUME)
+        return known.format(id=name)
+    return f"Install the app again, or: etl locations resume {name}" if place.retired_at is not None else None
+
+
+def in_words(cause: str | None) -> str:
+    """A cause as people say it."""
+    return (cause or "").replace("_", " ")
+
+
+def state_of(place: Overview) -> str:
+    """How it stands with a location, in a few words."""
+    if place.paused_at is not None:
+        return f"paused: {in_words(place.pause_cause)}"
+    if place.retired_at is not None:
+        return "retired: app uninstalled"
+    return in_words(place.blocked_cause) or "served"
+
+
+def advice_on(place: Overview) -> str | None:
+    """What is wrong with a location, and how to have it served again; None when it is served."""
+    mend = cure_of(place)
+    if mend is None:
+        return None
+    said = in_words(place.pause_cause)
+    detail = f" ({place.pause_detail})" if place.pause_detail not in (None, "", f"paused {said}") else ""
+    return f"{shown(place.location_id)} is {state_of(place)}{detail}. {mend}"
+
+
+def shown(location_id: str) -> str:
+    """A location id as it is shown, and typed."""
+    return location_id or "(default)"
+
+
+def some(names: Sequence[str]) -> str:
+    """Names, of many the first ones."""
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def reason(cause: str, location_ids: Iterable[str], *, more: str = "") -> str:
+    """Why the items of these locations wait, and what to do; ``more`` is what else is known."""
+    says, cure = REASONS[cause]
+    return f"location {some(sorted(map(shown, location_ids)))}: {says}{more}" + (f". {cure}" if cure else "")
+
+
+def unanswered(cause: str, detail: str, *, address: str) -> str:
+    """Why the API answers for no location, and where it is asked."""
+    cure = ". Check it, and HIGHLEVEL_API_VERSION" if cause == "misconfigured" else ""
+    return f"{UNANSWERED[cause]}: {detail}. HIGHLEVEL_BASE_URL is {address}{cure}"

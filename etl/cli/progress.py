@@ -1,0 +1,181 @@
+"""Tells what a run that stays is doing, one line at a change and one a minute while something happens.
+
+It sleeps never and starts no thread: the loop calls it often enough.
+"""
+
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from etl.app.composition import Planned
+from etl.cli.advice import REASONS, UNANSWERED, in_words, reason
+from etl.config.jobs import Job
+from etl.config.settings import Settings
+from etl.output import print_sentence
+from etl.state import locations, message_queue
+from etl.state.locations import Overview
+from etl.state.runs import COUNTS, Tally
+from etl.worker.condition import Condition
+from etl.worker.plan import Plan
+
+QUIET_SECONDS = 60.0
+"""A count, or a state that was told already, is not told again within this time."""
+IDLE = ("resting",)
+"""The key of a run that has nothing to do."""
+PACING = ("rate", "rate_limited", "renewing")
+"""Causes that come and go by the second, for one location after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the database knows about why a run waits."""
+
+    places: dict[str, Overview] = field(default_factory=dict)
+    retry_at: datetime | None = None
+    """When the next item comes due; None when none will."""
+    default: str = ""
+    """The location of items that name none."""
+
+
+@contextmanager
+def narrated(found: Settings, engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
+    """A run whose story is told on standard error."""
+    narrator = Narrator(job.name, say=say, look=partial(_look, engine, job.kind, found.highlevel_location_id))
+    yield Planned(job, plan, narrator.progress, narrator.watch)
+
+
+def say(line: str) -> None:
+    """Print a line of the story."""
+    with suppress(OSError, ValueError):  # nobody may be reading any more
+        print_sentence(line, hang=len("10:21:17 "), err=True)
+
+
+def _look(engine: Engine, kind: str, default: str, condition: Condition) -> Outlook:
+    """Why locations wait and when the next item comes due; what is not known while Postgres is away is left out."""
+    try:
+        with engine.connect() as connection:
+            places = {place.location_id: place for place in locations.overview(connection)}
+            # With something withheld nobody is told, and the queue may be long.
+            depths = [] if condition.withheld else message_queue.depth(connection)
+    except DBAPIError:
+        return Outlook(default=default)
+    oldest = [each.oldest for each in depths if each.kind == kind and each.oldest]
+    return Outlook(places, min((each for each in oldest if each > local_now()), default=None), default)
+
+
+def local_now() -> datetime:
+    """The time of day here."""
+    return datetime.now().astimezone()  # noqa: TID251 - what a person's watch says
+
+
+class Narrator:
+    """One run's story, line by line."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        say: Callable[[str], None],
+        look: Callable[[Condition], Outlook] = lambda _: Outlook(),
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = local_now,
+    ) -> None:
+        """``look`` is asked only when there is something to tell."""
+        self._name = name
+        self._say = say
+        self._look = look
+        self._clock = clock
+        self._now = now
+        self._told: Hashable = None
+        self._told_at: dict[Hashable, float] = {}
+        self._line_at = clock()
+        self._total = self._counted = dict.fromkeys(COUNTS, 0)
+
+    def progress(self, tally: Tally) -> None:
+        """Something was settled: the counts so far."""
+        self._total = {name: getattr(tally, name) for name in COUNTS}
+
+    def watch(self, condition: Condition) -> None:
+        """The loop is in this condition; most calls print nothing."""
+        at, key = self._clock(), _key(condition)
+        if self._told is None and key == IDLE and not any(self._total.values()):
+            self._told = key  # the first line said that it waits
+        is_new = key != self._told and at - self._told_at.get(key, -QUIET_SECONDS) >= QUIET_SECONDS
+        if condition.state == "working":
+            # That it works again goes without saying, but after an outage; its counts follow.
+            is_new = is_new and self._told == ("api_unreachable",)
+        is_due = self._total != self._counted and at - self._line_at >= QUIET_SECONDS
+        if not is_new and not is_due:
+            return
+        done = _counts(self._counted, self._total)
+        self._told, self._told_at[key], self._line_at, self._counted = key, at, at, self._total
+        look = self._look(condition) if condition.state == "resting" else Outlook()
+        now = self._now()
+        told = "; ".join(filter(None, [done, *words(condition, look, now=now)]))
+        self._say(f"{now:%H:%M:%S} {self._name}: {told}")
+
+
+def first_line(names: Sequence[str], database: str, *, now: datetime) -> str:
+    """What is followed, and where."""
+    return f"{now:%H:%M:%S} following {', '.join(names)}: loads what is queued in {database}, and waits for more"
+
+
+def _key(condition: Condition) -> Hashable:
+    """What makes a condition another one, worth a line."""
+    causes = (
+        (cause, frozenset() if cause in PACING else frozenset(names)) for cause, names in condition.withheld.items()
+    )
+    return (condition.state, *sorted(causes, key=lambda each: each[0]))
+
+
+def _counts(before: dict[str, int], after: dict[str, int]) -> str:
+    """What was done since, in the summary's words."""
+    return ", ".join(f"{after[name] - before[name]} {name}" for name in COUNTS if after[name] > before[name])
+
+
+def words(condition: Condition, look: Outlook, *, now: datetime) -> list[str]:
+    """A condition in words: what it waits for, why, and until when; pure."""
+    if condition.state == "working":
+        return ["working"]
+    until = None if condition.wait is None else now + timedelta(seconds=condition.wait)
+    if condition.state == "api_unreachable":
+        return [UNANSWERED["api_unreachable"] + "; next try" + _at(until, now)]
+    if condition.withheld:
+        waiting = {cause: [name or look.default for name in names] for cause, names in condition.withheld.items()}
+        return [
+            reason(cause, names, more=_more(cause, look.places.get(min(names)), until, now))
+            for cause, names in waiting.items()
+        ]
+    return ["idle" + (f", retry{_at(look.retry_at, now)}" if look.retry_at else "")]
+
+
+def _more(cause: str, place: Overview | None, until: datetime | None, now: datetime) -> str:
+    """What else is known of the first location that waits for this cause."""
+    if cause in ("rate", "rate_limited") and until:
+        return f", next request in {max((until - now).total_seconds(), 1):.0f} s"
+    if cause == "daily_budget" and place and place.blocked_until:
+        return f", next try{_at(place.blocked_until, now)}"
+    return f": {in_words(place.pause_cause)}" if cause == "paused" and place else ""
+
+
+def pacing(condition: Condition) -> str:
+    """The same in a few words, for a wait of seconds; empty when it waits for something else."""
+    for cause in PACING:
+        if cause in condition.withheld:
+            return REASONS[cause][0] + (f": {max(condition.wait, 1):.0f} s" if condition.wait else "")
+    return ""
+
+
+def _at(moment: datetime | None, now: datetime) -> str:
+    """A time of day here, with its date where that is another one; empty when it is not known."""
+    if moment is None:
+        return ""
+    there = moment.astimezone(now.tzinfo)
+    form = "%H:%M:%S" if there.date() == now.date() else "%m-%d %H:%M"
+    return f" at {there.strftime(form)}"

@@ -1,0 +1,283 @@
+"""Reads jobs.yaml; every complaint names file, line and reason."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from math import ceil
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from etl.errors import ConfigurationError
+
+DEFAULT_FILE = Path("jobs.yaml")
+
+KindName = Literal["message", "email", "conversation", "transcription", "recording", "contact", "user", "location"]
+"""A test compares it with ``etl.models.KINDS``."""
+
+OPTIONS = {
+    "bulk": ("message",),
+    "status_checks": ("message", "email"),
+    "media_checks": ("message",),
+    "recordings_url": ("recording",),
+}
+"""Keys that only some kinds have."""
+
+STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
+DAYS = re.compile(r"([1-9][0-9]{0,4}) days?")
+
+Location: TypeAlias = tuple[str | int, ...]
+"""The keys that lead to a value of the file, as pydantic names them."""
+
+
+def _cron(value: str) -> str:
+    """Refuse what cron would; the library is imported only where a schedule is set."""
+    from cronsim import CronSim, CronSimError  # noqa: PLC0415 - most commands need no schedule
+
+    if len(value.split()) != 5:
+        raise ValueError('expected five fields, e.g. "* * * * *" for every minute')
+    try:
+        CronSim(value, datetime(2000, 1, 1))  # noqa: DTZ001 - only the form of the schedule is looked at
+    except CronSimError as error:
+        raise ValueError(f"cron does not know this schedule ({error})") from error
+    return value
+
+
+def _days(value: object, info: ValidationInfo) -> object:
+    """Read days as a file writes them; code hands in a number."""
+    if info.context is None:
+        return value
+    written = DAYS.fullmatch(value) if isinstance(value, str) else None
+    if written is None:
+        raise ValueError("expected a number of days, e.g. 730 days")
+    return int(written[1])
+
+
+def _switch(value: object) -> object:
+    """Read what YAML makes of ``off`` and ``on``."""
+    return {False: "off", True: "auto"}[value] if isinstance(value, bool) else value
+
+
+def _checks(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Checks = Annotated[tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], BeforeValidator(_checks)]
+Days = Annotated[int | None, BeforeValidator(_days)]
+
+
+class JobKeys(BaseModel):
+    """What an entry of jobs.yaml says: what a run takes from the queue, and how hard it works."""
+
+    model_config = STRICT
+
+    kind: KindName = Field("message", description="Kind of item it takes from the queue.")
+    schedule: Annotated[str, AfterValidator(_cron)] = Field("* * * * *", description="Five cron fields.")
+    concurrency: int = Field(8, ge=1, le=256, description="Requests in flight.")
+    batch_size: int = Field(100, ge=1, le=1000, description="Items a transaction.")
+    max_attempts: int = Field(8, ge=1, le=100, description="Attempts before an item becomes a dead letter.")
+    bulk: Annotated[Literal["auto", "off"], BeforeValidator(_switch)] = Field(
+        "auto", description="Of kind message: whether many messages of one time are fetched by pages of the export."
+    )
+    status_checks: Checks = Field(
+        (3600.0, 86_400.0, 604_800.0),
+        description="Of kinds message and email: seconds after which one whose status is not final is fetched again.",
+    )
+    media_checks: Checks = Field(
+        (15.0, 120.0, 3600.0),
+        description="Of kind message: seconds after which one is fetched again whose media may come late.",
+    )
+    recordings_url: str | None = Field(
+        None, description="Of kind recording: a folder, or an fsspec URL such as s3://bucket/calls, to keep audio in."
+    )
+
+    @model_validator(mode="after")
+    def _options_belong_to_the_kind(self) -> Self:
+        for option, kinds in OPTIONS.items():
+            if option in self.model_fields_set and self.kind not in kinds:
+                raise ValueError(f"{option} is for kind {' or '.join(kinds)} only")
+        return self
+
+
+class Job(JobKeys):
+    """An entry of jobs.yaml, with its name."""
+
+    name: str
+
+
+class Retention(BaseModel):
+    """For how many days rows are kept; None: for ever, of events for WEBHOOK_KEEP_DAYS."""
+
+    model_config = STRICT
+
+    messages: Days = None
+    """Since a message was created, with all that belongs to it."""
+    status_changes: Days = None
+    webhook_events: Days = None
+    dead_letters: Days = None
+    runs: Days = None
+
+
+class JobsFile(BaseModel):
+    """The whole of jobs.yaml."""
+
+    model_config = STRICT
+
+    jobs: Annotated[dict[str, JobKeys | None], Field(min_length=1)]
+    retention: Retention = Retention()
+
+    def named(self) -> dict[str, Job]:
+        """Return the jobs by name; one without keys has the defaults."""
+        keys = {name: job.model_dump(exclude_unset=True) if job else {} for name, job in self.jobs.items()}
+        return {name: Job(name=name, **each) for name, each in keys.items()}
+
+
+def read(path: Path | None) -> dict[str, Job]:
+    """Return the jobs of a file by name; None reads jobs.yaml here or, where there is none, the file that came along.
+
+    Raises:
+        ConfigurationError: with everything that is wrong.
+    """
+    return _read(path).named()
+
+
+def read_retention(path: Path | None) -> Retention:
+    """Return how long rows are kept, as the same file says.
+
+    Raises:
+        ConfigurationError: with everything that is wrong.
+    """
+    return _read(path).retention
+
+
+def kinds_taken(known: Mapping[str, Job]) -> frozenset[str]:
+    """Return the kinds of items that some job takes; items of any other kind wait."""
+    return frozenset(job.kind for job in known.values())
+
+
+def least_days(jobs: Iterable[JobKeys]) -> int:
+    """Return for how many days messages must be kept: a day more than the queue comes back to them, by the checks."""
+    looking = [job for job in jobs if job.kind in ("message", "email")]
+    latest = max((seconds for job in looking for seconds in (*job.status_checks, *job.media_checks)), default=0.0)
+    return ceil(latest / 86_400) + 1
+
+
+def _read(path: Path | None) -> JobsFile:
+    if path is None:
+        path = DEFAULT_FILE if DEFAULT_FILE.is_file() else _built_in()
+    source = _Source(path)
+    try:
+        file = JobsFile.model_validate(source.document, context={"is_file": True})
+    except ValidationError as error:
+        problems = [source.at(problem["loc"], _reason(problem)) for problem in error.errors(include_url=False)]
+        raise ConfigurationError(*(source.problems or problems)) from error
+    kept, least = file.retention.messages, least_days(file.named().values())
+    if kept is not None and kept < least:
+        written = source.document["retention"]["messages"]
+        source.complain(
+            ("retention", "messages"),
+            f"messages: {written} is too short: the queue still looks at messages that are {least - 1} days old. "
+            f"The least is {least} days",
+        )
+    if source.problems:
+        raise ConfigurationError(*source.problems)
+    return file
+
+
+class _Source:
+    """A YAML file as plain values, with the line of each; what YAML itself makes of them is a problem listed here."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: dict[Location, int] = {}
+        self.problems: list[str] = []
+        self.document = self._plain(_composed(path), ())
+
+    def at(self, loc: Location, reason: str) -> str:
+        """Word a problem, with the line of the nearest key."""
+        # What concerns a whole job is told at its kind.
+        near = [(*loc, "kind"), *(loc[:n] for n in range(len(loc), 0, -1))]
+        line = next((self._lines[each] for each in near if each in self._lines), 1)
+        whose = f"job {loc[1]!r}: " if loc[:1] == ("jobs",) and len(loc) > 1 else ""
+        whose = "retention: " if loc[:1] == ("retention",) else whose
+        return f"{self._path}:{line}: {whose}{reason}"
+
+    def complain(self, loc: Location, reason: str) -> None:
+        """Note a problem that the models cannot see."""
+        self.problems.append(self.at(loc, reason))
+
+    def _plain(self, node: yaml.Node | None, loc: Location) -> Any:
+        if not isinstance(node, yaml.MappingNode):
+            try:
+                return None if node is None else yaml.SafeLoader("").construct_document(node)
+            except (yaml.YAMLError, ValueError, TypeError):
+                return self.complain(loc, f"{loc[-1] if loc else 'the file'}: is not a value")
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key, line = str(key_node.value), key_node.start_mark.line + 1
+            if key in values:
+                # YAML would let the last one win.
+                self.problems.append(
+                    f"{self._path}:{line}: {key!r} is defined twice, first in line {self._lines[(*loc, key)]}"
+                )
+                continue
+            self._lines[(*loc, key)] = line
+            values[key] = self._plain(value_node, (*loc, key))
+        return values
+
+
+def _composed(path: Path) -> yaml.Node | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigurationError(f"{path} cannot be read: {reason}. Set ETL_JOBS to your jobs file.") from error
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigurationError(f"{path}{line}: {getattr(error, 'problem', None) or 'is not YAML'}") from error
+
+
+REASONS = {
+    "missing": "expected: jobs:",
+    "too_short": "no job is defined",
+    "dict_type": "expected a job's name and its keys",
+    "model_type": "expected keys and values",
+}
+"""By pydantic's name of a mistake."""
+SECTIONS: dict[str | int, type[BaseModel]] = {"jobs": JobKeys, "retention": Retention}
+
+
+def _reason(problem: Any) -> str:
+    """Word what pydantic says of a value, in the terms of the file."""
+    loc, kind, given = problem["loc"], problem["type"], problem["input"]
+    if kind in REASONS:
+        return REASONS[kind] if loc else REASONS["missing"]
+    if kind == "extra_forbidden":
+        model = SECTIONS[loc[0]] if len(loc) > 1 else JobsFile
+        return f"unknown key {loc[-1]!r}; known: {', '.join(model.model_fields)}"
+    reason: str = problem["msg"].removeprefix("Value error, ")
+    keys = loc[2:] if loc[0] == "jobs" else loc[1:]
+    if not keys:
+        return reason
+    if loc[0] == "retention":
+        given = "a list or mapping" if isinstance(given, (list, dict)) else str(given)
+    return f"{keys[0]}: {reason}, not {given!r}"
+
+
+def _built_in() -> Path:
+    installed = Path(__file__).parent.parent / "jobs.yaml"
+    return installed if installed.is_file() else Path(__file__).parent.parent.parent / "jobs.yaml"

@@ -1,0 +1,1 @@
+"""What the database is: connections, transactions, migrations, roles, views, the embedded server, Citus."""

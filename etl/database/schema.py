@@ -1,0 +1,143 @@
+"""The schema's version: migrate to it, compare with it.
+
+The only module that drives Alembic, which it imports when needed: a run only compares two revision numbers.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
+
+from etl import models
+from etl.database import views
+from etl.database.connections import is_pooled
+from etl.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0015"
+"""The newest migration; a test compares it with the scripts."""
+
+MIGRATION_LOCK = 4_719_024_811
+"""Key of the advisory lock that migrators take; arbitrary, but the same for all of them."""
+
+SCHEMAS = ("highlevel", "etl")
+
+COMPARE_OPTIONS: dict[str, Any] = {
+    "include_schemas": True,
+    "include_name": lambda name, type_, _parents: type_ != "schema" or name in SCHEMAS,
+    "version_table_schema": "etl",
+    "compare_type": True,
+    "compare_server_default": True,
+}
+"""What Alembic compares: our two schemas, with types and defaults."""
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision the database is at; None when it was never migrated."""
+    found = connection.execute(text("SELECT to_regclass('etl.alembic_version')")).scalar_one()
+    if found is None:
+        return None
+    return connection.execute(text("SELECT version_num FROM etl.alembic_version")).scalar_one_or_none()
+
+
+def require_head(connection: Connection) -> None:
+    """Check that the database is at the revision this code was written for.
+
+    Raises:
+        ConfigurationError: it is not migrated, behind, or ahead.
+    """
+    at = revision(connection)
+    if at == HEAD:
+        return
+    if at is None:
+        raise ConfigurationError("The database has no tables yet. Run: etl db upgrade")
+    if at in _revisions():
+        raise ConfigurationError(f"The database is at revision {at}, this version needs {HEAD}. Run: etl db upgrade")
+    raise ConfigurationError(
+        f"The database is at revision {at}, which this version does not know: a newer highlevel-etl migrated it. "
+        "Upgrade highlevel-etl on this machine."
+    )
+
+
+def upgrade(connection: Connection, target: str = "head") -> None:
+    """Migrate to ``target``; does nothing when already there. Commits.
+
+    Raises:
+        ConfigurationError: a newer version migrated the database, the role may not create tables, or a pooler is
+            between, which may give the lock of the migrators to somebody else.
+    """
+    from alembic import command  # noqa: PLC0415 - slow to import, needed here only
+
+    if is_pooled(connection):
+        raise ConfigurationError(
+            "A pooler stands between, and migrations need a session of their own. "
+            "Set DATABASE_DIRECT_URL to the address of Postgres itself."
+        )
+    at = revision(connection)
+    connection.rollback()
+    if at is not None and at not in _revisions():
+        require_head(connection)
+    try:
+        command.upgrade(_config(connection), target)
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) == "42501":
+            raise ConfigurationError(
+                "The role in DATABASE_URL may not create schemas or tables. "
+                "Use the database's owner, or: GRANT CREATE ON DATABASE … TO …"
+            ) from error
+        raise
+
+
+def downgrade(connection: Connection, target: str = "base") -> None:
+    """Undo migrations down to ``target``, dropping what they made. Commits."""
+    from alembic import command  # noqa: PLC0415 - slow to import, needed here only
+
+    command.downgrade(_config(connection), target)
+
+
+def differences(connection: Connection) -> list[str]:
+    """How the database differs from the models and the files of the views, one line each; empty when they agree."""
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - slow to import, needed here only
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+
+    context = MigrationContext.configure(connection, opts=COMPARE_OPTIONS)
+    found = [line for each in compare_metadata(context, models.Base.metadata) for line in _in_words(each)]
+    return found + views.differences(connection, _scripts() / "views")
+
+
+def _in_words(difference: Any) -> list[str]:
+    """A difference as Alembic tells it, in plain words; changes of one column come as a list."""
+    if isinstance(difference, list):
+        return [line for each in difference for line in _in_words(each)]
+    what, *about = difference
+    if what.startswith("modify_"):
+        schema, table, column = about[:3]
+        return [f"{schema}.{table}.{column}: {what.removeprefix('modify_')} differs"]
+    side = "is missing in the database" if what.startswith("add_") else "is only in the database"
+    if what.endswith("_column"):
+        return [f"column {about[0]}.{about[1]}.{about[2].name} {side}"]
+    thing = about[0]
+    named = getattr(thing, "fullname", None) or f"{thing.table.fullname}: {thing.name}"
+    return [f"{what.partition('_')[2].replace('_', ' ')} {named} {side}"]
+
+
+def _config(connection: Connection) -> "Config":
+    from alembic.config import Config  # noqa: PLC0415 - slow to import, needed here only
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _scripts() -> Path:
+    """Where the migrations are: inside an installed package, beside it in a checkout."""
+    installed = Path(__file__).parent.parent / "migrations"
+    return installed if installed.is_dir() else Path(__file__).parent.parent.parent / "migrations"
+
+
+def _revisions() -> set[str]:
+    return {path.name.split("_")[0] for path in (_scripts() / "versions").glob("*.py")}

@@ -1,0 +1,75 @@
+"""Runs a transaction until it commits, across deadlocks, restarts and lost connections."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from etl.database.connections import READ_ONLY, Fate, fate_of, first_line, sqlstate_of, unavailable
+from etl.errors import ConfigurationError
+
+log = structlog.get_logger("etl.worker")
+
+PATIENCE = 30.0
+"""Seconds that a run without --follow waits for Postgres to come back."""
+LONGEST_PAUSE = 2.0
+
+T = TypeVar("T")
+
+
+class Transactor:
+    """Calls work in a transaction, again and again while Postgres says that it may succeed later.
+
+    Work must bear being repeated after a commit whose confirmation was lost: settling a lease twice does nothing.
+    """
+
+    def __init__(self, engine: Engine, *, patience: float | None, stopping: Callable[[], bool]) -> None:
+        """Wait up to ``patience`` seconds (None: for ever), and hardly once ``stopping`` says so."""
+        self._engine = engine
+        self._patience = patience
+        self._stopping = stopping
+
+    def __call__(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` and commit.
+
+        Raises:
+            DatabaseUnavailableError: patience is at an end; who has any waits for no server that takes no writes.
+            ConfigurationError: a table or a right is missing.
+            DBAPIError: the data is at fault.
+        """
+        began = time.monotonic()
+        pause = 0.1
+        failures = 0
+        while True:
+            try:
+                with self._engine.begin() as connection:
+                    done = work(connection)
+            except DBAPIError as error:
+                self._examine(error, waited=time.monotonic() - began)
+                failures += 1
+                if failures == 1:
+                    log.warning("database_unavailable", error=type(error.orig).__name__, reason=first_line(error))
+            else:
+                if failures:
+                    log.info("database_available", waited_seconds=round(time.monotonic() - began, 1))
+                return done
+            time.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _examine(self, error: DBAPIError, *, waited: float) -> None:
+        """Return when another try makes sense; raise otherwise."""
+        fate = fate_of(error)
+        if fate is Fate.DATA:
+            raise error
+        if fate is Fate.SETUP:
+            raise ConfigurationError(f"Postgres refuses: {first_line(error)}. Try: etl db check") from error
+        is_read_only = sqlstate_of(error) == READ_ONLY
+        if is_read_only:
+            # After a failover, a new connection may lead to the server that took over.
+            self._engine.dispose()
+        impatient = self._patience is not None and (is_read_only or waited >= self._patience)
+        if impatient or (self._stopping() and waited >= LONGEST_PAUSE):
+            raise unavailable(error, self._engine) from error

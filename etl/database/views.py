@@ -1,0 +1,93 @@
+"""The views of ``highlevel``, as the .sql files beside the migrations say; nothing here commits."""
+
+import re
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from etl.database.connections import is_read_only
+
+NAMES = (
+    "location_time_zones",
+    "local_days",
+    "messages_flat",
+    "conversations",
+    "daily_messages",
+    "response_times",
+    "delivery",
+    "calls",
+    "emails_flat",
+)
+"""Each after those that it reads."""
+
+
+def create(connection: Connection, directory: Path) -> None:
+    """Create the views, or bring them to what the files say.
+
+    Only the newest migration that changes a view calls it: the call moves, it is not copied. An older migration runs
+    before the columns of newer ones exist. A view may grow at its end only; to change more, :func:`drop` them first.
+    """
+    for name in NAMES:
+        _run(connection, _read(directory, name))
+
+
+def drop(connection: Connection) -> None:
+    """Drop the views, those that read others first."""
+    for name in reversed(NAMES):
+        _run(connection, f"DROP VIEW IF EXISTS highlevel.{name}")
+
+
+def differences(connection: Connection, directory: Path) -> list[str]:
+    """How the views differ from the files, one line each; where nothing may be tried, only which are missing."""
+    missing = [name for name in NAMES if _described(connection, f"highlevel.{name}") is None]
+    changed = (
+        [] if missing or not _may_try(connection) else [name for name in NAMES if _differs(connection, directory, name)]
+    )
+    return [
+        *(f"view highlevel.{name} is missing in the database" for name in missing),
+        *(f"view highlevel.{name} differs" for name in changed),
+    ]
+
+
+def _may_try(connection: Connection) -> bool:
+    """Whether temporary views may be made: not on a server that takes no writes, nor by every role."""
+    query = text("SELECT has_database_privilege(current_database(), 'TEMPORARY')")
+    return not is_read_only(connection) and bool(connection.execute(query).scalar_one())
+
+
+def _differs(connection: Connection, directory: Path, name: str) -> bool:
+    """Whether the view is not what its file makes; that is tried as a temporary view, which is rolled back."""
+    trial = re.sub(rf"\bhighlevel\.{name}\b", f"pg_temp.{name}", _read(directory, name))
+    try:
+        with connection.begin_nested() as savepoint:
+            _run(connection, trial)
+            expected = _described(connection, f"pg_temp.{name}")
+            savepoint.rollback()
+    except DBAPIError:
+        # It reads a column that another view should have, and has not.
+        return True
+    return _described(connection, f"highlevel.{name}") != expected
+
+
+DESCRIBED = text("""
+    SELECT pg_get_viewdef(oid), obj_description(oid, 'pg_class'),
+           ARRAY(SELECT attname || ': ' || coalesce(col_description(attrelid, attnum), '')
+                 FROM pg_attribute WHERE attrelid = oid AND attnum > 0 ORDER BY attnum)
+    FROM pg_class WHERE oid = to_regclass(:view)
+""")
+
+
+def _described(connection: Connection, view: str) -> tuple[object, ...] | None:
+    """A view's definition and comments; None when there is none of that name."""
+    found = connection.execute(DESCRIBED, {"view": view}).one_or_none()
+    return None if found is None else tuple(found)
+
+
+def _read(directory: Path, name: str) -> str:
+    return (directory / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _run(connection: Connection, statements: str) -> None:
+    """Several statements at once, in which ``%`` and ``:`` mean themselves."""
+    connection.exec_driver_sql(statements, execution_options={"no_parameters": True})

@@ -1,0 +1,1 @@
+"""Every statement on the schema ``etl``, one module a table. Nothing here commits."""

@@ -1,0 +1,177 @@
+"""What a location may send, and what an answer changes about that; pure, so that plain tests can ask it anything.
+
+:mod:`etl.state.limits` reads what these functions take and writes what they return, under the location's lock.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from etl.api.rate_headers import NOTHING_SAID, RateHeaders
+
+GUARD = 0.05
+"""Seconds an answered request counts beyond the interval: clocks of two machines do not run equally fast."""
+
+UNHEARD_LIMIT = 10
+"""Requests under way at a location whose headers were never seen: trial accounts allow 25 in an interval, not 100."""
+
+GRAIN = 0.1
+"""Seconds: answers that came this close together are stored as one entry."""
+
+MAX_REQUESTS, INTERVAL_MS, DAILY_LIMIT = 100, 10_000, 200_000
+"""The limits until a header says others, and when none has for a while (HighLevel docs, OAuth "Rate Limits")."""
+
+BELIEVED_SECONDS = 3600.0
+"""How long a limit is believed after it was said last. A location that nothing was heard of for so long starts anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRequest:
+    """One request that is over: answered, or failed after it was sent."""
+
+    location_id: str
+    lease_id: int
+    age: float
+    """Seconds since the answer came."""
+    headers: RateHeaders = NOTHING_SAID
+    is_proper: bool = True
+    """Whether it was HighLevel's own answer: a gateway's says nothing about limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A location's limits as they are stored."""
+
+    max_requests: int
+    """In any interval."""
+    interval_ms: int
+    daily_limit: int
+    daily_remaining: int
+    blocked_cause: str | None = None
+    blocked_seconds: float = 0.0
+    """Until it is no longer blocked; 0 or less: it is not."""
+    is_heard: bool = True
+    """Whether they were heard within the last hour. Else they are those of a location never heard of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Requests that still count, or counted a moment ago."""
+
+    usage_id: int
+    lease_id: int | None
+    """The claim they were granted with, until answered; then None."""
+    requests: int
+    seconds_left: float
+    """Until they no longer count; negative: since then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many requests a location may send now."""
+
+    requests: int
+    wait: float | None
+    """Seconds until there may be more; None when only an answer can tell."""
+    cause: str
+    """What holds it back when there are none: rate, rate_limited (a 429) or daily_budget."""
+    most: int = 0
+    """How many it may send in an interval; 0 while it may send none for a reason that lasts longer."""
+
+
+def allowance_of(limit: Limit, usages: Sequence[Usage]) -> Allowance:
+    """What may be sent now."""
+    counting = [each for each in usages if each.seconds_left > 0]
+    if limit.blocked_seconds > 0:
+        return Allowance(0, limit.blocked_seconds, limit.blocked_cause or "rate_limited")
+    wait = min((each.seconds_left for each in counting if each.lease_id is None), default=None)
+    if limit.daily_remaining <= 0:
+        # A spent budget is probed with one request: the hour at which it is given again is undocumented.
+        under_way = any(each.lease_id is not None for each in counting)
+        may_probe = limit.blocked_cause == "daily_budget" or not limit.is_heard
+        return Allowance(int(may_probe and not under_way), wait, "daily_budget")
+    most = limit.max_requests if limit.is_heard else min(limit.max_requests, UNHEARD_LIMIT)
+    used = sum(each.requests for each in counting)
+    return Allowance(max(min(most - used, limit.daily_remaining), 0), wait, "rate", most)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What answers changed about one location."""
+
+    limit: Limit
+    is_heard: bool
+    """Whether an answer said the limits, or showed that the API says none."""
+    budget: bool | None
+    """Whether the daily budget has something left; None when nobody said."""
+    under_way: dict[int, int] = field(default_factory=dict)
+    """What changes of the entries under way: requests left, by usage_id; 0 removes the entry."""
+    counting: list[tuple[int, float]] = field(default_factory=list)
+    """New entries: how many requests count for how many more seconds."""
+
+
+def settle(
+    limit: Limit, usages: Sequence[Usage], answers: Sequence[AnsweredRequest], unsent: Mapping[int, int]
+) -> Settled:
+    """Take answers into account, and grants that were never sent (how many, by lease).
+
+    An answered request counts for one interval from its answer on; an unsent one no longer counts. What the youngest
+    answer says about the limits is believed. What the API counted beyond our own requests was sent by others with the
+    same token, and counts for one interval from when we heard of it.
+    """
+    ended = Counter(unsent) + Counter(answer.lease_id for answer in answers)
+    proper = [each for each in answers if each.is_proper or each.headers != NOTHING_SAID]
+    youngest = min(proper, key=lambda each: (each.headers == NOTHING_SAID, each.age), default=None)
+    said = youngest.headers if youngest else NOTHING_SAID
+    budgets = [each.headers.daily_remaining for each in proper if each.headers.daily_remaining is not None]
+    new = _limit_after(limit, said, min(budgets, default=None), usages, ended, unsent)
+    seconds = new.interval_ms / 1000 + GUARD
+    grains: dict[int, list[float]] = {}
+    for answer in answers:
+        grains.setdefault(int(answer.age / GRAIN), []).append(answer.age)
+    counting = [(len(ages), seconds - min(ages)) for ages in grains.values()]
+    is_said = said.max_requests is not None or said.interval_ms is not None
+    if youngest is not None and said.remaining is not None:
+        ours = sum(each.requests for each in usages if each.seconds_left > -youngest.age)
+        others = new.max_requests - said.remaining - ours
+        if others > 0:
+            counting.append((others, seconds - youngest.age))
+    return Settled(
+        limit=new,
+        # A silent answer does not make what was said before any younger.
+        is_heard=is_said or (youngest is not None and not limit.is_heard),
+        budget=None if not budgets else min(budgets) > 0,
+        under_way=_under_way_after(usages, ended),
+        counting=counting,
+    )
+
+
+def _limit_after(
+    limit: Limit,
+    said: RateHeaders,
+    daily_remaining: int | None,
+    usages: Sequence[Usage],
+    ended: Mapping[int, int],
+    unsent: Mapping[int, int],
+) -> Limit:
+    if daily_remaining is None:
+        remaining = limit.daily_remaining + sum(unsent.values())
+    else:
+        # The API has not counted what is still under way.
+        granted = sum(each.requests for each in usages if each.lease_id is not None and each.seconds_left > 0)
+        remaining = daily_remaining - max(granted - sum(ended.values()), 0)
+    return replace(
+        limit,
+        max_requests=said.max_requests or limit.max_requests,
+        interval_ms=said.interval_ms or limit.interval_ms,
+        daily_limit=said.daily_limit or limit.daily_limit,
+        daily_remaining=remaining,
+    )
+
+
+def _under_way_after(usages: Sequence[Usage], ended: Mapping[int, int]) -> dict[int, int]:
+    return {
+        each.usage_id: max(each.requests - ended[each.lease_id], 0)
+        for each in usages
+        if each.lease_id is not None and each.lease_id in ended
+    }

@@ -1,0 +1,132 @@
+"""Every statement that reads or returns dead letters; burying is the queue's. Nothing here commits."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, update
+
+from etl.database.connections import among, among_rows, holds
+from etl.models import DeadLetter
+from etl.state import message_queue
+from etl.state.forgotten import About
+from etl.state.message_queue import NewItem
+
+BAD_ID = "bad_id"
+"""The cause of what was received without an id that could be asked for: it cannot be retried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A dead letter without its payload."""
+
+    kind: str
+    message_id: str
+    location_id: str
+    attempt: int
+    cause: str
+    detail: str
+    died_at: datetime
+    retried_at: datetime | None
+    payload_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetterFilter:
+    """Which dead letters; None chooses all."""
+
+    message_ids: Sequence[str] | None = None
+    cause: str | None = None
+    kind: str | None = None
+    location_ids: Collection[str] | None = None
+    about: About | None = None
+    older_than_days: float | None = None
+    """Since they died."""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The filter in SQL."""
+        found: list[ColumnElement[bool]] = []
+        if self.message_ids is not None:
+            found.append(DeadLetter.message_id.in_(self.message_ids))
+        if self.cause is not None:
+            found.append(DeadLetter.cause == self.cause)
+        if self.kind is not None:
+            found.append(DeadLetter.kind == self.kind)
+        if self.location_ids is not None:
+            found.append(among(DeadLetter.location_id, self.location_ids))
+        if self.about is not None:
+            payload = DeadLetter.payload
+            named = or_(
+                among(DeadLetter.message_id, self.about.ids), *(holds(payload, id_) for id_ in self.about.named)
+            )
+            found += [self.about.is_at(DeadLetter.location_id), named]
+        if self.older_than_days is not None:
+            found.append(DeadLetter.died_at < func.now() - timedelta(days=self.older_than_days))
+        return found
+
+
+KEY = DeadLetter.kind, DeadLetter.message_id, DeadLetter.location_id
+
+
+def find(connection: Connection, which: LetterFilter, *, limit: int | None = None) -> list[Summary]:
+    """The newest chosen letters."""
+    query = (
+        select(
+            DeadLetter.kind,
+            DeadLetter.message_id,
+            DeadLetter.location_id,
+            DeadLetter.attempt,
+            DeadLetter.cause,
+            DeadLetter.detail,
+            DeadLetter.died_at,
+            DeadLetter.retried_at,
+            func.coalesce(func.length(DeadLetter.payload), 0).label("payload_bytes"),
+        )
+        .where(*which.conditions())
+        .order_by(DeadLetter.died_at.desc(), DeadLetter.message_id)
+        .limit(limit)
+    )
+    return [Summary(**row) for row in connection.execute(query).mappings()]
+
+
+def payload(connection: Connection, letter: Summary) -> bytes | None:
+    """What was received for it. Holds customers' words."""
+    key = letter.kind, letter.message_id, letter.location_id
+    query = select(DeadLetter.payload).where(among_rows(KEY, [key]))
+    return connection.execute(query).scalar_one_or_none()
+
+
+def retry(connection: Connection, which: LetterFilter) -> int:
+    """Queue the chosen letters' items again; returns how many. The letters stay until their items are loaded.
+
+    First the queue, then the letters: the order in which a settling worker locks them. Those of :data:`BAD_ID` are left
+    alone.
+    """
+    chosen = select(*KEY).where(*which.conditions(), DeadLetter.cause != BAD_ID)
+    items = [NewItem(**row) for row in connection.execute(chosen).mappings()]
+    message_queue.enqueue_items(connection, items)
+    if items:
+        these = among_rows(KEY, [(item.kind, item.message_id, item.location_id) for item in items])
+        connection.execute(select(*KEY).where(these).order_by(*KEY).with_for_update())
+        connection.execute(update(DeadLetter).where(these).values(retried_at=func.now()))
+    return len(items)
+
+
+def purge(connection: Connection, which: LetterFilter, *, limit: int | None = None) -> int:
+    """Delete the chosen letters for good; returns how many. One that somebody settles or retries is passed over."""
+    chosen = select(*KEY).where(*which.conditions()).order_by(*KEY).limit(limit).with_for_update(skip_locked=True)
+    return connection.execute(delete(DeadLetter).where(tuple_(*KEY).in_(chosen))).rowcount
+
+
+def count(connection: Connection, which: LetterFilter) -> int:
+    """How many letters are chosen."""
+    query = select(func.count()).select_from(DeadLetter).where(*which.conditions())
+    return connection.execute(query).scalar_one()
+
+
+def causes(connection: Connection) -> dict[str, int]:
+    """How many letters there are, by cause."""
+    count = func.count()
+    query = select(DeadLetter.cause, count.label("letters")).group_by(DeadLetter.cause)
+    rows = connection.execute(query.order_by(count.desc(), DeadLetter.cause))
+    return {row.cause: row.letters for row in rows}

@@ -1,0 +1,266 @@
+"""Keeps the API's limits for all workers on all machines, in Postgres. Nothing here commits.
+
+**Guarantee.** At each location, the requests granted but not yet answered, plus those answered less than one interval
+ago, never exceed the limit. HighLevel counts a request after we grant it and before we have its answer, so in *any*
+window of one interval it counts at most the limit, whether its window slides or is fixed. No clock but Postgres's is
+compared: a worker reports how long ago an answer came.
+
+**Cost.** An allowance is used once in interval + latency + the time between grant and sending, so the share that is
+used is ``interval / (interval + those)``: about 98% at 100 ms latency, 95% at half a second, 91% at 0.8 s. Grants come
+as quotas with a claim and answers are reported with the next one, so no request pays a round trip of its own.
+
+**Weakness.** Others who use the same token are seen only through the headers of our own answers, after the fact: when
+they start, a few 429s can come before we make room. The requests of a killed worker count as under way for two minutes.
+Requests that were about to leave when their process was suspended, one a thread at most, leave when it goes on. The
+daily budget is the API's own count, as last heard; while the API sends no headers it is ours, started anew at midnight
+UTC. When Postgres's own clock is set forward, requests count for as much less time.
+
+Limits: 100 requests in 10 s and 200,000 a day for each app and location, HighLevel docs, OAuth "Rate Limits".
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    extract,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from etl.models import RateLimit, RateUsage
+from etl.state import allowance
+from etl.state.allowance import Allowance, AnsweredRequest, Limit, Settled, Usage
+
+
+def allowances(connection: Connection, locations: Sequence[str]) -> dict[str, Allowance]:
+    """What each location may send now; it is ours to :func:`spend` until the transaction ends.
+
+    A location that another worker is granting for is left out: that worker serves it.
+    """
+    if not locations:
+        return {}
+    connection.execute(NEW_DAY, {"locations": list(locations)})
+    limits = _lock(connection, locations, skip_locked=True)
+    if len(limits) < len(locations) and _add_unknown(connection, locations):
+        limits = _lock(connection, locations, skip_locked=True)
+    usages = _usages(connection, list(limits))
+    return {name: allowance.allowance_of(limit, usages[name]) for name, limit in limits.items()}
+
+
+def _add_unknown(connection: Connection, locations: Sequence[str]) -> bool:
+    """Add the locations that are not known; False when all are, and some are locked by others."""
+    # Not left to ON CONFLICT alone, which would wait for whoever has a known one locked.
+    known = connection.execute(select(RateLimit.location_id).where(RateLimit.location_id.in_(locations))).scalars()
+    new = [{"location_id": name} for name in sorted(set(locations) - set(known))]
+    if new:
+        connection.execute(upsert(RateLimit).on_conflict_do_nothing(), new)
+    return bool(new)
+
+
+# Before the lock, and without waiting for it: whoever holds it is granting today.
+NEW_DAY = text("""
+    UPDATE etl.rate_limits SET daily_remaining = daily_limit, daily_since = (now() AT TIME ZONE 'utc')::date
+    WHERE location_id IN (
+        SELECT location_id FROM etl.rate_limits
+        WHERE location_id = ANY(CAST(:locations AS text[])) AND daily_since < (now() AT TIME ZONE 'utc')::date
+        ORDER BY location_id FOR UPDATE SKIP LOCKED)
+""")
+
+
+def _lock(connection: Connection, locations: Sequence[str], *, skip_locked: bool) -> dict[str, Limit]:
+    """Lock locations in order of their ids, and read their limits."""
+    query = (
+        select(
+            RateLimit.location_id,
+            RateLimit.max_requests,
+            RateLimit.interval_ms,
+            RateLimit.daily_limit,
+            RateLimit.daily_remaining,
+            RateLimit.blocked_cause,
+            extract("epoch", RateLimit.blocked_until - func.clock_timestamp()).label("blocked_seconds"),
+            extract("epoch", func.clock_timestamp() - RateLimit.heard_at).label("heard_seconds"),
+        )
+        .where(RateLimit.location_id.in_(locations))
+        .order_by(RateLimit.location_id)
+        .with_for_update(skip_locked=skip_locked)
+    )
+    return {row.location_id: _limit_of(row) for row in connection.execute(query)}
+
+
+def _limit_of(row: Any) -> Limit:
+    is_heard = row.heard_seconds is not None and row.heard_seconds < allowance.BELIEVED_SECONDS
+    return Limit(
+        max_requests=row.max_requests if is_heard else allowance.MAX_REQUESTS,
+        interval_ms=row.interval_ms if is_heard else allowance.INTERVAL_MS,
+        daily_limit=row.daily_limit if is_heard else allowance.DAILY_LIMIT,
+        daily_remaining=row.daily_remaining,
+        blocked_cause=row.blocked_cause,
+        blocked_seconds=float(row.blocked_seconds or 0.0),
+        is_heard=is_heard,
+    )
+
+
+def _usages(connection: Connection, locations: Sequence[str]) -> dict[str, list[Usage]]:
+    """What counts at locations that are locked: a separate statement, which sees what was committed before the lock."""
+    left = extract("epoch", RateUsage.expires_at - func.clock_timestamp()).label("seconds_left")
+    query = select(RateUsage.usage_id, RateUsage.location_id, RateUsage.lease_id, RateUsage.requests, left).where(
+        RateUsage.location_id.in_(locations)
+    )
+    found: dict[str, list[Usage]] = {name: [] for name in locations}
+    for row in connection.execute(query):
+        usage = Usage(row.usage_id, row.lease_id, row.requests, float(row.seconds_left))
+        found[row.location_id].append(usage)
+    return found
+
+
+IN_SECONDS: ColumnElement[datetime] = func.clock_timestamp() + func.make_interval(
+    0, 0, 0, 0, 0, 0, bindparam("seconds")
+)
+
+
+def spend(connection: Connection, granted: Iterable[tuple[str, int]], *, seconds: float) -> None:
+    """Count requests as under way, one ``(location_id, lease_id)`` each; forgotten after ``seconds`` unless renewed."""
+    counts = Counter(granted)
+    if not counts:
+        return
+    totals: Counter[str] = Counter()
+    for (location_id, _), requests in counts.items():
+        totals[location_id] += requests
+    connection.execute(
+        update(RateLimit)
+        .where(RateLimit.location_id == bindparam("name"))
+        .values(daily_remaining=RateLimit.daily_remaining - bindparam("requests")),
+        [{"name": name, "requests": requests} for name, requests in totals.items()],
+    )
+    connection.execute(
+        insert(RateUsage).values(expires_at=IN_SECONDS),
+        [
+            {"location_id": location_id, "lease_id": lease_id, "requests": requests, "seconds": seconds}
+            for (location_id, lease_id), requests in counts.items()
+        ],
+    )
+
+
+RENEW = text("""
+    WITH mine AS (
+        SELECT usage_id FROM etl.rate_usage WHERE lease_id = ANY(CAST(:leases AS bigint[])) FOR UPDATE SKIP LOCKED
+    )
+    UPDATE etl.rate_usage AS used SET expires_at = clock_timestamp() + make_interval(secs => :seconds)
+    FROM mine WHERE used.usage_id = mine.usage_id
+""")
+
+
+def renew(connection: Connection, lease_ids: Iterable[int], *, seconds: float) -> None:
+    """Keep counting the requests of these leases as under way."""
+    connection.execute(RENEW, {"leases": list(lease_ids), "seconds": seconds})
+
+
+def settle(connection: Connection, answers: Sequence[AnsweredRequest], unsent: Iterable[tuple[str, int]] = ()) -> None:
+    """Report requests that are over, and grants ``(location_id, lease_id)`` that were never sent.
+
+    What they change is decided by :func:`etl.state.allowance.settle`. Two settlements wait for each other at the
+    locks, in order of the locations, and only there.
+    """
+    given_back: dict[str, Counter[int]] = {}
+    for location_id, lease_id in unsent:
+        given_back.setdefault(location_id, Counter())[lease_id] += 1
+    answered: dict[str, list[AnsweredRequest]] = {}
+    for answer in answers:
+        answered.setdefault(answer.location_id, []).append(answer)
+    locations = sorted(given_back.keys() | answered.keys())
+    if not locations:
+        return
+    limits = _lock(connection, locations, skip_locked=False)
+    usages = _usages(connection, list(limits))
+    settled = {
+        name: allowance.settle(limit, usages[name], answered.get(name, []), given_back.get(name, {}))
+        for name, limit in limits.items()
+    }
+    _write_limits(connection, settled)
+    _write_usages(connection, settled)
+
+
+# A spent budget blocks until the next full hour, when it may be given again.
+NEXT_HOUR = func.date_trunc("hour", func.now()) + func.make_interval(0, 0, 0, 0, 1, 0, 5)
+
+
+def _write_limits(connection: Connection, settled: dict[str, Settled]) -> None:
+    spent, restored = bindparam("is_spent", type_=Boolean), bindparam("is_restored", type_=Boolean)
+    over = restored & (RateLimit.blocked_cause == "daily_budget")
+    today: ColumnElement[date] = literal_column("(now() AT TIME ZONE 'utc')::date")
+    connection.execute(
+        update(RateLimit)
+        .where(RateLimit.location_id == bindparam("name"))
+        .values(
+            max_requests=bindparam("max"),
+            interval_ms=bindparam("interval"),
+            daily_limit=bindparam("daily"),
+            daily_remaining=bindparam("remaining"),
+            daily_since=case((spent | restored, today), else_=RateLimit.daily_since),
+            blocked_until=case((spent, NEXT_HOUR), (over, None), else_=RateLimit.blocked_until),
+            blocked_at=case((spent, func.clock_timestamp()), else_=RateLimit.blocked_at),
+            blocked_cause=case((spent, "daily_budget"), (over, None), else_=RateLimit.blocked_cause),
+            heard_at=case((bindparam("is_heard", type_=Boolean), func.clock_timestamp()), else_=RateLimit.heard_at),
+        ),
+        [
+            {
+                "name": name,
+                "max": each.limit.max_requests,
+                "interval": each.limit.interval_ms,
+                "daily": each.limit.daily_limit,
+                "remaining": each.limit.daily_remaining,
+                "is_spent": each.budget is False,
+                "is_restored": each.budget is True,
+                "is_heard": each.is_heard,
+            }
+            for name, each in settled.items()
+        ],
+    )
+
+
+def _write_usages(connection: Connection, settled: dict[str, Settled]) -> None:
+    left = {usage_id: requests for each in settled.values() for usage_id, requests in each.under_way.items()}
+    over = [usage_id for usage_id, requests in left.items() if not requests]
+    if over:
+        connection.execute(delete(RateUsage).where(RateUsage.usage_id.in_(over)))
+    fewer = [{"id": usage_id, "fewer": requests} for usage_id, requests in left.items() if requests]
+    if fewer:
+        statement = update(RateUsage).where(RateUsage.usage_id == bindparam("id")).values(requests=bindparam("fewer"))
+        connection.execute(statement, fewer)
+    counting = [
+        {"location_id": name, "requests": requests, "seconds": seconds}
+        for name, each in settled.items()
+        for requests, seconds in each.counting
+    ]
+    if counting:
+        connection.execute(insert(RateUsage).values(expires_at=IN_SECONDS), counting)
+
+
+BLOCK = text("""
+    WITH asked AS (
+        SELECT location_id,
+               clock_timestamp() + make_interval(secs => coalesce(:seconds, interval_ms / 1000.0) + :jitter) AS until
+        FROM etl.rate_limits WHERE location_id = :location_id
+    )
+    UPDATE etl.rate_limits AS r
+    SET blocked_until = asked.until, blocked_at = clock_timestamp(), blocked_cause = 'rate_limited'
+    FROM asked WHERE r.location_id = asked.location_id AND coalesce(r.blocked_until, '-infinity') < asked.until
+""")
+
+
+def block(connection: Connection, location_id: str, *, seconds: float | None, jitter: float) -> None:
+    """After a 429: nothing for ``seconds`` (None: one interval), and a little more so that not all return at once."""
+    connection.execute(BLOCK, {"location_id": location_id, "seconds": seconds, "jitter": jitter})

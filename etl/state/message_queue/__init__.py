@@ -1,0 +1,27 @@
+"""Every statement on ``etl.message_queue``, and no other module has one. Nothing here commits.
+
+The life of an item::
+
+                     claim                     complete
+    waiting ───────────────────▶ in hand ───────────────────▶ gone (its rows are written)
+       ▲                            │ │
+       │  retry (attempt spent)     │ │ bury
+       │  snooze (no attempt spent) │ └──────────────────────▶ dead letter ──▶ etl dead retry ──▶ waiting
+       └────────────────────────────┤
+          release (lease lapsed) ◀──┘
+
+A claim is a lease: it lapses unless renewed, and then the item waits again. Every settling statement names the lease
+it was claimed under and acts only while that lease stands, so a worker that comes back late settles nothing. Lease
+numbers come from a sequence. (The attempt number would not do as a fence: snoozing gives the attempt back, and an
+item that was completed and queued again starts anew.)
+
+``again`` marks an item that was queued once more while in hand. It is never deleted or buried then, but waits anew.
+"""
+
+from etl.state.message_queue.answering import queued, remove, waiting
+from etl.state.message_queue.claiming import claim, due_locations, release_lapsed, renew, waiting_locations
+from etl.state.message_queue.enqueuing import enqueue, enqueue_items, follow_up
+from etl.state.message_queue.erasing import count, erase
+from etl.state.message_queue.items import Burial, Item, NewItem, PutBack, Unasked
+from etl.state.message_queue.overview import Backlog, Depth, backlogs, depth, due
+from etl.state.message_queue.settling import bury, complete, keep, lock, put_back

@@ -1,0 +1,47 @@
+"""Messages that were answered without a request of their own: by pages of an export, which hold many at once."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select, text
+
+from etl.database.connections import among, among_rows
+from etl.models import QueueItem
+
+WAITING = text("""
+    SELECT message_id, location_id FROM etl.message_queue
+    WHERE kind = 'message' AND message_id = ANY(CAST(:ids AS text[])) AND location_id = ANY(CAST(:locations AS text[]))
+      AND lease_id IS NULL AND enqueued_at < :before AND scheduled_at < :before
+    FOR UPDATE SKIP LOCKED
+""")
+
+
+Key = tuple[str, str]
+"""Id and location of a message."""
+
+
+def waiting(
+    connection: Connection, ids: Collection[str], *, location_ids: Collection[str], before: datetime
+) -> set[Key]:
+    """Lock those of the messages that waited at these locations and were due ``before`` that time.
+
+    What was asked for at that time answers them. One that somebody has in hand is passed over, as is one that was
+    queued since, or is to be looked at later.
+    """
+    given = {"ids": list(ids), "locations": list(location_ids), "before": before}
+    return {(row.message_id, row.location_id) for row in connection.execute(WAITING, given)}
+
+
+def remove(connection: Connection, keys: Collection[Key]) -> None:
+    """Remove messages that :func:`waiting` locked in this transaction, which writes their rows."""
+    if keys:
+        these = among_rows((QueueItem.message_id, QueueItem.location_id), list(keys))
+        connection.execute(delete(QueueItem).where(QueueItem.kind == "message", these))
+
+
+def queued(connection: Connection, ids: Collection[str], *, location_ids: Collection[str]) -> set[str]:
+    """Those of the messages that are in the queue for these locations, waiting or in hand."""
+    query = select(QueueItem.message_id).where(
+        QueueItem.kind == "message", among(QueueItem.message_id, ids), among(QueueItem.location_id, location_ids)
+    )
+    return set(connection.execute(query).scalars())

@@ -1,0 +1,124 @@
+"""Taking items under a lease, keeping them, and getting back those of workers that vanished."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection, text
+
+from etl.state.message_queue.items import Item
+
+# A loose index scan: one probe for each location, however many items it has. The cursor makes it a round robin.
+LOCATIONS = """
+    WITH RECURSIVE next (location_id, n) AS (
+        (SELECT location_id, 1 FROM etl.message_queue
+         WHERE kind = :kind AND lease_id IS NULL AND location_id {beyond} :after
+         ORDER BY location_id LIMIT 1)
+        UNION ALL
+        (SELECT found.location_id, next.n + 1
+         FROM next, LATERAL (
+             SELECT location_id FROM etl.message_queue
+             WHERE kind = :kind AND lease_id IS NULL AND location_id > next.location_id
+             ORDER BY location_id LIMIT 1) AS found
+         WHERE next.n < :limit)
+    )
+    SELECT location_id FROM next
+"""
+FIRST_LOCATIONS = text(LOCATIONS.format(beyond=">="))
+NEXT_LOCATIONS = text(LOCATIONS.format(beyond=">"))
+
+
+def waiting_locations(connection: Connection, *, kind: str, after: str | None, limit: int) -> list[str]:
+    """Up to ``limit`` locations that have waiting items, in order of id, beyond ``after`` (None: from the first).
+
+    Costs one index probe a location, whatever the number of items. Their items may not be due yet.
+    """
+    statement = FIRST_LOCATIONS if after is None else NEXT_LOCATIONS
+    return list(connection.execute(statement, {"kind": kind, "after": after or "", "limit": limit}).scalars())
+
+
+CLAIM = text("""
+    WITH lease AS MATERIALIZED (SELECT nextval('etl.lease_id_seq') AS lease_id),
+    due AS (
+        SELECT item.row_id
+        FROM unnest(CAST(:locations AS text[]), CAST(:quotas AS int[])) AS granted (location_id, quota)
+        CROSS JOIN LATERAL (
+            SELECT ctid AS row_id FROM etl.message_queue
+            WHERE kind = :kind AND location_id = granted.location_id AND lease_id IS NULL AND scheduled_at <= now()
+            ORDER BY priority DESC, scheduled_at
+            LIMIT granted.quota
+            FOR UPDATE SKIP LOCKED
+        ) AS item
+    )
+    UPDATE etl.message_queue AS q
+    SET lease_id = lease.lease_id, leased_until = clock_timestamp() + make_interval(secs => :lease_seconds),
+        attempt = q.attempt + 1, again = false
+    FROM lease
+    WHERE q.ctid = ANY (ARRAY (SELECT row_id FROM due))
+    RETURNING q.message_id, q.location_id, q.attempt, q.lease_id, q.cause, q.conversation_id,
+              clock_timestamp() AS claimed_at
+""")
+
+
+def claim(connection: Connection, *, kind: str, quotas: Mapping[str, int], lease_seconds: float) -> list[Item]:
+    """Take up to ``quotas[location_id]`` due items of each location, the highest priority first, under one new lease.
+
+    Items that another worker is claiming are passed over, never waited for.
+    """
+    rows = connection.execute(
+        CLAIM,
+        {"kind": kind, "locations": list(quotas), "quotas": list(quotas.values()), "lease_seconds": lease_seconds},
+    )
+    return [Item(kind=kind, **row) for row in rows.mappings()]
+
+
+RENEW = text("""
+    WITH held AS (
+        SELECT kind, message_id, location_id FROM etl.message_queue
+        WHERE lease_id = ANY(CAST(:lease_ids AS bigint[])) AND lease_id IS NOT NULL
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE etl.message_queue AS q SET leased_until = clock_timestamp() + make_interval(secs => :lease_seconds)
+    FROM held
+    WHERE q.kind = held.kind AND q.message_id = held.message_id AND q.location_id = held.location_id
+""")
+
+
+def renew(connection: Connection, lease_ids: Iterable[int], *, lease_seconds: float) -> int:
+    """Keep what is in hand under these leases; returns how many items. Rows being settled right now are passed over."""
+    return connection.execute(RENEW, {"lease_ids": list(lease_ids), "lease_seconds": lease_seconds}).rowcount
+
+
+RELEASE_LAPSED = text("""
+    WITH lapsed AS (
+        SELECT kind, message_id, location_id FROM etl.message_queue
+        WHERE lease_id IS NOT NULL AND leased_until < clock_timestamp()
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE etl.message_queue AS q
+    SET lease_id = NULL, leased_until = NULL, again = false, cause = 'lease_lapsed'
+    FROM lapsed
+    WHERE q.kind = lapsed.kind AND q.message_id = lapsed.message_id AND q.location_id = lapsed.location_id
+""")
+
+
+def release_lapsed(connection: Connection) -> int:
+    """Return the items of workers that vanished to the queue; returns how many. Their attempts stay spent."""
+    return connection.execute(RELEASE_LAPSED).rowcount
+
+
+# One probe for each location: as a join, it might be done by reading the whole queue.
+DUE_LOCATIONS = text("""
+    SELECT location_id FROM unnest(CAST(:locations AS text[])) WITH ORDINALITY AS asked (location_id, place)
+    CROSS JOIN LATERAL (
+        SELECT FROM etl.message_queue AS q
+        WHERE q.kind = :kind AND q.location_id = asked.location_id AND q.lease_id IS NULL AND q.scheduled_at <= now()
+        LIMIT 1
+    ) AS due
+    ORDER BY place
+""")
+
+
+def due_locations(connection: Connection, locations: Sequence[str], *, kind: str) -> list[str]:
+    """Those of the locations that have an item to be fetched now, in the same order."""
+    if not locations:
+        return []
+    return list(connection.execute(DUE_LOCATIONS, {"locations": list(locations), "kind": kind}).scalars())

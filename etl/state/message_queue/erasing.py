@@ -1,0 +1,29 @@
+"""Removes items for good, whoever has them in hand: a worker whose item is gone settles nothing."""
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select
+
+from etl.database.connections import among, among_rows
+from etl.models import QueueItem
+
+KEY = QueueItem.kind, QueueItem.message_id, QueueItem.location_id
+
+
+def _about(ids: Collection[str], location_id: str) -> tuple[ColumnElement[bool], ...]:
+    """Items of these ids, whatever their kind, and those of conversations among them."""
+    named = or_(among(QueueItem.message_id, ids), among(QueueItem.conversation_id, ids))
+    return among(QueueItem.location_id, {location_id, ""}), named
+
+
+def count(connection: Connection, ids: Collection[str], *, location_id: str) -> int:
+    """How many items :func:`erase` would remove."""
+    query = select(func.count()).select_from(QueueItem).where(*_about(ids, location_id))
+    return connection.execute(query).scalar_one()
+
+
+def erase(connection: Connection, ids: Collection[str], *, location_id: str) -> int:
+    """Remove what is to be fetched of these ids, or of conversations among them; returns how many."""
+    query = select(*KEY).where(*_about(ids, location_id)).order_by(*KEY).with_for_update()
+    keys = [tuple(row) for row in connection.execute(query)]
+    return connection.execute(delete(QueueItem).where(among_rows(KEY, keys))).rowcount if keys else 0

@@ -1,0 +1,91 @@
+"""One item's story: extract it, transform it, and say what came of it. Touches neither queue nor database."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from etl.api.client import Answer, Call, Client
+from etl.api.rate_headers import NOTHING_SAID, RateHeaders
+from etl.errors import ItemError, LocationError, RetriableError
+from etl.kinds import Kind, Origin
+from etl.models.record import FollowUp, PartlyReadError, Record
+from etl.state.message_queue import Item
+from etl.tokens.serving import LocationTokens
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An item in hand, and the location whose token and allowance it uses."""
+
+    item: Item
+    token_location_id: str
+    since: float
+    """``time.monotonic()`` when Postgres had said ``item.claimed_at``."""
+
+    def now(self) -> datetime:
+        """The time by Postgres, told without asking: rows of all workers are compared by it."""
+        return self.item.claimed_at + timedelta(seconds=time.monotonic() - self.since)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Outcome:
+    """What came of one item: records, or the error that says what happens next. No repr: it holds a payload."""
+
+    claimed: Claimed
+    answered_at: float
+    """``time.monotonic()`` when the request was over."""
+    records: list[Record] | None = None
+    """None: it failed. Of a list that was read in part they are loaded, although there may be an error."""
+    follow_ups: tuple[FollowUp, ...] = ()
+    """What it asks for beside its records."""
+    error: ItemError | None = None
+    body: bytes = b""
+    headers: RateHeaders = NOTHING_SAID
+    sent: int = 0
+    """Requests that were sent for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Extract and transform, for threads to share."""
+
+    kind: Kind
+    client: Client
+    tokens: LocationTokens
+
+    def process(self, claimed: Claimed) -> Outcome:
+        """Fetch one item and make records of it. Every failure of the item is in the outcome."""
+        call: Call | None = None
+        answer: Answer | None = None
+        records: list[Record] | None = None
+        follow_ups: tuple[FollowUp, ...] = ()
+        error: ItemError | None = None
+        token = ""
+        try:
+            token = self.tokens.token_of(claimed.token_location_id)
+            location_id = claimed.item.location_id or claimed.token_location_id
+            call = Call(self.client, token, granted=self.kind.requests)
+            answer = self.kind.extract(call, claimed.item.message_id, location_id)
+            origin = Origin(claimed.item.message_id, location_id, claimed.now())
+            records = self.kind.transform(answer.payload, origin)
+        except PartlyReadError as partly:
+            records, follow_ups = partly.records, partly.follow_ups
+            error = partly if partly.is_lossy else None
+        except LocationError as failed:
+            error = self.tokens.refused(claimed.token_location_id, token, failed)
+        except ItemError as failed:
+            error = failed
+        except Exception as unexpected:  # noqa: BLE001 - a thread that dies would hold its item for ever
+            error = RetriableError("internal", f"{type(unexpected).__name__} while the item was processed")
+        if error is not None and error.payload is None and answer is not None:
+            error.payload = answer.kept()
+        return Outcome(
+            claimed,
+            time.monotonic(),
+            records=records,
+            follow_ups=follow_ups,
+            error=error,
+            body=answer.body if answer else b"",
+            headers=call.headers if call else NOTHING_SAID,
+            sent=call.sent if call else 0,
+        )
