@@ -136,8 +136,8 @@ def _is_this_machine(host: str) -> bool:
 @cache
 def _warn_of_plain_http(address: str) -> None:
     """Tell it once a process, before a token goes there."""
-    warning = f"HIGHLEVEL_BASE_URL is {address}: tokens and messages go there unencrypted, for all on the way to read"
-    print_sentence(f"Warning: {warning}. Use https://.", err=True)
+    warning = f"tokens go to {address} unencrypted, and all on the way can read them"
+    print_sentence(f"Warning: {warning}. Let HIGHLEVEL_BASE_URL begin with https://", err=True)
 
 
 def client_of(found: Settings, transport: Transport) -> Client:

@@ -11,7 +11,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import click
-from pydantic import SecretStr
+from pydantic import AnyHttpUrl, SecretStr
 from sqlalchemy import Engine, text
 
 from etl.app.composition import database_url, settings, warehouse
@@ -105,7 +105,7 @@ def demo(context: click.Context, messages: int) -> None:
             location_id = sandbox.location_ids[0]
             ours = found.model_copy(
                 update={
-                    "highlevel_base_url": sandbox.url,
+                    "highlevel_base_url": AnyHttpUrl(sandbox.url),
                     "highlevel_token": SecretStr(sandbox.token(location_id)),
                     "highlevel_location_id": location_id,
                 }

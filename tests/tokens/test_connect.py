@@ -101,7 +101,7 @@ def test_a_base_url_that_shows_tokens_to_the_way_is_told_before_one_goes_there(
     etl: Command, url: str, *, is_told: bool
 ) -> None:
     done = etl.alone("connect", "--location", "LOC1", "--token", "pit-secret", HIGHLEVEL_BASE_URL=url, **KEY)
-    assert (is_told, "pit-secret" in done.stderr) == ("Warning: HIGHLEVEL_BASE_URL is http:" in done.stderr, False)
+    assert (is_told, "pit-secret" in done.stderr) == (f"Warning: tokens go to {url} unencrypted" in done.stderr, False)
 
 
 def test_a_pasted_token_is_stored(connecting: Any) -> None:
