@@ -67,6 +67,10 @@ class RefusedError(ItemError):
     """It will not work later either: bury it."""
 
 
+class WorkerLostError(RefusedError):
+    """Nothing was asked: its worker was killed each time that it had this item alone in hand."""
+
+
 class TransformError(RefusedError):
     """A payload that cannot be understood; ``field`` names the place."""
 

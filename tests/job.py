@@ -59,11 +59,6 @@ class Job:
         )
         if "recordings_url" in choices:
             entry = entry.model_copy(update={"recordings_url": choices["recordings_url"]})
-        settings = Settings(
-            highlevel_base_url=AnyHttpUrl(choices.get("base_url", self._sandbox.url)),
-            highlevel_token=SecretStr(choices.get("token") or self._sandbox.token(self.location_id)),
-            highlevel_location_id=self.location_id,
-        )
         plan = Plan(
             entry.name,
             entry.concurrency,
@@ -74,8 +69,17 @@ class Job:
             max_seconds=choices.get("max_seconds", 100.0),
             taken=choices.get("taken", frozenset(("message",))),
         )
+        settings = self.settings(choices.get("token"), choices.get("base_url"))
         (loop,) = self._open.enter_context(open_loops(settings, self._engine, [Planned(entry, plan)]))
         return loop
+
+    def settings(self, token: str | None = None, base_url: str | None = None) -> Settings:
+        """Those of the one location."""
+        return Settings(
+            highlevel_base_url=AnyHttpUrl(base_url or self._sandbox.url),
+            highlevel_token=SecretStr(token or self._sandbox.token(self.location_id)),
+            highlevel_location_id=self.location_id,
+        )
 
     def run(self, **choices: Unpack[Choices]) -> Report:
         """One whole run."""

@@ -137,7 +137,7 @@ def test_a_retry_spends_the_attempt(connection: Connection) -> None:
     assert state(connection) == [("MSG1", 1, False, False)]
 
 
-def test_a_snooze_gives_the_attempt_back(connection: Connection) -> None:
+def test_a_snooze_spends_no_attempt(connection: Connection) -> None:
     enqueue(connection, "MSG1")
     message_queue.put_back(connection, [PutBack(claim_one(connection), 60.0, "rate_limited", spent=False)])
     assert state(connection) == [("MSG1", 0, False, False)]
@@ -301,7 +301,9 @@ def test_news_of_an_item_in_hand_that_fails_makes_it_due_with_its_attempts_back(
     assert state(connection) == [WAITING]
 
 
-@pytest.mark.parametrize("column", ["scheduled_at = '-infinity'", "attempt = 2147483647", "attempt = -1"])
+@pytest.mark.parametrize(
+    "column", ["scheduled_at = '-infinity'", "attempt = 2147483647", "attempt = -1", "lapses = 2147483647"]
+)
 def test_a_row_that_would_stop_every_run_is_refused_by_the_table(connection: Connection, column: str) -> None:
     enqueue(connection, "MSG1")
     with pytest.raises(IntegrityError):
@@ -443,7 +445,47 @@ def test_a_lapsed_lease_returns_its_item(connection: Connection) -> None:
     claim(connection)
     lapse(connection)
     assert message_queue.release_lapsed(connection) == 1
-    assert state(connection) == [("MSG1", 1, False, True)]
+    assert state(connection) == [WAITING]
+
+
+def die(connection: Connection, *, suspects: bool) -> None:
+    """Let a worker claim what there is, and be killed."""
+    message_queue.claim(connection, kind="message", quotas={"LOC1": 99}, lease_seconds=LEASE, suspects=suspects)
+    lapse(connection)
+    message_queue.release_lapsed(connection)
+
+
+def test_from_its_second_lapse_on_an_item_is_claimed_only_where_suspects_are_asked_for(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    assert [message_queue.due_locations(connection, ["LOC1"], kind="message")["LOC1"]] == [False]
+    for _ in range(2):
+        die(connection, suspects=False)
+    assert message_queue.due_locations(connection, ["LOC1"], kind="message") == {"LOC1": True}
+    assert claim(connection) == []
+    (item,) = message_queue.claim(connection, kind="message", quotas={"LOC1": 1}, lease_seconds=LEASE, suspects=True)
+    assert (item.attempt, item.lapses, item.is_lost) == (1, 2, False)
+
+
+def test_only_a_lapse_of_an_item_that_was_alone_in_hand_spends_an_attempt(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    found = []
+    for death in range(5):
+        die(connection, suspects=death >= 2)
+        found += rows(connection, "SELECT attempt, lapses FROM etl.message_queue")
+    assert found == [(0, 1), (0, 2), (1, 3), (2, 4), (3, 5)]
+    (item,) = message_queue.claim(connection, kind="message", quotas={"LOC1": 1}, lease_seconds=LEASE, suspects=True)
+    message_queue.bury(connection, [Burial(item, "worker_lost", "…")])
+    assert (item.is_lost, rows(connection, "SELECT attempt FROM etl.dead_letters")) == (True, [(3,)])
+
+
+@pytest.mark.parametrize(("spent", "lapses"), [(True, 0), (False, 1)])
+def test_an_attempt_that_ended_clears_an_item_of_suspicion_and_a_snooze_does_not(
+    connection: Connection, *, spent: bool, lapses: int
+) -> None:
+    enqueue(connection, "MSG1")
+    die(connection, suspects=False)
+    message_queue.put_back(connection, [PutBack(claim_one(connection), 0.0, "x", spent=spent)])
+    assert rows(connection, "SELECT lapses FROM etl.message_queue") == [(lapses,)]
 
 
 def test_a_renewed_lease_does_not_lapse(connection: Connection) -> None:

@@ -31,9 +31,9 @@ from etl.errors import (
 from etl.state import limits, limits_upkeep
 from etl.state.allowance import AnsweredRequest
 from etl.tokens.serving import LocationTokens
-from etl.worker.claims import passes_soon, served_by
+from etl.worker.claims import SHORT_POLL_SECONDS, passes_soon, served_by
 from etl.worker.leases import USAGE_SECONDS
-from etl.worker.loop import LAPSE_CHECK_SECONDS, SHORT_POLL_SECONDS
+from etl.worker.loop import LAPSE_CHECK_SECONDS
 from etl.worker.settlement import stop_location
 
 PATH = "/conversations/messages/export"

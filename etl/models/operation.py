@@ -43,6 +43,7 @@ class QueueItem(Base):
             name="scheduled_at_is_sane",
         ),
         CheckConstraint(text("attempt BETWEEN 0 AND 1000000"), name="attempt_is_sane"),
+        CheckConstraint(text("lapses BETWEEN 0 AND 1000000"), name="lapses_are_sane"),
         # Claims walk this from location to location; a claimed item leaves the index.
         Index(
             "message_queue_waiting_idx",
@@ -83,6 +84,11 @@ class QueueItem(Base):
     )
     again: Mapped[bool] = mapped_column(
         server_default=text("false"), comment="Queued again while in hand: it will be fetched once more."
+    )
+    lapses: Mapped[int] = mapped_column(
+        server_default="0",
+        comment="How often its lease lapsed since an attempt ended: its worker was killed. From 2 on it is fetched "
+        "alone, with 5 it becomes a dead letter.",
     )
     cause: Mapped[str | None] = mapped_column(comment="Why the last attempt failed or waits; null at first.")
     enqueued_at: Mapped[timestamp_now] = mapped_column(comment="When the item was queued, or last queued again.")

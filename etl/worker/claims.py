@@ -7,12 +7,14 @@ million items holds up nobody, and one without allowance, or paused, is passed o
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 
 from sqlalchemy import Connection
 
 from etl.state import limits, locations, message_queue
 from etl.state.allowance import Allowance
+from etl.state.message_queue import Item
 from etl.tokens.serving import LocationTokens
 from etl.worker.leases import LEASE_SECONDS, USAGE_SECONDS
 from etl.worker.pipeline import Claimed
@@ -21,6 +23,10 @@ PAGE = 64
 """Locations looked at in one transaction."""
 
 
+POLL_SECONDS = 2.0
+"""How often an idle loop looks by itself: scheduled items come due without a notification."""
+SHORT_POLL_SECONDS = 0.05
+"""The same while only other workers know when an allowance comes back."""
 LONGEST_WAIT = 60.0
 """Seconds that a location is waited for which a 429 blocks; then its items are left to the next run."""
 
@@ -89,6 +95,14 @@ class Idle:
         """How a run ends that leaves what is withheld; as in ``etl.runs.outcome``."""
         return next((outcome for cause, outcome in OUTCOMES.items() if cause in self.withheld), "drained")
 
+    def pause(self) -> float:
+        """Seconds to leave the queue alone."""
+        if "renewing" in self.withheld:
+            return SHORT_POLL_SECONDS
+        if "rate" in self.withheld:
+            return min(self.wait, POLL_SECONDS) if self.wait is not None else SHORT_POLL_SECONDS
+        return POLL_SECONDS
+
 
 class Claims:
     """One worker's rounds over the locations of one kind of item."""
@@ -102,11 +116,22 @@ class Claims:
         self._found = False
         self._withheld: dict[str, set[str]] = {}
         self._wait: float | None = None
+        self.took_suspect = False
+        """Whether the last claim took a suspect, which must stay alone in hand."""
+        self.has_suspects = False
+        """Whether it passed over one."""
 
     def claim(
-        self, connection: Connection, want: int, *, room: Callable[[str], int | None] = lambda _: None
+        self,
+        connection: Connection,
+        want: int,
+        *,
+        is_alone: bool = True,
+        room: Callable[[str], int | None] = lambda _: None,
     ) -> list[Claimed] | Idle:
-        """Claim up to ``want`` due items of the next page of locations.
+        """Claim up to ``want`` due items of the next page of locations; or, if ``is_alone``, one suspect.
+
+        Suspects and others take turns, so that many suspects do not hold up the others, nor the others them.
 
         ``room`` tells how many items may be claimed for a location's token; None: as many as it may send.
 
@@ -115,7 +140,7 @@ class Claims:
         """
         page = self._page(connection)
         due = message_queue.due_locations(connection, page, kind=self._kind)
-        served, stopped = served_by(connection, self._tokens, due)
+        served, stopped = served_by(connection, self._tokens, list(due))
         for cause, names in stopped.items():
             self._note(cause, names)
         rooms = {by: room(by) for by in served.values()}
@@ -127,18 +152,29 @@ class Claims:
             served,
             {by: min(each.requests // self._requests, rooms[by] or want) for by, each in allowed.items()},
         )
-        items = (
-            message_queue.claim(connection, kind=self._kind, quotas=quotas, lease_seconds=LEASE_SECONDS)
-            if quotas
-            else []
-        )
+        suspects = [name for name in quotas if due[name]]
+        items = self._take(connection, quotas, suspects if is_alone else [])
+        self.has_suspects = bool(suspects) and not self.took_suspect
         since = time.monotonic()
         claimed = [Claimed(item, served[item.location_id], since) for item in items]
         granted = [(each.token_location_id, each.item.lease_id) for each in claimed] * self._requests
         limits.spend(connection, granted, seconds=USAGE_SECONDS)
         self._note_rates([name for name in served if name not in quotas], served, allowed)
+        self._note("rate", suspects if self.has_suspects else [])
         self._found = self._found or bool(claimed)
+        if self.took_suspect:
+            return claimed
         return self._turn(page, list(quotas), is_full=sum(quotas.values()) >= want) or claimed
+
+    def _take(self, connection: Connection, quotas: Mapping[str, int], suspects: Sequence[str]) -> list[Item]:
+        """Claim one suspect of these locations, but after a suspect first the others."""
+        ask = partial(message_queue.claim, connection, kind=self._kind, lease_seconds=LEASE_SECONDS)
+        items = ask(quotas=quotas) if quotas and (self.took_suspect or not suspects) else []
+        self.took_suspect = False
+        if suspects and not items:
+            items = ask(quotas={suspects[0]: 1}, suspects=True)
+            self.took_suspect = bool(items)
+        return items
 
     def _page(self, connection: Connection) -> list[str]:
         page = message_queue.waiting_locations(connection, kind=self._kind, after=self._after, limit=PAGE)

@@ -11,6 +11,7 @@ there are few, the answers of the location's other items decide; enough of them 
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
+from threading import Lock
 
 from etl.errors import (
     ApiMisconfiguredError,
@@ -25,6 +26,7 @@ from etl.errors import (
     TransformError,
     UngrantedError,
     UnreachableError,
+    WorkerLostError,
 )
 from etl.kinds import Kind
 from etl.worker.pipeline import Claimed
@@ -53,6 +55,8 @@ class Heard:
     """Whether some request was neither redirected nor refused for its version."""
     found_at: dict[str, float] = field(default_factory=dict)
     """When a thing of a location was last found."""
+    turn: Lock = field(default_factory=Lock)
+    """Held by the run that has a suspect in hand: two at once in a process would be taken for each other."""
 
 
 @dataclass(slots=True)
@@ -85,7 +89,7 @@ class Evidence:
 
     def saw(self, claimed: Claimed, error: ItemError | None, *, now: float) -> bool:
         """Take an answer into account; True when it began an outage of its location."""
-        if isinstance(error, SnoozedError):
+        if isinstance(error, (SnoozedError, WorkerLostError)):
             # Nothing was asked, or its answer was about a token that is being renewed.
             return False
         by, id_ = claimed.token_location_id, claimed.item.message_id

@@ -14,7 +14,7 @@ from etl.state import limits_upkeep, message_queue, runs
 from etl.state.runs import Tally
 from etl.worker.batch import Batch
 from etl.worker.bulk import Bulk, BulkTask
-from etl.worker.claims import Claims, Idle, passes_soon
+from etl.worker.claims import SHORT_POLL_SECONDS, Claims, Idle, passes_soon
 from etl.worker.condition import WORKING, Condition
 from etl.worker.evidence import Evidence, Heard
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
@@ -27,10 +27,6 @@ from etl.worker.verdicts import Verdicts
 
 log = structlog.get_logger("etl.worker")
 
-POLL_SECONDS = 2.0
-"""How often an idle loop looks by itself: scheduled items come due without a notification."""
-SHORT_POLL_SECONDS = 0.05
-"""The same while only other workers know when an allowance comes back."""
 LINGER_SECONDS = 0.2
 """A batch that is not full is settled when its oldest outcome is this old."""
 FOLLOW_LINGER_SECONDS = 0.02
@@ -94,6 +90,8 @@ class Loop:
         self._verdicts = Verdicts(self._evidence)
         # A page answers as many items as it holds, so a limit is kept by single requests alone.
         self._bulk = bulk if plan.limit is None else None
+        self._turn = heard.turn
+        self._has_turn = False
         self._tally = Tally()
         self._withheld: dict[str, set[str]] = {}
         self._run_id = 0
@@ -170,7 +168,7 @@ class Loop:
             return None
         claimed = self._transact(lambda connection: self._take(connection, want))
         if isinstance(claimed, Idle):
-            self._next_claim = time.monotonic() + _pause(claimed)
+            self._next_claim = time.monotonic() + claimed.pause()
             return claimed
         if claimed:
             self._in_hand += len(claimed)
@@ -197,8 +195,15 @@ class Loop:
             return self._process(claimed)
         return Outcome(claimed, time.monotonic(), error=SnoozedError("lease_lapsed", "its lease may have lapsed"))
 
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._turn.release()
+
     def _room(self) -> int:
-        """How many items to claim now."""
+        """How many items to claim now: none beside a suspect, and none before one."""
+        if self._in_hand and (self._has_turn or self._claims.has_suspects):
+            return 0
         is_low = self._fetchers.waiting < self._low_water and self._in_hand < MOST_BATCHES * self._plan.batch_size
         want = self._plan.batch_size if is_low else 0
         if self._plan.limit is None:
@@ -213,8 +218,13 @@ class Loop:
             self._next_lapse_check = time.monotonic() + LAPSE_CHECK_SECONDS
             message_queue.release_lapsed(connection)
             limits_upkeep.tidy(connection, under_way=USAGE_SECONDS)
-        now = time.monotonic()
-        return self._claims.claim(connection, want, room=lambda by: self._verdicts.room(by, now=now))
+        if not self._in_hand and not self._has_turn:
+            self._has_turn = self._turn.acquire(blocking=False)
+        room = partial(self._verdicts.room, now=time.monotonic())
+        claimed = self._claims.claim(connection, want, is_alone=self._has_turn, room=room)
+        if not self._claims.took_suspect:
+            self._end_turn()
+        return claimed
 
     def _rest(self, idle: Idle) -> None:
         """Nothing can be claimed and nothing is in hand: wait, or end."""
@@ -229,7 +239,7 @@ class Loop:
             self._watch(Condition("api_unreachable", wait=self._evidence.wait(now=time.monotonic())))
         else:
             self._watch(Condition("resting", idle.withheld, idle.wait))
-        self._sleep(_pause(idle))
+        self._sleep(idle.pause())
 
     def _silent(self) -> _End:
         return _End("misconfigured" if self._evidence.is_misconfigured else "api_unreachable", self._verdicts.detail)
@@ -270,6 +280,8 @@ class Loop:
             return
         tally, settled = self._batch.settle(self._run_id)
         self._in_hand -= len(settled)
+        if not self._in_hand:
+            self._end_turn()
         self._leases.drop(settled)
         self._tally.add(tally)
         self._progress(self._tally)
@@ -285,12 +297,3 @@ class Loop:
 
 def _share_token(one: Claimed, other: Claimed) -> bool:
     return one.token_location_id == other.token_location_id
-
-
-def _pause(idle: Idle) -> float:
-    """How long to leave the queue alone after a look found nothing."""
-    if "renewing" in idle.withheld:
-        return SHORT_POLL_SECONDS
-    if "rate" in idle.withheld:
-        return min(idle.wait, POLL_SECONDS) if idle.wait is not None else SHORT_POLL_SECONDS
-    return POLL_SECONDS

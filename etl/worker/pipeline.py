@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 
 from etl.api.client import Answer, Call, Client
 from etl.api.rate_headers import NOTHING_SAID, RateHeaders
-from etl.errors import ItemError, LocationError, RetriableError
+from etl.errors import ItemError, LocationError, RetriableError, WorkerLostError
 from etl.kinds import Kind, Origin
 from etl.models.record import FollowUp, PartlyReadError, Record
 from etl.state.message_queue import Item
 from etl.tokens.serving import LocationTokens
+
+LOST = "its worker was killed each time that it had nothing else in hand; when that is mended: etl dead retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Pipeline:
 
     def process(self, claimed: Claimed) -> Outcome:
         """Fetch one item and make records of it. Every failure of the item is in the outcome."""
+        if claimed.item.is_lost:
+            return Outcome(claimed, time.monotonic(), error=WorkerLostError("worker_lost", LOST))
         call: Call | None = None
         answer: Answer | None = None
         records: list[Record] | None = None

@@ -104,3 +104,36 @@ def test_a_location_without_allowance_is_told_though_others_took_all_that_was_wa
         idle = Claims(kind="message", tokens=EveryLocation()).claim(connection, 1)
         assert isinstance(idle, Idle)
         assert idle.withheld == {"rate": {"LOC1"}}
+
+
+def test_suspects_and_others_take_turns(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO etl.message_queue (message_id, location_id, lapses) "
+                "SELECT 'MSG' || n, 'LOC1', CASE WHEN n <= 3 THEN 2 ELSE 0 END FROM generate_series(1, 5) AS n"
+            )
+        )
+        connection.execute(HEARD)
+    claims = Claims(kind="message", tokens=EveryLocation())
+    with engine.begin() as connection:
+        claimed = [claims.claim(connection, 1, is_alone=True) for _ in range(5)]
+    assert [[each.item.is_suspect for each in items] for items in claimed if not isinstance(items, Idle)] == [
+        [True],
+        [False],
+        [True],
+        [False],
+        [True],
+    ]
+
+
+def test_a_suspect_is_passed_over_and_told_where_something_is_in_hand(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO etl.message_queue (message_id, location_id, lapses) VALUES ('MSG1', 'LOC1', 2)")
+        )
+        connection.execute(HEARD)
+    claims = Claims(kind="message", tokens=EveryLocation())
+    with engine.begin() as connection:
+        idle = claims.claim(connection, 1, is_alone=False)
+    assert (idle, claims.has_suspects) == (Idle({"rate": {"LOC1"}}, None), True)

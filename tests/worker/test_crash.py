@@ -50,6 +50,41 @@ def test_a_worker_killed_again_and_again_loses_nothing_and_loads_nothing_twice(
     assert sandbox.stats()["max_concurrent_same_id"] == 1
 
 
+KILL_AT = """
+import json, os, signal
+
+loads = json.loads
+
+def loads_or_dies(text, **options):
+    if b"kills its worker" in text:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return loads(text, **options)
+
+json.loads = loads_or_dies
+"""
+"""What Python runs as it starts: a process that reads such an answer is gone, as if the kernel wanted its memory."""
+
+
+def test_an_item_that_kills_its_workers_becomes_a_dead_letter_and_its_neighbours_are_loaded(
+    job: Job, etl: Command, sandbox: RunningSandbox
+) -> None:
+    (etl.directory / "sitecustomize.py").write_text(KILL_AT)
+    ids = job.ids[:30]
+    sandbox.change(ids[15], body="kills its worker")
+    job.enqueue(*ids)
+    ends: list[int] = []
+    while not ends or ends[-1] == -signal.SIGKILL:
+        with etl.start("run", PYTHONPATH=str(etl.directory)) as process:
+            out, _ = process.communicate(timeout=90)
+        ends.append(process.returncode)
+        lapse_leases(job)
+    assert (ends, "1 dead" in out) == ([-signal.SIGKILL] * 5 + [1], True)
+    assert job.rows("SELECT message_id, cause, attempt FROM etl.dead_letters") == [(ids[15], "worker_lost", 3)]
+    loaded = job.rows("SELECT message_id FROM highlevel.messages ORDER BY message_id")
+    assert loaded == [(message_id,) for message_id in sorted(ids) if message_id != ids[15]]
+    assert job.value("SELECT count(*) FROM etl.message_queue") == 0
+
+
 def test_the_first_signal_finishes_what_is_in_hand_and_gives_the_rest_back(
     job: Job, etl: Command, sandbox: RunningSandbox
 ) -> None:

@@ -12,8 +12,12 @@ The life of an item::
 
 A claim is a lease: it lapses unless renewed, and then the item waits again. Every settling statement names the lease
 it was claimed under and acts only while that lease stands, so a worker that comes back late settles nothing. Lease
-numbers come from a sequence. (The attempt number would not do as a fence: snoozing gives the attempt back, and an
-item that was completed and queued again starts anew.)
+numbers come from a sequence. (The attempt number would not do as a fence: a snooze spends none, and an item that was
+completed and queued again starts anew.)
+
+When a lease lapses, nobody knows which of its items had been begun, so none has spent an attempt. But one of them may
+be what killed the worker. After its second lapse an item is a *suspect*: it is claimed with nothing else in hand, so
+that the next lapse is its own. Then it spends an attempt, and after three of those it is buried.
 
 ``again`` marks an item that was queued once more while in hand. It is never deleted or buried then, but waits anew.
 """

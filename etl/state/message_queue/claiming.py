@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
-from etl.state.message_queue.items import Item
+from etl.state.message_queue.items import SUSPECT, Item
 
 # A loose index scan: one probe for each location, however many items it has. The cursor makes it a round robin.
 LOCATIONS = """
@@ -43,6 +43,7 @@ CLAIM = text("""
         CROSS JOIN LATERAL (
             SELECT ctid AS row_id FROM etl.message_queue
             WHERE kind = :kind AND location_id = granted.location_id AND lease_id IS NULL AND scheduled_at <= now()
+              AND (lapses >= :suspect) = :suspects
             ORDER BY priority DESC, scheduled_at
             LIMIT granted.quota
             FOR UPDATE SKIP LOCKED
@@ -50,23 +51,31 @@ CLAIM = text("""
     )
     UPDATE etl.message_queue AS q
     SET lease_id = lease.lease_id, leased_until = clock_timestamp() + make_interval(secs => :lease_seconds),
-        attempt = q.attempt + 1, again = false
+        again = false
     FROM lease
     WHERE q.ctid = ANY (ARRAY (SELECT row_id FROM due))
-    RETURNING q.message_id, q.location_id, q.attempt, q.lease_id, q.cause, q.conversation_id,
+    RETURNING q.message_id, q.location_id, q.attempt + 1 AS attempt, q.lapses, q.lease_id, q.cause, q.conversation_id,
               clock_timestamp() AS claimed_at
 """)
 
 
-def claim(connection: Connection, *, kind: str, quotas: Mapping[str, int], lease_seconds: float) -> list[Item]:
+def claim(
+    connection: Connection, *, kind: str, quotas: Mapping[str, int], lease_seconds: float, suspects: bool = False
+) -> list[Item]:
     """Take up to ``quotas[location_id]`` due items of each location, the highest priority first, under one new lease.
 
-    Items that another worker is claiming are passed over, never waited for.
+    Items that another worker is claiming are passed over, never waited for. Takes only suspects, or only others. A
+    suspect that lapses is taken for what killed its worker, so take one alone, with nothing else in hand.
     """
-    rows = connection.execute(
-        CLAIM,
-        {"kind": kind, "locations": list(quotas), "quotas": list(quotas.values()), "lease_seconds": lease_seconds},
-    )
+    given = {
+        "kind": kind,
+        "locations": list(quotas),
+        "quotas": list(quotas.values()),
+        "lease_seconds": lease_seconds,
+        "suspects": suspects,
+        "suspect": SUSPECT,
+    }
+    rows = connection.execute(CLAIM, given)
     return [Item(kind=kind, **row) for row in rows.mappings()]
 
 
@@ -94,31 +103,36 @@ RELEASE_LAPSED = text("""
         FOR UPDATE SKIP LOCKED
     )
     UPDATE etl.message_queue AS q
-    SET lease_id = NULL, leased_until = NULL, again = false, cause = 'lease_lapsed'
+    SET lease_id = NULL, leased_until = NULL, again = false, cause = 'lease_lapsed', lapses = q.lapses + 1,
+        attempt = q.attempt + CAST(q.lapses >= :suspect AS int)
     FROM lapsed
     WHERE q.kind = lapsed.kind AND q.message_id = lapsed.message_id AND q.location_id = lapsed.location_id
 """)
 
 
 def release_lapsed(connection: Connection) -> int:
-    """Return the items of workers that vanished to the queue; returns how many. Their attempts stay spent."""
-    return connection.execute(RELEASE_LAPSED).rowcount
+    """Return the items of workers that vanished to the queue; returns how many.
+
+    Nobody knows which of them was begun, so only one that was alone in hand has spent an attempt.
+    """
+    return connection.execute(RELEASE_LAPSED, {"suspect": SUSPECT}).rowcount
 
 
 # One probe for each location: as a join, it might be done by reading the whole queue.
 DUE_LOCATIONS = text("""
-    SELECT location_id FROM unnest(CAST(:locations AS text[])) WITH ORDINALITY AS asked (location_id, place)
+    SELECT location_id, lapses FROM unnest(CAST(:locations AS text[])) WITH ORDINALITY AS asked (location_id, place)
     CROSS JOIN LATERAL (
-        SELECT FROM etl.message_queue AS q
+        SELECT q.lapses FROM etl.message_queue AS q
         WHERE q.kind = :kind AND q.location_id = asked.location_id AND q.lease_id IS NULL AND q.scheduled_at <= now()
-        LIMIT 1
+        ORDER BY q.priority DESC, q.scheduled_at LIMIT 1
     ) AS due
     ORDER BY place
 """)
 
 
-def due_locations(connection: Connection, locations: Sequence[str], *, kind: str) -> list[str]:
-    """Those of the locations that have an item to be fetched now, in the same order."""
+def due_locations(connection: Connection, locations: Sequence[str], *, kind: str) -> dict[str, bool]:
+    """Those of the locations that have an item to be fetched now, in the same order; whether the next is a suspect."""
     if not locations:
-        return []
-    return list(connection.execute(DUE_LOCATIONS, {"locations": list(locations), "kind": kind}).scalars())
+        return {}
+    found = connection.execute(DUE_LOCATIONS, {"locations": list(locations), "kind": kind})
+    return {row.location_id: row.lapses >= SUSPECT for row in found}

@@ -4,6 +4,11 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
+SUSPECT = 2
+"""Lapses of its lease after which an item may be what kills its worker: from then on it is fetched alone."""
+LOST = SUSPECT + 3
+"""Lapses after which it is given up on: the last three times nothing else was in hand."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
@@ -36,6 +41,18 @@ class Item:
     """By Postgres's clock."""
     conversation_id: str | None = None
     """The conversation that it is part of, where that is known."""
+    lapses: int = 0
+    """How often its worker was killed, or away, since an attempt ended."""
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it may be what kills its worker, and must be alone in hand."""
+        return self.lapses >= SUSPECT
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it killed its worker too often to be tried again."""
+        return self.lapses >= LOST
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,8 @@ def complete(connection: Connection, items: Collection[Item], *, default: str = 
 
 def _end(connection: Connection, items: Collection[Item]) -> int:
     """Remove items; those queued again meanwhile wait anew, with their attempts back. Returns how many there were."""
-    anew = update(QueueItem).where(*_under_lease(items), QueueItem.again).values(**WAITING, attempt=0, cause=None)
+    fresh = {**WAITING, "attempt": 0, "lapses": 0, "cause": None}
+    anew = update(QueueItem).where(*_under_lease(items), QueueItem.again).values(**fresh)
     gone = delete(QueueItem).where(*_under_lease(items))
     return connection.execute(anew).rowcount + connection.execute(gone).rowcount
 
@@ -91,7 +92,9 @@ PUT_BACK = (
     .values(
         **WAITING,
         cause=bindparam("why"),
-        attempt=case((QueueItem.again, 0), else_=func.greatest(QueueItem.attempt - bindparam("given_back"), 0)),
+        attempt=case((QueueItem.again, 0), else_=QueueItem.attempt + bindparam("spent")),
+        # Its worker lived to tell how the attempt ended.
+        lapses=case((bindparam("spent") > 0, 0), else_=QueueItem.lapses),
         scheduled_at=case(
             (QueueItem.again, QueueItem.scheduled_at),
             else_=func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("delay")),
@@ -114,7 +117,7 @@ def put_back(connection: Connection, returned: Sequence[PutBack]) -> int:
             "place": each.item.location_id,
             "lease": each.item.lease_id,
             "why": each.cause,
-            "given_back": 0 if each.spent else 1,
+            "spent": int(each.spent),
             "delay": each.delay,
         }
         for each in returned
@@ -139,7 +142,8 @@ def bury(connection: Connection, burials: Sequence[Burial]) -> int:
             "kind": each.item.kind,
             "message_id": each.item.message_id,
             "location_id": each.item.location_id,
-            "attempt": each.item.attempt,
+            # A lost item is not begun once more.
+            "attempt": each.item.attempt - each.item.is_lost,
             "cause": each.cause,
             "detail": each.detail,
             "payload": each.payload,
