@@ -1,5 +1,6 @@
 """What the tests share: a real Postgres, a clean database for each test, and a sandbox that answers like HighLevel."""
 
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.command import Command
 from tests.distributed_rule import Functions, violations
 from tests.job import Job
 from tests.servers import OwnServer, fresh_database, shared_server
+from tests.tcp import Server, heard
 
 
 @pytest.fixture(autouse=True)
@@ -147,6 +149,22 @@ def sandbox(_shared_sandbox: RunningSandbox) -> RunningSandbox:
     """A sandbox of three locations and 1,000 messages, without faults or limits from an earlier test."""
     _shared_sandbox.reset()
     return _shared_sandbox
+
+
+@pytest.fixture
+def dripping() -> Iterator[Server]:
+    """A server whose every answer comes byte by byte and never ends."""
+    server = Server()
+
+    def serve(connection: socket.socket, _number: int) -> None:
+        heard(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not server.ended.wait(0.05):
+            connection.sendall(b" ")
+
+    server.serve = serve
+    yield server
+    server.close()
 
 
 @pytest.fixture

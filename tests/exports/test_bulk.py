@@ -5,15 +5,18 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from etl.api.client import BOUNDS
 from etl.exports import bulk
 from etl.models import Attachment, Email, Message, Meta
 from etl.sandbox.messages import MESSAGE_TYPES
 from etl.sandbox.server import RunningSandbox
 from etl.state import message_queue
 from etl.state.message_queue import NewItem
+from etl.worker import loop
 from tests.command import Command
 from tests.exports.conftest import Opener, both_cursors, kill_after
 from tests.job import Job
+from tests.tcp import Server
 
 KILLS = 4
 OF_TIME = {"fetched_at", "created_at", "updated_at"}
@@ -156,6 +159,16 @@ def test_an_export_that_fails_leaves_the_items_to_single_requests(
     enqueue(engine, large, large_job.ids[:250])
     report = large_job.run()
     assert (report.tally.loaded, report.tally.dead) == (250, 0)
+
+
+def test_a_run_whose_time_is_over_awaits_no_page_that_drips(
+    large_job: Job, engine: Engine, large: RunningSandbox, dripping: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "GRACE_SECONDS", 0.1)
+    enqueue(engine, large, large_job.ids[:250])
+    report = large_job.run(base_url=dripping.url, max_seconds=1.0)
+    assert (report.outcome, report.seconds < BOUNDS.total_seconds) == ("max_seconds", True)
+    assert (dripping.connections > 0, len(large_job.queued())) == (True, 250)
 
 
 def test_backlogs_of_items_with_and_without_their_location_are_one(

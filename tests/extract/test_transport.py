@@ -115,6 +115,15 @@ def test_a_limit_is_heard_with_blanks_around_it(server: Server, transport: Trans
     assert RateHeaders.from_headers(headers) == RateHeaders(max_requests=25)
 
 
+def test_an_answer_without_a_length_is_read_to_its_end(server: Server, transport: Transport) -> None:
+    def serve(connection: socket.socket, _number: int) -> None:
+        heard(connection)
+        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + 200_000 * b"x")
+
+    server.serve = serve
+    assert get(transport) == 200_000 * b"x"
+
+
 def test_connections_are_used_again(server: Server, transport: Transport) -> None:
     assert [get(transport) for _ in range(3)] == [b"yes"] * 3
     assert server.connections == 1

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,48 +20,24 @@ from tests.waiting import await_
 WAITING = "SELECT count(*), max(attempt), count(lease_id) FROM etl.message_queue"
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.close()
-
-
-def drip(server: Server) -> Event:
-    """Let every answer drip for as long as the test lasts; returns what is set when one has begun."""
-    begun = Event()
-
-    def serve(connection: socket.socket, _number: int) -> None:
-        heard(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        begun.set()
-        while not server.ended.wait(0.05):
-            connection.sendall(b" ")
-
-    server.serve = serve
-    return begun
-
-
 def test_a_run_whose_time_is_over_awaits_no_answer_that_drips(
-    job: Job, server: Server, monkeypatch: pytest.MonkeyPatch
+    job: Job, dripping: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loops, "GRACE_SECONDS", 0.1)
-    drip(server)
     job.enqueue(*job.ids[:6])
-    report = job.run(base_url=server.url, max_seconds=0.5, concurrency=4)
+    report = job.run(base_url=dripping.url, max_seconds=0.5, concurrency=4)
     assert (report.outcome, report.tally.retried, report.tally.dead) == ("max_seconds", 0, 0)
     assert report.seconds < BOUNDS.total_seconds
     assert job.rows(WAITING) == [(6, 0, 0)]
 
 
-def test_nor_does_one_that_is_stopped(job: Job, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nor_does_one_that_is_stopped(job: Job, dripping: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "GRACE_SECONDS", 0.1)
-    begun = drip(server)
     job.enqueue(*job.ids[:6])
-    loop = job.loop(base_url=server.url, concurrency=4)
+    loop = job.loop(base_url=dripping.url, concurrency=4)
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(loop.run)
-        begun.wait()
+        await_(lambda: dripping.connections > 0)
         loop.stop()
         report = run.result()
     assert (report.outcome, report.seconds < BOUNDS.total_seconds) == ("stopped", True)
