@@ -448,6 +448,14 @@ def test_a_lapsed_lease_returns_its_item(connection: Connection) -> None:
     assert state(connection) == [WAITING]
 
 
+def test_a_lease_of_a_clock_that_was_set_back_lapses(connection: Connection) -> None:
+    enqueue(connection, "MSG1")
+    claim(connection)
+    assert message_queue.release_lapsed(connection) == 0
+    connection.execute(text("UPDATE etl.message_queue SET leased_until = leased_until + interval '1 hour'"))
+    assert message_queue.release_lapsed(connection) == 1
+
+
 def die(connection: Connection, *, suspects: bool) -> None:
     """Let a worker claim what there is, and be killed."""
     message_queue.claim(connection, kind="message", quotas={"LOC1": 99}, lease_seconds=LEASE, suspects=suspects)

@@ -96,10 +96,12 @@ def renew(connection: Connection, lease_ids: Iterable[int], *, lease_seconds: fl
     return connection.execute(RENEW, {"lease_ids": list(lease_ids), "lease_seconds": lease_seconds}).rowcount
 
 
+# No lease lasts for minutes: one that seems to was given before the clock of Postgres was set back.
 RELEASE_LAPSED = text("""
     WITH lapsed AS (
         SELECT kind, message_id, location_id FROM etl.message_queue
-        WHERE lease_id IS NOT NULL AND leased_until < clock_timestamp()
+        WHERE lease_id IS NOT NULL
+          AND (leased_until < clock_timestamp() OR leased_until > clock_timestamp() + interval '2 minutes')
         FOR UPDATE SKIP LOCKED
     )
     UPDATE etl.message_queue AS q
