@@ -273,6 +273,7 @@ def build_loop(
         progress=planned.progress,
         watch=planned.watch,
         heard=heard,
+        refused=tokens.believed,
         bulk=_bulk(client, tokens, engine, job, taken) if job.kind == "message" and job.bulk == "auto" else None,
         end_within=client.transport.end_within,
     )

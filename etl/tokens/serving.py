@@ -1,7 +1,9 @@
 """Which token serves a location. Tokens never reach a log, an error or a repr; nothing here asks the network."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from sqlalchemy import Connection
 
@@ -69,7 +71,7 @@ class LocationTokens:
     """The environment's token and the stored ones, by the rule of :class:`Serving`.
 
     The loop calls ``look``, then ``token_location_id``, ``unavailable_reason`` and ``fingerprint`` about what it looked
-    at; the fetch threads call ``token_of`` and ``refused``, which never wait.
+    at; the fetch threads call ``token_of``, ``is_current`` and ``refused``, which never wait.
     """
 
     def __init__(self, *, serving: Serving, vault: Vault, renew: Renew) -> None:
@@ -79,6 +81,7 @@ class LocationTokens:
         self._statuses: dict[str, stored_tokens.TokenStatus] = {}
         self._known: dict[str, _Known] = {}
         self._refusals: dict[str, Refusal] = {}
+        self._expire_at: dict[str, float] = {}
 
     def look(self, connection: Connection, names: Sequence[str]) -> None:
         """Learn about the tokens of these locations."""
@@ -90,6 +93,7 @@ class LocationTokens:
             self._known.pop(name, None)
         for name, status in found.items():
             self._statuses[name] = status
+            self._expire_at[name] = inf if status.seconds_left is None else time.monotonic() + status.seconds_left
             known = self._known.get(name)
             is_new = known is None or known.fingerprint != status.fingerprint
             if is_new and status.access_token is not None and status.fingerprint is not None:
@@ -143,9 +147,20 @@ class LocationTokens:
             raise SnoozedError("token_renewing", "the location's token is being renewed")
         return known.token
 
+    def is_current(self, location_id: str, token: str) -> bool:
+        """Whether a token should be accepted: it was not replaced, and did not expire."""
+        if self._serving.is_environment(location_id):
+            return True
+        known = self._known.get(location_id)
+        return known is not None and known.token == token and time.monotonic() < self._expire_at.get(location_id, inf)
+
     def refused(self, location_id: str, token: str, error: LocationError) -> ItemError:
         """What a refusal means: a token that can be renewed is renewed, once; else the location pauses."""
         error.fingerprint = fingerprint(token)
+        return self.believed(location_id, error)
+
+    def believed(self, location_id: str, error: LocationError) -> ItemError:
+        """The same, once it is sure that it is not the fault of one item; ``error`` knows the token."""
         status, known = self._statuses.get(location_id), self._known.get(location_id)
         is_renewable = status is not None and status.source != "private" and isinstance(error, TokenError)
         if not is_renewable or self._serving.is_environment(location_id):

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from etl.database.transactor import PATIENCE, Transactor
-from etl.errors import LocationError, RateLimitedError, SnoozedError
+from etl.errors import ItemError, LocationError, RateLimitedError, SnoozedError
 from etl.state import limits_upkeep, message_queue, runs
 from etl.state.runs import Tally
 from etl.worker.batch import Batch
@@ -65,6 +65,7 @@ class Loop:
         bulk: Bulk | None,
         end_within: Callable[[float], None],
         heard: Heard,
+        refused: Callable[[str, LocationError], ItemError],
     ) -> None:
         self._listening = listening
         self._claims = claims
@@ -87,7 +88,7 @@ class Loop:
         )
         self._leases = Leases(engine)
         self._evidence = Evidence(settlement.kind, heard)
-        self._verdicts = Verdicts(self._evidence)
+        self._verdicts = Verdicts(self._evidence, refused=refused)
         # A page answers as many items as it holds, so a limit is kept by single requests alone.
         self._bulk = bulk if plan.limit is None else None
         self._turn = heard.turn

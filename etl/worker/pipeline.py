@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from etl.api.client import Answer, Call, Client
 from etl.api.rate_headers import NOTHING_SAID, RateHeaders
+from etl.bearer import fingerprint
 from etl.errors import ItemError, LocationError, RetriableError, WorkerLostError
 from etl.kinds import Kind, Origin
 from etl.models.record import FollowUp, PartlyReadError, Record
@@ -76,7 +77,9 @@ class Pipeline:
             records, follow_ups = partly.records, partly.follow_ups
             error = partly if partly.is_lossy else None
         except LocationError as failed:
-            error = self.tokens.refused(claimed.token_location_id, token, failed)
+            by = claimed.token_location_id
+            failed.fingerprint = fingerprint(token)
+            error = failed if self.tokens.is_current(by, token) else self.tokens.believed(by, failed)
         except ItemError as failed:
             error = failed
         except Exception as unexpected:  # noqa: BLE001 - a thread that dies would hold its item for ever

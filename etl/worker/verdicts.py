@@ -1,11 +1,12 @@
 """What the outcomes of a run mean: an error may wait for the answers to what else is in hand of its location. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import structlog
 
+from etl.errors import ItemError, LocationError
 from etl.worker.evidence import Evidence, is_improper
 from etl.worker.pipeline import Claimed, Outcome
 
@@ -19,8 +20,10 @@ class Verdicts:
         detail: what the last improper answer was.
     """
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, *, refused: Callable[[str, LocationError], ItemError]) -> None:
+        """``refused`` tells what follows where a location's token was refused indeed."""
         self._evidence = evidence
+        self._refused = refused
         self._unanswered: Counter[str] = Counter()
         self._open: list[Outcome] = []
         self.detail = ""
@@ -55,7 +58,10 @@ class Verdicts:
             elif self._unanswered[claimed.token_location_id] and self._evidence.is_open(claimed, error, now=now):
                 self._open.append(each)
             else:
-                decided.append(replace(each, error=self._evidence.judged(claimed, error, now=now)))
+                meaning = self._evidence.judged(claimed, error, now=now)
+                if isinstance(meaning, LocationError):
+                    meaning = self._refused(claimed.token_location_id, meaning)
+                decided.append(replace(each, error=meaning))
         return decided
 
     def _hear(self, outcome: Outcome, now: float) -> None:

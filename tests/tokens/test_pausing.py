@@ -46,6 +46,31 @@ def test_a_token_refused_before_its_time_is_renewed_and_costs_no_attempt(office:
     assert ("drained", 50, 0) == (report.outcome, loaded(office), report.tally.retried)
 
 
+def test_a_token_that_is_refused_now_and_then_is_neither_renewed_nor_paused(office: Office) -> None:
+    office.connect(office.first)
+    before = office.token(office.first)
+    ids = office.sandbox.dataset.ids(office.first)
+    office.sandbox.faults(ids={ids[n]: {"kind": "401", "text": "Invalid JWT", "times": 1} for n in (0, 20, 40)})
+    office.enqueue(office.first, 50)
+    # Earlier than the others, which are asked for after them.
+    for n in (0, 20, 40):
+        office.execute("UPDATE etl.message_queue SET scheduled_at = '2020-01-01' WHERE message_id = :id", id=ids[n])
+    report = office.run()
+    assert ("drained", 50, before) == (report.outcome, loaded(office), office.token(office.first))
+    assert office.place(office.first).paused_at is None
+
+
+def test_an_item_that_is_refused_again_and_again_fails_alone_whatever_the_token(office: Office) -> None:
+    office.connect(office.first)
+    ids = office.sandbox.dataset.ids(office.first)
+    office.sandbox.faults(ids={ids[0]: {"kind": "401", "text": "Invalid JWT"}})
+    office.enqueue(office.first, 50)
+    office.execute("UPDATE etl.message_queue SET scheduled_at = '2020-01-01' WHERE message_id = :id", id=ids[0])
+    office.run()
+    assert (49, None) == (loaded(office), office.place(office.first).paused_at)
+    assert office.value("SELECT message_id FROM etl.dead_letters WHERE cause = 'token_refused'") == ids[0]
+
+
 def test_tokens_that_live_for_seconds_are_no_trouble(engine: Engine, key: str, office: Office) -> None:
     config = SandboxConfig(limit=None, daily=None, messages=600, token_lifetime=1, faults={"latency": 0.1})
     with RunningSandbox(config) as brief:

@@ -308,7 +308,7 @@ def test_an_outage_of_one_location_leaves_the_others_alone(office: Office) -> No
 def test_a_live_message_does_not_wait_for_another_location_to_come_back(
     office: Office, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etl.extract.client.BOUNDS", Bounds(total_seconds=0.3, max_bytes=1_000_000))
+    monkeypatch.setattr("etl.api.client.BOUNDS", Bounds(total_seconds=0.3, max_bytes=1_000_000))
     # Nothing that waits for a probe is answered during this test.
     monkeypatch.setattr("etl.worker.evidence.FIRST_PAUSE", 3600.0)
     away, healthy = office.first, office.second
