@@ -22,6 +22,14 @@ NAMES = (
 """Each after those that it reads."""
 
 
+# A subquery is asked for each message of the union. Citus sends that to its nodes only where the union is outermost.
+UNION = re.compile(
+    r"(?P<before>SELECT\n(?:(?!SELECT\n).)*SELECT\n        m\.\*.*?FROM \(\n)(?P<messages>.*?)UNION ALL(?P<emails>.*?)"
+    r"(?P<after>\n    \) AS m\n.*?);(?=\n\nCOMMENT)",
+    re.DOTALL,
+)
+
+
 def create(connection: Connection, directory: Path) -> None:
     """Create the views, or bring them to what the files say.
 
@@ -29,7 +37,7 @@ def create(connection: Connection, directory: Path) -> None:
     before the columns of newer ones exist. A view may grow at its end only; to change more, :func:`drop` them first.
     """
     for name in NAMES:
-        _run(connection, _read(directory, name))
+        _run(connection, _definition(connection, directory, name))
 
 
 def drop(connection: Connection) -> None:
@@ -58,7 +66,7 @@ def _may_try(connection: Connection) -> bool:
 
 def _differs(connection: Connection, directory: Path, name: str) -> bool:
     """Whether the view is not what its file makes; that is tried as a temporary view, which is rolled back."""
-    trial = re.sub(rf"\bhighlevel\.{name}\b", f"pg_temp.{name}", _read(directory, name))
+    trial = re.sub(rf"\bhighlevel\.{name}\b", f"pg_temp.{name}", _definition(connection, directory, name))
     try:
         with connection.begin_nested() as savepoint:
             _run(connection, trial)
@@ -84,8 +92,16 @@ def _described(connection: Connection, view: str) -> tuple[object, ...] | None:
     return None if found is None else tuple(found)
 
 
-def _read(directory: Path, name: str) -> str:
-    return (directory / f"{name}.sql").read_text(encoding="utf-8")
+def _definition(connection: Connection, directory: Path, name: str) -> str:
+    """What the file says; on Citus the same rows in the form that it takes."""
+    statements = (directory / f"{name}.sql").read_text(encoding="utf-8")
+    is_citus = connection.execute(text("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')")).scalar_one()
+    return spread(statements) if is_citus else statements
+
+
+def spread(statements: str) -> str:
+    """Put the union of messages and emails outermost: each part with all that is asked of it."""
+    return UNION.sub(r"\g<before>\g<messages>\g<after>\nUNION ALL\n\g<before>\g<emails>\g<after>;", statements)
 
 
 def _run(connection: Connection, statements: str) -> None:

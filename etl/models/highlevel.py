@@ -177,6 +177,8 @@ class Email(Written, Base):
         Index(None, "location_id", "date_added"),
         # Emails of a conversation: response_times and conversations look for what came before and after.
         Index(None, "location_id", "conversation_id", "date_added"),
+        # What was exchanged with one contact, in order.
+        Index(None, "location_id", "contact_id", "date_added"),
     )
 
     location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the email belongs to.")
@@ -425,13 +427,16 @@ class TimeZone(Base):
     __tablename__ = "time_zones"
     __table_args__ = table_args(
         "highlevel",
-        "Time zones that this Postgres knew when the warehouse was migrated. A location whose zone is not among them "
-        "gets the default: an unknown name would make a whole query fail. To add newer ones: INSERT INTO "
-        "highlevel.time_zones SELECT name FROM pg_timezone_names ON CONFLICT DO NOTHING",
+        "Time zones that this Postgres knew when the warehouse was migrated, and older names of them. A location whose "
+        "zone is not among them gets the default: an unknown name would make a whole query fail. To add newer ones: "
+        "INSERT INTO highlevel.time_zones SELECT name FROM pg_timezone_names ON CONFLICT DO NOTHING",
     )
 
     time_zone: Mapped[str] = mapped_column(
-        primary_key=True, comment="Name, as in highlevel.locations.time_zone.", info={"example": "Europe/Madrid"}
+        primary_key=True, comment="Name, as in highlevel.locations.time_zone.", info={"example": "US/Central"}
+    )
+    known_as: Mapped[str | None] = mapped_column(
+        comment="Today's name of it, by which Postgres is asked; null: the same.", info={"example": "America/Chicago"}
     )
 
 

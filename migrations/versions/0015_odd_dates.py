@@ -1,6 +1,4 @@
-"""Dates that cannot be true, which older versions stored, are kept beside; the calendar of the views ends tomorrow."""
-
-from pathlib import Path
+"""Dates that cannot be true, which older versions stored, are kept beside."""
 
 from alembic import op
 
@@ -30,7 +28,6 @@ def upgrade() -> None:
             SET extra = coalesce(extra, '{{}}') || jsonb_strip_nulls(jsonb_build_object({kept})), {rest} WHERE {odd}
         """)  # noqa: S608 - constants
     op.execute(f"UPDATE highlevel.status_changes SET date_updated = NULL WHERE {_is_odd('date_updated')}")  # noqa: S608
-    views.create(op.get_bind(), Path(__file__).parent.parent / "views")
 
 
 def downgrade() -> None:

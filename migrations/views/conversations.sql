@@ -62,7 +62,7 @@ WHERE
 COMMENT ON VIEW highlevel.conversations IS
     'One row a conversation in which something was exchanged with the contact. Internal messages, activities and deleted '
     'messages do not count. Filter by location_id and last_local_day: only those days are read. A month of 100,000 messages takes one to two seconds. '
-    'Whole: two minutes at 5 million messages.';
+    'Reading all of it takes two minutes at 5 million messages.';
 COMMENT ON COLUMN highlevel.conversations.location_id IS 'Location it belongs to.';
 COMMENT ON COLUMN highlevel.conversations.location_name IS 'Name of the business; null while not fetched.';
 COMMENT ON COLUMN highlevel.conversations.conversation_id IS 'The conversation.';
@@ -80,7 +80,7 @@ COMMENT ON COLUMN highlevel.conversations.last_direction IS 'Direction of the la
 COMMENT ON COLUMN highlevel.conversations.last_sent_by IS 'Who sent the last message; see messages_flat.sent_by.';
 COMMENT ON COLUMN highlevel.conversations.last_message_id IS 'The last message.';
 COMMENT ON COLUMN highlevel.conversations.waiting_since IS
-    'When the contact first wrote or called since the last answer of any kind; null: nothing waits. See messages_flat.awaits_answer and is_answer.';
+    'When the contact first wrote or called since the last answer of any kind; null: nothing waits. Of one instant, the answer comes last. See messages_flat.awaits_answer and is_answer.';
 COMMENT ON COLUMN highlevel.conversations.waiting_for_human_since IS
     'The same since the last answer with sent_by human, or the last call of the contact that somebody answered: an '
     'automatic reply does not end this wait.';

@@ -27,8 +27,8 @@ CROSS JOIN LATERAL (
 
 COMMENT ON VIEW highlevel.daily_messages IS
     'Messages a day of the location''s own time zone, by channel, direction and source. Internal messages, activities and '
-    'deleted messages do not count, nor those without date_added. Filter by location_id and local_day: only those days '
-    'are read. Days without messages have no row; see highlevel.local_days. Whole: half a minute at 5 million messages.';
+    'deleted messages do not count, nor those without a date or with one that no day of highlevel.local_days has. Filter by location_id and local_day: only those days '
+    'are read. Days without messages have no row; see highlevel.local_days. Reading all of it takes half a minute at 5 million messages.';
 COMMENT ON COLUMN highlevel.daily_messages.location_id IS 'Location.';
 COMMENT ON COLUMN highlevel.daily_messages.location_name IS 'Name of the business; null while not fetched.';
 COMMENT ON COLUMN highlevel.daily_messages.local_day IS 'Day in the location''s own time zone.';

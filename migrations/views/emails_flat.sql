@@ -35,7 +35,7 @@ WHERE f.email_id IS NOT NULL;
 COMMENT ON VIEW highlevel.emails_flat IS
     'One row a fetched email, with the names that belong to it. Deleted ones are here, with deleted_at. Emails that a '
     'thread only names so far are in highlevel.emails. Filter by location_id and date_added, which have an index. '
-    'Whole: a quarter of a minute at 5 million messages.';
+    'Reading all of it takes a quarter of a minute at 5 million messages.';
 COMMENT ON COLUMN highlevel.emails_flat.location_id IS 'Location.';
 COMMENT ON COLUMN highlevel.emails_flat.location_name IS 'Name of the business; null while not fetched.';
 COMMENT ON COLUMN highlevel.emails_flat.email_id IS 'The email.';
@@ -45,7 +45,7 @@ COMMENT ON COLUMN highlevel.emails_flat.conversation_id IS 'Conversation it is p
 COMMENT ON COLUMN highlevel.emails_flat.contact_id IS 'Contact it was exchanged with.';
 COMMENT ON COLUMN highlevel.emails_flat.contact_name IS 'Name of the contact; null while not fetched.';
 COMMENT ON COLUMN highlevel.emails_flat.direction IS 'inbound or outbound.';
-COMMENT ON COLUMN highlevel.emails_flat.sent_by IS 'Who sent it, by source alone: HighLevel names no user for emails; see messages_flat.sent_by.';
+COMMENT ON COLUMN highlevel.emails_flat.sent_by IS 'Who sent it, by its source and the user of its thread: HighLevel names no user for an email; see messages_flat.sent_by.';
 COMMENT ON COLUMN highlevel.emails_flat.source IS 'What sent it, in HighLevel''s words.';
 COMMENT ON COLUMN highlevel.emails_flat.provider IS 'Service that carried it.';
 COMMENT ON COLUMN highlevel.emails_flat.status IS 'Delivery status as of fetched_at.';
@@ -62,5 +62,5 @@ COMMENT ON COLUMN highlevel.emails_flat.date_added IS 'When it was created in Hi
 COMMENT ON COLUMN highlevel.emails_flat.local_time IS 'The same on the location''s own clock.';
 COMMENT ON COLUMN highlevel.emails_flat.local_day IS 'The day of local_time.';
 COMMENT ON COLUMN highlevel.emails_flat.attachment_count IS 'Files of the email.';
-COMMENT ON COLUMN highlevel.emails_flat.deleted_at IS 'When the API first said that it no longer exists; null while it exists.';
+COMMENT ON COLUMN highlevel.emails_flat.deleted_at IS 'When the API first said that it or its thread no longer exists; null while both exist.';
 COMMENT ON COLUMN highlevel.emails_flat.fetched_at IS 'When the content shown here was first received.';

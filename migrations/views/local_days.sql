@@ -5,8 +5,14 @@ SELECT
     z.location_name,
     z.local_time_zone,
     d.day::date AS local_day,
-    timezone(z.local_time_zone, d.day) AS starts_at,
-    timezone(z.local_time_zone, d.day + interval '1 day') AS ends_at
+    -- A midnight at which clocks go back comes twice, and Postgres takes it for the later: an hour after 23:00 is the first.
+    least(
+        timezone(z.local_time_zone, d.day), timezone(z.local_time_zone, d.day - interval '1 hour') + interval '1 hour'
+    ) AS starts_at,
+    least(
+        timezone(z.local_time_zone, d.day + interval '1 day'),
+        timezone(z.local_time_zone, d.day + interval '23 hours') + interval '1 hour'
+    ) AS ends_at
 FROM highlevel.location_time_zones AS z
 CROSS JOIN LATERAL (
     SELECT min(m.date_added) AS first_at, max(m.date_added) AS last_at
@@ -28,7 +34,7 @@ CROSS JOIN LATERAL generate_series(
 COMMENT ON VIEW highlevel.local_days IS
     'One row a location and day of its own time zone, from its first message to its last, with or without messages; '
     'none before 2000, and none after tomorrow. '
-    'Left join it to show days on which nothing happened. Whole: under a second at 5 million messages.';
+    'Left join it to show days on which nothing happened. Reading all of it takes under a second at 5 million messages.';
 COMMENT ON COLUMN highlevel.local_days.location_id IS 'The location.';
 COMMENT ON COLUMN highlevel.local_days.location_name IS 'Name of the business; null while not fetched.';
 COMMENT ON COLUMN highlevel.local_days.local_time_zone IS 'The zone its days are told in; see highlevel.location_time_zones.';

@@ -4,20 +4,21 @@ SELECT
     p.location_id,
     l.name AS location_name,
     l.time_zone,
-    coalesce(z.time_zone, (SELECT s.default_time_zone FROM highlevel.settings AS s), 'UTC') AS local_time_zone,
+    coalesce(z.known_as, z.time_zone, (SELECT s.default_time_zone FROM highlevel.settings AS s), 'UTC') AS local_time_zone,
     l.time_zone IS NOT NULL AND z.time_zone IS NULL AS is_refused
 FROM (SELECT DISTINCT location_id FROM highlevel.messages) AS p
 LEFT JOIN highlevel.locations AS l USING (location_id)
 LEFT JOIN highlevel.time_zones AS z ON z.time_zone = l.time_zone;
 
 COMMENT ON VIEW highlevel.location_time_zones IS
-    'One row a location that has messages: the time zone its local times and days are told in. '
+    'One row a location that has messages: the time zone its local times and days are told in. Until the job of '
+    'locations has run, and for locations that have no zone, that is the default, UTC unless you change it. '
     'To change the zone of locations that have none: UPDATE highlevel.settings SET default_time_zone = ''Europe/Madrid''. '
-    'Whole: under a second at 5 million messages.';
+    'Reading all of it takes under a second at 5 million messages.';
 COMMENT ON COLUMN highlevel.location_time_zones.location_id IS 'The location.';
 COMMENT ON COLUMN highlevel.location_time_zones.location_name IS 'Name of the business; null while not fetched.';
 COMMENT ON COLUMN highlevel.location_time_zones.time_zone IS 'Its time zone as HighLevel says; null while not known.';
 COMMENT ON COLUMN highlevel.location_time_zones.local_time_zone IS
-    'The zone used: its own where highlevel.time_zones has it, else highlevel.settings.default_time_zone.';
+    'The zone used: its own where highlevel.time_zones has it, by today''s name, else highlevel.settings.default_time_zone.';
 COMMENT ON COLUMN highlevel.location_time_zones.is_refused IS
     'True where the location names a zone that this Postgres does not know, so that the default is used.';

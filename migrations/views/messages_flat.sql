@@ -1,21 +1,23 @@
 -- What a BI tool points at: every message and every email with the names that belong to it.
+-- Subqueries by the key instead of joins, and none without FROM: so one location's month reads no more than its own rows,
+-- and Citus answers, too.
 CREATE OR REPLACE VIEW highlevel.messages_flat AS
 SELECT
     m.location_id,
-    l.name AS location_name,
+    m.location_name,
     m.message_id,
     m.email_id,
     m.conversation_id,
     m.contact_id,
-    c.name AS contact_name,
+    m.contact_name,
     m.user_id,
-    u.name AS user_name,
+    m.user_name,
     m.message_type,
-    coalesce(t.channel, 'Other') AS channel,
-    coalesce(t.is_campaign, false) AS is_campaign,
-    k.with_contact,
+    m.channel,
+    m.is_campaign,
+    m.with_contact,
     m.direction,
-    k.sent_by,
+    m.sent_by,
     m.source,
     m.status,
     m.error,
@@ -24,11 +26,9 @@ SELECT
     m.sender,
     m.recipient,
     m.date_added,
-    coalesce(z.time_zone, (SELECT s.default_time_zone FROM highlevel.settings AS s), 'UTC') AS local_time_zone,
-    timezone(coalesce(z.time_zone, (SELECT s.default_time_zone FROM highlevel.settings AS s), 'UTC'), m.date_added)
-    AS local_time,
-    timezone(coalesce(z.time_zone, (SELECT s.default_time_zone FROM highlevel.settings AS s), 'UTC'), m.date_added)::date
-    AS local_day,
+    m.local_time_zone,
+    timezone(m.local_time_zone, m.date_added) AS local_time,
+    timezone(m.local_time_zone, m.date_added)::date AS local_day,
     m.date_updated,
     CASE WHEN m.email_id IS NULL
         THEN (
@@ -40,80 +40,125 @@ SELECT
             WHERE a.location_id = m.location_id AND a.email_id = m.email_id
         )
     END AS attachment_count,
-    x.call_duration,
-    x.call_status,
-    k.call_outcome,
-    k.with_contact AND m.deleted_at IS NULL AND m.direction = 'inbound'
-    AND k.call_outcome IS DISTINCT FROM 'answered' AS awaits_answer,
-    k.with_contact AND m.deleted_at IS NULL AND CASE m.direction
-        WHEN 'inbound' THEN k.call_outcome = 'answered'
-        ELSE coalesce(m.status, '') NOT IN ('failed', 'undelivered', 'scheduled') AND k.call_outcome IS DISTINCT FROM 'missed'
-    END IS TRUE AS is_answer,
+    m.call_duration,
+    m.call_status,
+    m.call_outcome,
+    (
+        m.direction = 'inbound' AND m.with_contact AND m.deleted_at IS NULL AND m.call_outcome IS DISTINCT FROM 'answered'
+    ) IS TRUE AS awaits_answer,
+    (
+        m.with_contact AND m.deleted_at IS NULL AND CASE m.direction
+            WHEN 'inbound' THEN m.call_outcome = 'answered'
+            WHEN 'outbound' THEN
+                coalesce(m.status, '') NOT IN ('failed', 'undelivered', 'scheduled')
+                AND m.call_outcome IS DISTINCT FROM 'missed'
+        END
+    ) IS TRUE AS is_answer,
     m.deleted_at,
     m.fetched_at
 FROM (
-    -- Bare tables: only so does Postgres walk both in the order of time when the newest or next message is asked for.
     SELECT
-        location_id, message_id, NULL::text AS email_id, conversation_id, contact_id, user_id, message_type, direction,
-        source, status, error, subject, body, sender, recipient, date_added, date_updated, deleted_at, fetched_at
-    FROM highlevel.messages
-    UNION ALL
-    SELECT
-        location_id, message_id, email_id, conversation_id, contact_id, NULL, 'TYPE_EMAIL', direction,
-        source, status, error, subject, coalesce(body_text, body), sender, array_to_string(recipients, ', '), date_added,
-        date_updated, deleted_at, fetched_at
-    FROM highlevel.emails
-) AS m
-LEFT JOIN highlevel.message_types AS t USING (message_type)
--- Only calls look for theirs, each by the key: a plain join would read the location's whole meta, for each day of a calendar
--- again.
-LEFT JOIN LATERAL (
-    SELECT max(y.call_duration) AS call_duration, max(y.call_status) AS call_status
-    FROM highlevel.meta AS y
-    WHERE y.location_id = m.location_id AND y.message_id = CASE WHEN t.channel = 'Call' THEN m.message_id END
-    GROUP BY y.location_id
-) AS x ON true
-LEFT JOIN highlevel.locations AS l ON l.location_id = m.location_id
-LEFT JOIN highlevel.time_zones AS z ON z.time_zone = l.time_zone
-LEFT JOIN highlevel.contacts AS c ON c.location_id = m.location_id AND c.contact_id = m.contact_id
-LEFT JOIN highlevel.users AS u ON u.location_id = m.location_id AND u.user_id = m.user_id
-CROSS JOIN LATERAL (
-    SELECT
-        (t.is_activity OR t.is_internal) IS NOT TRUE AS with_contact,
+        m.*,
+        l.name AS location_name,
+        c.name AS contact_name,
+        u.name AS user_name,
+        x.call_duration,
+        x.call_status,
+        coalesce(z.known_as, z.time_zone, (SELECT s.default_time_zone FROM highlevel.settings AS s), 'UTC') AS local_time_zone,
+        CASE
+            WHEN t.channel IS NOT NULL THEN t.channel
+            WHEN m.message_type ^@ 'TYPE_ACTIVITY' THEN 'Activity'
+            WHEN m.message_type ^@ 'TYPE_INTERNAL' THEN 'Internal'
+            WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN 'Call'
+            WHEN m.message_type LIKE '%EMAIL' THEN 'Email'
+            ELSE 'Other'
+        END AS channel,
+        coalesce(t.is_campaign, false) AS is_campaign,
+        (
+            t.is_activity OR t.is_internal OR m.message_type ^@ 'TYPE_ACTIVITY' OR m.message_type ^@ 'TYPE_INTERNAL'
+        ) IS NOT TRUE AS with_contact,
         CASE
             WHEN m.direction = 'inbound' THEN 'contact'
             WHEN m.source = 'workflow' THEN 'workflow'
             WHEN m.source IN ('campaign', 'bulk_actions') THEN 'campaign'
             WHEN m.source IN ('app', 'manual') THEN 'human'
             WHEN m.source = 'api' THEN 'api'
-            WHEN m.source ~ '(AI|[ _-](ai|bot))$|^(ai|bot)([ _-]|$)' THEN 'ai'
+            -- AI as a word or at the end of one, be it in one case or in both; and whatever ends with bot.
+            WHEN
+                m.source ~ '(^|[^A-Za-z])(([Aa]i|AI)([^A-Za-z]|$)|AI[A-Z][a-z])|[a-z]A[Ii]([^A-Za-z]|$)'
+                OR m.source ~* 'bot([^a-z]|$)' THEN 'ai'
             WHEN m.source IS NULL AND m.user_id IS NOT NULL THEN 'human'
             WHEN m.source IS NULL AND t.is_campaign THEN 'campaign'
             ELSE 'unknown'
         END AS sent_by,
-        CASE WHEN t.channel = 'Call' THEN CASE
+        CASE WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN CASE
             WHEN 'voicemail' IN (x.call_status, m.status) OR m.message_type LIKE '%VOICEMAIL' THEN 'voicemail'
             WHEN coalesce(x.call_status, m.status) IN ('answered', 'completed', 'connected') THEN 'answered'
             WHEN coalesce(x.call_status, m.status) IN ('busy', 'canceled', 'failed', 'no-answer', 'undelivered') THEN 'missed'
             ELSE 'unknown'
         END END AS call_outcome
-) AS k
-WHERE
-    -- An email that a thread only names so far has no content; a thread is there only until one of its emails is.
-    (m.email_id IS NULL OR m.fetched_at IS NOT NULL)
-    AND (
-        m.message_type IS DISTINCT FROM 'TYPE_EMAIL' OR m.email_id IS NOT NULL
-        OR NOT EXISTS (
-            SELECT FROM highlevel.emails AS e
-            WHERE e.location_id = m.location_id AND e.message_id = m.message_id AND e.fetched_at IS NOT NULL
+    FROM (
+        -- Bare tables: only so does Postgres walk both in the order of time when the newest or next message is asked for.
+        SELECT
+            location_id, message_id, NULL::text AS email_id, conversation_id, contact_id, user_id, message_type, direction,
+            source, status, error, subject, body, sender, recipient, date_added, date_updated, deleted_at, fetched_at
+        FROM highlevel.messages
+        UNION ALL
+        -- What only the thread tells: its type, its user, and that it was deleted.
+        SELECT
+            e.location_id, e.message_id, e.email_id, e.conversation_id, e.contact_id,
+            (
+                SELECT h.user_id FROM highlevel.messages AS h
+                WHERE h.location_id = e.location_id AND h.message_id = e.message_id
+            ) AS user_id,
+            coalesce((
+                SELECT h.message_type FROM highlevel.messages AS h
+                WHERE h.location_id = e.location_id AND h.message_id = e.message_id
+            ), 'TYPE_EMAIL') AS message_type,
+            e.direction, e.source, e.status, e.error, e.subject, coalesce(e.body_text, e.body) AS body, e.sender,
+            array_to_string(e.recipients, ', ') AS recipient, e.date_added, e.date_updated,
+            least(e.deleted_at, (
+                SELECT h.deleted_at FROM highlevel.messages AS h
+                WHERE h.location_id = e.location_id AND h.message_id = e.message_id
+            )) AS deleted_at,
+            e.fetched_at
+        FROM highlevel.emails AS e
+    ) AS m
+    LEFT JOIN highlevel.message_types AS t USING (message_type)
+    -- Only calls look for theirs, each by the key: a plain join would read the location's whole meta, for each day of a
+    -- calendar again.
+    LEFT JOIN LATERAL (
+        SELECT max(y.call_duration) AS call_duration, max(y.call_status) AS call_status
+        FROM highlevel.meta AS y
+        WHERE
+            y.location_id = m.location_id AND m.email_id IS NULL AND y.message_id = CASE
+                WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN m.message_id
+            END
+        GROUP BY y.location_id
+    ) AS x ON true
+    LEFT JOIN highlevel.locations AS l ON l.location_id = m.location_id
+    LEFT JOIN highlevel.time_zones AS z ON z.time_zone = l.time_zone
+    LEFT JOIN highlevel.contacts AS c ON c.location_id = m.location_id AND c.contact_id = m.contact_id
+    LEFT JOIN highlevel.users AS u ON u.location_id = m.location_id AND u.user_id = m.user_id
+    WHERE
+        -- An email that a thread only names so far has no content; a thread is there only until one of its emails is.
+        (m.email_id IS NULL OR m.fetched_at IS NOT NULL)
+        AND (
+            m.email_id IS NOT NULL OR t.channel <> 'Email'
+            -- Not NOT EXISTS, which under OR becomes a hash of the emails of all locations.
+            OR (
+                SELECT true FROM highlevel.emails AS e
+                WHERE e.location_id = m.location_id AND e.message_id = m.message_id AND e.fetched_at IS NOT NULL
+                LIMIT 1
+            ) IS NULL
         )
-    );
+) AS m;
 
 COMMENT ON VIEW highlevel.messages_flat IS
-    'One row a message, with the names that belong to it; the one to point a BI tool at. Of an email thread each fetched '
-    'email is a row instead of the thread. Deleted messages are here, with deleted_at; internal ones and activities too, '
-    'without with_contact. Filter by location_id and date_added, which have an index; local_day alone reads the whole '
-    'location. Whole: a minute at 5 million messages.';
+    'One row a message, with the names that belong to it; the one to point a BI tool at. Each fetched email has its own '
+    'row. Its thread then has none. Deleted messages are here, with deleted_at; internal ones and activities too, '
+    'with with_contact = false. Filter by location_id and date_added, which have an index; local_day alone reads the whole '
+    'location. Reading all of it takes a minute at 5 million messages.';
 COMMENT ON COLUMN highlevel.messages_flat.location_id IS 'Location (sub-account) the message belongs to.';
 COMMENT ON COLUMN highlevel.messages_flat.location_name IS 'Name of the business; null while not fetched.';
 COMMENT ON COLUMN highlevel.messages_flat.message_id IS 'The message; of an email its thread.';
@@ -123,19 +168,21 @@ COMMENT ON COLUMN highlevel.messages_flat.conversation_id IS 'Conversation it is
 COMMENT ON COLUMN highlevel.messages_flat.contact_id IS 'Contact it was exchanged with.';
 COMMENT ON COLUMN highlevel.messages_flat.contact_name IS 'Name of the contact; null while not fetched.';
 COMMENT ON COLUMN highlevel.messages_flat.user_id IS
-    'HighLevel user who sent or answered it. HighLevel names none for emails, automation and most inbound.';
+    'HighLevel user who sent or answered it. HighLevel names none for automation and most inbound; for an email it is the user of its thread.';
 COMMENT ON COLUMN highlevel.messages_flat.user_name IS 'Name of the user; null while not fetched.';
-COMMENT ON COLUMN highlevel.messages_flat.message_type IS 'Kind of message; see highlevel.message_types.';
+COMMENT ON COLUMN highlevel.messages_flat.message_type IS 'Kind of message, of an email that of its thread; see highlevel.message_types.';
 COMMENT ON COLUMN highlevel.messages_flat.channel IS
-    'SMS, Call, Email, WhatsApp …, as in highlevel.message_types; Other for a type that is not known there.';
+    'SMS, Call, Email, WhatsApp …, as in highlevel.message_types. Of a type that is not known there what its name says: '
+    'Activity, Internal, Call or Email, else Other.';
 COMMENT ON COLUMN highlevel.messages_flat.is_campaign IS 'True when its type says that a campaign sent it.';
 COMMENT ON COLUMN highlevel.messages_flat.with_contact IS
-    'True for what is exchanged with the contact; false for activities and internal messages, which never count as sent or answered.';
+    'True for what is exchanged with the contact; false for activities and internal messages, which never count as sent or '
+    'answered: those of such a type, or of one that begins with TYPE_ACTIVITY or TYPE_INTERNAL.';
 COMMENT ON COLUMN highlevel.messages_flat.direction IS 'inbound (from the contact) or outbound (to the contact).';
 COMMENT ON COLUMN highlevel.messages_flat.sent_by IS
     'contact: inbound. workflow: source workflow. campaign: source campaign or bulk_actions, or no source and a '
     'campaign''s type. human: source app or manual, or no source and a user. api: source api, be it a person''s other '
-    'program or a machine. ai: a source that says so in its name. unknown: the rest. HighLevel documents no mark for its '
+    'program or a machine. ai: a source whose name has the word AI or ends with bot, in any spelling. unknown: the rest. HighLevel documents no mark for its '
     'own AI (highlevel-api-docs, issues 8 and 55): its messages may hide in api, human and unknown.';
 COMMENT ON COLUMN highlevel.messages_flat.source IS 'What sent it, in HighLevel''s words: workflow, bulk_actions, campaign, api, app, manual.';
 COMMENT ON COLUMN highlevel.messages_flat.status IS 'Delivery status as of fetched_at: HighLevel announces no changes.';
@@ -155,11 +202,11 @@ COMMENT ON COLUMN highlevel.messages_flat.call_duration IS 'Length of a call in 
 COMMENT ON COLUMN highlevel.messages_flat.call_status IS 'Outcome of a call in HighLevel''s words.';
 COMMENT ON COLUMN highlevel.messages_flat.call_outcome IS
     'Of a call, from call_status, else status. answered: completed, answered or connected. missed: no-answer, busy, '
-    'canceled, failed or undelivered, on either side. voicemail: it says so. unknown: not told. Null for what is no call.';
+    'canceled, failed or undelivered, whoever called. voicemail: it says so. unknown: not told. Null for what is no call.';
 COMMENT ON COLUMN highlevel.messages_flat.awaits_answer IS
-    'True for inbound messages, missed calls and voicemails. An inbound call that was answered awaits none. Deleted ones neither.';
+    'True for inbound messages, missed calls and voicemails. False for an inbound call that was answered, for what was deleted, and where the direction is not known.';
 COMMENT ON COLUMN highlevel.messages_flat.is_answer IS
     'True for outbound messages that went out (status is not failed, undelivered or scheduled), outbound calls that were '
-    'not missed, and inbound calls that were answered; not for deleted ones.';
-COMMENT ON COLUMN highlevel.messages_flat.deleted_at IS 'When the API first said that it no longer exists; null while it exists.';
+    'not missed, and inbound calls that were answered. False for what was deleted, and where the direction is not known.';
+COMMENT ON COLUMN highlevel.messages_flat.deleted_at IS 'When the API first said that it no longer exists, or of an email that its thread does not; null while it exists.';
 COMMENT ON COLUMN highlevel.messages_flat.fetched_at IS 'When the content shown here was first received.';
