@@ -16,8 +16,10 @@ from etl.config.jobs import Job
 from etl.config.logging_setup import configure
 from etl.config.settings import Settings, read
 from etl.database import schema
-from etl.database.connections import open_engine, parse_url, reading_errors, require_utf8, require_writable, shown
+from etl.database.connections import open_engine, require_utf8, require_writable
+from etl.database.failures import reading_errors
 from etl.database.transactor import PATIENCE, Transactor
+from etl.database.urls import parse_url, shown
 from etl.errors import ConfigurationError
 from etl.exports import bulk
 from etl.exports.bulk import Bulk

@@ -15,7 +15,8 @@ from etl.app.signals import hanging_up, signals_stop
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
 from etl.config import jobs
 from etl.config.settings import Settings
-from etl.database.connections import moment_of, reading_errors
+from etl.database.connections import moment_of
+from etl.database.failures import reading_errors
 from etl.database.transactor import PATIENCE, Transactor
 from etl.errors import ConfigurationError
 from etl.exports.backfill import Backfill, Progress

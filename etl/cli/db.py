@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from etl.app.composition import database_url, settings, warehouse
 from etl.database import distribution, roles, schema
-from etl.database.connections import parse_url, without_secrets
+from etl.database.urls import parse_url, without_secrets
 from etl.errors import ConfigurationError
 from etl.output import print_line, print_lines
 

@@ -13,7 +13,7 @@ from etl.cli.advice import LATER, REASONS, UNANSWERED, reason, some, unanswered
 from etl.config import jobs
 from etl.config.jobs import Job
 from etl.config.settings import Settings
-from etl.database.connections import reading_errors
+from etl.database.failures import reading_errors
 from etl.errors import ConfigurationError
 from etl.exports.pages import HaltedError, Manner
 from etl.output import print_line, printable

@@ -10,7 +10,9 @@ from etl.cli.options import listen_at
 from etl.config import jobs
 from etl.config.settings import Settings
 from etl.database import schema
-from etl.database.connections import open_async_engine, open_engine, parse_url, reading_errors, require_utf8
+from etl.database.connections import open_async_engine, open_engine, require_utf8
+from etl.database.failures import reading_errors
+from etl.database.urls import parse_url
 from etl.errors import DatabaseUnavailableError
 from etl.output import print_line
 

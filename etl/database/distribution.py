@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from etl.database.connections import first_line
+from etl.database.failures import first_line
 from etl.errors import ConfigurationError
 from etl.models import Base
 

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from etl.database.connections import READ_ONLY, Fate, fate_of, first_line, sqlstate_of, unavailable
+from etl.database.failures import READ_ONLY, Fate, fate_of, first_line, sqlstate_of, unavailable
 from etl.errors import ConfigurationError
 
 log = structlog.get_logger("etl.worker")

@@ -10,8 +10,8 @@ from typing import Any
 
 from etl.api.client import Answer, Call, segment
 from etl.ids import is_fetchable
+from etl.kinds.follow_ups import next_look, status_may_change
 from etl.kinds.kind import DAY, Kind, Options, Origin
-from etl.kinds.messages import next_look, status_may_change
 from etl.models import Email, EmailAttachment
 from etl.models.record import FollowUp, Record, Row
 from etl.transform.attachments import attachment_rows

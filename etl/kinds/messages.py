@@ -6,20 +6,19 @@ Shapes: HighLevel docs, "Get message by message id"; GoHighLevel/highlevel-api-d
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 from etl.api.client import Answer, Call, segment
 from etl.ids import is_fetchable
-from etl.kinds.kind import DAY, Kind, Options, Origin
+from etl.kinds.follow_ups import follow_ups, media_may_be_late
+from etl.kinds.kind import Kind, Options, Origin
 from etl.models import Attachment, Email, Message, Meta
-from etl.models.record import FollowUp, Record, Row
+from etl.models.record import Record, Row
 from etl.transform.attachments import attachment_rows
 from etl.transform.catalogue import (
     CALL_STATUSES,
     DIRECTIONS,
-    FINAL_STATUSES,
     MESSAGE_TYPES,
     SHORT_NAMES,
     SOURCES,
@@ -29,19 +28,7 @@ from etl.transform.catalogue import (
 from etl.transform.reading import Reader
 from etl.transform.values import id_of, object_of, seconds_of, storable, text_of
 
-CALLS = frozenset(("TYPE_CALL", "TYPE_CAMPAIGN_CALL", "TYPE_CAMPAIGN_MANUAL_CALL", "TYPE_CUSTOM_CALL", "TYPE_IVR_CALL"))
 EMAILS = frozenset(("TYPE_EMAIL", "TYPE_CAMPAIGN_EMAIL", "TYPE_CUSTOM_EMAIL", "TYPE_CUSTOM_PROVIDER_EMAIL"))
-LATE_MEDIA = frozenset(
-    ("TYPE_WHATSAPP", "TYPE_FACEBOOK", "TYPE_INSTAGRAM", "TYPE_LIVE_CHAT", "TYPE_SMS", "TYPE_RCS", "TYPE_TIKTOK")
-)
-"""Channels with media. WhatsApp's were seen to come seconds after the message, or only in the conversation's list (docs
-issues 212, 299)."""
-ANSWERED = frozenset(("completed", "answered", "voicemail", "connected"))
-"""Statuses of calls that may have audio."""
-
-RECORDING_DELAY = 120.0
-TRANSCRIPTION_DELAY = 600.0
-"""Seconds after which they are first asked for; HighLevel does not say when they are ready."""
 
 
 def kind(options: Options) -> Kind:
@@ -97,9 +84,7 @@ def transform(
         {"location_id": key["location_id"], "email_id": id_, "message_id": key["message_id"], "position": position}
         for position, id_ in enumerate(email_ids)
     ]
-    asked = _follow_ups(
-        row, children, email_ids, origin.fetched_at, options, is_whole=is_whole, is_exported=is_exported
-    )
+    asked = follow_ups(row, children, email_ids, origin.fetched_at, options, is_whole=is_whole, is_exported=is_exported)
     return [
         Record(
             Message,
@@ -227,83 +212,3 @@ def _first(names: tuple[str, str], places: Sequence[Row], extra: Row, top: Row) 
 
 def _ids(value: Any) -> Iterator[str]:
     return (each for each in (value if isinstance(value, list) else ()) if isinstance(each, str) and is_fetchable(each))
-
-
-def _follow_ups(
-    row: Row,
-    children: Mapping[type, Sequence[Row]],
-    email_ids: Sequence[str],
-    now: datetime,
-    options: Options,
-    *,
-    is_whole: bool,
-    is_exported: bool,
-) -> Iterator[FollowUp]:
-    location_id, message_id = row["location_id"], row["message_id"]
-    for email_id in email_ids:
-        if email_id != message_id:
-            yield FollowUp("email", email_id, location_id)
-    if row["contact_id"]:
-        yield FollowUp("contact", row["contact_id"], location_id, max_age=DAY)
-    if row["user_id"]:
-        yield FollowUp("user", row["user_id"], location_id, max_age=DAY)
-    yield FollowUp("location", location_id, location_id, max_age=DAY)
-    if may_have_audio(row, children.get(Meta, ())):
-        yield FollowUp("recording", message_id, location_id, delay=RECORDING_DELAY)
-        yield FollowUp("transcription", message_id, location_id, delay=TRANSCRIPTION_DELAY)
-    delays = [next_look(options.status_checks, row["date_added"], now)] if status_may_change(row) else []
-    if media_may_be_late(row, children.get(Attachment, ())):
-        look = next_look(options.media_checks, row["date_added"], now)
-        is_fresh = _age(row["date_added"], now) < DAY
-        # An old text without files is usual; an old message without either lacks something.
-        is_searched = (is_fresh and is_whole) or (is_exported and (is_fresh or not row["body"]))
-        if look is None and is_searched and row["conversation_id"]:
-            yield FollowUp("conversation", row["conversation_id"], location_id, is_repeat=True)
-        delays.append(look)
-    looks = [delay for delay in delays if delay is not None]
-    if looks:
-        yield FollowUp(
-            "message",
-            message_id,
-            location_id,
-            delay=min(looks),
-            is_repeat=True,
-            conversation_id=row["conversation_id"],
-        )
-
-
-def may_have_audio(row: Row, metas: Sequence[Row]) -> bool:
-    """Whether a call was long enough, and ended so, that there may be a recording."""
-    if row["message_type"] not in CALLS and row["message_type"] != "TYPE_VOICEMAIL":
-        return False
-    statuses = {row["status"], *(meta["call_status"] for meta in metas)}
-    lasted = all(meta["call_duration"] != 0 for meta in metas)
-    return lasted and not statuses.isdisjoint(ANSWERED)
-
-
-def status_may_change(row: Row) -> bool:
-    """Whether an outbound message's status is on its way to another one; HighLevel announces no changes."""
-    return row["direction"] == "outbound" and row["status"] is not None and row["status"] not in FINAL_STATUSES
-
-
-def media_may_be_late(row: Row, attachments: Sequence[Row]) -> bool:
-    """Whether files may still come. A text without files is usual everywhere, but WhatsApp may bring some later."""
-    if attachments or row["message_type"] not in LATE_MEDIA:
-        return False
-    return not row["body"] or row["message_type"] == "TYPE_WHATSAPP"
-
-
-def next_look(schedule: Sequence[float], date_added: datetime | None, now: datetime) -> float | None:
-    """Seconds until the next time of a schedule that counts from when a thing was added.
-
-    None after the last one, and for a thing dated further ahead than the whole schedule is long.
-    """
-    age = _age(date_added, now)
-    if age < -max(schedule, default=0.0):
-        return None
-    return next((at - age for at in sorted(schedule) if at > age), None)
-
-
-def _age(date_added: datetime | None, now: datetime) -> float:
-    """Seconds since a thing was added; negative if it is dated ahead."""
-    return (now - date_added).total_seconds() if date_added is not None else float("inf")

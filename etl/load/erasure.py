@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, union
 
-from etl.database.connections import among
+from etl.database.conditions import among
 from etl.models import (
     Attachment,
     Base,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, or_, select
 
-from etl.database.connections import among
+from etl.database.conditions import among
 from etl.load.versions import Versions
 from etl.models import Message
 

@@ -14,7 +14,7 @@ from itertools import groupby
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database.connections import among
+from etl.database.conditions import among
 from etl.load import erased
 from etl.load.erased import Told
 from etl.load.upsert import Key, key_names, newer_there, replace, upsert

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from etl.database.connections import among
+from etl.database.conditions import among
 from etl.load.versions import Columns, Versions
 from etl.models import Base
 

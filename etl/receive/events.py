@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database.connections import among, holds
+from etl.database.conditions import among, holds
 from etl.models import WebhookEvent
 from etl.receive import webhook
 from etl.receive.webhook import Event

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, update
 
-from etl.database.connections import among, among_rows, holds
+from etl.database.conditions import among, among_rows, holds
 from etl.models import DeadLetter
 from etl.state import message_queue
 from etl.state.forgotten import About

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database.connections import among as is_among
+from etl.database.conditions import among as is_among
 from etl.models import Forgotten, Pruned
 
 LOCK_SECONDS = 0.2

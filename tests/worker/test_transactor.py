@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
-from etl.database.connections import is_read_only, open_engine, reading_errors
+from etl.database.connections import is_read_only, open_engine
+from etl.database.failures import reading_errors
 from etl.database.transactor import Transactor
 from etl.errors import DatabaseUnavailableError
 from etl.state import forgotten

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, text
 
-from etl.database.connections import among, among_rows
+from etl.database.conditions import among, among_rows
 from etl.models import QueueItem
 
 WAITING = text("""

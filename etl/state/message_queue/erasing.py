@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select
 
-from etl.database.connections import among, among_rows
+from etl.database.conditions import among, among_rows
 from etl.models import QueueItem
 
 KEY = QueueItem.kind, QueueItem.message_id, QueueItem.location_id

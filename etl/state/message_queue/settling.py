@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database.connections import among, among_rows
+from etl.database.conditions import among, among_rows
 from etl.models import DeadLetter, QueueItem
 from etl.state.message_queue.items import Burial, Item, PutBack, Unasked
 

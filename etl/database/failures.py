@@ -1,0 +1,114 @@
+"""What an error of Postgres means: whether to try again, whose fault it is, and how to word it."""
+
+import enum
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from etl.errors import ConfigurationError, DatabaseUnavailableError
+
+READ_ONLY = "25006"
+"""The SQLSTATE of a standby, or of a database that was set so."""
+LOCKED = "55P03"
+"""The SQLSTATE of a lock that was waited for long enough."""
+
+MISSET = re.compile(
+    r"authentication failed|does not exist|no pg_hba\.conf entry|no password supplied|invalid \S+ value|invalid port|"
+    r"does not support SSL|value .* invalid when|certificate|private key|could not match|definition of service"
+)
+"""What libpq, which gives no SQLSTATE, says of a login or a setting that will not do; all else is a server away."""
+
+
+class Fate(enum.Enum):
+    """What a database error asks of the caller."""
+
+    AGAIN = "again"
+    """The same transaction may work in a moment: connection lost, restart, deadlock, lock timeout, disk full."""
+    DATA = "data"
+    """The data is at fault: some row can never be written as it is."""
+    SETUP = "setup"
+    """Permissions or tables are not as they should be: somebody must act."""
+
+
+@contextmanager
+def reading_errors(engine: Engine) -> Iterator[None]:
+    """Turn what a user can cause (server away, wrong password, no such database) into one clear error.
+
+    Raises:
+        DatabaseUnavailableError: it cannot be reached now.
+        ConfigurationError: it refuses these credentials or has no such database.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        fate = fate_of(error)
+        reason = first_line(error)
+        if "startup parameter" in reason:
+            raise ConfigurationError(
+                f"The pooler in front of Postgres refuses: {reason}. "
+                "Set in pgbouncer.ini: ignore_startup_parameters = options; see docs/operations.md, Poolers."
+            ) from error
+        if fate is Fate.AGAIN and not MISSET.search(reason):
+            raise unavailable(error, engine) from error
+        raise ConfigurationError(f"Postgres refuses: {reason}. Check DATABASE_URL and the role's rights.") from error
+
+
+def unavailable(error: DBAPIError, engine: Engine) -> DatabaseUnavailableError:
+    """What to tell when somebody has waited long enough for what :attr:`Fate.AGAIN` says."""
+    reason = first_line(error)
+    if sqlstate_of(error) == READ_ONLY:
+        return DatabaseUnavailableError(f"Postgres takes no writes: {reason}")
+    if sqlstate_of(error) == LOCKED:
+        holders = _holders(engine)
+        of_whom = f" It may be one of {holders}: wait until it ends." if holders else ""
+        return DatabaseUnavailableError(f"Postgres waits for a lock that another session has: {reason}.{of_whom}")
+    return DatabaseUnavailableError(f"Postgres cannot be reached: {reason}")
+
+
+HOLDERS = text("""
+    SELECT string_agg(DISTINCT concat(nullif(a.application_name, '') || ' ', 'pid ', a.pid, ' of ', a.usename), ', ')
+    FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation JOIN pg_stat_activity AS a ON a.pid = l.pid
+    WHERE l.granted AND a.pid <> pg_backend_pid() AND a.datname = current_database()
+      AND c.relnamespace IN (to_regnamespace('etl'), to_regnamespace('highlevel'))
+""")
+
+
+def _holders(engine: Engine) -> str | None:
+    """Who has locks on our tables now; everybody may know that."""
+    with suppress(DBAPIError, PoolTimeoutError), engine.connect() as connection:
+        holders: str | None = connection.execute(HOLDERS).scalar_one()
+        return holders
+    return None
+
+
+def fate_of(error: DBAPIError) -> Fate:
+    """What to do about a database error, by its SQLSTATE class.
+
+    Classes from https://www.postgresql.org/docs/current/errcodes-appendix.html. psycopg raises OperationalError for
+    both a lost connection and a row that exceeds a limit, so its classes do not tell.
+    """
+    sqlstate = sqlstate_of(error)
+    if sqlstate is None:
+        # No code: libpq lost the server, or psycopg could not adapt a value.
+        return Fate.DATA if type(error).__name__ in ("DataError", "ProgrammingError") else Fate.AGAIN
+    if sqlstate[:2] in ("22", "23", "54", "P0"):
+        return Fate.DATA
+    if sqlstate[:2] in ("28", "3D", "42", "3F", "0A"):
+        return Fate.SETUP
+    return Fate.AGAIN
+
+
+def sqlstate_of(error: DBAPIError) -> str | None:
+    """The code that Postgres gave an error; None when it was not Postgres that found it."""
+    sqlstate: str | None = getattr(error.orig, "sqlstate", None)
+    return sqlstate
+
+
+def first_line(error: DBAPIError) -> str:
+    """The server's own words: they name host, role and database, never the password."""
+    lines = str(error.orig).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error.orig).__name__
