@@ -1,7 +1,7 @@
 """The rule for statements on ``highlevel`` (docs/architecture.md), so that they run on Citus too. Only parses.
 
-It reads one statement without a catalogue of its own. Weakness: casts that depend on settings pass for immutable, and
-two values for ``location_id`` in one statement pass for the same.
+It reads one statement without a catalogue of its own. Weakness: casts that depend on settings pass for immutable, two
+values for ``location_id`` in one statement pass for the same, and a union that is not outermost passes.
 """
 
 import re
@@ -78,15 +78,12 @@ class _Checker:
             places += self._source(each, scope, conditions)
         for condition in conditions:
             self._equate(condition, scope)
-        subqueries = list(_inside(node, ast.SubLink))
-        for each in subqueries:
+        for each in _inside(node, ast.SubLink):
             places += self.query(each.subselect, scope)
         if isinstance(node, ast.InsertStmt):
             self._insert(node, places)
         else:
             self._judge(node, list(dict.fromkeys(places)), scope)
-        if subqueries and outer and isinstance(node, ast.SelectStmt) and not node.fromClause:
-            self.found.append("a subquery without FROM has subqueries")
         return places
 
     def _judge(self, node: Any, places: list[str], scope: Scope) -> None:
@@ -158,6 +155,13 @@ class _Checker:
         for call in _inside(parts, ast.FuncCall | ast.SQLValueFunction, deep=True):
             if isinstance(call, ast.SQLValueFunction) or _function(call) in self.functions.mutable:
                 self.found.append("has a function in DO UPDATE that is not immutable")
+        # The rows go to the nodes by themselves, with these parts and without the parameters.
+        sent_on = (*parts, getattr(node, "returningClause", None) or ())
+        if (
+            getattr(node.selectStmt, "fromClause", None)
+            and next(_inside(sent_on, ast.ParamRef, deep=True), None) is not None
+        ):
+            self.found.append("inserts what a query reads, with a parameter in DO UPDATE or RETURNING")
 
     def _equate(self, node: Any, scope: Scope) -> None:
         """Note what a condition, one of several with AND, says of locations."""

@@ -12,6 +12,17 @@ ON CONFLICT (location_id, user_id) DO UPDATE SET updated_at = CURRENT_TIMESTAMP;
 INSERT INTO highlevel.users (location_id, user_id) VALUES ($1, $2)
 ON CONFLICT (location_id, user_id) DO UPDATE SET name = excluded.name WHERE users.fetched_at < clock_timestamp();
 
+-- inserts what a query reads, with a parameter in DO UPDATE or RETURNING
+INSERT INTO highlevel.users (location_id, user_id, name) SELECT g.location_id, g.user_id, g.name
+FROM jsonb_populate_recordset(NULL::highlevel.users, $1) AS g
+ON CONFLICT (location_id, user_id) DO UPDATE SET name = coalesce(excluded.name, $2);
+
+-- inserts what a query reads, with a parameter in DO UPDATE or RETURNING
+INSERT INTO highlevel.users (location_id, user_id, name, created_at, updated_at)
+SELECT g.location_id, g.user_id, g.name, g.created_at, g.updated_at
+FROM jsonb_populate_recordset(NULL::highlevel.users, $1) AS g
+ON CONFLICT (location_id, user_id) DO UPDATE SET name = excluded.name RETURNING users.created_at = $2;
+
 -- locks rows without a value for location_id
 SELECT message_id FROM highlevel.messages WHERE message_id = $1 FOR UPDATE;
 
@@ -87,7 +98,7 @@ SELECT 1 FROM highlevel.local_days AS d CROSS JOIN LATERAL (
     WHERE m.location_id = d.location_id AND m.date_added >= d.starts_at WINDOW w AS (PARTITION BY m.status)
 ) AS f;
 
--- a subquery without FROM has subqueries
+-- good
 SELECT 1 FROM highlevel.locations AS l CROSS JOIN LATERAL (
     SELECT (SELECT min(m.date_added) FROM highlevel.messages AS m WHERE m.location_id = l.location_id) AS first
 ) AS x;

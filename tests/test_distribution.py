@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 import pytest
 from sqlalchemy import Engine, text
 
-from etl.database import distribution
+from etl.database import distribution, schema
 from etl.database.distribution import DISTRIBUTED, REFERENCE, Cluster, ForeignKey, Table
 from etl.errors import ConfigurationError
 from tests import servers
@@ -204,6 +204,16 @@ def test_distributing_puts_every_table_in_its_place_and_can_be_repeated(citus: E
     kinds = {table.name: (table.kind, table.column) for table in found.tables}
     assert kinds == {table.name: (table.kind, table.column) for table in DONE.tables}
     assert (len({table.group for table in found.tables if table.kind == DISTRIBUTED}), found.away) == (1, ())
+
+
+def test_distributing_gives_the_views_the_form_that_citus_takes(citus: Engine, etl: Command) -> None:
+    outermost = "SELECT pg_get_viewdef('highlevel.messages_flat'::regclass) ~ E'\\nUNION ALL\\n SELECT'"
+    with citus.connect() as connection:
+        assert connection.execute(text(outermost)).scalar_one() is False
+    assert outcome(etl("db", "distribute"))[0] == 0
+    with citus.connect() as connection:
+        assert connection.execute(text(outermost)).scalar_one() is True
+        assert schema.differences(connection) == []
 
 
 def test_distributing_keeps_the_foreign_keys(citus: Engine, etl: Command) -> None:

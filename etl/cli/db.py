@@ -80,6 +80,8 @@ def distribute(*, dry_run: bool) -> None:
         for step in () if dry_run else steps:
             print_line(f"{step[-1]} …")
             distribution.apply(connection, step)
+        if not dry_run:
+            schema.renew_views(connection)
 
 
 @db.command("grant-reader")

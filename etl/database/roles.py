@@ -44,7 +44,14 @@ READER = Grants(
     # etl report and etl dbt-sources look whether the views are those of their version.
     tables={"etl.alembic_version": "SELECT"},
     # An analyst's query ends by itself.
-    settings={"search_path": "highlevel", "default_transaction_read_only": "on", "statement_timeout": "5min", **SHORT},
+    # The views are wide: to compile a month of one takes fifty times as long as to read it.
+    settings={
+        "search_path": "highlevel",
+        "default_transaction_read_only": "on",
+        "statement_timeout": "5min",
+        "jit": "off",
+        **SHORT,
+    },
 )
 
 READ_WRITE = "SELECT, INSERT, UPDATE"

@@ -91,6 +91,12 @@ def upgrade(connection: Connection, target: str = "head") -> None:
         raise
 
 
+def renew_views(connection: Connection) -> None:
+    """Bring the views to the form that this Postgres takes, with or without Citus. Commits."""
+    views.create(connection, _scripts() / "views")
+    connection.commit()
+
+
 def downgrade(connection: Connection, target: str = "base") -> None:
     """Undo migrations down to ``target``, dropping what they made. Commits."""
     from alembic import command  # noqa: PLC0415 - slow to import, needed here only

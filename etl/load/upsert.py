@@ -21,8 +21,8 @@ from sqlalchemy import (
     cast,
     column,
     delete,
+    false,
     func,
-    literal,
     literal_column,
     not_,
     or_,
@@ -95,7 +95,7 @@ def upsert(
         condition = and_(condition, not_(versions.is_older(new, old, is_whole=is_whole)))
     statement = statement.on_conflict_do_update(index_elements=keys, set_=changes, where=condition)
     # Another transaction would have had to begin within the same microsecond.
-    is_new = old["created_at"] == now if "created_at" in times else literal(value=False)
+    is_new = old["created_at"] == old["updated_at"] if "created_at" in times else false()
     written = connection.execute(
         statement.returning(*(old[name] for name in key_names(model)), is_new.label("is_new")),
         {"rows": _document([{**row, **times} for row in rows])},

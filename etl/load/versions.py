@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, literal, or_
+from sqlalchemy import ColumnElement, case, false, func, literal_column, or_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import KeyedColumnElement
 
@@ -25,7 +25,7 @@ Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """HighLevel is younger."""
 MARGIN = timedelta(days=1)
-"""How far the API's clock may be ahead of Postgres's."""
+"""How far the API's clock may be ahead of Postgres's; up to the end of that hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,14 @@ class Versions:
 
     now: datetime
 
+    @property
+    def _latest(self) -> datetime:
+        return (self.now + MARGIN).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+
     def dated(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """A column's date as far as it can be true, else null."""
-        return case((column.between(EARLIEST, self.now + MARGIN), column))
+        # As constants: Citus sends no parameter on to its nodes. They change each hour, so statements are still cached.
+        return case((column.between(_constant(EARLIEST), _constant(self._latest)), column))
 
     def newest_date(self, new: ColumnElement[Any], old: ColumnElement[Any]) -> ColumnElement[Any]:
         """The date that a row shows next: an answer without one takes none away."""
@@ -47,7 +52,7 @@ class Versions:
 
         A list or an export may lag behind, so it says nothing about a thing that the API itself said is gone.
         """
-        fetched_earlier = func.coalesce(new["fetched_at"] < old["fetched_at"], literal(value=False))
+        fetched_earlier = func.coalesce(new["fetched_at"] < old["fetched_at"], false())
         older: ColumnElement[bool] = fetched_earlier
         if "date_updated" in new:
             given, there = self.dated(new["date_updated"]), self.dated(old["date_updated"])
@@ -68,4 +73,8 @@ class Versions:
 
     def believed(self, value: datetime | None) -> datetime | None:
         """A date as far as it can be true."""
-        return value if value is not None and EARLIEST <= value <= self.now + MARGIN else None
+        return value if value is not None and EARLIEST <= value <= self._latest else None
+
+
+def _constant(at: datetime) -> ColumnElement[Any]:
+    return literal_column(f"'{at.isoformat()}'::timestamptz")

@@ -62,8 +62,14 @@ FROM (
         l.name AS location_name,
         c.name AS contact_name,
         u.name AS user_name,
-        x.call_duration,
-        x.call_status,
+        CASE WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN (
+            SELECT y.call_duration FROM highlevel.meta AS y
+            WHERE y.location_id = m.location_id AND y.message_id = m.message_id
+        ) END AS call_duration,
+        CASE WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN (
+            SELECT y.call_status FROM highlevel.meta AS y
+            WHERE y.location_id = m.location_id AND y.message_id = m.message_id
+        ) END AS call_status,
         coalesce(z.known_as, z.time_zone, (SELECT s.default_time_zone FROM highlevel.settings AS s), 'UTC') AS local_time_zone,
         CASE
             WHEN t.channel IS NOT NULL THEN t.channel
@@ -91,12 +97,17 @@ FROM (
             WHEN m.source IS NULL AND t.is_campaign THEN 'campaign'
             ELSE 'unknown'
         END AS sent_by,
-        CASE WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN CASE
-            WHEN 'voicemail' IN (x.call_status, m.status) OR m.message_type LIKE '%VOICEMAIL' THEN 'voicemail'
-            WHEN coalesce(x.call_status, m.status) IN ('answered', 'completed', 'connected') THEN 'answered'
-            WHEN coalesce(x.call_status, m.status) IN ('busy', 'canceled', 'failed', 'no-answer', 'undelivered') THEN 'missed'
-            ELSE 'unknown'
-        END END AS call_outcome
+        CASE WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN (
+            -- Also where meta has no row: an aggregate always has one.
+            SELECT CASE
+                WHEN 'voicemail' IN (max(y.call_status), m.status) OR m.message_type LIKE '%VOICEMAIL' THEN 'voicemail'
+                WHEN coalesce(max(y.call_status), m.status) IN ('answered', 'completed', 'connected') THEN 'answered'
+                WHEN coalesce(max(y.call_status), m.status) IN ('busy', 'canceled', 'failed', 'no-answer', 'undelivered')
+                    THEN 'missed'
+                ELSE 'unknown'
+            END
+            FROM highlevel.meta AS y WHERE y.location_id = m.location_id AND y.message_id = m.message_id
+        ) END AS call_outcome
     FROM (
         -- Bare tables: only so does Postgres walk both in the order of time when the newest or next message is asked for.
         SELECT
@@ -125,17 +136,6 @@ FROM (
         FROM highlevel.emails AS e
     ) AS m
     LEFT JOIN highlevel.message_types AS t USING (message_type)
-    -- Only calls look for theirs, each by the key: a plain join would read the location's whole meta, for each day of a
-    -- calendar again.
-    LEFT JOIN LATERAL (
-        SELECT max(y.call_duration) AS call_duration, max(y.call_status) AS call_status
-        FROM highlevel.meta AS y
-        WHERE
-            y.location_id = m.location_id AND m.email_id IS NULL AND y.message_id = CASE
-                WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN m.message_id
-            END
-        GROUP BY y.location_id
-    ) AS x ON true
     LEFT JOIN highlevel.locations AS l ON l.location_id = m.location_id
     LEFT JOIN highlevel.time_zones AS z ON z.time_zone = l.time_zone
     LEFT JOIN highlevel.contacts AS c ON c.location_id = m.location_id AND c.contact_id = m.contact_id

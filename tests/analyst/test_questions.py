@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from etl.database import views
+
 PAGE = Path("docs/questions.md").read_text(encoding="utf-8")
 SECTIONS = {
     int(number): body for number, body in re.findall(r"^## (\d+)\. (.+?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
@@ -124,3 +126,13 @@ def test_a_reader_may_ask_them(march: Connection) -> None:
     for body in SECTIONS.values():
         for query in re.findall(r"```sql\n(.+?)```", body, re.DOTALL):
             march.exec_driver_sql(query)
+
+
+def test_the_form_for_citus_has_the_same_rows(march: Connection) -> None:
+    statements = Path("migrations/views/messages_flat.sql").read_text(encoding="utf-8")
+    apart = views.spread(statements)
+    assert apart.count("UNION ALL") == statements.count("UNION ALL") == 1
+    there = "SELECT * FROM highlevel.messages_flat ORDER BY location_id, message_id, email_id"
+    before = march.exec_driver_sql(there).all()
+    march.exec_driver_sql(apart, execution_options={"no_parameters": True})
+    assert march.exec_driver_sql(there).all() == before
