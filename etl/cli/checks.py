@@ -1,6 +1,6 @@
 """What the doctor makes of what it found; pure but for decrypting. Holds no token in its texts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import KW_ONLY, dataclass
 
@@ -8,6 +8,7 @@ from etl.cli.advice import CONNECT, SHOWN, advice_on, shown, some, unserved
 from etl.database import distribution
 from etl.database.distribution import Cluster
 from etl.errors import ConfigurationError, ItemError, LocationError
+from etl.output import counted
 from etl.state.locations import Overview
 from etl.state.stored_tokens import Owner
 from etl.tokens.serving import Serving
@@ -109,6 +110,16 @@ def of_kinds(waiting: set[str], taken: AbstractSet[str]) -> Check:
         says=f"no job takes items of kind {some(untaken)}, which wait" if untaken else "some job takes every item",
         fix="Upgrade, or add a job for that kind to jobs.yaml",
     )
+
+
+ZONES = "Run the job locations, or: UPDATE highlevel.settings SET default_time_zone = …"
+
+
+def of_days(unzoned: Mapping[str, int]) -> Iterator[Check]:
+    """Where days are told in another time zone than the location's own; nothing where they are not."""
+    for zone, count in unzoned.items():
+        says = f"told in {zone} for {counted(count, 'location')} without a known time zone. {ZONES}"
+        yield Check("days", ok=True, says=says)
 
 
 def of_probe(location_id: str, problem: ItemError | None, *, may_expire: bool, address: str) -> Check:

@@ -21,6 +21,7 @@ from etl.cli.checks import (
     RENEWABLE,
     Check,
     of_app,
+    of_days,
     of_keys,
     of_kinds,
     of_pauses,
@@ -33,7 +34,7 @@ from etl.cli.options import JSON_LINES
 from etl.config import jobs
 from etl.config.jobs import Job
 from etl.config.settings import Settings
-from etl.database import distribution, roles, schema
+from etl.database import distribution, roles, schema, views
 from etl.errors import EtlError
 from etl.kinds.audio import AudioStore
 from etl.output import counted, print_json, print_sentence
@@ -113,6 +114,7 @@ def of_locations(connection: Connection, found: Settings, *, offline: bool, limi
     )
     yield of_pauses(places)
     depth = message_queue.depth(connection)
+    yield from of_days(views.without_zone(connection))
     yield of_unserved({each.location_id for each in depth if each.items}, places, serving)
     with suppress(EtlError):  # a jobs file that cannot be read was told above
         yield of_kinds({each.kind for each in depth}, jobs.kinds_taken(jobs.read(found.etl_jobs)))

@@ -58,6 +58,15 @@ def differences(connection: Connection, directory: Path) -> list[str]:
     ]
 
 
+def without_zone(connection: Connection) -> dict[str, int]:
+    """How many locations have no time zone of their own that can be used, by the one used instead."""
+    query = text("""
+        SELECT local_time_zone, count(*) AS locations FROM highlevel.location_time_zones
+        WHERE time_zone IS NULL OR is_refused GROUP BY 1
+    """)
+    return {row.local_time_zone: row.locations for row in connection.execute(query)}
+
+
 def _may_try(connection: Connection) -> bool:
     """Whether temporary views may be made: not on a server that takes no writes, nor by every role."""
     query = text("SELECT has_database_privilege(current_database(), 'TEMPORARY')")

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from etl.cli.checks import of_days
+from etl.database import views
 from tests.analyst.test_views import rows
 
 Insert = Callable[..., None]
@@ -231,3 +233,12 @@ def test_an_email_has_the_user_of_its_thread(march: Connection, message: Insert,
     email("MAIL", "THREAD", direction="outbound")
     query = "SELECT user_id, user_name, sent_by FROM highlevel.messages_flat WHERE location_id = 'LOC9'"
     assert rows(march, query) == [("U", "Sam", "human")]
+
+
+def test_the_doctor_says_whose_days_are_told_in_utc(march: Connection) -> None:
+    (check,) = of_days(views.without_zone(march))
+    assert check.ok
+    assert check.says.startswith("told in UTC for 2 locations without a known time zone. Run the job locations")
+    march.execute(text("UPDATE highlevel.locations SET time_zone = 'Asia/Tokyo' WHERE location_id = 'LOC3'"))
+    march.execute(text("DELETE FROM highlevel.messages WHERE location_id = 'LOC2'"))
+    assert list(of_days(views.without_zone(march))) == []
