@@ -1,12 +1,15 @@
 from collections.abc import Callable, Iterator
-from threading import Barrier, Event, Thread
+from threading import Barrier, Thread
+from threading import Event as Flag
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from etl.state import dead_letters, message_queue
+from etl.receive import events
+from etl.receive.webhook import Event
+from etl.state import dead_letters, locations, message_queue
 from etl.state.message_queue import Burial, Item, NewItem, PutBack
 from tests.waiting import await_
 
@@ -315,7 +318,7 @@ def test_settling_and_enqueuing_the_same_items_never_deadlocks(engine: Engine) -
     with engine.begin() as connection:
         enqueue(connection, *ids)
     failures: list[BaseException] = []
-    stop = Event()
+    stop = Flag()
 
     def enqueue_again() -> None:
         while not stop.is_set():
@@ -359,6 +362,33 @@ def test_a_retry_of_dead_letters_and_a_worker_that_settles_them_do_not_deadlock(
         message_queue.complete(connection, [item])
     thread.join()
     assert [1] == retried
+
+
+INSTALLED = Event("install", "INSTALL", "install", b"", location_id="LOC1")
+ARRIVED = Event("said", "OutboundMessage", "queued", b"", location_id="LOC1", items=(("message", "MSG1"),))
+
+
+def test_events_of_a_location_and_a_settlement_that_pauses_it_do_not_deadlock(engine: Engine) -> None:
+    with engine.begin() as connection:
+        enqueue(connection, "MSG1")
+        item = claim_one(connection)
+    failures: list[BaseException] = []
+
+    def receive() -> None:
+        try:
+            with engine.begin() as connection:
+                events.act(connection, [INSTALLED, ARRIVED])
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the test shows it
+            failures.append(error)
+
+    thread = Thread(target=receive)
+    with engine.begin() as connection:
+        message_queue.lock(connection, [item])
+        thread.start()
+        await_a_waiter(engine)
+        locations.pause(connection, "LOC1", cause="x", detail="x", token="x")
+    thread.join()
+    assert failures == []
 
 
 IN_SQL = """

@@ -72,12 +72,7 @@ def _columns(event: Event) -> dict[str, object]:
 
 def act(connection: Connection, events: Sequence[Event]) -> None:
     """Queue what events name; add or retire the locations where our app was installed or removed."""
-    for event in events:
-        place = {"location_id": event.location_id or None, "company_id": event.company_id or None}
-        if event.outcome == "install":
-            locations.install(connection, **place, app_id=event.app_id)
-        elif event.outcome == "uninstall":
-            locations.retire(connection, **place)
+    # The queue first, as where items are settled and a location is paused.
     message_queue.enqueue_items(
         connection,
         [
@@ -86,6 +81,12 @@ def act(connection: Connection, events: Sequence[Event]) -> None:
             for kind, id_ in event.items
         ],
     )
+    for event in events:
+        place = {"location_id": event.location_id or None, "company_id": event.company_id or None}
+        if event.outcome == "install":
+            locations.install(connection, **place, app_id=event.app_id)
+        elif event.outcome == "uninstall":
+            locations.retire(connection, **place)
 
 
 @dataclass(frozen=True, slots=True)
