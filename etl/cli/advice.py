@@ -28,6 +28,7 @@ CONNECT = "Run etl connect, or set HIGHLEVEL_LOCATION_ID to the location of HIGH
 REASONS = {
     "rate": ("rate limit", ""),
     "rate_limited": ("the API asked to wait", ""),
+    "limit_too_low": ("the API allows fewer requests in an interval than one item may need", ""),
     "renewing": ("its token is being renewed", ""),
     "daily_budget": ("daily budget spent", ""),
     "paused": ("paused", "See: etl locations list"),

@@ -74,25 +74,26 @@ class Allowance:
     wait: float | None
     """Seconds until there may be more; None when only an answer can tell."""
     cause: str
-    """What holds it back when there are none: rate, rate_limited (a 429) or daily_budget."""
+    """What holds it back when there are too few: rate, rate_limited (a 429), daily_budget or limit_too_low."""
     most: int = 0
     """How many it may send in an interval; 0 while it may send none for a reason that lasts longer."""
 
 
-def allowance_of(limit: Limit, usages: Sequence[Usage]) -> Allowance:
-    """What may be sent now."""
-    counting = [each for each in usages if each.seconds_left > 0]
+def allowance_of(limit: Limit, usages: Sequence[Usage], *, each: int = 1) -> Allowance:
+    """What may be sent now, for items that may need so many requests ``each``."""
+    counting = [usage for usage in usages if usage.seconds_left > 0]
     if limit.blocked_seconds > 0:
         return Allowance(0, limit.blocked_seconds, limit.blocked_cause or "rate_limited")
-    wait = min((each.seconds_left for each in counting if each.lease_id is None), default=None)
-    if limit.daily_remaining <= 0:
+    wait = min((usage.seconds_left for usage in counting if usage.lease_id is None), default=None)
+    if limit.daily_remaining < each:
         # A spent budget is probed with one request: the hour at which it is given again is undocumented.
-        under_way = any(each.lease_id is not None for each in counting)
+        under_way = any(usage.lease_id is not None for usage in counting)
         may_probe = limit.blocked_cause == "daily_budget" or not limit.is_heard
         return Allowance(int(may_probe and not under_way), wait, "daily_budget")
     most = limit.max_requests if limit.is_heard else min(limit.max_requests, UNHEARD_LIMIT)
-    used = sum(each.requests for each in counting)
-    return Allowance(max(min(most - used, limit.daily_remaining), 0), wait, "rate", most)
+    used = sum(usage.requests for usage in counting)
+    cause = "rate" if most >= each else "limit_too_low"
+    return Allowance(max(min(most - used, limit.daily_remaining), 0), wait, cause, most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,10 @@ from etl.state import allowance
 from etl.state.allowance import Allowance, AnsweredRequest, Limit, Settled, Usage
 
 
-def allowances(connection: Connection, locations: Sequence[str]) -> dict[str, Allowance]:
+def allowances(connection: Connection, locations: Sequence[str], *, each: int = 1) -> dict[str, Allowance]:
     """What each location may send now; it is ours to :func:`spend` until the transaction ends.
+
+    Of an item that may need several requests, say how many ``each`` needs.
 
     A location that another worker is granting for is left out: that worker serves it.
     """
@@ -57,7 +59,7 @@ def allowances(connection: Connection, locations: Sequence[str]) -> dict[str, Al
     if len(limits) < len(locations) and _add_unknown(connection, locations):
         limits = _lock(connection, locations, skip_locked=True)
     usages = _usages(connection, list(limits))
-    return {name: allowance.allowance_of(limit, usages[name]) for name, limit in limits.items()}
+    return {name: allowance.allowance_of(limit, usages[name], each=each) for name, limit in limits.items()}
 
 
 def _add_unknown(connection: Connection, locations: Sequence[str]) -> bool:

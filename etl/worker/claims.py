@@ -37,6 +37,7 @@ OUTCOMES = {
     "unanswered": "paused",
     "nothing_found": "paused",
     "daily_budget": "budget",
+    "limit_too_low": "rate_limited",
     "rate_limited": "rate_limited",
 }
 """How a run ends that leaves items for this cause; the first that applies."""
@@ -87,7 +88,7 @@ class Idle:
 
     withheld: dict[str, set[str]]
     """Locations with due items that were not claimed, by cause: paused, not_connected, renewing, no_token, unanswered,
-    rate, rate_limited, daily_budget. Of nothing_found, the items are due later."""
+    rate, rate_limited, daily_budget, limit_too_low. Of nothing_found, the items are due later."""
     wait: float | None
     """Seconds until an allowance may come back; None when unknown."""
 
@@ -146,7 +147,7 @@ class Claims:
         rooms = {by: room(by) for by in served.values()}
         self._note("unanswered", [name for name, by in served.items() if rooms[by] == 0])
         served = {name: by for name, by in served.items() if rooms[by] != 0}
-        allowed = limits.allowances(connection, sorted(set(served.values())))
+        allowed = limits.allowances(connection, sorted(set(served.values())), each=self._requests)
         quotas = _share(
             want,
             served,

@@ -37,6 +37,19 @@ def test_what_is_allowed_is_the_limit_less_what_counts(limit: Limit, usages: lis
     assert requests == allowance_of(limit, usages).requests
 
 
+@pytest.mark.parametrize(
+    ("limit", "cause"),
+    [
+        (LIMIT, "rate"),
+        (replace(LIMIT, max_requests=2), "rate"),
+        (replace(LIMIT, max_requests=1), "limit_too_low"),
+        (replace(LIMIT, daily_remaining=1), "daily_budget"),
+    ],
+)
+def test_an_item_that_needs_two_requests_waits_for_what_allows_two(limit: Limit, cause: str) -> None:
+    assert cause == allowance_of(limit, [], each=2).cause
+
+
 def test_the_wait_ends_when_the_first_answered_request_no_longer_counts() -> None:
     usages = [Usage(1, None, 40, 6.0), Usage(2, None, 60, 3.0), replace(UNDER_WAY, seconds_left=1.0)]
     assert 3.0 == allowance_of(LIMIT, usages).wait

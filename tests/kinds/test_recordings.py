@@ -434,3 +434,23 @@ def test_a_password_in_a_place_for_audio_is_never_shown(etl: Command) -> None:
     jobs_file(etl, "sftp://user:hush-hush@127.0.0.1:1/calls")
     done = etl("doctor", "--offline")
     assert (done.returncode, "hush" in done.stdout + done.stderr) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("left", "outcome", "withheld"),
+    [
+        ({"limit": 1, "interval": 0.5, "daily": 10_000}, "rate_limited", "limit_too_low"),
+        ({"limit": 100, "interval": 10, "daily": 2}, "budget", "daily_budget"),
+    ],
+    ids=["one in an interval", "the last one of the day"],
+)
+def test_a_run_ends_and_says_why_where_a_recording_needs_more_requests_than_are_left(
+    job: Job, sandbox: RunningSandbox, call: str, left: dict[str, float], outcome: str, withheld: str
+) -> None:
+    sandbox.limits(**left)
+    job.enqueue(job.ids[0])
+    job.run()  # hears the limits, and leaves one request
+    job.enqueue(call, kind="recording")
+    report = job.run(kind="recording")
+    assert (report.outcome, report.withheld) == (outcome, {withheld: {""}})
+    assert job.queued() == [("recording", call)]

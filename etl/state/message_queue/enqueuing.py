@@ -43,8 +43,8 @@ def enqueue_items(connection: Connection, named: Sequence[NewItem], *, priority:
 
 
 # What waits, is in hand or was given up on stays as it is: a follow-up is no news of it. Behind what was asked for.
-# Looked for in the queue first, because ON CONFLICT would wait for whoever settles it, who may wait for our rows. So may
-# somebody who adds the same item just now; then Postgres ends one of the two, and receivers and workers try again.
+# Looked for in the queue first, because ON CONFLICT would wait for whoever settles it, who may wait for our rows.
+# It does wait for whoever adds the same item just now. If that one waits for us, Postgres ends one, who tries again.
 FOLLOW_UP = text("""
     INSERT INTO etl.message_queue (kind, message_id, location_id, priority, scheduled_at, conversation_id)
     SELECT kind, message_id, location_id, -1, now() + make_interval(secs => delay), conversation_id
