@@ -63,7 +63,7 @@ def backfill(location_id: str | None, since: datetime, until: datetime | None, *
     found = settings()
     message_job(found)
     with warehouse(found) as engine:
-        place = chosen_location(found, served_locations(found, engine), location_id)
+        place = chosen_location(served_locations(found, engine), location_id)
         with reading_errors(engine), engine.begin() as connection:
             now = moment_of(connection)
             if since >= now:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 
 from etl.app.composition import address_of, serving_of
-from etl.cli.advice import LATER, REASONS, UNANSWERED, reason, some, unanswered
+from etl.cli.advice import CONNECT, LATER, REASONS, UNANSWERED, reason, some, unanswered
 from etl.config import jobs
 from etl.config.jobs import Job
 from etl.config.settings import Settings
@@ -58,18 +58,17 @@ def served_locations(found: Settings, engine: Engine) -> list[str]:
     return sorted((served | own) - {""})
 
 
-def chosen_location(found: Settings, served: list[str], given: str | None) -> str:
+def chosen_location(served: list[str], given: str | None) -> str:
     """The location that is asked for, or the only one there is.
 
     Raises:
         ConfigurationError: no token serves it, or it is not clear which one is meant.
     """
     if given is not None:
-        # A token whose location is not known may be that one's.
-        if given in served or serving_of(found).is_environment(""):
+        if given in served:
             return given
-        known = f" Served: {some(served)}" if served else ""
-        raise ConfigurationError(f"No token serves location {given}.{known}")
+        known = f"Served: {some(served)}." if served else f"{CONNECT}."
+        raise ConfigurationError(f"No token serves location {given}. {known}")
     if len(served) == 1:
         return served[0]
     if served:

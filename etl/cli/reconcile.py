@@ -58,7 +58,7 @@ def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> N
     message_job(found)
     with warehouse(found) as engine:
         served = served_locations(found, engine)
-        places = served if location_id is None and served else [chosen_location(found, served, location_id)]
+        places = served if location_id is None and served else [chosen_location(served, location_id)]
         days, failures = _run(found, engine, places, window)
     if days or not failures:
         _print(days, as_json=as_json)

@@ -88,16 +88,17 @@ RECEIVER = Grants(
     schemas=("etl",),
     tables={
         # It sees which events are here, not what is in them.
-        "etl.webhook_events": "INSERT, SELECT (webhook_id)",
+        "etl.webhook_events": "INSERT, SELECT (webhook_id, digest)",
         # Ids and times, nothing that a customer wrote.
         "etl.message_queue": READ_WRITE,
         # An installation or removal of the app; tokens are in other columns.
-        "etl.locations": "INSERT (location_id, company_id, app_id, name), "
-        "SELECT (location_id, company_id, token_source, paused_token, retired_at), "
+        "etl.locations": "INSERT (location_id, company_id, app_id, name, app_changed_at), SELECT (location_id, "
+        "company_id, token_source, token_issued_at, paused_token, app_changed_at, retired_at), "
         "UPDATE (company_id, app_id, name, paused_at, pause_cause, pause_detail, paused_token, token_refused_at, "
-        "retired_at, updated_at)",
-        "etl.companies": "INSERT (company_id, app_id, name), SELECT (company_id, retired_at), "
-        "UPDATE (app_id, name, retired_at, updated_at)",
+        "app_changed_at, retired_at, updated_at)",
+        "etl.companies": "INSERT (company_id, app_id, name, app_changed_at), "
+        "SELECT (company_id, token_issued_at, app_changed_at, retired_at), "
+        "UPDATE (app_id, name, app_changed_at, retired_at, updated_at)",
         "etl.forgotten": f"SELECT, {LOCKED}",
         "etl.erased": "SELECT",
         "etl.alembic_version": "SELECT",

@@ -17,7 +17,7 @@ from etl.errors import ConfigurationError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0017"
+HEAD = "0018"
 """The newest migration; a test compares it with the scripts."""
 
 MIGRATION_LOCK = 4_719_024_811

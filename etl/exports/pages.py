@@ -174,8 +174,7 @@ class Exports:
         by = granted.token_location_id
         age = time.monotonic() - answered_at
         limits.settle(connection, [AnsweredRequest(by, granted.lease_id, age, said, is_proper=failure is None)])
-        # A token whose location is not known may only have been asked for a location that is not its own.
-        if not isinstance(failure, LocationError) or (by and self._manner.pauses):
+        if not isinstance(failure, LocationError) or self._manner.pauses:
             stop_location(connection, by, failure, fingerprint=self.tokens.fingerprint)
 
     def _grant(self, location_id: str, stopping: Callable[[], bool]) -> _Grant:

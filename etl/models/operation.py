@@ -206,6 +206,10 @@ class Location(Written, Base):
         comment="Fingerprint of the token that was refused: another token lifts the pause. Null: paused by hand, only "
         "etl locations resume lifts it."
     )
+    app_changed_at: Mapped[timestamp | None] = mapped_column(
+        comment="When the app was last installed, connected or uninstalled, by the event's own time: an older event "
+        "changes nothing."
+    )
     retired_at: Mapped[timestamp | None] = mapped_column(
         comment="When the app was uninstalled from it; null while it is installed. Its items wait."
     )
@@ -236,6 +240,7 @@ class Company(Written, Base):
     )
     token_issued_at: Mapped[timestamp | None] = mapped_column(comment="When the token was stored.")
     token_expires_at: Mapped[timestamp | None] = mapped_column(comment="When the token expires.")
+    app_changed_at: Mapped[timestamp | None] = mapped_column(comment="As in etl.locations.")
     retired_at: Mapped[timestamp | None] = mapped_column(
         comment="When the app was uninstalled from it; null while it is installed."
     )
@@ -323,8 +328,8 @@ class WebhookEvent(Base):
     # 7f2c5b1e-0000-4000-8000-000000000001
     webhook_id: Mapped[str] = mapped_column(
         primary_key=True,
-        comment="The event; a redelivery repeats it. API: webhookId, else sha256: and the hash of the body. "
-        "Posts of a workflow: workflow: and a number of our own.",
+        comment="The event; a redelivery repeats it. API: webhookId; where there is none, or another event has it, "
+        "sha256: and the hash of the body. Posts of a workflow: workflow: and a number of our own.",
     )
     received_at: Mapped[timestamp_now] = mapped_column(comment="When it was stored, just before it was answered.")
     # OutboundMessage
@@ -342,6 +347,10 @@ class WebhookEvent(Base):
     )
     body: Mapped[bytes] = mapped_column(
         comment="The event as received, byte for byte. Readable with convert_from(body, 'UTF8')."
+    )
+    digest: Mapped[bytes | None] = mapped_column(
+        comment="SHA-256 of the body, which tells another event of the same webhookId; null where an older version "
+        "stored it."
     )
     replayed_at: Mapped[timestamp | None] = mapped_column(comment="When it was last replayed; null: never.")
 

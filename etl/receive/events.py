@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from etl.database.conditions import among, holds
 from etl.models import WebhookEvent
 from etl.receive import webhook
-from etl.receive.webhook import Event
+from etl.receive.webhook import Event, digest_of, name_of
 from etl.state import forgotten, locations, message_queue
 from etl.state.forgotten import About
 from etl.state.message_queue import NewItem
@@ -25,36 +25,69 @@ REPLAYED_EVENTS = 1000
 def store(connection: Connection, events: Sequence[Event]) -> list[str]:
     """Keep events and do what the new ones ask for; returns what became of each, in order.
 
-    An event that is here already, or twice among these, is a ``duplicate`` and sets nothing going. Nor does one about a
-    ``forgotten`` contact, which is not kept.
+    An event that is here already, or twice among these, is a ``duplicate`` and sets nothing going. Nor does one about
+    what was erased with a contact, which is not kept: it is ``forgotten``.
     """
+    events = _judged(connection, events)
     gone = _forgotten(connection, events)
-    # In order of id, so that two receivers given the same redeliveries wait for each other but cannot deadlock.
-    distinct = dict(sorted({event.webhook_id: event for event in reversed(events) if event not in gone}.items()))
-    statement = insert(WebhookEvent).on_conflict_do_nothing().returning(WebhookEvent.webhook_id)
-    rows = [_columns(event) for event in distinct.values()]
-    new = set(connection.execute(statement, rows).scalars()) if rows else set()
-    act(connection, [event for event in distinct.values() if event.webhook_id in new])
+    kept = [event for event in events if event not in gone]
+    new = _insert(connection, kept)
+    taken = _taken(connection, [event for event in kept if event not in new])
+    if taken:
+        events = [replace(each, webhook_id=name_of(each.body)) if each in taken else each for each in events]
+        new |= _insert(connection, [replace(event, webhook_id=name_of(event.body)) for event in kept if event in taken])
+    act(connection, [event for event in dict.fromkeys(events) if event in new])
     outcomes = []
     for event in events:
-        if event in gone:
-            outcomes.append(FORGOTTEN)
-            continue
-        outcomes.append(event.outcome if event.webhook_id in new else DUPLICATE)
-        new.discard(event.webhook_id)
+        outcomes.append(FORGOTTEN if event in gone else event.outcome if event in new else DUPLICATE)
+        new.discard(event)
     return outcomes
 
 
-def _forgotten(connection: Connection, events: Sequence[Event]) -> list[Event]:
-    """The events about contacts that were erased; one that names no location may be of any."""
-    contacts = {event.contact_id for event in events if event.contact_id is not None}
-    gone = forgotten.among(connection, contacts) if contacts else set()
-    ids = {contact_id for _, contact_id in gone}
-    return [
+def _forgotten(connection: Connection, events: Sequence[Event]) -> set[Event]:
+    """The events about what was erased with a contact; one that names no location may be of any."""
+    columns = ("contact_id", "conversation_id", "message_id", "email_id")
+    ids = {id_ for event in events for name in columns if (id_ := getattr(event, name))}
+    keys = forgotten.among(connection, ids) if ids else set()
+    return {
         event
         for event in events
-        if (event.location_id, event.contact_id) in gone or (not event.location_id and event.contact_id in ids)
+        if forgotten.tell_of(
+            keys,
+            event.location_id,
+            contact_id=event.contact_id,
+            conversation_id=event.conversation_id,
+            ids=(event.message_id, event.email_id),
+        )
+    }
+
+
+def _judged(connection: Connection, events: Sequence[Event]) -> list[Event]:
+    """The events, of which those queue nothing that only a location that we know would vouch for."""
+    unvouched = {event.location_id for event in events if not event.is_vouched}
+    known = locations.known(connection, unvouched) if unvouched else set()
+    return [
+        event if event.is_vouched or event.location_id in known else replace(event, outcome="ignored", items=())
+        for event in events
     ]
+
+
+def _insert(connection: Connection, events: Sequence[Event]) -> set[Event]:
+    """Keep events; returns those that are new. Of several with one id the first may be."""
+    # In order of id, so that two receivers given the same redeliveries wait for each other but cannot deadlock.
+    distinct = dict(sorted({event.webhook_id: event for event in reversed(events)}.items()))
+    statement = insert(WebhookEvent).on_conflict_do_nothing().returning(WebhookEvent.webhook_id)
+    rows = [_columns(event) for event in distinct.values()]
+    new = connection.execute(statement, rows).scalars() if rows else ()
+    return {distinct[webhook_id] for webhook_id in new}
+
+
+def _taken(connection: Connection, events: Collection[Event]) -> set[Event]:
+    """Those of the events whose id another one has, which has another body; a redelivery's is the same."""
+    query = select(WebhookEvent.webhook_id, WebhookEvent.digest)
+    query = query.where(WebhookEvent.webhook_id.in_({event.webhook_id for event in events}))
+    stored = {row.webhook_id: row.digest for row in connection.execute(query)} if events else {}
+    return {event for event in events if stored.get(event.webhook_id) not in (None, digest_of(event.body))}
 
 
 def _columns(event: Event) -> dict[str, object]:
@@ -67,6 +100,7 @@ def _columns(event: Event) -> dict[str, object]:
         "email_id": event.email_id,
         "outcome": event.outcome,
         "body": event.body,
+        "digest": digest_of(event.body),
     }
 
 
@@ -84,9 +118,9 @@ def act(connection: Connection, events: Sequence[Event]) -> None:
     for event in events:
         place = {"location_id": event.location_id or None, "company_id": event.company_id or None}
         if event.outcome == "install":
-            locations.install(connection, **place, app_id=event.app_id)
+            locations.install(connection, **place, app_id=event.app_id, at=event.sent_at)
         elif event.outcome == "uninstall":
-            locations.retire(connection, **place)
+            locations.retire(connection, **place, at=event.sent_at)
 
 
 @dataclass(frozen=True, slots=True)

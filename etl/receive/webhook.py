@@ -30,7 +30,10 @@ NOTHING = ("", "null", "undefined")
 MAX_FIELDS = 1000
 """Fields of a form."""
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
-_WEBHOOK_ID = re.compile(r"[!-~]{1,128}\Z")
+# Not what we name events ourselves.
+_WEBHOOK_ID = re.compile(r"(?!sha256:|workflow:)[!-~]{1,128}\Z")
+NO_APP = "?"
+"""An appId that is no text: no app's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Policy:
 
     app_id: str | None = None
     """Our app; None: not known."""
+    home: str = ""
+    """The location of HIGHLEVEL_TOKEN; empty: not known."""
     locations: Collection[str] = ()
     """The only locations of interest; empty: all."""
     max_age: float | None = None
@@ -62,6 +67,9 @@ class Event:
     location_id: str = ""
     company_id: str = ""
     app_id: str | None = None
+    """None: it names none."""
+    is_vouched: bool = True
+    """It is meant for us; if not, only if its location is one that we know."""
     conversation_id: str | None = None
     message_id: str | None = None
     email_id: str | None = None
@@ -73,6 +81,16 @@ class Event:
     """What is to be fetched: kinds and ids."""
 
 
+def digest_of(body: bytes) -> bytes:
+    """What tells one body from another."""
+    return hashlib.sha256(body).digest()
+
+
+def name_of(body: bytes) -> str:
+    """The id of an event that has none of its own. A retry repeats the body byte for byte (docs issue 224)."""
+    return f"sha256:{digest_of(body).hex()}"
+
+
 def parse(body: bytes) -> Event:
     """Read a verified event.
 
@@ -82,19 +100,17 @@ def parse(body: bytes) -> Event:
     payload = _object(body)
     fields = _wrapped(payload) | payload
     message_id, email_id, named = _named(fields)
-    conversation_id = _id(fields.get("conversationId"))
+    is_of_conversation = fields.get("type") in UNREAD_TYPES
+    conversation_id = _id(fields.get("conversationId")) or (_id(fields.get("id")) if is_of_conversation else None)
     webhook_id = fields.get("webhookId")
     return Event(
-        # A retry repeats the body byte for byte, so its hash will do where there is no webhookId (docs issue 224).
-        webhook_id=webhook_id
-        if isinstance(webhook_id, str) and _WEBHOOK_ID.match(webhook_id)
-        else f"sha256:{hashlib.sha256(body).hexdigest()}",
+        webhook_id=webhook_id if isinstance(webhook_id, str) and _WEBHOOK_ID.match(webhook_id) else name_of(body),
         type=_word(fields.get("type")),
         outcome=_outcome(fields.get("type"), found=bool(message_id or email_id), named=named),
         body=body,
         location_id=_id(fields.get("locationId")) or "",
         company_id=_id(fields.get("companyId")) or "",
-        app_id=_text(fields.get("appId")),
+        app_id=_app_id(fields.get("appId")),
         conversation_id=conversation_id,
         message_id=message_id,
         email_id=email_id,
@@ -146,9 +162,11 @@ def admit(event: Event, policy: Policy, *, now: datetime) -> Event:
     if event.type in policy.dropped_types:
         raise WebhookRefusedError(200, "type_dropped")
     changes_locations = event.outcome in ("install", "uninstall")
-    if policy.app_id and event.app_id and event.app_id != policy.app_id:
-        # An event without appId is taken: real ones came without (docs issue 224), and naming a message does no harm.
+    if policy.app_id and event.app_id not in (None, policy.app_id):
         raise WebhookRefusedError(401, "wrong_app")
+    # Real events came without appId (docs issue 224), so these are kept; but anybody's may.
+    is_ours = bool(event.location_id) and event.location_id in (policy.home, *policy.locations)
+    event = replace(event, is_vouched=is_ours or not policy.app_id or event.app_id is not None)
     of_interest = event.location_id in policy.locations or (changes_locations and not event.location_id)
     if policy.locations and not of_interest:
         # Not an error: HighLevel posts the events of every location that has the app, and pauses the events of a URL
@@ -245,10 +263,8 @@ def _items(
     if email_id is not None:
         yield "email", email_id
     if message_id is None and email_id is None:
-        if event_type in MESSAGE_TYPES and conversation_id is not None:
+        if event_type in (*MESSAGE_TYPES, *UNREAD_TYPES) and conversation_id is not None:
             yield "conversation", conversation_id
-        if event_type in UNREAD_TYPES and own_id is not None:
-            yield "conversation", own_id
         if event_type == CONTACT_DELETED and own_id is not None:
             yield "contact", own_id
 
@@ -284,8 +300,9 @@ def _word(value: object) -> str:
     return value if isinstance(value, str) and _WORD.match(value) else ""
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _app_id(value: object) -> str | None:
+    given = _given(value)
+    return given if given is None or isinstance(given, str) else NO_APP
 
 
 def _moment(value: object) -> datetime | None:

@@ -4,12 +4,12 @@ A location is served unless it is *paused* (its token was refused, or somebody a
 uninstalled). Either way its items wait, untouched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, DateTime, and_, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.models import Company, Location
@@ -54,7 +54,8 @@ def resume(connection: Connection, location_id: str) -> bool:
     """Serve a location again; False when it was neither paused nor retired."""
     stopped = or_(Location.paused_at.is_not(None), Location.retired_at.is_not(None))
     statement = update(Location).where(Location.location_id == location_id, stopped)
-    return connection.execute(statement.values(**NOT_PAUSED, retired_at=None, updated_at=func.now())).rowcount > 0
+    changes = {**NOT_PAUSED, "retired_at": None, "app_changed_at": func.now(), "updated_at": func.now()}
+    return connection.execute(statement.values(**changes)).rowcount > 0
 
 
 def install(
@@ -64,27 +65,35 @@ def install(
     company_id: str | None = None,
     app_id: str | None = None,
     name: str | None = None,
+    at: datetime | None = None,
 ) -> None:
     """The app was installed in a location, or with no ``location_id`` for a company. Safe to repeat.
 
     A location whose company is connected is served from now on; any other waits for ``etl connect``.
+
+    Args:
+        connection: whose transaction it is.
+        location_id: the location.
+        company_id: its company, or the company.
+        app_id: the app.
+        name: what HighLevel calls it.
+        at: when that was, None: now. If it was uninstalled later, nothing changes.
     """
-    told = {key: value for key, value in (("app_id", app_id), ("name", name)) if value is not None}
-    again = {"retired_at": None, "updated_at": func.now()}
-    if location_id:
-        told |= {"company_id": company_id} if company_id is not None else {}
-        connection.execute(
-            insert(Location)
-            .values(location_id=location_id, **told)
-            .on_conflict_do_update(index_elements=[Location.location_id], set_=told | again)
+    model = Location if location_id else Company
+    key = {"location_id": location_id} if location_id else {"company_id": company_id}
+    given = {"app_id": app_id, "name": name, "company_id": company_id if location_id else None}
+    when = func.least(at, func.now(), type_=DateTime(timezone=True))
+    told = {name: value for name, value in given.items() if value is not None} | {"app_changed_at": when}
+    statement = insert(model).values(**key, **told)
+    heeded = connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(key),
+            set_=told | {"retired_at": None, "updated_at": func.now()},
+            where=func.coalesce(model.app_changed_at, when) <= when,
         )
-    elif company_id:
-        connection.execute(
-            insert(Company)
-            .values(company_id=company_id, **told)
-            .on_conflict_do_update(index_elements=[Company.company_id], set_=told | again)
-        )
-    lift(connection, location_id=location_id, company_id=None if location_id else company_id)
+    )
+    if heeded.rowcount:
+        lift(connection, location_id=location_id, company_id=None if location_id else company_id)
 
 
 def lift(connection: Connection, *, location_id: str | None = None, company_id: str | None = None) -> None:
@@ -100,18 +109,41 @@ def lift(connection: Connection, *, location_id: str | None = None, company_id: 
     )
 
 
-def retire(connection: Connection, *, location_id: str | None = None, company_id: str | None = None) -> None:
-    """The app was uninstalled from a location, or with no ``location_id`` from a company and all its locations.
+def retire(
+    connection: Connection,
+    *,
+    location_id: str | None = None,
+    company_id: str | None = None,
+    at: datetime | None = None,
+) -> None:
+    """The app was uninstalled from a location, or with no ``location_id`` from a company and all that its token serves.
 
-    Nothing is deleted: UNINSTALL may arrive late, after the app was installed again.
+    Nothing is deleted. Nothing changes if the app was installed, connected, or got a new token after ``at`` (None:
+    now), since UNINSTALL may arrive late; or if the location has a token that is not the app's.
     """
-    which = Location.location_id == location_id if location_id else Location.company_id == company_id
-    since = func.coalesce(Location.retired_at, func.now())
-    connection.execute(update(Location).where(which).values(retired_at=since, updated_at=func.now()))
-    if not location_id:
-        since = func.coalesce(Company.retired_at, func.now())
-        statement = update(Company).where(Company.company_id == company_id)
-        connection.execute(statement.values(retired_at=since, updated_at=func.now()))
+    when = func.least(at, func.now(), type_=DateTime(timezone=True))
+    source = Location.token_source
+    if location_id:
+        _retire(connection, Location, Location.location_id == location_id, source.is_distinct_from("private"), at=when)
+    else:
+        served = or_(source.is_(None), source == "company")
+        _retire(connection, Location, Location.company_id == company_id, served, at=when)
+        _retire(connection, Company, Company.company_id == company_id, at=when)
+
+
+def _retire(
+    connection: Connection, model: type[Location] | type[Company], *which: ColumnElement[bool], at: Any
+) -> None:
+    newest = func.greatest(model.app_changed_at, model.token_issued_at)
+    since = func.coalesce(model.retired_at, at)
+    statement = update(model).where(*which, func.coalesce(newest, at) <= at)
+    connection.execute(statement.values(retired_at=since, app_changed_at=at, updated_at=func.now()))
+
+
+def known(connection: Connection, location_ids: Collection[str]) -> set[str]:
+    """Those of the locations that somebody connected, or in which our app was installed."""
+    query = select(Location.location_id).where(Location.location_id.in_(location_ids))
+    return set(connection.execute(query).scalars())
 
 
 def remove(connection: Connection, location_id: str) -> bool:

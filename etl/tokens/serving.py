@@ -22,8 +22,8 @@ NO_TOKEN = "no_token"  # noqa: S105 - a cause, not a token
 class Serving:
     """The rule that says whose token serves a location.
 
-    A connected location serves itself. The environment's token serves its own location, even if that is connected; when
-    its location is not known, also whatever was never connected. Items without a location belong to the environment's.
+    A connected location serves itself. The environment's token serves its own location, even if that is connected, and
+    items without a location. It serves no other, even if its own is not known: anybody may have named that.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -43,9 +43,7 @@ class Serving:
         name = location_id or self.location_id
         if self.is_environment(name):
             return name
-        if name in retired:
-            return None if retired[name] else name
-        return "" if self.is_environment("") else None
+        return name if retired.get(name) is False else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -308,7 +308,7 @@ def test_what_makes_no_sense_is_refused(large_etl: Command, arguments: tuple[str
 def test_a_location_that_the_token_may_not_read_is_told_in_a_sentence(
     large_etl: Command, large_job: Job, large: RunningSandbox
 ) -> None:
-    done = large_etl("backfill", "--since", "2026-01-01", "--location", "other", HIGHLEVEL_LOCATION_ID="")
+    done = large_etl("backfill", "--since", "2026-01-01", HIGHLEVEL_LOCATION_ID="other")
     assert (done.returncode, "does not have access" in done.stderr) == (3, True)
-    assert large_job.value("SELECT count(*) FROM etl.locations") == 0
+    assert large_job.rows("SELECT location_id, pause_cause FROM etl.locations") == [("other", "not_authorized")]
     assert large.stats()["requests"] == 1

@@ -1,6 +1,7 @@
 """What belonged to an erased contact is known by its ids, whoever tells of it without naming the contact."""
 
 import hashlib
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from etl.load.erased import Told
 from etl.models import Recording
 from etl.models.record import Record
 from etl.privacy.forgetting import Forgetting
+from etl.receive import events, webhook
 from etl.state import forgotten
 from tests.command import Command
 from tests.job import Job
@@ -68,6 +70,21 @@ TOLD = {
 def test_what_was_erased_stays_erased(without_zoe: Engine, job: Job, what: str) -> None:
     load(without_zoe, TOLD[what])
     assert rows(job) == FILLED
+
+
+def test_webhooks_about_what_was_erased_are_not_kept(without_zoe: Engine) -> None:
+    posted = [
+        {"type": "InboundMessage", "locationId": PLACE, "messageId": "ZOE-call"},
+        {"type": "InboundMessage", "messageId": "ZOE-call"},
+        {"type": "InboundMessage", "locationId": PLACE, "messageType": "Email", "emailMessageId": "ZOE-email"},
+        {"type": "InboundMessage", "locationId": PLACE, "messageId": "NEW", "conversationId": "ZOE-conversation"},
+        {"type": "ConversationUnreadUpdate", "locationId": PLACE, "id": "ZOE-conversation"},
+        {"type": "InboundMessage", "locationId": "LOC2", "messageId": "ZOE-call"},
+        {"type": "InboundMessage", "locationId": PLACE, "contactId": "BOB", "conversationId": "ZOE-conversation"},
+    ]
+    with without_zoe.begin() as connection:
+        outcomes = events.store(connection, [webhook.parse(json.dumps(each).encode()) for each in posted])
+    assert outcomes == ["forgotten"] * 5 + ["queued", "no_id"]
 
 
 @pytest.mark.parametrize(

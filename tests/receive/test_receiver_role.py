@@ -29,13 +29,24 @@ def granted(job: Job, database_url: str, launch: Launch) -> Iterator[Receiver]:
 
 
 def test_it_stores_events_and_queues_their_items(job: Job, granted: Receiver) -> None:
-    said = [
-        granted.say(type="InboundMessage", webhookId=name, locationId="LOC1", messageId="M1", conversationId="C1")
-        for name in ("first", "first", "second")
-    ]
-    assert said == [200, 200, 200]
+    event = {"type": "InboundMessage", "appId": "APP1", "locationId": "LOC1", "messageId": "M1", "conversationId": "C1"}
+    others = (
+        {"webhookId": "first"},
+        {"webhookId": "first"},
+        {"webhookId": "first", "body": "x"},
+        {"webhookId": "more"},
+    )
+    assert [granted.say(**(event | other)) for other in others] == [200] * 4
     assert job.rows("SELECT kind, message_id FROM etl.message_queue") == [("message", "M1")]
-    assert job.value("SELECT count(*) FROM etl.webhook_events WHERE webhook_id <> 'old'") == 2
+    assert job.value("SELECT count(*) FROM etl.webhook_events WHERE webhook_id <> 'old'") == 3
+
+
+def test_it_asks_which_locations_are_known_and_what_was_erased(job: Job, granted: Receiver) -> None:
+    assert (
+        granted.say(type="InboundMessage", locationId="LOC9", messageId="M9", contactId="C9", webhookId="foreign")
+        == 200
+    )
+    assert job.rows("SELECT outcome FROM etl.webhook_events WHERE webhook_id = 'foreign'") == [("ignored",)]
 
 
 def test_it_notes_where_the_app_is_installed_and_removed(job: Job, granted: Receiver) -> None:

@@ -80,11 +80,77 @@ def test_uninstalling_a_company_retires_all_its_locations(office: Office) -> Non
     assert {None} == {tokens.token_location_id(name) for name in office.sandbox.location_ids}
 
 
-def test_an_uninstall_that_comes_late_is_undone_by_installing_again(office: Office) -> None:
+def test_installing_again_undoes_an_uninstall(office: Office) -> None:
     office.connect(office.first)
     with office.engine.begin() as connection:
         locations.retire(connection, location_id=office.first)
         locations.install(connection, location_id=office.first)
+    assert office.first == looking(office, office.first).token_location_id(office.first)
+
+
+def test_an_uninstall_from_before_a_location_was_connected_changes_nothing(office: Office) -> None:
+    before = office.value("SELECT now()")
+    office.connect(office.first)
+    company_id = office.connect_company().company_id
+    with office.engine.begin() as connection:
+        locations.retire(connection, location_id=office.first, at=before)
+        locations.retire(connection, company_id=company_id, at=before)
+    names = [office.first, office.third]
+    tokens = looking(office, *names)
+    assert names == [tokens.token_location_id(name) for name in names]
+
+
+def test_an_uninstall_from_before_a_token_was_renewed_changes_nothing(office: Office) -> None:
+    office.connect(office.first)
+    office.execute("UPDATE etl.locations SET app_changed_at = now() - interval '1 day'")
+    with office.engine.begin() as connection:
+        locations.retire(connection, location_id=office.first, at=office.value("SELECT now() - interval '1 hour'"))
+    assert office.first == looking(office, office.first).token_location_id(office.first)
+
+
+def test_an_uninstall_from_the_future_is_one_of_now(office: Office) -> None:
+    office.connect(office.first)
+    with office.engine.begin() as connection:
+        locations.retire(connection, location_id=office.first, at=office.value("SELECT now() + interval '70 years'"))
+    with office.engine.begin() as connection:
+        locations.install(connection, location_id=office.first, at=office.value("SELECT now()"))
+    assert office.first == looking(office, office.first).token_location_id(office.first)
+
+
+def test_an_install_from_before_an_uninstall_changes_nothing(office: Office) -> None:
+    office.connect(office.first)
+    before = office.value("SELECT now()")
+    with office.engine.begin() as connection:
+        locations.retire(connection, location_id=office.first)
+        locations.install(connection, location_id=office.first, at=before)
+    assert None is looking(office, office.first).token_location_id(office.first)
+
+
+def test_uninstalling_the_app_leaves_a_private_token_alone(office: Office) -> None:
+    office.connect_private(office.first)
+    office.execute("UPDATE etl.locations SET company_id = 'COM1'")
+    with office.engine.begin() as connection:
+        locations.retire(connection, location_id=office.first)
+        locations.retire(connection, company_id="COM1")
+    assert office.first == looking(office, office.first).token_location_id(office.first)
+
+
+def test_uninstalling_a_company_leaves_a_grant_of_a_locations_own_alone(office: Office) -> None:
+    office.connect(office.first)
+    company_id = office.connect_company().company_id
+    with office.engine.begin() as connection:
+        locations.retire(connection, company_id=company_id)
+    assert office.first == looking(office, office.first).token_location_id(office.first)
+
+
+def test_resuming_a_location_is_newer_than_an_uninstall_that_comes_late(office: Office) -> None:
+    office.connect(office.first)
+    before = office.value("SELECT now()")
+    with office.engine.begin() as connection:
+        locations.retire(connection, location_id=office.first)
+        locations.resume(connection, office.first)
+    with office.engine.begin() as connection:
+        locations.retire(connection, location_id=office.first, at=before)
     assert office.first == looking(office, office.first).token_location_id(office.first)
 
 
@@ -101,8 +167,9 @@ def test_the_environments_token_does_not_serve_other_locations(office: Office) -
     assert None is looking(office, office.second, serving=Serving("t", office.first)).token_location_id(office.second)
 
 
-def test_a_token_of_unknown_location_serves_what_is_not_connected(office: Office) -> None:
-    assert "" == looking(office, office.second, serving=Serving("t")).token_location_id(office.second)
+def test_a_token_of_unknown_location_serves_only_items_without_one(office: Office) -> None:
+    tokens = looking(office, office.second, "", serving=Serving("t"))
+    assert ("", None) == (tokens.token_location_id(""), tokens.token_location_id(office.second))
 
 
 def test_a_token_of_unknown_location_leaves_connected_locations_alone(office: Office) -> None:
