@@ -1,7 +1,10 @@
 """Why locations wait, and what to do about it, in words; pure."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from etl.config.settings import Settings
+from etl.output import counted
 from etl.state.locations import BY_HAND, Overview
 from etl.tokens.serving import Serving
 
@@ -46,6 +49,11 @@ UNANSWERED = {
 LATER = ("rate_limited", "daily_budget", "api_unreachable")
 """Causes that pass by themselves."""
 
+ANYBODY = (
+    "Webhooks of every app and location are taken. HighLevel signs those of all its customers with the same key, so "
+    "anybody with an app there can send some: they are kept, and what they name waits if its location has no token. "
+    "Set WEBHOOK_APP_ID (or HIGHLEVEL_CLIENT_ID) to take only those of your app, or WEBHOOK_LOCATIONS."
+)
 SHOWN = 10
 """Names that are told one by one."""
 
@@ -56,6 +64,11 @@ def unserved(location_ids: Iterable[str], places: Iterable[Overview], serving: S
     return sorted(each for each in location_ids if serving.token_location_id(each, retired=retired) is None)
 
 
+def as_served(places: Iterable[Overview], serving: Serving) -> list[Overview]:
+    """The locations; that of the environment's token, which is no app's, is never retired."""
+    return [replace(each, retired_at=None) if serving.is_environment(each.location_id) else each for each in places]
+
+
 def cure_of(place: Overview) -> str | None:
     """How to have a location served again; None when it is served."""
     name = shown(place.location_id)
@@ -64,6 +77,16 @@ def cure_of(place: Overview) -> str | None:
         known = CURES.get((cause, place.token_source)) or CURES.get((cause, ANY), "Mend the cause; " + RESUME)
         return known.format(id=name)
     return f"Install the app again, or: etl locations resume {name}" if place.retired_at is not None else None
+
+
+def whose_webhooks(found: Settings) -> str:
+    """Whose webhooks the receiver takes, and what that means."""
+    if found.webhook_locations:
+        return f"Webhooks of {counted(len(found.webhook_locations), 'location')} are taken, by WEBHOOK_LOCATIONS."
+    if found.app_id:
+        more = "of those that name no app, only what is of a known location is queued"
+        return f"Webhooks of the app {found.app_id} are taken; {more}."
+    return ANYBODY
 
 
 def in_words(cause: str | None) -> str:

@@ -17,6 +17,7 @@ from etl.app.composition import (
     warehouse,
 )
 from etl.app.composition import settings as read_settings
+from etl.cli.advice import whose_webhooks
 from etl.cli.checks import (
     RENEWABLE,
     Check,
@@ -106,12 +107,15 @@ def of_locations(connection: Connection, found: Settings, *, offline: bool, limi
     yield of_app(places, given=bool(found.highlevel_client_id and found.highlevel_client_secret))
     serving = serving_of(found)
     connected = sum(place.connected for place in places)
+    alone = ", but HIGHLEVEL_LOCATION_ID is not: it serves only items that name no location"
+    is_set = "not set" if serving.token is None else "set" + ("" if serving.location_id else alone)
     yield Check(
         "tokens",
         ok=serving.token is not None or connected > 0,
-        says=f"HIGHLEVEL_TOKEN is {'set' if serving.token else 'not set'}, {counted(connected, 'location')} connected",
+        says=f"HIGHLEVEL_TOKEN is {is_set}; {counted(connected, 'location')} connected",
         fix="Set HIGHLEVEL_TOKEN to a private integration token, or connect locations with: etl connect",
     )
+    yield Check("webhooks", ok=True, says=whose_webhooks(found))
     yield of_pauses(places)
     depth = message_queue.depth(connection)
     yield from of_days(views.without_zone(connection))

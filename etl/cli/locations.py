@@ -8,7 +8,7 @@ import click
 from sqlalchemy import Connection
 
 from etl.app.composition import oauth_of, serving_of, settings, transport_of, warehouse
-from etl.cli.advice import advice_on, cure_of, shown, state_of, unserved
+from etl.cli.advice import advice_on, as_served, cure_of, shown, state_of, unserved
 from etl.cli.options import JSON_LINES, YES, confirm
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
@@ -46,7 +46,7 @@ def list_(*, as_json: bool) -> None:
     found = settings()
     serving = serving_of(found)
     with warehouse(found) as engine, engine.connect() as connection:
-        places = known.overview(connection)
+        places = as_served(known.overview(connection), serving)
         companies = known.companies(connection)
         waiting = Counter[str]()
         for each in message_queue.depth(connection):

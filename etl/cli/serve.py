@@ -4,8 +4,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
+import structlog
 
 from etl.app.composition import database_url, settings
+from etl.cli.advice import whose_webhooks
 from etl.cli.options import listen_at
 from etl.config import jobs
 from etl.config.settings import Settings
@@ -55,6 +57,9 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
     keys = public_keys.read(found.webhook_ed25519_public_key, found.webhook_rsa_public_key)
     secret = found.webhook_workflow_secret
     metrics = Metrics()
+    if not found.app_id and not found.webhook_locations:
+        # To the log, which may be full without stopping anybody.
+        structlog.get_logger("etl.receive").warning("webhooks_of_anybody", means=whose_webhooks(found))
     # Before anybody can connect, for it may take seconds.
     url = _database_url(found)
     with ExitStack() as opened:
@@ -80,10 +85,9 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
 def _policy(found: Settings) -> "Policy":
     from etl.receive.webhook import Policy
 
-    client_id = found.highlevel_client_id or ""
     return Policy(
-        # A client id is the app's id, a dash and more (HighLevel docs, "OAuth 2.0").
-        app_id=found.webhook_app_id or client_id.partition("-")[0] or None,
+        app_id=found.app_id,
+        home=found.highlevel_location_id,
         locations=frozenset(found.webhook_locations),
         max_age=found.webhook_max_age,
         kinds=jobs.kinds_taken(jobs.read(found.etl_jobs)),

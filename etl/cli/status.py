@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import click
 
-from etl.app.composition import described, settings, warehouse
-from etl.cli.advice import advice_on, in_words, shown, state_of
+from etl.app.composition import described, serving_of, settings, warehouse
+from etl.cli.advice import advice_on, as_served, in_words, shown, state_of
 from etl.config import jobs
 from etl.database import distribution
 from etl.output import duration, print_json, print_line, print_sentence, print_table
@@ -22,7 +22,7 @@ def status(*, as_json: bool) -> None:
     with warehouse(found) as engine, engine.connect() as connection:
         queue = message_queue.depth(connection)
         causes = dead_letters.causes(connection)
-        places = locations.overview(connection)
+        places = as_served(locations.overview(connection), serving_of(found))
         last = runs.latest(connection, 5)
         nodes = distribution.rows_by_node(connection)
     if as_json:

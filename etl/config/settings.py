@@ -143,6 +143,11 @@ class Settings(BaseSettings):
         return tuple(key.strip() for key in keys.split(",") if key.strip())
 
     @property
+    def app_id(self) -> str | None:
+        """Our app; None: not known. A client id is the app's id, a dash and more (HighLevel docs, "OAuth 2.0")."""
+        return self.webhook_app_id or (self.highlevel_client_id or "").partition("-")[0] or None
+
+    @property
     def embedded_directory(self) -> Path:
         """Where the embedded server keeps its data."""
         return self.etl_home / "postgres"

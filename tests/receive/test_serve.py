@@ -97,6 +97,19 @@ def test_a_redelivery_is_acknowledged_and_queues_nothing(
     assert (200, 200, []) == (first, again, warehouse.queued(unique))
 
 
+def test_two_events_of_one_webhook_id_with_different_bodies_are_two_events(
+    receiver: Receiver, warehouse: Warehouse, unique: str
+) -> None:
+    one, other = (
+        {"type": "InboundMessage", "locationId": unique, "webhookId": unique, "messageId": f"{unique}-{number}"}
+        for number in range(2)
+    )
+    assert [200] * 4 == [receiver.say(**event) for event in (one, other, other, one)]
+    assert [("message", f"{unique}-0"), ("message", f"{unique}-1")] == warehouse.queued(unique)
+    assert 2 == len(warehouse.rows("SELECT FROM etl.webhook_events WHERE location_id = :id", id=unique))
+    assert ["queued"] == warehouse.outcomes(unique)
+
+
 @pytest.mark.parametrize(
     ("outcome", "event"),
     [
@@ -160,6 +173,34 @@ def test_an_event_of_another_app_is_refused(picky: Receiver) -> None:
     assert 401 == picky.say(type="InboundMessage", locationId="LOC1", messageId="M", appId="APP2")
 
 
+def test_an_event_that_names_no_app_queues_only_what_is_of_a_location_that_we_know(
+    launch: Launch, warehouse: Warehouse, unique: str
+) -> None:
+    warehouse.execute("INSERT INTO etl.locations (location_id) VALUES (:id)", id=f"{unique}known")
+    with launch(warehouse.url, WEBHOOK_APP_ID="APP1", HIGHLEVEL_LOCATION_ID=f"{unique}home") as receiver:
+        for place in ("known", "home", "foreign"):
+            name = unique + place
+            assert 200 == receiver.say(type="InboundMessage", locationId=name, messageId=name, webhookId=name)
+    queued = [place for place in ("known", "home", "foreign") if warehouse.queued(unique + place)]
+    assert ["known", "home"] == queued
+    assert ["ignored"] == warehouse.outcomes(f"{unique}foreign")
+
+
+def test_an_event_of_an_odd_app_is_refused(picky: Receiver, warehouse: Warehouse, unique: str) -> None:
+    said = picky.say(type="InboundMessage", locationId="LOC1", messageId="M", appId=["APP1"], webhookId=unique)
+    assert (401, []) == (said, warehouse.outcomes(unique))
+
+
+OPEN = "Webhooks of every app and location are taken"
+
+
+def test_a_receiver_that_takes_everything_says_what_that_means(
+    receiver: Receiver, picky: Receiver, launch: Launch, warehouse: Warehouse
+) -> None:
+    with launch(warehouse.url, HIGHLEVEL_CLIENT_ID="APP1-more") as of_app:
+        assert (True, False, False) == (OPEN in receiver.log, OPEN in picky.log, OPEN in of_app.log)
+
+
 def test_an_event_of_a_location_not_listed_is_acknowledged_but_not_kept(
     picky: Receiver, warehouse: Warehouse, unique: str
 ) -> None:
@@ -178,6 +219,26 @@ def test_the_end_of_an_installation_retires_its_location(picky: Receiver, wareho
     picky.say(type="UNINSTALL", appId="APP1", locationId="LOC2")
     retired = warehouse.rows("SELECT retired_at IS NOT NULL FROM etl.locations WHERE location_id = 'LOC2'")
     assert [(True,)] == retired
+
+
+def test_the_end_of_an_installation_that_comes_after_a_newer_installation_changes_nothing(
+    launch: Launch, warehouse: Warehouse, unique: str
+) -> None:
+    retired = "SELECT retired_at IS NOT NULL FROM etl.locations WHERE location_id = :id"
+    states = []
+    event = {"appId": "APP1", "locationId": unique, "companyId": "COM9"}
+    with launch(warehouse.url, WEBHOOK_APP_ID="APP1") as receiver:
+        for type_, timestamp in [
+            ("INSTALL", "2026-02-03T10:00:00.000Z"),
+            ("INSTALL", "2026-02-03T12:00:00.000Z"),
+            ("UNINSTALL", "2026-02-03T11:00:00.000Z"),
+            ("UNINSTALL", "2026-02-03T13:00:00.000Z"),
+            ("INSTALL", "2026-02-03T12:30:00.000Z"),
+            ("INSTALL", "2026-02-03T14:00:00.000Z"),
+        ]:
+            assert 200 == receiver.say(type=type_, timestamp=timestamp, **event)
+            states += warehouse.rows(retired, id=unique)
+    assert [(False,), (False,), (False,), (True,), (True,), (False,)] == states
 
 
 @pytest.mark.parametrize(

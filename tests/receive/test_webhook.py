@@ -281,7 +281,9 @@ def test_an_event_is_known_by_its_webhook_id() -> None:
     assert WEBHOOK_ID == parse(webhookId=WEBHOOK_ID).webhook_id
 
 
-@pytest.mark.parametrize("webhook_id", [None, 7, "", "with space", "é", "x" * 129, "a\nb", ["a"]])
+@pytest.mark.parametrize(
+    "webhook_id", [None, 7, "", "with space", "é", "x" * 129, "a\nb", ["a"], "sha256:0", "workflow:0"]
+)
 def test_without_a_proper_webhook_id_an_event_is_known_by_its_bytes(webhook_id: Any) -> None:
     first, again, other = (parse(webhookId=webhook_id, n=number).webhook_id for number in (1, 1, 2))
     assert (True, True, "sha256:") == (first == again, first != other, first[:7])
@@ -332,8 +334,37 @@ def test_an_event_of_another_app_is_refused() -> None:
     assert (401, "wrong_app") == refusal(lambda: admitted(Policy(app_id="APP1"), **SMS, appId="APP2"))
 
 
-def test_an_event_that_names_no_app_is_taken() -> None:
-    assert "queued" == admitted(Policy(app_id="APP1"), **SMS)
+def vouched(policy: Policy, **payload: Any) -> bool:
+    """Whether an event is taken wherever it comes from."""
+    return webhook.admit(parse(**payload), policy, now=NOW).is_vouched
+
+
+@pytest.mark.parametrize("app", [7, True, ["APP1"], {"id": "APP1"}, "app1", "APP1x", "?"])
+def test_an_event_of_an_odd_app_is_refused(app: object) -> None:
+    assert (401, "wrong_app") == refusal(lambda: admitted(Policy(app_id="APP1"), **SMS, appId=app))
+
+
+@pytest.mark.parametrize("app", [{}, {"appId": None}, {"appId": ""}, {"appId": " "}, {"appId": "null"}])
+def test_an_event_that_names_no_app_is_taken_only_of_a_location_that_we_know(app: dict[str, Any]) -> None:
+    event = SMS | app
+    assert (False, True, True, False) == (
+        vouched(Policy(app_id="APP1"), **event),
+        vouched(Policy(app_id="APP1", home="LOC1"), **event),
+        vouched(Policy(app_id="APP1", locations={"LOC1"}), **event),
+        vouched(Policy(app_id="APP1", home="LOC2"), **event),
+    )
+
+
+def test_an_event_that_names_neither_app_nor_location_is_nobodys() -> None:
+    assert not vouched(Policy(app_id="APP1"), type="InboundMessage", messageId="MSG1")
+
+
+def test_where_our_app_is_not_known_every_event_is_taken() -> None:
+    assert vouched(Policy(), **SMS)
+
+
+def test_an_event_of_our_app_needs_no_location_that_we_know() -> None:
+    assert vouched(Policy(app_id="APP1"), **SMS, appId=" APP1 ")
 
 
 @pytest.mark.parametrize("kind", ["INSTALL", "UNINSTALL"])
