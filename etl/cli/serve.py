@@ -19,7 +19,7 @@ from etl.errors import DatabaseUnavailableError
 from etl.output import print_line
 
 if TYPE_CHECKING:
-    from etl.receive.webhook import Policy
+    from etl.receive.policy import Policy
 
 
 CONNECTIONS = 2
@@ -83,7 +83,7 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
 
 
 def _policy(found: Settings) -> "Policy":
-    from etl.receive.webhook import Policy
+    from etl.receive.policy import Policy
 
     return Policy(
         app_id=found.app_id,

@@ -14,9 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from etl.receive import signature, webhook
 from etl.receive.endpoint import Intake, Read, Take
 from etl.receive.metrics import Metrics
+from etl.receive.policy import Policy, admit
 from etl.receive.signature import Keys
 from etl.receive.storage import Storage
-from etl.receive.webhook import Event, Policy
+from etl.receive.webhook import Event
 
 SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - a name
 """What the workflow action must send, unless it sends the secret as ``Authorization: Bearer``."""
@@ -79,7 +80,7 @@ async def take_signed(keys: Keys, policy: Policy, headers: Headers, read: Read) 
     given = signature.signature_of(headers.getlist("x-ghl-signature"), headers.getlist("x-wh-signature"))
     body = await read()
     signature.verify(body, given, keys)
-    return webhook.admit(webhook.parse(body), policy, now=datetime.now(UTC))
+    return admit(webhook.parse(body), policy, now=datetime.now(UTC))
 
 
 async def take_from_workflow(secret: str, policy: Policy, headers: Headers, read: Read) -> Event:
@@ -92,4 +93,4 @@ async def take_from_workflow(secret: str, policy: Policy, headers: Headers, read
     event = webhook.parse_workflow(await read(), webhook_id=f"workflow:{uuid.uuid4()}")
     if not event.location_id:
         return event
-    return webhook.admit(event, Policy(locations=policy.locations, kinds=policy.kinds), now=datetime.now(UTC))
+    return admit(event, Policy(locations=policy.locations, kinds=policy.kinds), now=datetime.now(UTC))

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from etl.database.conditions import among, holds
 from etl.models import WebhookEvent
 from etl.receive import webhook
+from etl.receive.policy import choose
 from etl.receive.webhook import Event, digest_of, name_of
 from etl.state import forgotten, locations, message_queue
 from etl.state.forgotten import About
@@ -258,7 +259,7 @@ def replay(
     rows = connection.execute(query).all()
     if not rows:
         return None
-    read = [webhook.choose(_read_again(row.webhook_id, row.type, row.body), kinds) for row in rows]
+    read = [choose(_read_again(row.webhook_id, row.type, row.body), kinds) for row in rows]
     act(connection, read)
     for event in read:
         connection.execute(

@@ -67,7 +67,7 @@ def test_while_postgres_is_away_senders_are_asked_to_come_again_and_then_it_goes
     with launch(own_server.url) as receiver, ThreadPoolExecutor(1) as pool:
         url = f"{receiver.url}/webhooks/highlevel"
         sending = pool.submit(send, url, dataset=sandbox.dataset, keys=keys, traffic=traffic, stop=lambda: stopping)
-        await_(lambda: "webhook" in receiver.log)
+        await_(lambda: '"event": "webhook"' in receiver.log)
         own_server.stop()
         await_(lambda: receiver.say_once(type="X", webhookId="away") == 429)
         own_server.start()

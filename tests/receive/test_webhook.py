@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.receive import public_keys, signature, webhook
+from etl.receive.policy import Policy, admit
 from etl.receive.signature import Keys, WebhookRefusedError
-from etl.receive.webhook import Event, Policy
+from etl.receive.webhook import Event
 from etl.sandbox.keys import SandboxKeys
 
 BODY = b'{"type":"InboundMessage","locationId":"LOC1","messageId":"MSG1"}'
@@ -320,7 +321,7 @@ def test_customers_words_are_not_in_the_repr_of_an_event() -> None:
 
 def admitted(policy: Policy, **payload: Any) -> str:
     """What becomes of an event under a policy."""
-    return webhook.admit(parse(**payload), policy, now=NOW).outcome
+    return admit(parse(**payload), policy, now=NOW).outcome
 
 
 SMS = {"type": "InboundMessage", "messageId": "MSG1", "locationId": "LOC1"}
@@ -336,7 +337,7 @@ def test_an_event_of_another_app_is_refused() -> None:
 
 def vouched(policy: Policy, **payload: Any) -> bool:
     """Whether an event is taken wherever it comes from."""
-    return webhook.admit(parse(**payload), policy, now=NOW).is_vouched
+    return admit(parse(**payload), policy, now=NOW).is_vouched
 
 
 @pytest.mark.parametrize("app", [7, True, ["APP1"], {"id": "APP1"}, "app1", "APP1x", "?"])
@@ -527,7 +528,7 @@ def test_any_bytes_are_an_event_or_refused(body: bytes, policy: Policy) -> None:
 def verdict(read: Callable[[], Event], policy: Policy) -> str | int:
     """The status of a refusal; of an event, that it is taken."""
     try:
-        webhook.admit(read(), policy, now=NOW)
+        admit(read(), policy, now=NOW)
     except WebhookRefusedError as error:
         return error.status
     return "taken"
