@@ -78,8 +78,7 @@ def _insert(connection: Connection, events: Sequence[Event]) -> set[Event]:
     # In order of id, so that two receivers given the same redeliveries wait for each other but cannot deadlock.
     distinct = dict(sorted({event.webhook_id: event for event in reversed(events)}.items()))
     statement = insert(WebhookEvent).on_conflict_do_nothing().returning(WebhookEvent.webhook_id)
-    rows = [_columns(event) for event in distinct.values()]
-    new = connection.execute(statement, rows).scalars() if rows else ()
+    new = connection.execute(statement, list(map(_columns, distinct.values()))).scalars() if distinct else ()
     return {distinct[webhook_id] for webhook_id in new}
 
 
