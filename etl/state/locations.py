@@ -34,6 +34,18 @@ def paused(connection: Connection, location_ids: Sequence[str]) -> dict[str, str
     return {row.location_id: row.paused_token for row in connection.execute(query)}
 
 
+CHANGES = text("""
+    SELECT (SELECT (max(updated_at), count(*))::text FROM etl.locations) ||
+           (SELECT (max(updated_at), count(*))::text FROM etl.companies)
+""")
+
+
+def changes(connection: Connection) -> str:
+    """Another text whenever a location or company has changed; of two changes at once, one may not show."""
+    found: str = connection.execute(CHANGES).scalar_one()
+    return found
+
+
 def pause(connection: Connection, location_id: str, *, cause: str, detail: str, token: str | None) -> None:
     """Stop serving a location until another token comes or somebody resumes it.
 

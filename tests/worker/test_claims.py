@@ -1,7 +1,10 @@
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+import pytest
+from sqlalchemy import Connection, Engine, event, text
 
+from etl.state import locations, message_queue
 from etl.tokens.serving import LocationTokens
 from etl.worker.claims import Claims, Idle
 
@@ -137,3 +140,62 @@ def test_a_suspect_is_passed_over_and_told_where_something_is_in_hand(engine: En
     with engine.begin() as connection:
         idle = claims.claim(connection, 1, is_alone=False)
     assert (idle, claims.has_suspects) == (Idle({"rate": {"LOC1"}}, None), True)
+
+
+@pytest.fixture
+def paused(engine: Engine) -> int:
+    """So many locations with due items, all of them paused by hand."""
+    places = 200
+    with engine.begin() as connection:
+        for number in range(places):
+            message_queue.enqueue(connection, ["MSG1"], kind="message", location_id=f"LOC{number:03d}")
+            locations.pause(connection, f"LOC{number:03d}", cause="by_hand", detail="x", token=None)
+    return places
+
+
+def test_a_look_at_many_paused_locations_is_two_statements_once_they_are_known(engine: Engine, paused: int) -> None:
+    claims = Claims(kind="message", tokens=EveryLocation())
+    assert len(round_of(claims, engine).withheld["paused"]) == paused
+    sent: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        sent.append(arguments[2])
+
+    event.listen(engine, "before_cursor_execute", note)
+    assert len(round_of(claims, engine).withheld["paused"]) == paused
+    assert len(sent) <= 2, sent
+
+
+def test_a_location_that_is_resumed_or_that_comes_is_seen_among_many_paused_ones(
+    engine: Engine, paused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etl.worker.claims.POLL_SECONDS", 0.0)
+    claims = Claims(kind="message", tokens=EveryLocation())
+    with engine.begin() as connection:
+        message_queue.enqueue(connection, ["MSG1"], kind="message", location_id="LOC1500")
+    assert claimed_at(claims, engine) == ["LOC1500"]
+    round_of(claims, engine)
+    with engine.begin() as connection:
+        locations.resume(connection, "LOC150")
+    assert claimed_at(claims, engine) == ["LOC150"]
+    assert len(round_of(claims, engine).withheld["paused"]) == paused - 1
+
+
+def round_of(claims: Claims, engine: Engine) -> Idle:
+    """Look until a whole round found nothing."""
+    while True:
+        with engine.begin() as connection:
+            found = claims.claim(connection, 100)
+        if isinstance(found, Idle):
+            return found
+        assert not found
+
+
+def claimed_at(claims: Claims, engine: Engine) -> list[str]:
+    """Look until something is claimed; where."""
+    while True:
+        with engine.begin() as connection:
+            found = claims.claim(connection, 100)
+        assert not isinstance(found, Idle)
+        if found:
+            return [each.item.location_id for each in found]
