@@ -18,6 +18,7 @@ from etl.state.message_queue import Item
 from etl.tokens.serving import LocationTokens
 from etl.worker.leases import LEASE_SECONDS, USAGE_SECONDS
 from etl.worker.pipeline import Claimed
+from etl.worker.unserved import Unserved
 
 PAGE = 64
 """Locations looked at in one transaction."""
@@ -27,8 +28,6 @@ POLL_SECONDS = 2.0
 """How often an idle loop looks by itself: scheduled items come due without a notification."""
 SHORT_POLL_SECONDS = 0.05
 """The same while only other workers know when an allowance comes back."""
-LONGEST_TRUST = 60.0
-"""Seconds after which locations are looked at again that nobody serves, even if nothing seems to have changed."""
 LONGEST_WAIT = 60.0
 """Seconds that a location is waited for which a 429 blocks; then its items are left to the next run."""
 
@@ -119,9 +118,7 @@ class Claims:
         self._found = False
         self._withheld: dict[str, set[str]] = {}
         self._wait: float | None = None
-        self._unserved: dict[str, str] = {}
-        self._changes = ""
-        self._trusted_until = self._next_check = 0.0
+        self._unserved = Unserved()
         self.took_suspect = False
         """Whether the last claim took a suspect, which must stay alone in hand."""
         self.has_suspects = False
@@ -149,8 +146,7 @@ class Claims:
         served, stopped = served_by(connection, self._tokens, list(due))
         for cause, names in stopped.items():
             self._note(cause, names)
-            if cause in ("paused", "not_connected"):
-                self._unserved.update(dict.fromkeys(names, cause))
+            self._unserved.add(cause, names)
         rooms = {by: room(by) for by in served.values()}
         self._note("unanswered", [name for name, by in served.items() if rooms[by] == 0])
         served = {name: by for name, by in served.items() if rooms[by] != 0}
@@ -185,7 +181,7 @@ class Claims:
         return items
 
     def _page(self, connection: Connection) -> list[str]:
-        self._doubt_unserved(connection)
+        self._unserved.refresh(connection)
         page = self._beyond(connection, self._after)
         if page or self._after is None or not self._found:
             return page
@@ -195,21 +191,12 @@ class Claims:
 
     def _beyond(self, connection: Connection, after: str | None) -> list[str]:
         """The next locations, without those that are known to be served by nobody."""
-        limit = PAGE + len(self._unserved)
+        causes = self._unserved.causes
+        limit = PAGE + len(causes)
         names = message_queue.waiting_locations(connection, kind=self._kind, after=after, limit=limit)
-        for name in self._unserved.keys() & names:
-            self._note(self._unserved[name], [name])
-        return [name for name in names if name not in self._unserved][:PAGE]
-
-    def _doubt_unserved(self, connection: Connection) -> None:
-        """Look at all locations again when one has changed: somebody may have connected or resumed it."""
-        now = time.monotonic()
-        if now < self._next_check:
-            return
-        self._next_check = now + POLL_SECONDS
-        changes = locations.changes(connection)
-        if changes != self._changes or now >= self._trusted_until:
-            self._unserved, self._changes, self._trusted_until = {}, changes, now + LONGEST_TRUST
+        for name in causes.keys() & names:
+            self._note(causes[name], [name])
+        return [name for name in names if name not in causes][:PAGE]
 
     def _note_rates(self, short: list[str], served: Mapping[str, str], allowed: Mapping[str, Allowance]) -> None:
         """Note the locations that got no quota, and when they may get one."""

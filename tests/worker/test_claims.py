@@ -169,7 +169,7 @@ def test_a_look_at_many_paused_locations_is_two_statements_once_they_are_known(e
 def test_a_location_that_is_resumed_or_that_comes_is_seen_among_many_paused_ones(
     engine: Engine, paused: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etl.worker.claims.POLL_SECONDS", 0.0)
+    monkeypatch.setattr("etl.worker.unserved.CHECK_SECONDS", 0.0)
     claims = Claims(kind="message", tokens=EveryLocation())
     with engine.begin() as connection:
         message_queue.enqueue(connection, ["MSG1"], kind="message", location_id="LOC1500")

@@ -1,0 +1,43 @@
+"""Remembers which locations nobody serves, so that a look at many of them costs next to nothing."""
+
+import time
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from etl.state import locations
+
+CHECK_SECONDS = 2.0
+"""How often it looks whether a location has changed."""
+LONGEST_TRUST = 60.0
+"""Seconds after which all is forgotten, even if nothing seems to have changed."""
+LASTING = ("paused", "not_connected")
+"""Causes that last until somebody changes a location; the others may pass by themselves."""
+
+
+class Unserved:
+    """The locations that nobody serves.
+
+    Attributes:
+        causes: why, by location.
+    """
+
+    def __init__(self) -> None:
+        self.causes: dict[str, str] = {}
+        self._changes = ""
+        self._next_check = self._trusted_until = 0.0
+
+    def add(self, cause: str, names: Iterable[str]) -> None:
+        """Remember them, if the cause lasts."""
+        if cause in LASTING:
+            self.causes.update(dict.fromkeys(names, cause))
+
+    def refresh(self, connection: Connection) -> None:
+        """Forget all when a location has changed: somebody may have connected or resumed it."""
+        now = time.monotonic()
+        if now < self._next_check:
+            return
+        self._next_check = now + CHECK_SECONDS
+        changes = locations.changes(connection)
+        if changes != self._changes or now >= self._trusted_until:
+            self.causes, self._changes, self._trusted_until = {}, changes, now + LONGEST_TRUST
