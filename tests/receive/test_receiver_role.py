@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import Engine
 
-from etl.database import roles
+from etl.database import roles, schema
 from tests.job import Job
 from tests.login_role import login_role
 from tests.receive.receiver import Launch, Receiver, Warehouse
@@ -61,3 +62,16 @@ def test_it_is_ready_and_leaves_old_events_to_prune(job: Job, granted: Receiver)
     assert granted.get("/readyz").status_code == 200
     await_(lambda: "events_not_purged_here" in granted.log)
     assert job.value("SELECT count(*) FROM etl.webhook_events WHERE webhook_id = 'old'") == 1
+
+
+def test_a_role_that_was_made_before_an_upgrade_goes_on(engine: Engine, job: Job, launch: Launch) -> None:
+    with login_role(engine, roles.grant_receiver) as (_, url):
+        with engine.connect() as connection:
+            schema.downgrade(connection, "0017")
+            schema.upgrade(connection)
+        place = {"appId": "APP1", "locationId": "LOC1", "webhookId": "same"}
+        with launch(url, WEBHOOK_APP_ID="APP1") as receiver:
+            said = [receiver.say(type=type_, **place) for type_ in ("INSTALL", "UNINSTALL", "INSTALL")]
+            receiver.stop()
+    assert said == [200, 200, 200]
+    assert job.rows("SELECT location_id, retired_at IS NULL FROM etl.locations") == [("LOC1", False)]
