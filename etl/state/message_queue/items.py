@@ -45,11 +45,6 @@ class Item:
     """How often its worker was killed, or away, since an attempt ended."""
 
     @property
-    def is_suspect(self) -> bool:
-        """Whether it may be what kills its worker, and must be alone in hand."""
-        return self.lapses >= SUSPECT
-
-    @property
     def is_lost(self) -> bool:
         """Whether it killed its worker too often to be tried again."""
         return self.lapses >= LOST
