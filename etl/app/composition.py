@@ -57,44 +57,44 @@ BULK_PATIENCE = 10.0
 """Seconds that a bulk fetch waits for an allowance: one interval of HighLevel's."""
 
 
-def settings() -> Settings:
-    """The settings of this process, with logging set up as they say."""
-    found = read()
-    configure(found.log_level, found.log_format)
-    return found
+def load_settings() -> Settings:
+    """Read the settings of this process, and set up logging as they say."""
+    settings = read()
+    configure(settings.log_level, settings.log_format)
+    return settings
 
 
-def database_url(found: Settings) -> str:
+def database_url(settings: Settings) -> str:
     """The warehouse's URL; starts the embedded server when none is set."""
-    if found.database_url is not None:
-        return found.database_url.get_secret_value()
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
     from etl.database import embedded
 
-    return embedded.start(found.embedded_directory)
+    return embedded.start(settings.embedded_directory)
 
 
-def direct_url(found: Settings) -> str:
+def direct_url(settings: Settings) -> str:
     """The same past a pooler, for what needs a session of its own."""
-    direct = found.database_direct_url
-    return database_url(found) if direct is None else direct.get_secret_value()
+    direct = settings.database_direct_url
+    return database_url(settings) if direct is None else direct.get_secret_value()
 
 
-def described(found: Settings) -> str:
+def described(settings: Settings) -> str:
     """Which database that is, without anything secret."""
-    if found.database_url is None:
-        return f"the embedded Postgres in {found.embedded_directory}"
-    return shown(parse_url(found.database_url.get_secret_value()))
+    if settings.database_url is None:
+        return f"the embedded Postgres in {settings.embedded_directory}"
+    return shown(parse_url(settings.database_url.get_secret_value()))
 
 
-def address_of(found: Settings) -> str:
+def address_of(settings: Settings) -> str:
     """Where the API is, without the credentials that a URL may hold."""
-    url = found.highlevel_base_url
+    url = settings.highlevel_base_url
     return f"{url.scheme}://{url.host}:{url.port}{(url.path or '').rstrip('/')}"
 
 
 @contextmanager
 def warehouse(
-    found: Settings, *, migrated: bool = True, writes: bool = True, runs: int = 1, is_direct: bool = False
+    settings: Settings, *, migrated: bool = True, writes: bool = True, runs: int = 1, is_direct: bool = False
 ) -> Iterator[Engine]:
     """An engine on a database that was checked: reachable, UTF8 and, unless told otherwise, at head and writable.
 
@@ -103,7 +103,7 @@ def warehouse(
     Raises:
         EtlError: it is not.
     """
-    url = direct_url(found) if is_direct else database_url(found)
+    url = direct_url(settings) if is_direct else database_url(settings)
     engine = open_engine(url, pool_size=RENEWING + runs * RUNNING)
     try:
         with reading_errors(engine):
@@ -119,11 +119,11 @@ def warehouse(
 
 
 @contextmanager
-def transport_of(found: Settings, *, pool_size: int = 1) -> Iterator[Transport]:
+def transport_of(settings: Settings, *, pool_size: int = 1) -> Iterator[Transport]:
     """Connections to HighLevel, closed at the end."""
-    base_url = str(found.highlevel_base_url)
-    if found.highlevel_base_url.scheme == "http" and not _is_this_machine(found.highlevel_base_url.host or ""):
-        _warn_of_plain_http(address_of(found))
+    base_url = str(settings.highlevel_base_url)
+    if settings.highlevel_base_url.scheme == "http" and not _is_this_machine(settings.highlevel_base_url.host or ""):
+        _warn_of_plain_http(address_of(settings))
     with Transport(base_url=base_url, pool_size=pool_size, user_agent=f"highlevel-etl/{__version__}") as transport:
         yield transport
 
@@ -142,23 +142,23 @@ def _warn_of_plain_http(address: str) -> None:
     print_sentence(f"Warning: {warning}. Let HIGHLEVEL_BASE_URL begin with https://", err=True)
 
 
-def client_of(found: Settings, transport: Transport) -> Client:
+def client_of(settings: Settings, transport: Transport) -> Client:
     """The API."""
-    return Client(transport, api_version=found.highlevel_api_version)
+    return Client(transport, api_version=settings.highlevel_api_version)
 
 
-def oauth_of(found: Settings, transport: Transport) -> OAuth | None:
+def oauth_of(settings: Settings, transport: Transport) -> OAuth | None:
     """The OAuth app, if it is set up."""
-    if found.highlevel_client_id is None or found.highlevel_client_secret is None:
+    if settings.highlevel_client_id is None or settings.highlevel_client_secret is None:
         return None
-    secret = found.highlevel_client_secret.get_secret_value()
-    return OAuth(transport, client_id=found.highlevel_client_id, client_secret=secret)
+    secret = settings.highlevel_client_secret.get_secret_value()
+    return OAuth(transport, client_id=settings.highlevel_client_id, client_secret=secret)
 
 
-def serving_of(found: Settings) -> Serving:
+def serving_of(settings: Settings) -> Serving:
     """Whose token serves a location."""
-    token = found.highlevel_token
-    return Serving(token.get_secret_value() if token else None, found.highlevel_location_id)
+    token = settings.highlevel_token
+    return Serving(token.get_secret_value() if token else None, settings.highlevel_location_id)
 
 
 def require_known_places(chosen: Iterable[Job]) -> None:
@@ -184,7 +184,7 @@ class Planned:
 
 @contextmanager
 def open_loops(
-    found: Settings, engine: Engine, planned: Sequence[Planned], *, heard: Heard | None = None
+    settings: Settings, engine: Engine, planned: Sequence[Planned], *, heard: Heard | None = None
 ) -> Iterator[list[Loop]]:
     """Runs, ready to start, that share the connections to HighLevel; those are closed at the end.
 
@@ -195,8 +195,8 @@ def open_loops(
     """
     connections = sum(each.job.concurrency for each in planned)
     with (
-        _listening(found, engine, runs=len(planned)) as listening,
-        _connections(found, engine, pool_size=connections) as (client, tokens),
+        _listening(settings, engine, runs=len(planned)) as listening,
+        _connections(settings, engine, pool_size=connections) as (client, tokens),
     ):
         # Tokens for each loop, which alone asks them; what they know is read anew with every claim.
         shared = heard or Heard()
@@ -204,12 +204,12 @@ def open_loops(
 
 
 @contextmanager
-def _listening(found: Settings, engine: Engine, *, runs: int) -> Iterator[Engine]:
+def _listening(settings: Settings, engine: Engine, *, runs: int) -> Iterator[Engine]:
     """Where runs wait for notifications: past a pooler, if the settings say how."""
-    if found.database_direct_url is None:
+    if settings.database_direct_url is None:
         yield engine
         return
-    direct = open_engine(direct_url(found), pool_size=runs)
+    direct = open_engine(direct_url(settings), pool_size=runs)
     try:
         yield direct
     finally:
@@ -217,32 +217,32 @@ def _listening(found: Settings, engine: Engine, *, runs: int) -> Iterator[Engine
 
 
 @contextmanager
-def open_exports(found: Settings, engine: Engine, manner: Manner, transact: Transactor) -> Iterator[Exports]:
+def open_exports(settings: Settings, engine: Engine, manner: Manner, transact: Transactor) -> Iterator[Exports]:
     """The export endpoint; its connections to HighLevel are closed at the end.
 
     Raises:
         ConfigurationError: there is no token, neither in the environment nor stored.
     """
-    with _connections(found, engine) as (client, tokens):
+    with _connections(settings, engine) as (client, tokens):
         yield Exports(client=client, tokens=tokens(), transact=transact, manner=manner)
 
 
 @contextmanager
 def _connections(
-    found: Settings, engine: Engine, *, pool_size: int = 1
+    settings: Settings, engine: Engine, *, pool_size: int = 1
 ) -> Iterator[tuple[Client, Callable[[], LocationTokens]]]:
     """The API, and what makes the tokens for it."""
-    serving = serving_of(found)
+    serving = serving_of(settings)
     if serving.token is None:
         with reading_errors(engine), engine.connect() as connection:
             if not stored_tokens.any_connected(connection):
                 raise ConfigurationError(NO_TOKENS)
-    vault = Vault(found.secret_keys)
-    with transport_of(found, pool_size=pool_size) as transport:
-        renewal = Renewal(engine=engine, vault=vault, oauth=oauth_of(found, transport))
+    vault = Vault(settings.secret_keys)
+    with transport_of(settings, pool_size=pool_size) as transport:
+        renewal = Renewal(engine=engine, vault=vault, oauth=oauth_of(settings, transport))
         with Renewals(renewal.renew) as renewals:
             yield (
-                client_of(found, transport),
+                client_of(settings, transport),
                 lambda: LocationTokens(serving=serving, vault=vault, renew=renewals.ask),
             )
 

@@ -75,7 +75,7 @@ def _plan(order: Order, job: Job, *, limit: int | None, max_seconds: float | Non
 
 
 def run_together(
-    found: Settings,
+    settings: Settings,
     engine: Engine,
     planned: Sequence[Planned],
     *,
@@ -89,7 +89,7 @@ def run_together(
     """
     with (
         hanging_up(engine) as hang_up,
-        open_loops(found, engine, planned, heard=heard) as loops,
+        open_loops(settings, engine, planned, heard=heard) as loops,
         stopping([*(loop.stop for loop in loops), hang_up]),
         ThreadPoolExecutor(len(loops), thread_name_prefix="loop") as pool,
     ):

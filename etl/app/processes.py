@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 from etl.app.aggregate import added, shares, together, total
-from etl.app.composition import Planned, settings, warehouse
+from etl.app.composition import Planned, load_settings, warehouse
 from etl.app.job_runner import LOOK_SECONDS, Runner, run_together
 from etl.app.signals import signals_stop
 from etl.config.jobs import Job
@@ -186,12 +186,12 @@ def _work(pipe: Pipe, runs: int) -> None:
     if sys.stderr.isatty():
         sys.stderr = link
     try:
-        found = settings()
+        settings = load_settings()
         heard = Heard()
-        with warehouse(found, runs=runs) as engine:
+        with warehouse(settings, runs=runs) as engine:
             for plans in link.orders():
                 planned = [link.watched(job, plan) for job, plan in plans]
-                reports = run_together(found, engine, planned, heard=heard, stopping=link.stopping)
+                reports = run_together(settings, engine, planned, heard=heard, stopping=link.stopping)
                 for (job, _), report in zip(plans, reports, strict=True):
                     link.tell((job.name, report))
     except EtlError as error:

@@ -79,13 +79,13 @@ def cure_of(place: Overview) -> str | None:
     return f"Install the app again, or: etl locations resume {name}" if place.retired_at is not None else None
 
 
-def whose_webhooks(found: Settings) -> str:
+def whose_webhooks(settings: Settings) -> str:
     """Whose webhooks the receiver takes, and what that means."""
-    if found.webhook_locations:
-        return f"Webhooks of {counted(len(found.webhook_locations), 'location')} are taken, by WEBHOOK_LOCATIONS."
-    if found.app_id:
+    if settings.webhook_locations:
+        return f"Webhooks of {counted(len(settings.webhook_locations), 'location')} are taken, by WEBHOOK_LOCATIONS."
+    if settings.app_id:
         more = "of those that name no app, only what is of a known location is queued"
-        return f"Webhooks of the app {found.app_id} are taken; {more}."
+        return f"Webhooks of the app {settings.app_id} are taken; {more}."
     return ANYBODY
 
 

@@ -10,7 +10,7 @@ import click
 from sqlalchemy import Engine
 
 from etl import kinds
-from etl.app.composition import open_exports, options_of, settings, warehouse
+from etl.app.composition import load_settings, open_exports, options_of, warehouse
 from etl.app.signals import hanging_up, signals_stop
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
 from etl.config import jobs
@@ -60,10 +60,10 @@ def backfill(location_id: str | None, since: datetime, until: datetime | None, *
     """
     if until is not None and since >= until:
         raise ConfigurationError("--since is not before --until.")
-    found = settings()
-    message_job(found)
-    with warehouse(found) as engine:
-        place = chosen_location(served_locations(found, engine), location_id)
+    settings = load_settings()
+    message_job(settings)
+    with warehouse(settings) as engine:
+        place = chosen_location(served_locations(settings, engine), location_id)
         with reading_errors(engine), engine.begin() as connection:
             now = moment_of(connection)
             if since >= now:
@@ -73,7 +73,7 @@ def backfill(location_id: str | None, since: datetime, until: datetime | None, *
             )
         began = time.monotonic()
         is_done = stand.finished_at is not None
-        progress, outcome = (Progress(stand.until), "done_before") if is_done else _run(found, engine, place, stand)
+        progress, outcome = (Progress(stand.until), "done_before") if is_done else _run(settings, engine, place, stand)
     seconds = time.monotonic() - began
     if as_json:
         print_json(_summary(place, stand, progress, outcome, seconds))
@@ -87,16 +87,16 @@ def backfill(location_id: str | None, since: datetime, until: datetime | None, *
     sys.exit(1 if progress.loaded.dead else 0)
 
 
-def _run(found: Settings, engine: Engine, location_id: str, stand: Stand) -> tuple[Progress, str]:
+def _run(settings: Settings, engine: Engine, location_id: str, stand: Stand) -> tuple[Progress, str]:
     stop = Event()
     began = time.monotonic()
     last = Progress(stand.reached)
     transact = Transactor(engine, patience=PATIENCE, stopping=stop.is_set)
-    taken = kinds.tables(jobs.kinds_taken(jobs.read(found.etl_jobs)))
+    taken = kinds.tables(jobs.kinds_taken(jobs.read(settings.etl_jobs)))
     with (
         progress_of("backfill", start=stand.since, end=stand.until) as show,
         hanging_up(engine) as hang_up,
-        open_exports(found, engine, MANNER, transact) as exports,
+        open_exports(settings, engine, MANNER, transact) as exports,
         signals_stop([stop.set, hang_up]),
     ):
 
@@ -108,7 +108,7 @@ def _run(found: Settings, engine: Engine, location_id: str, stand: Stand) -> tup
 
         work = Backfill(
             exports=exports,
-            loading=Loading(transact, options_of(message_job(found)), taken),
+            loading=Loading(transact, options_of(message_job(settings)), taken),
             transact=transact,
             stopping=stop.is_set,
             show=tell,
@@ -118,7 +118,7 @@ def _run(found: Settings, engine: Engine, location_id: str, stand: Stand) -> tup
         except HaltedError as halted:
             if halted.cause == "stopped":
                 return last, "stopped"
-            raise explained(halted, location_id, found) from halted
+            raise explained(halted, location_id, settings) from halted
 
 
 def _summary(location_id: str, stand: Stand, progress: Progress, outcome: str, seconds: float) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What the doctor makes of what it found; pure but for decrypting. Holds no token in its texts."""
+"""What the doctor makes of what it finds; pure but for decrypting. Holds no token in its texts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet

@@ -8,7 +8,7 @@ import click
 from sqlalchemy import Engine
 
 from etl.api.oauth import ClientRefusedError, OAuth, OAuthError, OAuthUnavailableError
-from etl.app.composition import client_of, oauth_of, settings, transport_of, warehouse
+from etl.app.composition import client_of, load_settings, oauth_of, transport_of, warehouse
 from etl.cli.code_receiver import CodeReceiver, code_in, is_local
 from etl.config.settings import Settings
 from etl.errors import ApiUnavailableError, ConfigurationError, EtlError, LocationError
@@ -64,43 +64,45 @@ def connect(
     if new_key:
         print_line(vault.new_key())
         return
-    found = settings()
+    settings = load_settings()
     if token is not None or location_id is not None:
-        _connect_private(found, token, location_id)
+        _connect_private(settings, token, location_id)
         return
     _require(
-        found, HIGHLEVEL_CLIENT_ID=found.highlevel_client_id, HIGHLEVEL_CLIENT_SECRET=found.highlevel_client_secret
+        settings,
+        HIGHLEVEL_CLIENT_ID=settings.highlevel_client_id,
+        HIGHLEVEL_CLIENT_SECRET=settings.highlevel_client_secret,
     )
-    with warehouse(found) as engine, transport_of(found) as transport:
-        app = oauth_of(found, transport)
+    with warehouse(settings) as engine, transport_of(settings) as transport:
+        app = oauth_of(settings, transport)
         assert app is not None  # noqa: S101 - just checked
         state = secrets.token_urlsafe(16)
-        url = _authorize_url(found, authorize_url, redirect_uri, state=state, company=company)
+        url = _authorize_url(settings, authorize_url, redirect_uri, state=state, company=company)
         code = _code(url, redirect_uri, state=state, paste=paste)
         try:
-            _keep(engine, found, app, code, redirect_uri)
+            _keep(engine, settings, app, code, redirect_uri)
         except OAuthError as error:
             raise _complaint(error) from None
 
 
-def _connect_private(found: Settings, token: str | None, location_id: str | None) -> None:
+def _connect_private(settings: Settings, token: str | None, location_id: str | None) -> None:
     if token is None or location_id is None:
         raise ConfigurationError("--token and --location go together")
     if not is_fetchable(location_id):
         raise ConfigurationError(f"--location {problem_of(location_id)}")
-    _require(found)
+    _require(settings)
     pasted = _ask("Token", "--token") if token == ASK else token
     value = connecting.read_private(pasted, location_id)
-    with warehouse(found) as engine, transport_of(found) as transport:
-        problem = probe.refusal(client_of(found, transport), value)
+    with warehouse(settings) as engine, transport_of(settings) as transport:
+        problem = probe.refusal(client_of(settings, transport), value)
         if isinstance(problem, LocationError):
             raise ConfigurationError(f"HighLevel refuses this token: {problem.detail}. Nothing was stored.")
-        connecting.keep_private(engine, vault.Vault(found.secret_keys), location_id, value)
+        connecting.keep_private(engine, vault.Vault(settings.secret_keys), location_id, value)
     print_line(f"{location_id} is connected" + (f"; not checked: {problem.detail}" if problem else ""))
 
 
-def _keep(engine: Engine, found: Settings, app: OAuth, code: str, redirect_uri: str) -> None:
-    keys = vault.Vault(found.secret_keys)
+def _keep(engine: Engine, settings: Settings, app: OAuth, code: str, redirect_uri: str) -> None:
+    keys = vault.Vault(settings.secret_keys)
     connected = connecting.keep(engine, keys, app.exchange(code, redirect_uri=redirect_uri), app_id=app.app_id)
     print_line(f"{connected.owner} {connected.id} is connected; its token is renewed by itself")
     if connected.owner == "company":
@@ -128,12 +130,12 @@ def list_company(engine: Engine, keys: vault.Vault, app: OAuth, company_id: str)
         ) from None
 
 
-def _require(found: Settings, **needed: object) -> None:
+def _require(settings: Settings, **needed: object) -> None:
     """Complain about everything that is missing at once."""
     missing = [
         f"{name} is not set; it is in the app's settings, HighLevel Marketplace" for name in needed if not needed[name]
     ]
-    if not found.secret_keys:
+    if not settings.secret_keys:
         missing.append(
             "ETL_SECRET_KEY is not set, and tokens are only stored encrypted. Make one with: etl connect --new-key"
         )
@@ -141,14 +143,14 @@ def _require(found: Settings, **needed: object) -> None:
         raise ConfigurationError(*missing)
 
 
-def _authorize_url(found: Settings, given: str | None, redirect_uri: str, *, state: str, company: bool) -> str:
+def _authorize_url(settings: Settings, given: str | None, redirect_uri: str, *, state: str, company: bool) -> str:
     base = given or MARKETPLACE
-    if given is None and found.highlevel_base_url.host != API_HOST:
-        base = str(found.highlevel_base_url).rstrip("/") + urlsplit(MARKETPLACE).path
+    if given is None and settings.highlevel_base_url.host != API_HOST:
+        base = str(settings.highlevel_base_url).rstrip("/") + urlsplit(MARKETPLACE).path
     parts = urlsplit(base)
     query = {
         "response_type": "code",
-        "client_id": found.highlevel_client_id or "",
+        "client_id": settings.highlevel_client_id or "",
         "scope": COMPANY_SCOPES if company else SCOPES,
     }
     query |= dict(parse_qsl(parts.query)) | {"redirect_uri": redirect_uri, "state": state}

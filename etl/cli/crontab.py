@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from etl.app.composition import settings
+from etl.app.composition import load_settings
 from etl.config import jobs
 from etl.config.jobs import Job, Retention
 from etl.output import print_line
@@ -26,12 +26,12 @@ def crontab() -> None:
     \b
     Example: (crontab -l; etl crontab) | crontab -
     """
-    found = settings()
-    known = jobs.read(found.etl_jobs)
+    settings = load_settings()
+    known = jobs.read(settings.etl_jobs)
     lines = [(job.schedule, command_of(job)) for job in known.values()]
     if "message" in jobs.kinds_taken(known):
         lines.append((NIGHTLY, "reconcile"))
-    if jobs.read_retention(found.etl_jobs) != Retention():
+    if jobs.read_retention(settings.etl_jobs) != Retention():
         lines.append((NIGHTLY, "prune"))
     for schedule, command in lines:
         print_line(line_of(schedule, command, directory=Path.cwd(), program=program()))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 from sqlalchemy import Connection
 
-from etl.app.composition import database_url, settings, warehouse
+from etl.app.composition import database_url, load_settings, warehouse
 from etl.database import distribution, roles, schema
 from etl.database.urls import parse_url, without_secrets
 from etl.errors import ConfigurationError
@@ -23,7 +23,7 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Create or migrate the tables. You can repeat it at any time."""
-    with warehouse(settings(), migrated=False, is_direct=True) as engine, engine.connect() as connection:
+    with warehouse(load_settings(), migrated=False, is_direct=True) as engine, engine.connect() as connection:
         before = schema.revision(connection)
         schema.upgrade(connection)
         after = schema.revision(connection)
@@ -45,7 +45,7 @@ def check() -> None:
 
     Exits with 1 if they are not.
     """
-    with warehouse(settings(), is_direct=True) as engine, engine.connect() as connection:
+    with warehouse(load_settings(), is_direct=True) as engine, engine.connect() as connection:
         differences = schema.differences(connection) + distribution.differences(distribution.read(connection))
     for difference in differences:
         print_line(difference, err=True)
@@ -59,7 +59,7 @@ def describe(*, schema: str) -> None:
     """Print what every table, view and column means, as Markdown."""
     from etl.database import dictionary
 
-    with warehouse(settings(), writes=False) as engine, engine.connect() as connection:
+    with warehouse(load_settings(), writes=False) as engine, engine.connect() as connection:
         print_lines(dictionary.markdown(schema, dictionary.read(connection, schema)))
 
 
@@ -70,7 +70,7 @@ def distribute(*, dry_run: bool) -> None:
 
     You can repeat it at any time. Writes to a table wait while its rows are copied.
     """
-    with warehouse(settings(), is_direct=True) as engine, engine.connect() as connection:
+    with warehouse(load_settings(), is_direct=True) as engine, engine.connect() as connection:
         steps = distribution.plan(distribution.read(connection))
         connection.rollback()
         if dry_run and steps:
@@ -117,7 +117,7 @@ def grant_receiver(role: str) -> None:
 
 
 def _grant(grant: Callable[[Connection, str], bool], role: str, may: str) -> None:
-    with warehouse(settings()) as engine, engine.begin() as connection:
+    with warehouse(load_settings()) as engine, engine.begin() as connection:
         created = grant(connection, role)
         left = roles.left_open(connection, role)
     print_line(f"{role} {'was created and ' if created else ''}{may}")
@@ -133,8 +133,8 @@ def url() -> None:
 
     Not for the arguments of a program, which everybody on the machine can read: use etl db psql.
     """
-    found = parse_url(database_url(settings()))
-    print_line(found.set(drivername="postgresql").render_as_string(hide_password=False))
+    address = parse_url(database_url(load_settings()))
+    print_line(address.set(drivername="postgresql").render_as_string(hide_password=False))
 
 
 @db.command(context_settings={"ignore_unknown_options": True})
@@ -150,7 +150,7 @@ def psql(arguments: tuple[str, ...]) -> None:
     """
     from etl.database import embedded
 
-    address, password = without_secrets(parse_url(database_url(settings())))
+    address, password = without_secrets(parse_url(database_url(load_settings())))
     program = shutil.which("psql") or embedded.psql()
     if program is None:
         raise ConfigurationError("There is no psql on your PATH. Install the client of PostgreSQL, or use: etl db url")
@@ -167,5 +167,5 @@ def stop() -> None:
     """Stop the embedded Postgres. The next command starts it again."""
     from etl.database import embedded
 
-    stopped = embedded.stop(settings().embedded_directory)
+    stopped = embedded.stop(load_settings().embedded_directory)
     print_line("stopped" if stopped else "it was not running")

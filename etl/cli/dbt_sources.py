@@ -3,7 +3,7 @@
 import click
 import yaml
 
-from etl.app.composition import settings, warehouse
+from etl.app.composition import load_settings, warehouse
 from etl.database import dbt_sources as sources
 from etl.database import dictionary
 from etl.output import print_lines
@@ -19,7 +19,7 @@ def dbt_sources(*, schema: str) -> None:
     \b
     Example: etl dbt-sources > models/highlevel.yml
     """
-    with warehouse(settings(), writes=False) as engine, engine.connect() as connection:
+    with warehouse(load_settings(), writes=False) as engine, engine.connect() as connection:
         relations = dictionary.read(connection, schema)
     told = yaml.safe_dump(sources.sources(schema, relations), sort_keys=False, allow_unicode=True, width=100)
     print_lines(told)

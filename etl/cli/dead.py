@@ -6,7 +6,7 @@ from operator import attrgetter
 
 import click
 
-from etl.app.composition import settings, warehouse
+from etl.app.composition import load_settings, warehouse
 from etl.cli.options import (
     JSON_LINES,
     LIST_LIMIT,
@@ -41,7 +41,7 @@ def dead() -> None:
 @JSON_LINES
 def list_(cause: str | None, limit: int, *, as_json: bool) -> None:
     """List dead letters, the newest first."""
-    with warehouse(settings()) as engine, engine.connect() as connection:
+    with warehouse(load_settings()) as engine, engine.connect() as connection:
         letters = dead_letters.find(connection, LetterFilter(cause=cause), limit=limit)
         causes = dead_letters.causes(connection)
     if as_json:
@@ -68,7 +68,7 @@ def show(message_id: str, kind: str | None, *, raw: bool) -> None:
 
     Control characters are spelled out, such as \\x1b.
     """
-    with warehouse(settings()) as engine, engine.connect() as connection:
+    with warehouse(load_settings()) as engine, engine.connect() as connection:
         letters = dead_letters.find(connection, LetterFilter([message_id], kind=kind))
         _require_found(len(letters), (message_id,))
         found = [(letter, dead_letters.payload(connection, letter)) for letter in letters]
@@ -92,7 +92,7 @@ def retry(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | N
     """
     require_choice(ids, every=every, narrowed=cause is not None, by="--cause")
     which = LetterFilter(ids or None, cause, kind)
-    with warehouse(settings()) as engine, engine.begin() as connection:
+    with warehouse(load_settings()) as engine, engine.begin() as connection:
         queued = dead_letters.retry(connection, which)
         others = dataclasses.replace(which, cause=BAD_ID) if cause in (None, BAD_ID) else None
         stuck = dead_letters.count(connection, others) if others is not None else 0
@@ -117,7 +117,7 @@ def purge(
     """Delete dead letters forever, with what was received."""
     require_choice(ids, every=every, narrowed=cause is not None or days is not None, by="--cause")
     which = LetterFilter(ids or None, cause, kind, older_than_days=days)
-    with warehouse(settings()) as engine:
+    with warehouse(load_settings()) as engine:
         with engine.connect() as connection:
             count = dead_letters.count(connection, which)
         _require_found(count, ids)

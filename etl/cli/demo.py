@@ -14,7 +14,7 @@ import click
 from pydantic import AnyHttpUrl, SecretStr
 from sqlalchemy import Engine, text
 
-from etl.app.composition import database_url, settings, warehouse
+from etl.app.composition import database_url, load_settings, warehouse
 from etl.cli.crontab import program
 from etl.cli.run import exit_code, print_report, run_once
 from etl.config import jobs
@@ -87,23 +87,23 @@ def demo(context: click.Context, messages: int) -> None:
     history, and shows the tables. Uses a database of its own, under .etl/demo. Each time it loads other messages,
     beside those of the last time.
     """
-    told = settings()
+    told = load_settings()
     home = told.etl_home / "demo"
     # Nothing else of what is set here: neither the account nor the database of somebody who has both.
-    found = Settings(etl_home=home, log_level=told.log_level, log_format=told.log_format)
+    settings = Settings(etl_home=home, log_level=told.log_level, log_format=told.log_format)
     _step(1, "An embedded Postgres")
-    with warehouse(found, migrated=False) as engine:
+    with warehouse(settings, migrated=False) as engine:
         with engine.connect() as connection:
             schema.upgrade(connection)
             earlier = runs.count(connection)
-        print_line(f"runs in {found.embedded_directory}, at revision {schema.HEAD}")
+        print_line(f"runs in {settings.embedded_directory}, at revision {schema.HEAD}")
         _step(2, "A HighLevel look-alike")
         with _sandbox(messages, seed=earlier + 1) as sandbox:
             print_line(f"serves {messages} messages on {sandbox.url}")
             if earlier:
                 print_line("other messages than the last time")
             location_id = sandbox.location_ids[0]
-            ours = found.model_copy(
+            ours = settings.model_copy(
                 update={
                     "highlevel_base_url": AnyHttpUrl(sandbox.url),
                     "highlevel_token": SecretStr(sandbox.token(location_id)),

@@ -11,12 +11,12 @@ from etl.app.composition import (
     address_of,
     client_of,
     described,
+    load_settings,
     require_known_places,
     serving_of,
     transport_of,
     warehouse,
 )
-from etl.app.composition import settings as read_settings
 from etl.cli.advice import whose_webhooks
 from etl.cli.checks import (
     RENEWABLE,
@@ -72,14 +72,14 @@ def doctor(*, offline: bool, every: bool, as_json: bool) -> None:
 def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
     """Every check, as soon as it is done; what depends on a failed one is left out."""
     try:
-        found = read_settings()
+        settings = load_settings()
     except EtlError as error:
         yield _failed("settings", error, fix="See the table of settings in docs/operations.md")
         return
     yield Check("settings", ok=True, says="understood")
     known: dict[str, Job] = {}
     try:
-        known = jobs.read(found.etl_jobs)
+        known = jobs.read(settings.etl_jobs)
         yield Check("jobs", ok=True, says=", ".join(known))
     except EtlError as error:
         yield _failed("jobs", error)
@@ -88,24 +88,24 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
             yield _of_recordings(job, job.recordings_url)
     with ExitStack() as opened:
         try:
-            connection = opened.enter_context(opened.enter_context(warehouse(found)).connect())
+            connection = opened.enter_context(opened.enter_context(warehouse(settings)).connect())
         except EtlError as error:
             yield _failed("database", error)
             return
-        says = f"{described(found)}, reachable, UTF8, takes writes, at revision {schema.HEAD}"
+        says = f"{described(settings)}, reachable, UTF8, takes writes, at revision {schema.HEAD}"
         yield Check("database", ok=True, says=says)
         yield of_public(roles.creators(connection))
         yield from of_warehouse(lambda: distribution.read(connection))
-        yield from of_locations(connection, found, offline=offline, limit=limit)
+        yield from of_locations(connection, settings, offline=offline, limit=limit)
 
 
-def of_locations(connection: Connection, found: Settings, *, offline: bool, limit: int | None) -> Iterator[Check]:
+def of_locations(connection: Connection, settings: Settings, *, offline: bool, limit: int | None) -> Iterator[Check]:
     """The checks of keys, tokens and locations; of ``limit`` locations (None: all) the token is tried."""
     places = locations.overview(connection)
-    vault = Vault(found.secret_keys)
-    yield of_keys(stored_tokens.all_encrypted(connection), vault, given=bool(found.secret_keys))
-    yield of_app(places, given=bool(found.highlevel_client_id and found.highlevel_client_secret))
-    serving = serving_of(found)
+    vault = Vault(settings.secret_keys)
+    yield of_keys(stored_tokens.all_encrypted(connection), vault, given=bool(settings.secret_keys))
+    yield of_app(places, given=bool(settings.highlevel_client_id and settings.highlevel_client_secret))
+    serving = serving_of(settings)
     connected = sum(place.connected for place in places)
     alone = ", but HIGHLEVEL_LOCATION_ID is not: it serves only items that name no location"
     is_set = "not set" if serving.token is None else "set" + ("" if serving.location_id else alone)
@@ -115,29 +115,29 @@ def of_locations(connection: Connection, found: Settings, *, offline: bool, limi
         says=f"HIGHLEVEL_TOKEN is {is_set}; {counted(connected, 'location')} connected",
         fix="Set HIGHLEVEL_TOKEN to a private integration token, or connect locations with: etl connect",
     )
-    yield Check("webhooks", ok=True, says=whose_webhooks(found))
+    yield Check("webhooks", ok=True, says=whose_webhooks(settings))
     yield of_pauses(places)
     depth = message_queue.depth(connection)
     yield from of_days(views.without_zone(connection))
     yield of_unserved({each.location_id for each in depth if each.items}, places, serving)
     with suppress(EtlError):  # a jobs file that cannot be read was told above
-        yield of_kinds({each.kind for each in depth}, jobs.kinds_taken(jobs.read(found.etl_jobs)))
+        yield of_kinds({each.kind for each in depth}, jobs.kinds_taken(jobs.read(settings.etl_jobs)))
     if offline:
         return
-    tokens = _tokens(connection, found, places, vault)
+    tokens = _tokens(connection, settings, places, vault)
     renewable = {place.location_id for place in places if place.token_source in RENEWABLE}
-    with transport_of(found) as transport:
-        client = client_of(found, transport)
+    with transport_of(settings) as transport:
+        client = client_of(settings, transport)
         for location_id, token in list(tokens.items())[:limit]:
             problem = probe.refusal(client, token)
-            yield of_probe(location_id, problem, may_expire=location_id in renewable, address=address_of(found))
+            yield of_probe(location_id, problem, may_expire=location_id in renewable, address=address_of(settings))
     if limit is not None and len(tokens) > limit:
         yield Check("token", ok=True, says=f"{len(tokens) - limit} more were not tried; --all tries them")
 
 
-def _tokens(connection: Connection, found: Settings, places: list[Overview], vault: Vault) -> dict[str, str]:
+def _tokens(connection: Connection, settings: Settings, places: list[Overview], vault: Vault) -> dict[str, str]:
     """The token of each location that a run would use now, the environment's first."""
-    serving = serving_of(found)
+    serving = serving_of(settings)
     paused = {place.location_id for place in places if place.paused_at}
     tokens: dict[str, str] = {}
     if serving.token is not None and serving.location_id not in paused:

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from etl.app.composition import settings, warehouse
+from etl.app.composition import load_settings, warehouse
 from etl.config import jobs
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
@@ -34,8 +34,8 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
     Example: etl enqueue 4zTrQpvWmSDG0cQ0bKYL
     Example: psql -Atc 'SELECT …' | etl enqueue -
     """
-    found = settings()
-    taken = jobs.kinds_taken(jobs.read(found.etl_jobs))
+    settings = load_settings()
+    taken = jobs.kinds_taken(jobs.read(settings.etl_jobs))
     if kind not in taken:
         raise ConfigurationError(
             f"No job in jobs.yaml takes items of kind {kind}, so they would wait for ever. Nothing was queued. "
@@ -50,8 +50,8 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
     if problems:
         more = [f"… and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         raise ConfigurationError(*problems[:SHOWN], *more, "Nothing was queued.")
-    place = location_id or found.highlevel_location_id
-    with warehouse(found) as engine, engine.begin() as connection:
+    place = location_id or settings.highlevel_location_id
+    with warehouse(settings) as engine, engine.begin() as connection:
         added = message_queue.enqueue(connection, wanted, kind=kind, location_id=place, priority=priority)
     known = len(set(wanted)) - added
     print_line(f"{added} queued" + (f", {known} already queued" if known else ""))

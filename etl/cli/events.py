@@ -8,7 +8,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl.app.composition import settings, warehouse
+from etl.app.composition import load_settings, warehouse
 from etl.cli.options import LIST_LIMIT, RAW, SOME_IDS, YES, confirm, older_than, options, require_choice, tell_limit
 from etl.config import jobs
 from etl.database.connections import moment_of
@@ -70,16 +70,16 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
     which = _filter((), **filters)
     if counts and which != EventFilter():
         raise ConfigurationError("--counts counts all events: leave the other options out")
-    with warehouse(settings()) as engine, engine.connect() as connection:
+    with warehouse(load_settings()) as engine, engine.connect() as connection:
         told = webhook_events.outcomes(connection) if counts else {}
-        found = [] if counts else webhook_events.find(connection, which, limit=limit)
+        events = [] if counts else webhook_events.find(connection, which, limit=limit)
     if as_json:
-        for each in [told] if counts else found:
+        for each in [told] if counts else events:
             print_json(each)
-    elif found:
+    elif events:
         header = ("id", "received", "type", "location", "message", "email", "outcome", "replayed")
-        print_table(header, map(COLUMNS, found), optional=("replayed", "email", "location", "message"))
-        tell_limit(len(found), limit)
+        print_table(header, map(COLUMNS, events), optional=("replayed", "email", "location", "message"))
+        tell_limit(len(events), limit)
     else:
         nothing = "no events" if which == EventFilter() else "no event is like that"
         print_line(", ".join(f"{outcome}: {count}" for outcome, count in told.items()) or nothing)
@@ -93,16 +93,16 @@ def show(webhook_id: str, *, raw: bool) -> None:
 
     Control characters are spelled out, such as \\x1b.
     """
-    with warehouse(settings()) as engine, engine.connect() as connection:
-        found = webhook_events.find(connection, EventFilter([webhook_id]))
+    with warehouse(load_settings()) as engine, engine.connect() as connection:
+        events = webhook_events.find(connection, EventFilter([webhook_id]))
         body = webhook_events.body(connection, webhook_id)
-    if not found or body is None:
+    if not events or body is None:
         print_line(f"No event {webhook_id} is kept", err=True)
         sys.exit(1)
     if raw:
         write_bytes(body)
     else:
-        print_record(found[0], "body", body)
+        print_record(events[0], "body", body)
 
 
 @events.command()
@@ -118,9 +118,9 @@ def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
     Example: etl events replay --since "2026-08-01 12:00" --type InboundMessage
     """
     which = _chosen(ids, every=every, **filters)
-    found = settings()
-    kinds = jobs.kinds_taken(jobs.read(found.etl_jobs))
-    with warehouse(found) as engine:
+    settings = load_settings()
+    kinds = jobs.kinds_taken(jobs.read(settings.etl_jobs))
+    with warehouse(settings) as engine:
         replayed = sum(page.replayed for page in _pages(engine, which, kinds))
     if not replayed and ids:
         print_line(f"None of these events is kept, or can be replayed: {', '.join(ids)}", err=True)
@@ -155,7 +155,7 @@ def purge(ids: tuple[str, ...], *, every: bool, yes: bool, **filters: Any) -> No
     Example: etl events purge --older-than 7 --yes
     """
     which = _chosen(ids, every=every, **filters)
-    with warehouse(settings()) as engine:
+    with warehouse(load_settings()) as engine:
         with engine.connect() as connection:
             chosen = webhook_events.count(connection, which)
         if chosen:

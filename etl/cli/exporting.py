@@ -26,31 +26,31 @@ PLAIN_SECONDS = 60.0
 """How often a line is printed where there is no terminal."""
 
 
-def explained(halted: HaltedError, location_id: str, found: Settings) -> HaltedError:
+def explained(halted: HaltedError, location_id: str, settings: Settings) -> HaltedError:
     """The same error, with a sentence for people."""
     said = halted.detail
     if halted.cause in REASONS:
         said = reason(halted.cause, [location_id])
     elif halted.cause in UNANSWERED:
-        said = unanswered(halted.cause, said, address=address_of(found))
+        said = unanswered(halted.cause, said, address=address_of(settings))
     return HaltedError(halted.cause, said + (". The same command goes on later" if halted.cause in LATER else ""))
 
 
-def message_job(found: Settings) -> Job:
+def message_job(settings: Settings) -> Job:
     """The job that takes messages.
 
     Raises:
         ConfigurationError: there is none, so nobody would fetch what is queued.
     """
-    for job in jobs.read(found.etl_jobs).values():
+    for job in jobs.read(settings.etl_jobs).values():
         if job.kind == "message":
             return job
     raise ConfigurationError("No job in jobs.yaml takes items of kind message. Add one: kind: message")
 
 
-def served_locations(found: Settings, engine: Engine) -> list[str]:
+def served_locations(settings: Settings, engine: Engine) -> list[str]:
     """The locations that have a token: the environment's, where its id is known, and the connected ones."""
-    serving = serving_of(found)
+    serving = serving_of(settings)
     with reading_errors(engine), engine.connect() as connection:
         places = locations.overview(connection)
     served = {place.location_id for place in places if place.connected and place.retired_at is None}

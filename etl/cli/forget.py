@@ -5,7 +5,7 @@ from collections import Counter
 
 import click
 
-from etl.app.composition import erasing_of, settings, warehouse
+from etl.app.composition import erasing_of, load_settings, warehouse
 from etl.cli.options import YES, confirm
 from etl.config import jobs
 from etl.errors import ConfigurationError
@@ -30,9 +30,9 @@ def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool
     for name, value in (("--contact", contact_id), ("--location", location_id)):
         if value is not None and not is_fetchable(value):
             raise ConfigurationError(f"{name}: {value!r} is not an id ({ID_RULE})")
-    found = settings()
-    with warehouse(found) as engine:
-        forgetting = Forgetting(erasing_of(engine, jobs.read(found.etl_jobs).values()), contact_id)
+    settings = load_settings()
+    with warehouse(settings) as engine:
+        forgetting = Forgetting(erasing_of(engine, jobs.read(settings.etl_jobs).values()), contact_id)
         findings = forgetting.find(location_id=location_id)
         if not findings:
             print_line(f"Nobody here knows the contact {contact_id}. Nothing was changed.", err=True)

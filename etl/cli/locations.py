@@ -7,7 +7,7 @@ from collections import Counter
 import click
 from sqlalchemy import Connection
 
-from etl.app.composition import oauth_of, serving_of, settings, transport_of, warehouse
+from etl.app.composition import load_settings, oauth_of, serving_of, transport_of, warehouse
 from etl.cli.advice import advice_on, as_served, cure_of, shown, state_of, unserved
 from etl.cli.options import JSON_LINES, YES, confirm
 from etl.errors import ConfigurationError
@@ -43,9 +43,9 @@ def list_(*, as_json: bool) -> None:
 
     Besides those we have dealt with, those of which items wait.
     """
-    found = settings()
-    serving = serving_of(found)
-    with warehouse(found) as engine, engine.connect() as connection:
+    settings = load_settings()
+    serving = serving_of(settings)
+    with warehouse(settings) as engine, engine.connect() as connection:
         places = as_served(known.overview(connection), serving)
         companies = known.companies(connection)
         waiting = Counter[str]()
@@ -80,7 +80,7 @@ def list_(*, as_json: bool) -> None:
 @click.option("--reason", default="paused by hand", show_default=True, help="The reason that etl status shows.")
 def pause(ids: tuple[str, ...], reason: str) -> None:
     """Stop fetching for locations. Their items wait until you resume them."""
-    with warehouse(settings()) as engine, engine.begin() as connection:
+    with warehouse(load_settings()) as engine, engine.begin() as connection:
         _require_known(connection, ids)
         for location_id in ids:
             known.pause(connection, location_id, cause=known.BY_HAND, detail=reason, token=None)
@@ -97,7 +97,7 @@ def resume(ids: tuple[str, ...], *, every: bool) -> None:
     """
     if bool(ids) == every:
         raise ConfigurationError("Say which: ids or --all")
-    with warehouse(settings()) as engine, engine.begin() as connection:
+    with warehouse(load_settings()) as engine, engine.begin() as connection:
         if every:
             ids = tuple(place.location_id for place in known.overview(connection) if cure_of(place))
         resumed = [name for name in ids if known.resume(connection, name)]
@@ -116,7 +116,7 @@ def remove(ids: tuple[str, ...], *, company: bool, yes: bool) -> None:
     confirm(f"Delete the tokens of {', '.join(map(shown, ids))} for good?", yes=yes)
     forget = known.remove_company if company else known.remove
     unknown = []
-    with warehouse(settings()) as engine:
+    with warehouse(load_settings()) as engine:
         for name in ids:
             with engine.begin() as connection:
                 stored_tokens.lock(connection, "company" if company else "location", name)
@@ -131,15 +131,15 @@ def sync() -> None:
     """Add the new locations of connected companies."""
     from etl.cli.connect import list_company
 
-    found = settings()
-    with warehouse(found) as engine, transport_of(found) as transport:
-        app = oauth_of(found, transport)
+    settings = load_settings()
+    with warehouse(settings) as engine, transport_of(settings) as transport:
+        app = oauth_of(settings, transport)
         if app is None:
             raise ConfigurationError("HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET are not set")
         with engine.connect() as connection:
             companies = [each for each in known.companies(connection) if each.connected and not each.retired_at]
         for company in companies:
-            count = list_company(engine, Vault(found.secret_keys), app, company.company_id)
+            count = list_company(engine, Vault(settings.secret_keys), app, company.company_id)
             print_line(f"company {company.company_id}: {count} locations")
     if not companies:
         print_line("no company is connected; connect one with: etl connect --company")
@@ -151,12 +151,12 @@ def rekey() -> None:
 
     Afterwards you can remove the older keys.
     """
-    found = settings()
-    if not found.secret_keys:
+    settings = load_settings()
+    if not settings.secret_keys:
         raise ConfigurationError("ETL_SECRET_KEY is not set")
-    with warehouse(found) as engine:
+    with warehouse(settings) as engine:
         try:
-            count = connecting.rekey(engine, Vault(found.secret_keys))
+            count = connecting.rekey(engine, Vault(settings.secret_keys))
         except UnreadableError as error:
             raise ConfigurationError(f"A stored token cannot be read: {error}. See: etl doctor") from None
     print_line(f"{count} encrypted anew" if count else "everything is encrypted with the newest key")

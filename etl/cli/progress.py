@@ -44,9 +44,9 @@ class Outlook:
 
 
 @contextmanager
-def narrated(found: Settings, engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
+def narrated(settings: Settings, engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
     """A run whose story is told on standard error."""
-    narrator = Narrator(job.name, say=say, look=partial(_look, engine, job.kind, found.highlevel_location_id))
+    narrator = Narrator(job.name, say=say, look=partial(_look, engine, job.kind, settings.highlevel_location_id))
     yield Planned(job, plan, narrator.progress, narrator.watch)
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from etl.app.composition import erasing_of, settings, warehouse
+from etl.app.composition import erasing_of, load_settings, warehouse
 from etl.config import jobs
 from etl.output import print_line, print_table
 from etl.privacy.pruning import Pruning
@@ -19,11 +19,11 @@ def prune(*, dry_run: bool) -> None:
     \b
     Example: etl prune --dry-run
     """
-    found = settings()
-    retention = jobs.read_retention(found.etl_jobs)
-    event_days = retention.webhook_events or found.webhook_keep_days
-    with warehouse(found) as engine:
-        pruning = Pruning(erasing_of(engine, jobs.read(found.etl_jobs).values()), retention, event_days)
+    settings = load_settings()
+    retention = jobs.read_retention(settings.etl_jobs)
+    event_days = retention.webhook_events or settings.webhook_keep_days
+    with warehouse(settings) as engine:
+        pruning = Pruning(erasing_of(engine, jobs.read(settings.etl_jobs).values()), retention, event_days)
         rows = pruning.count() if dry_run else pruning.run()
     if rows:
         print_table(("table", "would be deleted" if dry_run else "deleted"), sorted(rows.items()))

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl.app.composition import open_exports, settings, warehouse
+from etl.app.composition import load_settings, open_exports, warehouse
 from etl.app.signals import hanging_up, signals_stop
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
 from etl.config.settings import Settings
@@ -54,16 +54,16 @@ def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> N
     \b
     Example: etl reconcile --window 7d
     """
-    found = settings()
-    message_job(found)
-    with warehouse(found) as engine:
-        served = served_locations(found, engine)
+    settings = load_settings()
+    message_job(settings)
+    with warehouse(settings) as engine:
+        served = served_locations(settings, engine)
         places = served if location_id is None and served else [chosen_location(served, location_id)]
-        days, failures = _run(found, engine, places, window)
+        days, failures = _run(settings, engine, places, window)
     if days or not failures:
         _print(days, as_json=as_json)
     for place, halted in failures:
-        print_line(f"Not compared: {explained(halted, place, found)}", err=True)
+        print_line(f"Not compared: {explained(halted, place, settings)}", err=True)
     if failures and len(failures) == len(places):
         sys.exit(max(halted.exit_code for _, halted in failures))
     lost = sum(day.lost for _, day in days)
@@ -77,7 +77,7 @@ def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> N
 
 
 def _run(
-    found: Settings, engine: Engine, places: list[str], window: timedelta
+    settings: Settings, engine: Engine, places: list[str], window: timedelta
 ) -> tuple[list[tuple[str, Day]], list[tuple[str, HaltedError]]]:
     """Compare one location after the other; one that cannot be asked holds up none of the others."""
     stop = Event()
@@ -91,7 +91,7 @@ def _run(
         raise ConfigurationError("--window is too long.") from error
     with (
         hanging_up(engine) as hang_up,
-        open_exports(found, engine, MANNER, transact) as exports,
+        open_exports(settings, engine, MANNER, transact) as exports,
         signals_stop([stop.set, hang_up]),
     ):
         for place in places:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from etl.app.composition import settings, warehouse
+from etl.app.composition import load_settings, warehouse
 from etl.errors import ConfigurationError
 from etl.output import print_line
 
@@ -51,7 +51,7 @@ def _page(location_id: str | None, since: date) -> str:
     from etl.report import figures
     from etl.report.page import render
 
-    with warehouse(settings(), writes=False) as engine, engine.connect() as opened:
+    with warehouse(load_settings(), writes=False) as engine, engine.connect() as opened:
         connection = opened.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         places = figures.places(connection, location_id=location_id)
         if not places:
@@ -65,8 +65,8 @@ def _page(location_id: str | None, since: date) -> str:
             raise ConfigurationError("No loaded message has a date, so there is nothing to show by day.")
         if begin is None:
             raise ConfigurationError(f"There is nothing since {since}. The newest message is of: --since {until}")
-        found = figures.read(connection, places, figures.Period.of(begin, until), location_id=location_id)
-    return render(found)
+        counted = figures.read(connection, places, figures.Period.of(begin, until), location_id=location_id)
+    return render(counted)
 
 
 def _write(out: Path, page: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl.app.composition import Planned, address_of, described, require_known_places, settings, warehouse
+from etl.app.composition import Planned, address_of, described, load_settings, require_known_places, warehouse
 from etl.app.job_runner import Order, run_together, work
 from etl.app.processes import open_team
 from etl.cli.advice import UNANSWERED, reason, unanswered
@@ -70,32 +70,32 @@ def run(
     Example, from cron:    run etl crontab, which prints the line
     Example, as a service: etl run --follow
     """
-    found = settings()
-    known = jobs.read(found.etl_jobs)
+    settings = load_settings()
+    known = jobs.read(settings.etl_jobs)
     chosen = _choose(known, job, follow=follow, limit=limit)
     require_known_places(chosen)
     order = Order(tuple(chosen), jobs.kinds_taken(known), follow=follow, limit=limit, max_seconds=max_seconds)
     runs = len(chosen) if follow else 1
-    with warehouse(found, runs=runs) as engine:
+    with warehouse(settings, runs=runs) as engine:
         if dry_run:
             _show_due(engine, chosen, as_json=as_json)
             return
         if follow:
-            say(first_line([each.name for each in chosen], described(found), now=local_now()))
-        watched = partial(narrated, found, engine) if follow else partial(_progress, engine)
-        here = nullcontext(partial(run_together, found, engine, heard=Heard()))
+            say(first_line([each.name for each in chosen], described(settings), now=local_now()))
+        watched = partial(narrated, settings, engine) if follow else partial(_progress, engine)
+        here = nullcontext(partial(run_together, settings, engine, heard=Heard()))
         reports = []
         with here if processes == 1 else open_team(processes, runs=runs) as runner:
             for each, report in work(order, runner, watched=watched):
-                _summarize(found, each, report, as_json=as_json)
+                _summarize(settings, each, report, as_json=as_json)
                 reports.append(report)
     sys.exit(max(exit_code(report) for report in reports))
 
 
-def run_once(found: Settings, engine: Engine, job: Job, plan: Plan) -> Report:
+def run_once(settings: Settings, engine: Engine, job: Job, plan: Plan) -> Report:
     """One run with live progress, which the first signal ends in good order."""
     with _progress(engine, job, plan) as planned:
-        return run_together(found, engine, [planned])[0]
+        return run_together(settings, engine, [planned])[0]
 
 
 def exit_code(report: Report) -> int:
@@ -147,16 +147,16 @@ def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
         yield Planned(job, plan, show, watch)
 
 
-def _summarize(found: Settings, job: Job, report: Report, *, as_json: bool) -> None:
+def _summarize(settings: Settings, job: Job, report: Report, *, as_json: bool) -> None:
     if as_json:
         print_json(_as_dict(job, report))
         return
     print_report(job, report)
     if report.outcome in WORK_LEFT:
         for cause, names in report.withheld.items():
-            print_sentence(reason(cause, [name or found.highlevel_location_id for name in names]), hang=2, err=True)
+            print_sentence(reason(cause, [name or settings.highlevel_location_id for name in names]), hang=2, err=True)
     if report.outcome in UNANSWERED:
-        print_sentence(unanswered(report.outcome, report.detail, address=address_of(found)), hang=2, err=True)
+        print_sentence(unanswered(report.outcome, report.detail, address=address_of(settings)), hang=2, err=True)
 
 
 def print_report(job: Job, report: Report) -> None:

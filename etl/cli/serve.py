@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from etl.app.composition import database_url, settings
+from etl.app.composition import database_url, load_settings
 from etl.cli.advice import whose_webhooks
 from etl.cli.options import listen_at
 from etl.config import jobs
@@ -53,62 +53,62 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
     from etl.receive.server import allow_connections, server_of
     from etl.receive.storage import Storage
 
-    found = settings()
-    keys = public_keys.read(found.webhook_ed25519_public_key, found.webhook_rsa_public_key)
-    secret = found.webhook_workflow_secret
+    settings = load_settings()
+    keys = public_keys.read(settings.webhook_ed25519_public_key, settings.webhook_rsa_public_key)
+    secret = settings.webhook_workflow_secret
     metrics = Metrics()
-    if not found.app_id and not found.webhook_locations:
+    if not settings.app_id and not settings.webhook_locations:
         # To the log, which may be full without stopping anybody.
-        structlog.get_logger("etl.receive").warning("webhooks_of_anybody", means=whose_webhooks(found))
+        structlog.get_logger("etl.receive").warning("webhooks_of_anybody", means=whose_webhooks(settings))
     # Before anybody can connect, for it may take seconds.
-    url = _database_url(found)
+    url = _database_url(settings)
     with ExitStack() as opened:
         listeners = [opened.enter_context(listen_at(host, each)) for each in (port, metrics_port) if each is not None]
         addresses = [listening.url_of(each) for each in listeners]
         storage = Storage(
             open_async_engine(url, pool_size=CONNECTIONS, settings=LIMITS),
             metrics=metrics,
-            keep_days=jobs.read_retention(found.etl_jobs).webhook_events or found.webhook_keep_days,
+            keep_days=jobs.read_retention(settings.etl_jobs).webhook_events or settings.webhook_keep_days,
         )
         app = build_app(
             storage=storage,
             keys=keys,
-            policy=_policy(found),
+            policy=_policy(settings),
             workflow_secret=secret.get_secret_value() if secret else None,
             metrics=metrics,
             private_port=listeners[1].getsockname()[1] if len(listeners) > 1 else None,
         )
         allow_connections()
-        listening.serve(server_of(app), *listeners, on_ready=lambda: print_line(_greeting(found, *addresses)))
+        listening.serve(server_of(app), *listeners, on_ready=lambda: print_line(_greeting(settings, *addresses)))
 
 
-def _policy(found: Settings) -> "Policy":
+def _policy(settings: Settings) -> "Policy":
     from etl.receive.policy import Policy
 
     return Policy(
-        app_id=found.app_id,
-        home=found.highlevel_location_id,
-        locations=frozenset(found.webhook_locations),
-        max_age=found.webhook_max_age,
-        kinds=jobs.kinds_taken(jobs.read(found.etl_jobs)),
-        dropped_types=frozenset(found.webhook_drop_types),
+        app_id=settings.app_id,
+        home=settings.highlevel_location_id,
+        locations=frozenset(settings.webhook_locations),
+        max_age=settings.webhook_max_age,
+        kinds=jobs.kinds_taken(jobs.read(settings.etl_jobs)),
+        dropped_types=frozenset(settings.webhook_drop_types),
     )
 
 
-def _greeting(found: Settings, url: str, private_url: str | None = None) -> str:
-    routes = ["/webhooks/highlevel", *(["/webhooks/workflow"] if found.webhook_workflow_secret else [])]
+def _greeting(settings: Settings, url: str, private_url: str | None = None) -> str:
+    routes = ["/webhooks/highlevel", *(["/webhooks/workflow"] if settings.webhook_workflow_secret else [])]
     telling = f", telling how it is on {private_url}" if private_url else ""
     return f"Receiving on {url} at {' and '.join(routes)}{telling} (Ctrl-C stops it)"
 
 
-def _database_url(found: Settings) -> str:
+def _database_url(settings: Settings) -> str:
     """Where to store. The receiver also starts while Postgres is away, and answers 429.
 
     Raises:
         ConfigurationError: Postgres is there, but not as it should be.
     """
     # A server that vanished without a word is noticed in seconds: until then nothing can be stored.
-    parsed = parse_url(database_url(found))
+    parsed = parse_url(database_url(settings))
     noticed = parsed.update_query_dict({"tcp_user_timeout": "3000"} | dict(parsed.query))
     url = noticed.render_as_string(hide_password=False)
     engine = open_engine(url, pool_size=1)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import click
 
-from etl.app.composition import described, serving_of, settings, warehouse
+from etl.app.composition import described, load_settings, serving_of, warehouse
 from etl.cli.advice import advice_on, as_served, in_words, shown, state_of
 from etl.config import jobs
 from etl.database import distribution
@@ -17,12 +17,12 @@ from etl.state import dead_letters, locations, message_queue, runs
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(*, as_json: bool) -> None:
     """Show the queue, dead letters, locations with their limits, and the last runs."""
-    found = settings()
-    taken = jobs.kinds_taken(jobs.read(found.etl_jobs))
-    with warehouse(found) as engine, engine.connect() as connection:
+    settings = load_settings()
+    taken = jobs.kinds_taken(jobs.read(settings.etl_jobs))
+    with warehouse(settings) as engine, engine.connect() as connection:
         queue = message_queue.depth(connection)
         causes = dead_letters.causes(connection)
-        places = as_served(locations.overview(connection), serving_of(found))
+        places = as_served(locations.overview(connection), serving_of(settings))
         last = runs.latest(connection, 5)
         nodes = distribution.rows_by_node(connection)
     if as_json:
@@ -30,7 +30,7 @@ def status(*, as_json: bool) -> None:
         report = {"queue": queue, "dead_letters": causes, "locations": places, "runs": told}
         print_json(report | ({"nodes": nodes} if nodes else {}))
         return
-    print_line(f"database: {described(found)}")
+    print_line(f"database: {described(settings)}")
     _print_queue(queue)
     for kind in sorted({each.kind for each in queue} - taken):
         print_line(f"No job in jobs.yaml takes items of kind {kind}: they wait.")
