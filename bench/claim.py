@@ -16,7 +16,7 @@ from bench.report import Target, print_table, print_targets, ratio
 from bench.stage import Stage
 from etl.database import schema
 from etl.database.connections import open_engine
-from etl.tokens.serving import LocationTokens
+from etl.tokens.routing import LocationTokens
 from etl.worker.claims import Claims
 
 QUOTA = 100

@@ -7,7 +7,7 @@ from typing import Any, TypedDict, Unpack
 from pydantic import AnyHttpUrl, SecretStr
 from sqlalchemy import Engine, text
 
-from etl.app.composition import Planned, open_loops
+from etl.app.composition import RunSpec, open_loops
 from etl.config.jobs import Job as JobEntry
 from etl.config.jobs import KindName
 from etl.config.settings import Settings
@@ -70,7 +70,7 @@ class Job:
             taken=choices.get("taken", frozenset(("message",))),
         )
         settings = self.settings(choices.get("token"), choices.get("base_url"))
-        (loop,) = self._open.enter_context(open_loops(settings, self._engine, [Planned(entry, plan)]))
+        (loop,) = self._open.enter_context(open_loops(settings, self._engine, [RunSpec(entry, plan)]))
         return loop
 
     def settings(self, token: str | None = None, base_url: str | None = None) -> Settings:

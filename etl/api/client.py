@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 from etl.api import refusals
-from etl.api.rate_headers import NOTHING_SAID, RateHeaders
+from etl.api.rate_headers import NO_HEADERS, RateHeaders
 from etl.api.transport import Bounds, LostRequestError, NoAnswerError, Stream, Transport, redacted
 from etl.errors import ItemError, NotFoundError, RefusedError, SnoozedError, TokenError, UnreachableError
 from etl.ids import problem_of
@@ -87,7 +87,7 @@ class Call:
         self._token = token
         self._granted = granted
         self.sent = 0
-        self.headers = NOTHING_SAID
+        self.headers = NO_HEADERS
 
     def get(self, path: str, **params: str | int) -> Answer:
         """GET a path whose answer is JSON; the parts of it that are ids are quoted with :func:`segment`.

@@ -34,7 +34,7 @@ class RateHeaders:
         )
 
 
-NOTHING_SAID = RateHeaders()
+NO_HEADERS = RateHeaders()
 
 
 def _whole(value: str | None) -> int | None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from etl.state.runs import Tally
-from etl.worker.condition import Condition
+from etl.state.runs import RunCounts
 from etl.worker.plan import Report
+from etl.worker.state import WorkerState
 
 WORST_FIRST = (
     "misconfigured",
@@ -34,35 +34,35 @@ def added(reports: Sequence[Report]) -> Report:
     A worker that got no proper answer may have asked for one location only: it tells nothing of the API if others did.
     """
     worst = min(reports, key=lambda each: WORST_FIRST.index(each.outcome))
-    is_answered = any(each.tally.loaded and each.outcome != "api_unreachable" for each in reports)
+    is_answered = any(each.counts.loaded and each.outcome != "api_unreachable" for each in reports)
     outcome = "paused" if worst.outcome == "api_unreachable" and is_answered else worst.outcome
-    tally = total(each.tally for each in reports)
-    withheld = _union(each.withheld for each in reports)
-    return Report(outcome, tally, max(each.seconds for each in reports), withheld, worst.detail)
+    counts = total(each.counts for each in reports)
+    skipped = _union(each.skipped for each in reports)
+    return Report(outcome, counts, max(each.seconds for each in reports), skipped, worst.detail)
 
 
-def total(tallies: Iterable[Tally]) -> Tally:
+def total(run_counts: Iterable[RunCounts]) -> RunCounts:
     """The counts of all of them."""
-    sum_ = Tally()
-    for each in tallies:
+    sum_ = RunCounts()
+    for each in run_counts:
         sum_.add(each)
     return sum_
 
 
-def together(conditions: Sequence[Condition]) -> Condition:
-    """The condition of several workers: they rest only if all do."""
+def together(states: Sequence[WorkerState]) -> WorkerState:
+    """The state of several workers: they rest only if all do."""
     for state in ("working", "api_unreachable"):
-        for each in conditions:
-            if each.state == state:
+        for each in states:
+            if each.activity == state:
                 return each
-    waits = [each.wait for each in conditions if each.wait is not None]
-    return Condition("resting", _union(each.withheld for each in conditions), min(waits, default=None))
+    waits = [each.wait for each in states if each.wait is not None]
+    return WorkerState("resting", _union(each.skipped for each in states), min(waits, default=None))
 
 
 def _union(several: Iterable[Mapping[str, set[str]]]) -> dict[str, set[str]]:
     """The locations of all of them, by cause."""
     union: dict[str, set[str]] = {}
-    for withheld in several:
-        for cause, names in withheld.items():
+    for skipped in several:
+        for cause, names in skipped.items():
             union.setdefault(cause, set()).update(names)
     return union

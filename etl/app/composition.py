@@ -18,7 +18,7 @@ from etl.config.settings import Settings, read
 from etl.database import schema
 from etl.database.connections import open_engine, require_utf8, require_writable
 from etl.database.failures import reading_errors
-from etl.database.transactor import PATIENCE, Transactor
+from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.database.urls import parse_url, shown
 from etl.errors import ConfigurationError
 from etl.exports import bulk
@@ -28,20 +28,20 @@ from etl.exports.pages import Exports, Manner
 from etl.kinds import KINDS, Options, audio
 from etl.models import Base
 from etl.output import print_sentence
-from etl.privacy.erasing import Erasing
+from etl.privacy.message_erasure import MessageErasure
 from etl.state import stored_tokens
-from etl.state.runs import Tally
+from etl.state.runs import RunCounts
 from etl.tokens.renewal import Renewal
 from etl.tokens.renewal_threads import WORKERS, Renewals
-from etl.tokens.serving import LocationTokens, Serving
+from etl.tokens.routing import LocationTokens, TokenRouting
 from etl.tokens.vault import Vault
 from etl.worker.claims import Claims
-from etl.worker.condition import Condition
 from etl.worker.evidence import Heard
 from etl.worker.loop import Loop
 from etl.worker.pipeline import Pipeline
 from etl.worker.plan import Plan
 from etl.worker.settlement import Settlement
+from etl.worker.state import WorkerState
 
 NO_TOKENS = (
     "There is no token: HIGHLEVEL_TOKEN is not set and no location is connected. Make a private integration token in "
@@ -155,10 +155,10 @@ def oauth_of(settings: Settings, transport: Transport) -> OAuth | None:
     return OAuth(transport, client_id=settings.highlevel_client_id, client_secret=secret)
 
 
-def serving_of(settings: Settings) -> Serving:
+def routing_of(settings: Settings) -> TokenRouting:
     """Whose token serves a location."""
     token = settings.highlevel_token
-    return Serving(token.get_secret_value() if token else None, settings.highlevel_location_id)
+    return TokenRouting(token.get_secret_value() if token else None, settings.highlevel_location_id)
 
 
 def require_known_places(chosen: Iterable[Job]) -> None:
@@ -173,18 +173,18 @@ def require_known_places(chosen: Iterable[Job]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class RunSpec:
     """A run to be started, and who watches it."""
 
     job: Job
     plan: Plan
-    progress: Callable[[Tally], None] = lambda _: None
-    watch: Callable[[Condition], None] = lambda _: None
+    progress: Callable[[RunCounts], None] = lambda _: None
+    watch: Callable[[WorkerState], None] = lambda _: None
 
 
 @contextmanager
 def open_loops(
-    settings: Settings, engine: Engine, planned: Sequence[Planned], *, heard: Heard | None = None
+    settings: Settings, engine: Engine, planned: Sequence[RunSpec], *, heard: Heard | None = None
 ) -> Iterator[list[Loop]]:
     """Runs, ready to start, that share the connections to HighLevel; those are closed at the end.
 
@@ -217,7 +217,9 @@ def _listening(settings: Settings, engine: Engine, *, runs: int) -> Iterator[Eng
 
 
 @contextmanager
-def open_exports(settings: Settings, engine: Engine, manner: Manner, transact: Transactor) -> Iterator[Exports]:
+def open_exports(
+    settings: Settings, engine: Engine, manner: Manner, transact: RetryingTransaction
+) -> Iterator[Exports]:
     """The export endpoint; its connections to HighLevel are closed at the end.
 
     Raises:
@@ -232,8 +234,8 @@ def _connections(
     settings: Settings, engine: Engine, *, pool_size: int = 1
 ) -> Iterator[tuple[Client, Callable[[], LocationTokens]]]:
     """The API, and what makes the tokens for it."""
-    serving = serving_of(settings)
-    if serving.token is None:
+    routing = routing_of(settings)
+    if routing.token is None:
         with reading_errors(engine), engine.connect() as connection:
             if not stored_tokens.any_connected(connection):
                 raise ConfigurationError(NO_TOKENS)
@@ -243,7 +245,7 @@ def _connections(
         with Renewals(renewal.renew) as renewals:
             yield (
                 client_of(settings, transport),
-                lambda: LocationTokens(serving=serving, vault=vault, renew=renewals.ask),
+                lambda: LocationTokens(routing=routing, vault=vault, renew=renewals.ask),
             )
 
 
@@ -253,7 +255,7 @@ def options_of(job: Job) -> Options:
 
 
 def build_loop(
-    client: Client, tokens: LocationTokens, engine: Engine, planned: Planned, *, listening: Engine, heard: Heard
+    client: Client, tokens: LocationTokens, engine: Engine, planned: RunSpec, *, listening: Engine, heard: Heard
 ) -> Loop:
     """A run on parts that the caller closes."""
     job = planned.job
@@ -284,15 +286,15 @@ def build_loop(
 def _bulk(
     client: Client, tokens: LocationTokens, engine: Engine, job: Job, taken: Mapping[str, type[Base] | None]
 ) -> Bulk:
-    transact = Transactor(engine, patience=PATIENCE, stopping=lambda: False)
+    transact = RetryingTransaction(engine, patience=PATIENCE, stopping=lambda: False)
     exports = Exports(
         client=client, tokens=tokens, transact=transact, manner=Manner(patience=BULK_PATIENCE, pauses=False)
     )
     return Bulk(exports=exports, loading=Loading(transact, options_of(job), taken), transact=transact)
 
 
-def erasing_of(engine: Engine, chosen: Iterable[Job]) -> Erasing:
+def message_erasure_of(engine: Engine, chosen: Iterable[Job]) -> MessageErasure:
     """What erases messages, with the audio that these jobs kept."""
-    transact = Transactor(engine, patience=PATIENCE, stopping=lambda: False)
+    transact = RetryingTransaction(engine, patience=PATIENCE, stopping=lambda: False)
     places = [job.recordings_url for job in chosen if job.recordings_url]
-    return Erasing(transact, partial(audio.remove, recordings_urls=places))
+    return MessageErasure(transact, partial(audio.remove, recordings_urls=places))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from etl.app.composition import Planned, open_loops
+from etl.app.composition import RunSpec, open_loops
 from etl.app.signals import hanging_up, signals_stop
 from etl.config.jobs import Job
 from etl.config.settings import Settings
@@ -23,9 +23,9 @@ the kernel gives to another thread, does not wake it."""
 LAST = ("stopped", "limit", "max_seconds", "misconfigured")
 """Outcomes of a job after which the others are left."""
 
-Watched = Callable[[Job, Plan], AbstractContextManager[Planned]]
+Watched = Callable[[Job, Plan], AbstractContextManager[RunSpec]]
 """Gives a run somebody who watches it."""
-Runner = Callable[[Sequence[Planned]], list[Report]]
+Runner = Callable[[Sequence[RunSpec]], list[Report]]
 """Does these runs at the same time."""
 Stopping = Callable[[Sequence[Callable[[], None]]], AbstractContextManager[None]]
 """Lets somebody call these to stop, as long as the block lasts."""
@@ -57,7 +57,7 @@ def work(order: Order, run: Runner, *, watched: Watched) -> Iterator[tuple[Job, 
             reports = run([watching.enter_context(watched(job, plan)) for job, plan in plans])
         yield from zip(jobs, reports, strict=True)
         if limit is not None:
-            limit -= sum(report.tally.loaded + report.tally.dead for report in reports)
+            limit -= sum(report.counts.loaded + report.counts.dead for report in reports)
         if limit == 0 or reports[-1].outcome in LAST:
             return
 
@@ -77,7 +77,7 @@ def _plan(order: Order, job: Job, *, limit: int | None, max_seconds: float | Non
 def run_together(
     settings: Settings,
     engine: Engine,
-    planned: Sequence[Planned],
+    planned: Sequence[RunSpec],
     *,
     heard: Heard | None = None,
     stopping: Stopping = signals_stop,

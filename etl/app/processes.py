@@ -1,7 +1,7 @@
 """``etl run --processes``: workers share each run; this process hands it out, adds up what they tell, and ends last.
 
 A worker is a process of its own, with its own connections. It and we share a pipe. We tell it which runs to do, and to
-stop; it tells the counts, the condition and the report of each. Signals are ours alone. A worker whose pipe ends has
+stop; it tells the counts, the state and the report of each. Signals are ours alone. A worker whose pipe ends has
 lost us: it ends in good order, or at once if it was told to stop before.
 """
 
@@ -20,17 +20,17 @@ from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 from etl.app.aggregate import added, shares, together, total
-from etl.app.composition import Planned, load_settings, warehouse
+from etl.app.composition import RunSpec, load_settings, warehouse
 from etl.app.job_runner import LOOK_SECONDS, Runner, run_together
 from etl.app.signals import signals_stop
 from etl.config.jobs import Job
 from etl.errors import EtlError
 from etl.output import print_line
-from etl.state.runs import Tally
-from etl.worker.condition import Condition
+from etl.state.runs import RunCounts
 from etl.worker.evidence import Heard
 from etl.worker.leases import LEASE_SECONDS
 from etl.worker.plan import Plan, Report
+from etl.worker.state import WorkerState
 
 Pipe: TypeAlias = "Connection[Any, Any]"
 
@@ -60,22 +60,22 @@ class _Worker:
 
     process: SpawnProcess
     pipe: Pipe
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    conditions: dict[str, Condition] = field(default_factory=dict)
+    run_counts: dict[str, RunCounts] = field(default_factory=dict)
+    states: dict[str, WorkerState] = field(default_factory=dict)
     reports: dict[str, Report] = field(default_factory=dict)
 
     def tell(self, message: object) -> None:
         with suppress(OSError):  # it has ended
             self.pipe.send(message)
 
-    def note(self, name: str, told: Tally | Condition | Report) -> None:
-        if isinstance(told, Condition):
-            self.conditions[name] = told
-        elif isinstance(told, Tally):
-            self.tallies[name] = told
+    def note(self, name: str, told: RunCounts | WorkerState | Report) -> None:
+        if isinstance(told, WorkerState):
+            self.states[name] = told
+        elif isinstance(told, RunCounts):
+            self.run_counts[name] = told
         else:
-            self.reports[name], self.tallies[name] = told, told.tally
-            self.conditions.pop(name, None)
+            self.reports[name], self.run_counts[name] = told, told.counts
+            self.states.pop(name, None)
 
 
 class _Team:
@@ -119,7 +119,7 @@ class _Team:
             worker.process.join()
             worker.pipe.close()
 
-    def run(self, planned: Sequence[Planned]) -> list[Report]:
+    def run(self, planned: Sequence[RunSpec]) -> list[Report]:
         """Have all work on these; a limit, which only one run alone may have, is for all together."""
         runs = {each.job.name: each for each in planned}
         living = [worker for worker in self._workers if not worker.pipe.closed]
@@ -133,10 +133,10 @@ class _Team:
                 self._hear(worker, runs)
         if self._fault is not None:
             raise self._fault
-        lost = Report("lost", Tally(), 0.0)
+        lost = Report("lost", RunCounts(), 0.0)
         return [added([worker.reports[name] for worker in chosen] or [lost]) for name in runs]
 
-    def _hear(self, worker: _Worker, runs: Mapping[str, Planned]) -> None:
+    def _hear(self, worker: _Worker, runs: Mapping[str, RunSpec]) -> None:
         """Take one message."""
         try:
             message = worker.pipe.recv()
@@ -155,13 +155,13 @@ class _Team:
             if isinstance(told, Report) and told.outcome == "misconfigured":
                 self.stop()
 
-    def _show(self, run: Planned) -> None:
+    def _show(self, run: RunSpec) -> None:
         name = run.job.name
-        run.progress(total(worker.tallies.get(name, Tally()) for worker in self._workers))
-        if conditions := [worker.conditions[name] for worker in self._workers if name in worker.conditions]:
-            run.watch(together(conditions))
+        run.progress(total(worker.run_counts.get(name, RunCounts()) for worker in self._workers))
+        if states := [worker.states[name] for worker in self._workers if name in worker.states]:
+            run.watch(together(states))
 
-    def _lose(self, worker: _Worker, runs: Mapping[str, Planned]) -> None:
+    def _lose(self, worker: _Worker, runs: Mapping[str, RunSpec]) -> None:
         """A worker is gone. If it did not end by itself, what it had in hand comes back by its lease."""
         worker.process.join()
         worker.pipe.close()
@@ -170,7 +170,7 @@ class _Team:
             how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"crashed (exit code {code})"
             _say(f"A worker {how}. Its items are free again after {LEASE_SECONDS:.0f} seconds.")
         for name in runs.keys() - worker.reports.keys():
-            worker.note(name, Report("lost", worker.tallies.get(name, Tally()), 0.0))
+            worker.note(name, Report("lost", worker.run_counts.get(name, RunCounts()), 0.0))
         if any(each.plan.follow for each in runs.values()):
             self.stop()
 
@@ -218,13 +218,13 @@ class _Link:
         with self._sending, suppress(OSError):  # the other end may be gone; we shall be stopped
             self._pipe.send(message)
 
-    def watched(self, job: Job, plan: Plan) -> Planned:
+    def watched(self, job: Job, plan: Plan) -> RunSpec:
         """A run that is watched from the other end."""
-        return Planned(
+        return RunSpec(
             job,
             plan,
-            progress=lambda tally: self.tell((job.name, tally)),
-            watch=lambda condition: self.tell((job.name, condition)),
+            progress=lambda counts: self.tell((job.name, counts)),
+            watch=lambda state: self.tell((job.name, state)),
         )
 
     @contextmanager

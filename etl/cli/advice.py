@@ -6,7 +6,7 @@ from dataclasses import replace
 from etl.config.settings import Settings
 from etl.output import counted
 from etl.state.locations import BY_HAND, Overview
-from etl.tokens.serving import Serving
+from etl.tokens.routing import TokenRouting
 
 RESUME = "then: etl locations resume {id}"
 
@@ -40,7 +40,7 @@ REASONS = {
     "unanswered": ("the API does not answer properly", ""),
     "nothing_found": ("the API finds nothing of it any more", "Nothing is given up on or marked deleted meanwhile"),
 }
-"""Why the items of a location wait, by the cause of :class:`etl.worker.claims.Idle`; and what to do."""
+"""Why the items of a location wait, by the cause of :class:`etl.worker.claims.NothingClaimed`; and what to do."""
 UNANSWERED = {
     "api_unreachable": "The API does not answer properly",
     "misconfigured": "The API refuses every request",
@@ -58,15 +58,15 @@ SHOWN = 10
 """Names that are told one by one."""
 
 
-def unserved(location_ids: Iterable[str], places: Iterable[Overview], serving: Serving) -> list[str]:
+def unserved(location_ids: Iterable[str], places: Iterable[Overview], routing: TokenRouting) -> list[str]:
     """Those of the locations whose items no token serves."""
     retired = {place.location_id: place.retired_at is not None for place in places if place.connected}
-    return sorted(each for each in location_ids if serving.token_location_id(each, retired=retired) is None)
+    return sorted(each for each in location_ids if routing.token_location_id(each, retired=retired) is None)
 
 
-def as_served(places: Iterable[Overview], serving: Serving) -> list[Overview]:
+def as_served(places: Iterable[Overview], routing: TokenRouting) -> list[Overview]:
     """The locations; that of the environment's token, which is no app's, is never retired."""
-    return [replace(each, retired_at=None) if serving.is_environment(each.location_id) else each for each in places]
+    return [replace(each, retired_at=None) if routing.is_environment(each.location_id) else each for each in places]
 
 
 def cure_of(place: Overview) -> str | None:

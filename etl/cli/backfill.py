@@ -17,7 +17,7 @@ from etl.config import jobs
 from etl.config.settings import Settings
 from etl.database.connections import moment_of
 from etl.database.failures import reading_errors
-from etl.database.transactor import PATIENCE, Transactor
+from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.errors import ConfigurationError
 from etl.exports.backfill import Backfill, Progress
 from etl.exports.loading import Loading
@@ -91,7 +91,7 @@ def _run(settings: Settings, engine: Engine, location_id: str, stand: Stand) -> 
     stop = Event()
     began = time.monotonic()
     last = Progress(stand.reached)
-    transact = Transactor(engine, patience=PATIENCE, stopping=stop.is_set)
+    transact = RetryingTransaction(engine, patience=PATIENCE, stopping=stop.is_set)
     taken = kinds.tables(jobs.kinds_taken(jobs.read(settings.etl_jobs)))
     with (
         progress_of("backfill", start=stand.since, end=stand.until) as show,

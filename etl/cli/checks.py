@@ -11,7 +11,7 @@ from etl.errors import ConfigurationError, ItemError, LocationError
 from etl.output import counted
 from etl.state.locations import Overview
 from etl.state.stored_tokens import Owner
-from etl.tokens.serving import Serving
+from etl.tokens.routing import TokenRouting
 from etl.tokens.vault import UnreadableError, Vault
 
 RENEWABLE = ("app", "company")
@@ -90,9 +90,9 @@ def of_pauses(places: Sequence[Overview]) -> Check:
     return Check("locations", ok=False, says=f"paused: {some(names)}", fix=fix)
 
 
-def of_unserved(waiting: set[str], places: Sequence[Overview], serving: Serving) -> Check:
+def of_unserved(waiting: set[str], places: Sequence[Overview], routing: TokenRouting) -> Check:
     """Whether somebody serves every location that has items."""
-    waits = [shown(each) for each in unserved(waiting, places, serving)]
+    waits = [shown(each) for each in unserved(waiting, places, routing)]
     return Check(
         "queue",
         ok=not waits,

@@ -13,7 +13,7 @@ from etl.app.composition import (
     described,
     load_settings,
     require_known_places,
-    serving_of,
+    routing_of,
     transport_of,
     warehouse,
 )
@@ -105,13 +105,13 @@ def of_locations(connection: Connection, settings: Settings, *, offline: bool, l
     vault = Vault(settings.secret_keys)
     yield of_keys(stored_tokens.all_encrypted(connection), vault, given=bool(settings.secret_keys))
     yield of_app(places, given=bool(settings.highlevel_client_id and settings.highlevel_client_secret))
-    serving = serving_of(settings)
+    routing = routing_of(settings)
     connected = sum(place.connected for place in places)
     alone = ", but HIGHLEVEL_LOCATION_ID is not: it serves only items that name no location"
-    is_set = "not set" if serving.token is None else "set" + ("" if serving.location_id else alone)
+    is_set = "not set" if routing.token is None else "set" + ("" if routing.location_id else alone)
     yield Check(
         "tokens",
-        ok=serving.token is not None or connected > 0,
+        ok=routing.token is not None or connected > 0,
         says=f"HIGHLEVEL_TOKEN is {is_set}; {counted(connected, 'location')} connected",
         fix="Set HIGHLEVEL_TOKEN to a private integration token, or connect locations with: etl connect",
     )
@@ -119,7 +119,7 @@ def of_locations(connection: Connection, settings: Settings, *, offline: bool, l
     yield of_pauses(places)
     depth = message_queue.depth(connection)
     yield from of_days(views.without_zone(connection))
-    yield of_unserved({each.location_id for each in depth if each.items}, places, serving)
+    yield of_unserved({each.location_id for each in depth if each.items}, places, routing)
     with suppress(EtlError):  # a jobs file that cannot be read was told above
         yield of_kinds({each.kind for each in depth}, jobs.kinds_taken(jobs.read(settings.etl_jobs)))
     if offline:
@@ -137,11 +137,11 @@ def of_locations(connection: Connection, settings: Settings, *, offline: bool, l
 
 def _tokens(connection: Connection, settings: Settings, places: list[Overview], vault: Vault) -> dict[str, str]:
     """The token of each location that a run would use now, the environment's first."""
-    serving = serving_of(settings)
+    routing = routing_of(settings)
     paused = {place.location_id for place in places if place.paused_at}
     tokens: dict[str, str] = {}
-    if serving.token is not None and serving.location_id not in paused:
-        tokens[serving.location_id] = serving.token
+    if routing.token is not None and routing.location_id not in paused:
+        tokens[routing.location_id] = routing.token
     names = [place.location_id for place in places if not place.paused_at and not place.retired_at]
     for name, status in stored_tokens.statuses(connection, names).items():
         expired = (status.seconds_left or 1.0) <= 0 and status.source != "private"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from etl.app.composition import address_of, serving_of
+from etl.app.composition import address_of, routing_of
 from etl.cli.advice import CONNECT, LATER, REASONS, UNANSWERED, reason, some, unanswered
 from etl.config import jobs
 from etl.config.jobs import Job
@@ -50,11 +50,11 @@ def message_job(settings: Settings) -> Job:
 
 def served_locations(settings: Settings, engine: Engine) -> list[str]:
     """The locations that have a token: the environment's, where its id is known, and the connected ones."""
-    serving = serving_of(settings)
+    routing = routing_of(settings)
     with reading_errors(engine), engine.connect() as connection:
         places = locations.overview(connection)
     served = {place.location_id for place in places if place.connected and place.retired_at is None}
-    own = {serving.location_id} if serving.token is not None else set()
+    own = {routing.location_id} if routing.token is not None else set()
     return sorted((served | own) - {""})
 
 

@@ -5,13 +5,13 @@ from collections import Counter
 
 import click
 
-from etl.app.composition import erasing_of, load_settings, warehouse
+from etl.app.composition import load_settings, message_erasure_of, warehouse
 from etl.cli.options import YES, confirm
 from etl.config import jobs
 from etl.errors import ConfigurationError
 from etl.ids import ID_RULE, is_fetchable
 from etl.output import print_line, print_table
-from etl.privacy.forgetting import Forgetting
+from etl.privacy.contact_erasure import ContactErasure
 
 
 @click.command()
@@ -32,7 +32,7 @@ def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool
             raise ConfigurationError(f"{name}: {value!r} is not an id ({ID_RULE})")
     settings = load_settings()
     with warehouse(settings) as engine:
-        forgetting = Forgetting(erasing_of(engine, jobs.read(settings.etl_jobs).values()), contact_id)
+        forgetting = ContactErasure(message_erasure_of(engine, jobs.read(settings.etl_jobs).values()), contact_id)
         findings = forgetting.find(location_id=location_id)
         if not findings:
             print_line(f"Nobody here knows the contact {contact_id}. Nothing was changed.", err=True)

@@ -7,7 +7,7 @@ from collections import Counter
 import click
 from sqlalchemy import Connection
 
-from etl.app.composition import load_settings, oauth_of, serving_of, transport_of, warehouse
+from etl.app.composition import load_settings, oauth_of, routing_of, transport_of, warehouse
 from etl.cli.advice import advice_on, as_served, cure_of, shown, state_of, unserved
 from etl.cli.options import JSON_LINES, YES, confirm
 from etl.errors import ConfigurationError
@@ -16,7 +16,7 @@ from etl.output import print_json, print_line, print_sentence, print_table
 from etl.state import locations as known
 from etl.state import message_queue, stored_tokens
 from etl.tokens import connecting
-from etl.tokens.serving import Serving
+from etl.tokens.routing import TokenRouting
 from etl.tokens.vault import UnreadableError, Vault
 
 
@@ -44,16 +44,16 @@ def list_(*, as_json: bool) -> None:
     Besides those we have dealt with, those of which items wait.
     """
     settings = load_settings()
-    serving = serving_of(settings)
+    routing = routing_of(settings)
     with warehouse(settings) as engine, engine.connect() as connection:
-        places = as_served(known.overview(connection), serving)
+        places = as_served(known.overview(connection), routing)
         companies = known.companies(connection)
         waiting = Counter[str]()
         for each in message_queue.depth(connection):
             waiting[each.location_id] += each.items
     names = {place.location_id for place in places}
     places += [known.Overview(name) for name in sorted(waiting.keys() - names)]
-    without = set(unserved((place.location_id for place in places), places, serving))
+    without = set(unserved((place.location_id for place in places), places, routing))
     if as_json:
         for place in places:
             name = place.location_id
@@ -63,7 +63,7 @@ def list_(*, as_json: bool) -> None:
     if not places:
         print_line("no locations yet; connect some with: etl connect")
         return
-    _print_places(places, waiting, without, serving)
+    _print_places(places, waiting, without, routing)
     _print_companies(companies)
     for place in places:
         advice = advice_on(place)
@@ -175,7 +175,9 @@ def _require_known(connection: Connection, ids: tuple[str, ...]) -> None:
         raise ConfigurationError(f"Not known: {', '.join(unknown)}. Nothing was paused. See: etl locations list")
 
 
-def _print_places(places: list[known.Overview], waiting: Counter[str], without: set[str], serving: Serving) -> None:
+def _print_places(
+    places: list[known.Overview], waiting: Counter[str], without: set[str], routing: TokenRouting
+) -> None:
     def state(place: known.Overview) -> str:
         is_known = place.location_id not in without or cure_of(place) is not None
         return state_of(place) if is_known else "not connected"
@@ -186,7 +188,7 @@ def _print_places(places: list[known.Overview], waiting: Counter[str], without: 
             (
                 shown(place.location_id),
                 place.name,
-                _token(place, serving),
+                _token(place, routing),
                 place.token_expires_at,
                 waiting[place.location_id],
                 state(place),
@@ -197,8 +199,8 @@ def _print_places(places: list[known.Overview], waiting: Counter[str], without: 
     )
 
 
-def _token(place: known.Overview, serving: Serving) -> str:
-    if serving.is_environment(place.location_id):
+def _token(place: known.Overview, routing: TokenRouting) -> str:
+    if routing.is_environment(place.location_id):
         return "environment"
     return place.token_source or ("company" if place.connected else "")
 

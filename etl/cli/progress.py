@@ -13,16 +13,16 @@ from functools import partial
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from etl.app.composition import Planned
+from etl.app.composition import RunSpec
 from etl.cli.advice import REASONS, UNANSWERED, in_words, reason
 from etl.config.jobs import Job
 from etl.config.settings import Settings
 from etl.output import print_sentence
 from etl.state import locations, message_queue
 from etl.state.locations import Overview
-from etl.state.runs import COUNTS, Tally
-from etl.worker.condition import Condition
+from etl.state.runs import COUNTS, RunCounts
 from etl.worker.plan import Plan
+from etl.worker.state import WorkerState
 
 QUIET_SECONDS = 60.0
 """A count, or a state that was told already, is not told again within this time."""
@@ -44,10 +44,10 @@ class Outlook:
 
 
 @contextmanager
-def narrated(settings: Settings, engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
+def narrated(settings: Settings, engine: Engine, job: Job, plan: Plan) -> Iterator[RunSpec]:
     """A run whose story is told on standard error."""
     narrator = Narrator(job.name, say=say, look=partial(_look, engine, job.kind, settings.highlevel_location_id))
-    yield Planned(job, plan, narrator.progress, narrator.watch)
+    yield RunSpec(job, plan, narrator.progress, narrator.watch)
 
 
 def say(line: str) -> None:
@@ -56,13 +56,13 @@ def say(line: str) -> None:
         print_sentence(line, hang=len("10:21:17 "), err=True)
 
 
-def _look(engine: Engine, kind: str, default: str, condition: Condition) -> Outlook:
+def _look(engine: Engine, kind: str, default: str, state: WorkerState) -> Outlook:
     """Why locations wait and when the next item comes due; what is not known while Postgres is away is left out."""
     try:
         with engine.connect() as connection:
             places = {place.location_id: place for place in locations.overview(connection)}
-            # With something withheld nobody is told, and the queue may be long.
-            depths = [] if condition.withheld else message_queue.depth(connection)
+            # With something skipped nobody is told, and the queue may be long.
+            depths = [] if state.skipped else message_queue.depth(connection)
     except DBAPIError:
         return Outlook(default=default)
     oldest = [each.oldest for each in depths if each.kind == kind and each.oldest]
@@ -82,7 +82,7 @@ class Narrator:
         name: str,
         *,
         say: Callable[[str], None],
-        look: Callable[[Condition], Outlook] = lambda _: Outlook(),
+        look: Callable[[WorkerState], Outlook] = lambda _: Outlook(),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = local_now,
     ) -> None:
@@ -97,17 +97,17 @@ class Narrator:
         self._line_at = clock()
         self._total = self._counted = dict.fromkeys(COUNTS, 0)
 
-    def progress(self, tally: Tally) -> None:
+    def progress(self, counts: RunCounts) -> None:
         """Something was settled: the counts so far."""
-        self._total = {name: getattr(tally, name) for name in COUNTS}
+        self._total = {name: getattr(counts, name) for name in COUNTS}
 
-    def watch(self, condition: Condition) -> None:
-        """The loop is in this condition; most calls print nothing."""
-        at, key = self._clock(), _key(condition)
+    def watch(self, state: WorkerState) -> None:
+        """The loop is in this state; most calls print nothing."""
+        at, key = self._clock(), _key(state)
         if self._told is None and key == IDLE and not any(self._total.values()):
             self._told = key  # the first line said that it waits
         is_new = key != self._told and at - self._told_at.get(key, -QUIET_SECONDS) >= QUIET_SECONDS
-        if condition.state == "working":
+        if state.activity == "working":
             # That it works again goes without saying, but after an outage; its counts follow.
             is_new = is_new and self._told == ("api_unreachable",)
         is_due = self._total != self._counted and at - self._line_at >= QUIET_SECONDS
@@ -115,9 +115,9 @@ class Narrator:
             return
         done = _counts(self._counted, self._total)
         self._told, self._told_at[key], self._line_at, self._counted = key, at, at, self._total
-        look = self._look(condition) if condition.state == "resting" else Outlook()
+        look = self._look(state) if state.activity == "resting" else Outlook()
         now = self._now()
-        told = "; ".join(filter(None, [done, *words(condition, look, now=now)]))
+        told = "; ".join(filter(None, [done, *words(state, look, now=now)]))
         self._say(f"{now:%H:%M:%S} {self._name}: {told}")
 
 
@@ -126,12 +126,10 @@ def first_line(names: Sequence[str], database: str, *, now: datetime) -> str:
     return f"{now:%H:%M:%S} following {', '.join(names)}: loads what is queued in {database}, and waits for more"
 
 
-def _key(condition: Condition) -> Hashable:
-    """What makes a condition another one, worth a line."""
-    causes = (
-        (cause, frozenset() if cause in PACING else frozenset(names)) for cause, names in condition.withheld.items()
-    )
-    return (condition.state, *sorted(causes, key=lambda each: each[0]))
+def _key(state: WorkerState) -> Hashable:
+    """What makes a state another one, worth a line."""
+    causes = ((cause, frozenset() if cause in PACING else frozenset(names)) for cause, names in state.skipped.items())
+    return (state.activity, *sorted(causes, key=lambda each: each[0]))
 
 
 def _counts(before: dict[str, int], after: dict[str, int]) -> str:
@@ -139,15 +137,15 @@ def _counts(before: dict[str, int], after: dict[str, int]) -> str:
     return ", ".join(f"{after[name] - before[name]} {name}" for name in COUNTS if after[name] > before[name])
 
 
-def words(condition: Condition, look: Outlook, *, now: datetime) -> list[str]:
-    """A condition in words: what it waits for, why, and until when; pure."""
-    if condition.state == "working":
+def words(state: WorkerState, look: Outlook, *, now: datetime) -> list[str]:
+    """A state in words: what it waits for, why, and until when; pure."""
+    if state.activity == "working":
         return ["working"]
-    until = None if condition.wait is None else now + timedelta(seconds=condition.wait)
-    if condition.state == "api_unreachable":
+    until = None if state.wait is None else now + timedelta(seconds=state.wait)
+    if state.activity == "api_unreachable":
         return [UNANSWERED["api_unreachable"] + "; next try" + _at(until, now)]
-    if condition.withheld:
-        waiting = {cause: [name or look.default for name in names] for cause, names in condition.withheld.items()}
+    if state.skipped:
+        waiting = {cause: [name or look.default for name in names] for cause, names in state.skipped.items()}
         return [
             reason(cause, names, more=_more(cause, look.places.get(min(names)), until, now))
             for cause, names in waiting.items()
@@ -164,11 +162,11 @@ def _more(cause: str, place: Overview | None, until: datetime | None, now: datet
     return f": {in_words(place.pause_cause)}" if cause == "paused" and place else ""
 
 
-def pacing(condition: Condition) -> str:
+def pacing(state: WorkerState) -> str:
     """The same in a few words, for a wait of seconds; empty when it waits for something else."""
     for cause in PACING:
-        if cause in condition.withheld:
-            return REASONS[cause][0] + (f": {max(condition.wait, 1):.0f} s" if condition.wait else "")
+        if cause in state.skipped:
+            return REASONS[cause][0] + (f": {max(state.wait, 1):.0f} s" if state.wait else "")
     return ""
 
 

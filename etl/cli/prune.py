@@ -2,10 +2,10 @@
 
 import click
 
-from etl.app.composition import erasing_of, load_settings, warehouse
+from etl.app.composition import load_settings, message_erasure_of, warehouse
 from etl.config import jobs
 from etl.output import print_line, print_table
-from etl.privacy.pruning import Pruning
+from etl.privacy.retention import Pruning
 
 
 @click.command()
@@ -23,7 +23,7 @@ def prune(*, dry_run: bool) -> None:
     retention = jobs.read_retention(settings.etl_jobs)
     event_days = retention.webhook_events or settings.webhook_keep_days
     with warehouse(settings) as engine:
-        pruning = Pruning(erasing_of(engine, jobs.read(settings.etl_jobs).values()), retention, event_days)
+        pruning = Pruning(message_erasure_of(engine, jobs.read(settings.etl_jobs).values()), retention, event_days)
         rows = pruning.count() if dry_run else pruning.run()
     if rows:
         print_table(("table", "would be deleted" if dry_run else "deleted"), sorted(rows.items()))

@@ -15,7 +15,7 @@ from etl.app.signals import hanging_up, signals_stop
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
 from etl.config.settings import Settings
 from etl.database.connections import moment_of
-from etl.database.transactor import PATIENCE, Transactor
+from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.errors import ConfigurationError
 from etl.exports.pages import HaltedError
 from etl.exports.reconcile import Day, Reconciliation
@@ -83,7 +83,7 @@ def _run(
     stop = Event()
     days: list[tuple[str, Day]] = []
     failures: list[tuple[str, HaltedError]] = []
-    transact = Transactor(engine, patience=PATIENCE, stopping=stop.is_set)
+    transact = RetryingTransaction(engine, patience=PATIENCE, stopping=stop.is_set)
     end = transact(moment_of)
     try:
         start = end - window

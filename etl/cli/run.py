@@ -9,7 +9,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl.app.composition import Planned, address_of, described, load_settings, require_known_places, warehouse
+from etl.app.composition import RunSpec, address_of, described, load_settings, require_known_places, warehouse
 from etl.app.job_runner import Order, run_together, work
 from etl.app.processes import open_team
 from etl.cli.advice import UNANSWERED, reason, unanswered
@@ -21,10 +21,10 @@ from etl.config.settings import Settings
 from etl.errors import ConfigurationError
 from etl.output import print_json, print_line, print_sentence
 from etl.state import message_queue
-from etl.state.runs import COUNTS, Tally
-from etl.worker.condition import Condition
+from etl.state.runs import COUNTS, RunCounts
 from etl.worker.evidence import Heard
 from etl.worker.plan import Plan, Report
+from etl.worker.state import WorkerState
 
 COUNTED = 1_000_000
 """The line of a run names what is due up to so many: counting more would delay its start."""
@@ -104,10 +104,10 @@ def exit_code(report: Report) -> int:
         return ConfigurationError.exit_code
     if report.outcome == "api_unreachable":
         return 3
-    if report.tally.dead or report.outcome == "lost":
+    if report.counts.dead or report.outcome == "lost":
         return 1
     # One location that waits among others that work is a line in the output.
-    return 3 if report.outcome in WORK_LEFT and not report.tally.loaded else 0
+    return 3 if report.outcome in WORK_LEFT and not report.counts.loaded else 0
 
 
 def _choose(known: dict[str, Job], name: str | None, *, follow: bool, limit: int | None) -> list[Job]:
@@ -121,10 +121,10 @@ def _choose(known: dict[str, Job], name: str | None, *, follow: bool, limit: int
 
 
 @contextmanager
-def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
+def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[RunSpec]:
     """The run, with a live line on a terminal; with nothing elsewhere, where the summary says all."""
     if not sys.stderr.isatty():
-        yield Planned(job, plan)
+        yield RunSpec(job, plan)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -137,14 +137,14 @@ def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[Planned]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(job.name, total=None if total == COUNTED else total, counts="", waits="")
 
-        def show(tally: Tally) -> None:
-            counts = _counts(("dead", tally.dead), ("retried", tally.retried), ("snoozed", tally.snoozed))
-            bar.update(task, completed=tally.loaded + tally.dead, counts=counts)
+        def show(counts: RunCounts) -> None:
+            texts = _counts(("dead", counts.dead), ("retried", counts.retried), ("snoozed", counts.snoozed))
+            bar.update(task, completed=counts.loaded + counts.dead, counts=texts)
 
-        def watch(condition: Condition) -> None:
-            bar.update(task, waits=pacing(condition))
+        def watch(state: WorkerState) -> None:
+            bar.update(task, waits=pacing(state))
 
-        yield Planned(job, plan, show, watch)
+        yield RunSpec(job, plan, show, watch)
 
 
 def _summarize(settings: Settings, job: Job, report: Report, *, as_json: bool) -> None:
@@ -153,7 +153,7 @@ def _summarize(settings: Settings, job: Job, report: Report, *, as_json: bool) -
         return
     print_report(job, report)
     if report.outcome in WORK_LEFT:
-        for cause, names in report.withheld.items():
+        for cause, names in report.skipped.items():
             print_sentence(reason(cause, [name or settings.highlevel_location_id for name in names]), hang=2, err=True)
     if report.outcome in UNANSWERED:
         print_sentence(unanswered(report.outcome, report.detail, address=address_of(settings)), hang=2, err=True)
@@ -161,17 +161,17 @@ def _summarize(settings: Settings, job: Job, report: Report, *, as_json: bool) -
 
 def print_report(job: Job, report: Report) -> None:
     """What a run did, in words: what did not happen is left out."""
-    tally = report.tally
-    of_these = _counts(("unchanged", tally.unchanged), ("deleted upstream", tally.deleted))
-    others = _counts(("retried", tally.retried), ("snoozed", tally.snoozed), ("dead", tally.dead))
-    loaded = f"{tally.loaded} loaded" + (f" ({of_these})" if of_these else "")
+    counts = report.counts
+    of_these = _counts(("unchanged", counts.unchanged), ("deleted upstream", counts.deleted))
+    others = _counts(("retried", counts.retried), ("snoozed", counts.snoozed), ("dead", counts.dead))
+    loaded = f"{counts.loaded} loaded" + (f" ({of_these})" if of_these else "")
     print_sentence(
         f"{job.name}: {', '.join(filter(None, (loaded, others)))} in {report.seconds:.1f} s ({report.outcome})", hang=2
     )
-    if tally.drift:
-        seen = ", ".join(f"{entry} x{count}" for entry, count in tally.drift.most_common(10))
+    if counts.drift:
+        seen = ", ".join(f"{entry} x{count}" for entry, count in counts.drift.most_common(10))
         print_line(f"Schema drift, kept but unknown to this version: {seen}")
-    if tally.dead:
+    if counts.dead:
         print_line("Dead letters: etl dead list")
 
 
@@ -180,14 +180,14 @@ def _counts(*parts: tuple[str, int]) -> str:
 
 
 def _as_dict(job: Job, report: Report) -> dict[str, Any]:
-    tally = report.tally
+    counts = report.counts
     return {
         "job": job.name,
         "outcome": report.outcome,
         "seconds": round(report.seconds, 3),
-        **{name: getattr(tally, name) for name in COUNTS},
-        "drift": dict(tally.drift),
-        "withheld": {cause: sorted(names) for cause, names in report.withheld.items()},
+        **{name: getattr(counts, name) for name in COUNTS},
+        "drift": dict(counts.drift),
+        "withheld": {cause: sorted(names) for cause, names in report.skipped.items()},
         "detail": report.detail,
     }
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import click
 
-from etl.app.composition import described, load_settings, serving_of, warehouse
+from etl.app.composition import described, load_settings, routing_of, warehouse
 from etl.cli.advice import advice_on, as_served, in_words, shown, state_of
 from etl.config import jobs
 from etl.database import distribution
@@ -22,7 +22,7 @@ def status(*, as_json: bool) -> None:
     with warehouse(settings) as engine, engine.connect() as connection:
         queue = message_queue.depth(connection)
         causes = dead_letters.causes(connection)
-        places = as_served(locations.overview(connection), serving_of(settings))
+        places = as_served(locations.overview(connection), routing_of(settings))
         last = runs.latest(connection, 5)
         nodes = distribution.rows_by_node(connection)
     if as_json:

@@ -23,10 +23,10 @@ MISSET = re.compile(
 """What libpq, which gives no SQLSTATE, says of a login or a setting that will not do; all else is a server away."""
 
 
-class Fate(enum.Enum):
+class ErrorKind(enum.Enum):
     """What a database error asks of the caller."""
 
-    AGAIN = "again"
+    TRANSIENT = "transient"
     """The same transaction may work in a moment: connection lost, restart, deadlock, lock timeout, disk full."""
     DATA = "data"
     """The data is at fault: some row can never be written as it is."""
@@ -45,20 +45,20 @@ def reading_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        fate = fate_of(error)
+        kind = kind_of_error(error)
         reason = first_line(error)
         if "startup parameter" in reason:
             raise ConfigurationError(
                 f"The pooler in front of Postgres refuses: {reason}. "
                 "Set in pgbouncer.ini: ignore_startup_parameters = options; see docs/operations.md, Poolers."
             ) from error
-        if fate is Fate.AGAIN and not MISSET.search(reason):
+        if kind is ErrorKind.TRANSIENT and not MISSET.search(reason):
             raise unavailable(error, engine) from error
         raise ConfigurationError(f"Postgres refuses: {reason}. Check DATABASE_URL and the role's rights.") from error
 
 
 def unavailable(error: DBAPIError, engine: Engine) -> DatabaseUnavailableError:
-    """What to tell when somebody has waited long enough for what :attr:`Fate.AGAIN` says."""
+    """What to tell when somebody has waited long enough for what :attr:`ErrorKind.TRANSIENT` says."""
     reason = first_line(error)
     if sqlstate_of(error) == READ_ONLY:
         return DatabaseUnavailableError(f"Postgres takes no writes: {reason}")
@@ -85,7 +85,7 @@ def _holders(engine: Engine) -> str | None:
     return None
 
 
-def fate_of(error: DBAPIError) -> Fate:
+def kind_of_error(error: DBAPIError) -> ErrorKind:
     """What to do about a database error, by its SQLSTATE class.
 
     Classes from https://www.postgresql.org/docs/current/errcodes-appendix.html. psycopg raises OperationalError for
@@ -94,12 +94,12 @@ def fate_of(error: DBAPIError) -> Fate:
     sqlstate = sqlstate_of(error)
     if sqlstate is None:
         # No code: libpq lost the server, or psycopg could not adapt a value.
-        return Fate.DATA if type(error).__name__ in ("DataError", "ProgrammingError") else Fate.AGAIN
+        return ErrorKind.DATA if type(error).__name__ in ("DataError", "ProgrammingError") else ErrorKind.TRANSIENT
     if sqlstate[:2] in ("22", "23", "54", "P0"):
-        return Fate.DATA
+        return ErrorKind.DATA
     if sqlstate[:2] in ("28", "3D", "42", "3F", "0A"):
-        return Fate.SETUP
-    return Fate.AGAIN
+        return ErrorKind.SETUP
+    return ErrorKind.TRANSIENT
 
 
 def sqlstate_of(error: DBAPIError) -> str | None:

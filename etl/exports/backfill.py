@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from etl.database.transactor import Transactor
+from etl.database.retrying_transaction import RetryingTransaction
 from etl.exports.loading import Loaded, Loading
 from etl.exports.pages import Exports
 from etl.exports.walk import Seen, pages
@@ -41,7 +41,7 @@ class Backfill:
 
     exports: Exports
     loading: Loading
-    transact: Transactor
+    transact: RetryingTransaction
     stopping: Callable[[], bool] = lambda: False
     show: Callable[[Progress], None] = lambda _: None
 

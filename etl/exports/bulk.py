@@ -14,14 +14,14 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from etl.database.transactor import Transactor
+from etl.database.retrying_transaction import RetryingTransaction
 from etl.exports import walk
 from etl.exports.loading import Loading
 from etl.exports.pages import Exports, HaltedError, Page
 from etl.exports.windows import CHANNELS, LEAST_ITEMS, LEAST_YIELD, Span
 from etl.state import message_queue, runs
 from etl.worker.bulk import BulkTask
-from etl.worker.claims import served_by
+from etl.worker.claims import resolve_tokens
 
 log = structlog.get_logger("etl.exports")
 
@@ -44,7 +44,7 @@ REST_SECONDS = 600.0
 class Bulk:
     """Fetches backlogs; one location a thread."""
 
-    def __init__(self, *, exports: Exports, loading: Loading, transact: Transactor) -> None:
+    def __init__(self, *, exports: Exports, loading: Loading, transact: RetryingTransaction) -> None:
         self._exports = exports
         self._loading = loading
         self._transact = transact
@@ -54,7 +54,7 @@ class Bulk:
         self._resting: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def is_wanted(self, transact: Transactor) -> bool:
+    def is_wanted(self, transact: RetryingTransaction) -> bool:
         """Whether a backlog waits to be fetched; looks for one when it is time."""
         if not self._places and time.monotonic() >= self._next_look:
             transact(self.look)
@@ -115,7 +115,7 @@ class Bulk:
 
     def _load(self, page: Page, task: BulkTask) -> int:
         """Load a page; returns how many items it answered."""
-        done = self._loading.load(page, note=lambda connection, tally: runs.report(connection, task.run_id, tally))
+        done = self._loading.load(page, note=lambda connection, counts: runs.report(connection, task.run_id, counts))
         with self._lock:
             task.report(done.items)
         return done.items.loaded
@@ -129,7 +129,7 @@ class Bulk:
     def _spans(self, connection: Connection, names: Sequence[str], *, most: int | None) -> dict[str, Span]:
         """What waits at these locations, ``most`` items of each, by the location whose export has it."""
         found = message_queue.backlogs(connection, names, most=most)
-        served, _ = served_by(connection, self._exports.tokens, names) if found else ({}, {})
+        served, _ = resolve_tokens(connection, self._exports.tokens, names) if found else ({}, {})
         hours: dict[str, Counter[Any]] = {}
         for each in found:
             place = each.location_id or served.get("", "")

@@ -9,22 +9,22 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from etl.api.client import KEPT_BODY
-from etl.database.transactor import Transactor
+from etl.database.retrying_transaction import RetryingTransaction
 from etl.errors import TransformError
 from etl.exports.pages import Page
 from etl.ids import is_fetchable
 from etl.kinds import Options, Origin, messages
-from etl.load import erased, loader
-from etl.load.erased import Told
+from etl.load import loader, suppression
+from etl.load.suppression import Received
 from etl.models import Base
 from etl.models.record import Record
 from etl.state import dead_letters, message_queue
 from etl.state.dead_letters import BAD_ID, LetterFilter
 from etl.state.message_queue import NewItem, Unasked
-from etl.state.runs import Tally
+from etl.state.runs import RunCounts
 from etl.worker import follow_ups
 
-Note = Callable[[Connection, Tally], None]
+Note = Callable[[Connection, RunCounts], None]
 """Called in the transaction, with what it did to items."""
 Entry = tuple[str, list[Record]]
 """A message and what its row became."""
@@ -34,7 +34,7 @@ Entry = tuple[str, list[Record]]
 class Loaded:
     """What loading pages did; counts of messages."""
 
-    items: Tally = field(default_factory=Tally)
+    items: RunCounts = field(default_factory=RunCounts)
     """What it did to waiting items: those that were answered count as loaded."""
     written: int = 0
     """Messages that were new, or have changed."""
@@ -55,7 +55,7 @@ class Loaded:
 class Loading:
     """How rows of pages are loaded."""
 
-    transact: Transactor
+    transact: RetryingTransaction
     options: Options
     taken: Mapping[str, type[Base] | None]
     """The kinds that some job takes, and where each keeps what it fetches."""
@@ -85,9 +85,9 @@ class Loading:
         return done
 
     def _keep(self, connection: Connection, page: Page, note: Note) -> Loaded:
-        tally = Tally(dead=keep_unnamed(connection, page))
-        note(connection, tally)
-        return Loaded(tally, dead=tally.dead)
+        counts = RunCounts(dead=keep_unnamed(connection, page))
+        note(connection, counts)
+        return Loaded(counts, dead=counts.dead)
 
     def _load(self, page: Page, entries: Sequence[Entry], note: Note) -> Loaded:
         try:
@@ -114,10 +114,10 @@ class Loading:
         dead_letters.purge(connection, letters)
         follow_ups.queue(connection, loaded.follow_ups, self.taken)
         written = {id_ for id_, records in entries if loaded.has_written(records)}
-        tally = Tally(loaded=len(answered), unchanged=sum(id_ not in written for id_, _ in answered))
-        tally.drift.update(entry for _, records in entries for record in records for entry in record.drift)
-        note(connection, tally)
-        return Loaded(tally, written=len(written))
+        counts = RunCounts(loaded=len(answered), unchanged=sum(id_ not in written for id_, _ in answered))
+        counts.drift.update(entry for _, records in entries for record in records for entry in record.drift)
+        note(connection, counts)
+        return Loaded(counts, written=len(written))
 
     def _queue(self, page: Page, ids: Sequence[str]) -> None:
         """Have messages fetched singly: their own answer is loaded, or becomes a dead letter."""
@@ -140,7 +140,7 @@ def keep_unnamed(connection: Connection, page: Page) -> int:
         Unasked("message", page.location_id, BAD_ID, "a row of an export has no id that could be asked for", payload)
         for payload in (json.dumps(row, sort_keys=True).encode()[:KEPT_BODY] for row in page.rows if not is_named(row))
     ]
-    told = {Told(each.location_id, each.id, each.payload): each for each in received}
-    for each in erased.among(connection, told):
+    told = {Received(each.location_id, each.id, each.payload): each for each in received}
+    for each in suppression.suppressed(connection, told):
         del told[each]
     return message_queue.keep(connection, list(told.values()))

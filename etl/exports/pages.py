@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from etl.api.client import Answer, Call, Client
-from etl.api.rate_headers import NOTHING_SAID, RateHeaders
-from etl.database.transactor import Transactor
+from etl.api.rate_headers import NO_HEADERS, RateHeaders
+from etl.database.retrying_transaction import RetryingTransaction
 from etl.errors import (
     ApiMisconfiguredError,
     EtlError,
@@ -30,8 +30,8 @@ from etl.errors import (
 )
 from etl.state import limits, limits_upkeep
 from etl.state.allowance import AnsweredRequest
-from etl.tokens.serving import LocationTokens
-from etl.worker.claims import SHORT_POLL_SECONDS, passes_soon, served_by
+from etl.tokens.routing import LocationTokens
+from etl.worker.claims import SHORT_POLL_SECONDS, passes_soon, resolve_tokens
 from etl.worker.leases import USAGE_SECONDS
 from etl.worker.loop import LAPSE_CHECK_SECONDS
 from etl.worker.settlement import stop_location
@@ -46,7 +46,7 @@ LONGEST_SLEEP = 0.2
 class HaltedError(EtlError):
     """An export cannot go on now.
 
-    ``cause`` is a short code: as in ``etl.worker.claims.Idle``, or stopped, api_unreachable, misconfigured, refused.
+    ``cause`` is one of ``etl.worker.claims.NothingClaimed``, or stopped, api_unreachable, misconfigured, refused.
     """
 
     def __init__(self, cause: str, detail: str = "") -> None:
@@ -111,7 +111,9 @@ class _Withheld:
 class Exports:
     """The export endpoint; safe to share between threads."""
 
-    def __init__(self, *, client: Client, tokens: LocationTokens, transact: Transactor, manner: Manner) -> None:
+    def __init__(
+        self, *, client: Client, tokens: LocationTokens, transact: RetryingTransaction, manner: Manner
+    ) -> None:
         self.tokens = tokens
         self._client = client
         self._transact = transact
@@ -161,7 +163,7 @@ class Exports:
         except ItemError as error:
             failure = error
         answered_at = time.monotonic()
-        said = call.headers if call else NOTHING_SAID
+        said = call.headers if call else NO_HEADERS
         self._transact(lambda connection: self._settle(connection, granted, answered_at, said, failure))
         if failure is not None:
             raise _meaning(failure, location_id) from failure
@@ -196,7 +198,7 @@ class Exports:
         if time.monotonic() >= self._next_tidying:
             self._next_tidying = time.monotonic() + LAPSE_CHECK_SECONDS
             limits_upkeep.tidy(connection, under_way=USAGE_SECONDS)
-        served, stopped = served_by(connection, self.tokens, [location_id])
+        served, stopped = resolve_tokens(connection, self.tokens, [location_id])
         if location_id not in served:
             return _Withheld(next(iter(stopped)), None)
         by = served[location_id]

@@ -7,14 +7,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from etl.database.transactor import Transactor
+from etl.database.retrying_transaction import RetryingTransaction
 from etl.errors import TransformError
 from etl.exports.loading import is_named, keep_unnamed
 from etl.exports.pages import Exports, Page
 from etl.exports.walk import Seen, pages
 from etl.exports.windows import CHANNELS, Window, slices
 from etl.kinds import Options, Origin, messages
-from etl.load import erased, known
+from etl.load import known, suppression
 from etl.load.known import Version
 from etl.load.versions import Versions
 from etl.models.record import Row
@@ -51,7 +51,7 @@ class Reconciliation:
     """Compares one location's export with the tables."""
 
     exports: Exports
-    transact: Transactor
+    transact: RetryingTransaction
     stopping: Callable[[], bool] = lambda: False
 
     def run(self, location_id: str, *, start: datetime, end: datetime) -> Iterator[tuple[datetime, list[Day]]]:
@@ -133,7 +133,7 @@ def _row(raw: dict[str, Any], origin: Origin) -> Row:
 
 def _compare(connection: Connection, location_id: str, rows: dict[str, Row], *, now: datetime) -> _Differing:
     """Queue what the tables do not have, or have older; not what was erased for good."""
-    rows, at = erased.messages_without(connection, rows)
+    rows, at = suppression.drop_rows(connection, rows)
     have = known.versions(connection, location_id, list(rows), now=at)
     missing = [id_ for id_ in rows if id_ not in have]
     changed = [id_ for id_, version in have.items() if is_newer(rows[id_], version)]

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, union
 
-from etl.database.conditions import among
+from etl.database.conditions import in_array
 from etl.models import (
     Attachment,
     Base,
@@ -25,12 +25,12 @@ from etl.models import (
     Transcript,
 )
 
-HANGING: tuple[Any, ...] = (Attachment, Meta, StatusChange, Transcript, Recording)
+CHILD_TABLES: tuple[Any, ...] = (Attachment, Meta, StatusChange, Transcript, Recording)
 """Tables of what hangs on a message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Traces:
+class ContactRows:
     """What the tables have of a contact."""
 
     message_ids: frozenset[str] = frozenset()
@@ -49,7 +49,7 @@ def places(connection: Connection) -> list[str]:
     return sorted(connection.execute(query).scalars())
 
 
-def traces(connection: Connection, contact_id: str, *, location_id: str) -> Traces:
+def find_contact_rows(connection: Connection, contact_id: str, *, location_id: str) -> ContactRows:
     """What is of a contact: also messages of its conversations that name no contact, and emails of its messages."""
     conversations: set[str] = set()
     for model in (Message, Email):
@@ -61,13 +61,13 @@ def traces(connection: Connection, contact_id: str, *, location_id: str) -> Trac
         connection.execute(_of(Message, Message.message_id, contact_id, location_id, conversations)).scalars()
     )
     emails = set(connection.execute(_of(Email, Email.email_id, contact_id, location_id, conversations)).scalars())
-    threads = select(Email.email_id).where(Email.location_id == location_id, among(Email.message_id, messages))
+    threads = select(Email.email_id).where(Email.location_id == location_id, in_array(Email.message_id, messages))
     emails |= set(connection.execute(threads).scalars())
-    return Traces(frozenset(messages), frozenset(emails), frozenset(conversations))
+    return ContactRows(frozenset(messages), frozenset(emails), frozenset(conversations))
 
 
 def _of(model: Any, column: Any, contact_id: str, location_id: str, conversations: Collection[str]) -> Any:
-    unnamed = and_(model.contact_id.is_(None), among(model.conversation_id, conversations))
+    unnamed = and_(model.contact_id.is_(None), in_array(model.conversation_id, conversations))
     return select(column).where(model.location_id == location_id, or_(model.contact_id == contact_id, unnamed))
 
 
@@ -80,34 +80,39 @@ def has_contact(connection: Connection, contact_id: str, *, location_id: str) ->
 def audio(connection: Connection, message_ids: Collection[str], *, location_id: str) -> list[str]:
     """Where the audio of calls is kept."""
     query = select(Recording.url).where(
-        Recording.location_id == location_id, among(Recording.message_id, message_ids), Recording.url.is_not(None)
+        Recording.location_id == location_id, in_array(Recording.message_id, message_ids), Recording.url.is_not(None)
     )
     return [url for url in connection.execute(query).scalars() if url is not None]
 
 
-def count(connection: Connection, found: Traces, *, location_id: str) -> Counter[str]:
+def count(connection: Connection, contact_rows: ContactRows, *, location_id: str) -> Counter[str]:
     """How many rows :func:`erase_messages` and :func:`erase_emails` would delete, by table."""
-    rows = Counter({"messages": len(found.message_ids), "emails": len(found.email_ids)})
-    for model, ids in [*((each, found.message_ids) for each in HANGING), (EmailAttachment, found.email_ids)]:
+    rows = Counter({"messages": len(contact_rows.message_ids), "emails": len(contact_rows.email_ids)})
+    for model, ids in [
+        *((each, contact_rows.message_ids) for each in CHILD_TABLES),
+        (EmailAttachment, contact_rows.email_ids),
+    ]:
         column = model.email_id if model is EmailAttachment else model.message_id
-        query = select(func.count()).select_from(model).where(model.location_id == location_id, among(column, ids))
+        query = select(func.count()).select_from(model).where(model.location_id == location_id, in_array(column, ids))
         rows[model.__tablename__] = connection.execute(query).scalar_one()
     return rows
 
 
 def erase_messages(connection: Connection, message_ids: Collection[str], *, location_id: str) -> Counter[str]:
     """Delete messages and all that hangs on them; returns how many rows, by table."""
-    of_messages = Message.location_id == location_id, among(Message.message_id, message_ids)
+    of_messages = Message.location_id == location_id, in_array(Message.message_id, message_ids)
     connection.execute(select(Message.message_id).where(*of_messages).order_by(Message.message_id).with_for_update())
-    rows = Counter({model.__tablename__: _delete(connection, model, location_id, message_ids) for model in HANGING})
-    threads = select(Email.email_id).where(Email.location_id == location_id, among(Email.message_id, message_ids))
+    rows = Counter(
+        {model.__tablename__: _delete(connection, model, location_id, message_ids) for model in CHILD_TABLES}
+    )
+    threads = select(Email.email_id).where(Email.location_id == location_id, in_array(Email.message_id, message_ids))
     rows += erase_emails(connection, set(connection.execute(threads).scalars()), location_id=location_id)
     rows["messages"] = connection.execute(delete(Message).where(*of_messages)).rowcount
     return rows
 
 
 def _delete(connection: Connection, model: Any, location_id: str, message_ids: Collection[str]) -> int:
-    statement = delete(model).where(model.location_id == location_id, among(model.message_id, message_ids))
+    statement = delete(model).where(model.location_id == location_id, in_array(model.message_id, message_ids))
     return connection.execute(statement).rowcount
 
 
@@ -115,10 +120,10 @@ def erase_emails(connection: Connection, email_ids: Collection[str], *, location
     """Delete emails and their files; returns how many rows, by table."""
     if not email_ids:
         return Counter()
-    of_emails = Email.location_id == location_id, among(Email.email_id, email_ids)
+    of_emails = Email.location_id == location_id, in_array(Email.email_id, email_ids)
     connection.execute(select(Email.email_id).where(*of_emails).order_by(Email.email_id).with_for_update())
     files = delete(EmailAttachment).where(
-        EmailAttachment.location_id == location_id, among(EmailAttachment.email_id, email_ids)
+        EmailAttachment.location_id == location_id, in_array(EmailAttachment.email_id, email_ids)
     )
     removed = connection.execute(files).rowcount
     return Counter(email_attachments=removed, emails=connection.execute(delete(Email).where(*of_emails)).rowcount)
@@ -163,7 +168,7 @@ def erase_status_changes(connection: Connection, before: datetime, *, location_i
     ids = list(connection.execute(query).scalars())
     if not ids:
         return 0
-    statement = delete(StatusChange).where(*of_place, among(StatusChange.message_id, ids))
+    statement = delete(StatusChange).where(*of_place, in_array(StatusChange.message_id, ids))
     return connection.execute(statement).rowcount
 
 
@@ -171,5 +176,5 @@ def _is_old_change(before: datetime, location_id: str) -> Iterable[ColumnElement
     return StatusChange.location_id == location_id, StatusChange.seen_at < before
 
 
-TABLES: tuple[type[Base], ...] = (Message, *HANGING, Email, EmailAttachment, Contact)
+TABLES: tuple[type[Base], ...] = (Message, *CHILD_TABLES, Email, EmailAttachment, Contact)
 """What is erased here; a test looks that no table with a contact's words is missing."""

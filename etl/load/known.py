@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, or_, select
 
-from etl.database.conditions import among
+from etl.database.conditions import in_array
 from etl.load.versions import Versions
 from etl.models import Message
 
@@ -24,7 +24,7 @@ def versions(connection: Connection, location_id: str, ids: Collection[str], *, 
     """Those of the messages that the tables have; a date that cannot be true is none."""
     dated = Versions(now).dated(Message.__table__.columns.date_updated)
     query = select(Message.message_id, Message.status, dated, Message.deleted_at.is_not(None)).where(
-        Message.location_id == location_id, among(Message.message_id, ids)
+        Message.location_id == location_id, in_array(Message.message_id, ids)
     )
     return {id_: Version(*version) for id_, *version in connection.execute(query)}
 

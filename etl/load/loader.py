@@ -14,9 +14,9 @@ from itertools import groupby
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database.conditions import among
-from etl.load import erased
-from etl.load.erased import Told
+from etl.database.conditions import in_array
+from etl.load import suppression
+from etl.load.suppression import Received
 from etl.load.upsert import Key, key_names, newer_there, replace, upsert
 from etl.load.versions import Versions
 from etl.models import Base, Contact, Email, LocationProfile, Message, StatusChange, User
@@ -50,7 +50,7 @@ class Loaded:
 
 def load(connection: Connection, records: Sequence[Record]) -> Loaded:
     """Write the records' rows, but for those that must not come back."""
-    records, now = erased.without(connection, records)
+    records, now = suppression.drop_records(connection, records)
     versions = Versions(now)
     written: set[tuple[type[Base], Key]] = set()
     older: set[tuple[type[Base], Key]] = set()
@@ -116,8 +116,8 @@ def _replace_children(
 def _statuses(connection: Connection, rows: Sequence[Row]) -> dict[Key, str | None]:
     """The statuses of those of the messages that the table has."""
     query = select(Message.location_id, Message.message_id, Message.status).where(
-        among(Message.location_id, {row["location_id"] for row in rows}),
-        among(Message.message_id, [row["message_id"] for row in rows]),
+        in_array(Message.location_id, {row["location_id"] for row in rows}),
+        in_array(Message.message_id, [row["message_id"] for row in rows]),
     )
     return {(row.location_id, row.message_id): row.status for row in connection.execute(query)}
 
@@ -167,7 +167,7 @@ def mark_absent(connection: Connection, table: type[Base], id_: str, *, location
     What was never there gets a row as well, so that not every message that names it asks again; but for a contact that
     was forgotten. Returns whether it is news.
     """
-    if table is Contact and erased.among(connection, [Told(location_id, id_)]):
+    if table is Contact and suppression.suppressed(connection, [Received(location_id, id_)]):
         return False
     now = now_of(connection)
     key = dict(zip(key_names(table), (location_id, id_), strict=False))  # a location is its own id
@@ -197,8 +197,8 @@ def ages(
     """How long ago those of the things were fetched that the table has; keys are ``(location_id, id)``."""
     columns, names = table.__table__.columns, key_names(table)
     query = select(columns["location_id"], columns[names[-1]], func.now() - columns["fetched_at"]).where(
-        among(columns["location_id"], {location_id for location_id, _ in keys}),
-        among(columns[names[-1]], {id_ for _, id_ in keys}),
+        in_array(columns["location_id"], {location_id for location_id, _ in keys}),
+        in_array(columns[names[-1]], {id_ for _, id_ in keys}),
         columns["fetched_at"].is_not(None),
     )
     return {(location_id, id_): age for location_id, id_, age in connection.execute(query)}

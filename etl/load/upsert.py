@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from etl.database.conditions import among
+from etl.database.conditions import in_array
 from etl.load.versions import Columns, Versions
 from etl.models import Base
 
@@ -184,7 +184,7 @@ def replace(
     if not known:
         return changed
     keys = list(model.__table__.primary_key)
-    of_parents = [among(key, {parent[place] for parent in known}) for place, key in enumerate(keys[:2])]
+    of_parents = [in_array(key, {parent[place] for parent in known}) for place, key in enumerate(keys[:2])]
     there = {tuple(row) for row in connection.execute(select(*keys).where(*of_parents)) if (row[0], row[1]) in known}
     lost = sorted(there - {tuple(row[key.name] for key in keys) for row in rows})
     if lost:

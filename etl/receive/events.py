@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database.conditions import among, holds
+from etl.database.conditions import contains, in_array
 from etl.models import WebhookEvent
 from etl.receive import webhook
 from etl.receive.policy import choose
 from etl.receive.webhook import Event, digest_of, name_of
-from etl.state import forgotten, locations, message_queue
-from etl.state.forgotten import About
+from etl.state import locations, message_queue, suppression_list
 from etl.state.message_queue import NewItem
+from etl.state.suppression_list import About
 
 DUPLICATE = "duplicate"
 FORGOTTEN = "forgotten"
@@ -49,11 +49,11 @@ def _forgotten(connection: Connection, events: Sequence[Event]) -> set[Event]:
     """The events about what was erased with a contact; one that names no location may be of any."""
     columns = ("contact_id", "conversation_id", "message_id", "email_id")
     ids = {id_ for event in events for name in columns if (id_ := getattr(event, name))}
-    keys = forgotten.among(connection, ids) if ids else set()
+    keys = suppression_list.suppressed(connection, ids) if ids else set()
     return {
         event
         for event in events
-        if forgotten.tell_of(
+        if suppression_list.covers(
             keys,
             event.location_id,
             contact_id=event.contact_id,
@@ -168,8 +168,8 @@ class EventFilter:
             found.append(WebhookEvent.received_at >= self.since)
         if self.about is not None:
             columns = WebhookEvent.conversation_id, WebhookEvent.message_id, WebhookEvent.email_id
-            by_column = [among(column, self.about.ids) for column in columns]
-            by_body = [holds(WebhookEvent.body, id_) for id_ in self.about.named]
+            by_column = [in_array(column, self.about.ids) for column in columns]
+            by_body = [contains(WebhookEvent.body, id_) for id_ in self.about.named]
             found += [self.about.is_at(WebhookEvent.location_id), or_(*by_column, *by_body)]
         if self.older_than_days is not None:
             found.append(WebhookEvent.received_at < func.now() - timedelta(days=self.older_than_days))

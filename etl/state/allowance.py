@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from etl.api.rate_headers import NOTHING_SAID, RateHeaders
+from etl.api.rate_headers import NO_HEADERS, RateHeaders
 
 GUARD = 0.05
 """Seconds an answered request counts beyond the interval: clocks of two machines do not run equally fast."""
@@ -15,7 +15,7 @@ GUARD = 0.05
 UNHEARD_LIMIT = 10
 """Requests under way at a location whose headers were never seen: trial accounts allow 25 in an interval, not 100."""
 
-GRAIN = 0.1
+BUCKET_SECONDS = 0.1
 """Seconds: answers that came this close together are stored as one entry."""
 
 MAX_REQUESTS, INTERVAL_MS, DAILY_LIMIT = 100, 10_000, 200_000
@@ -33,7 +33,7 @@ class AnsweredRequest:
     lease_id: int
     age: float
     """Seconds since the answer came."""
-    headers: RateHeaders = NOTHING_SAID
+    headers: RateHeaders = NO_HEADERS
     is_proper: bool = True
     """Whether it was HighLevel's own answer: a gateway's says nothing about limits."""
 
@@ -121,15 +121,15 @@ def settle(
     same token, and counts for one interval from when we heard of it.
     """
     ended = Counter(unsent) + Counter(answer.lease_id for answer in answers)
-    proper = [each for each in answers if each.is_proper or each.headers != NOTHING_SAID]
-    youngest = min(proper, key=lambda each: (each.headers == NOTHING_SAID, each.age), default=None)
-    said = youngest.headers if youngest else NOTHING_SAID
+    proper = [each for each in answers if each.is_proper or each.headers != NO_HEADERS]
+    youngest = min(proper, key=lambda each: (each.headers == NO_HEADERS, each.age), default=None)
+    said = youngest.headers if youngest else NO_HEADERS
     budgets = [each.headers.daily_remaining for each in proper if each.headers.daily_remaining is not None]
     new = _limit_after(limit, said, min(budgets, default=None), usages, ended, unsent)
     seconds = new.interval_ms / 1000 + GUARD
     grains: dict[int, list[float]] = {}
     for answer in answers:
-        grains.setdefault(int(answer.age / GRAIN), []).append(answer.age)
+        grains.setdefault(int(answer.age / BUCKET_SECONDS), []).append(answer.age)
     counting = [(len(ages), seconds - min(ages)) for ages in grains.values()]
     is_said = said.max_requests is not None or said.interval_ms is not None
     if youngest is not None and said.remaining is not None:

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, update
 
-from etl.database.conditions import among, among_rows, holds
+from etl.database.conditions import contains, in_array, in_rows
 from etl.models import DeadLetter
 from etl.state import message_queue
-from etl.state.forgotten import About
 from etl.state.message_queue import NewItem
+from etl.state.suppression_list import About
 
 BAD_ID = "bad_id"
 """The cause of what was received without an id that could be asked for: it cannot be retried."""
@@ -53,11 +53,11 @@ class LetterFilter:
         if self.kind is not None:
             found.append(DeadLetter.kind == self.kind)
         if self.location_ids is not None:
-            found.append(among(DeadLetter.location_id, self.location_ids))
+            found.append(in_array(DeadLetter.location_id, self.location_ids))
         if self.about is not None:
             payload = DeadLetter.payload
             named = or_(
-                among(DeadLetter.message_id, self.about.ids), *(holds(payload, id_) for id_ in self.about.named)
+                in_array(DeadLetter.message_id, self.about.ids), *(contains(payload, id_) for id_ in self.about.named)
             )
             found += [self.about.is_at(DeadLetter.location_id), named]
         if self.older_than_days is not None:
@@ -92,7 +92,7 @@ def find(connection: Connection, which: LetterFilter, *, limit: int | None = Non
 def payload(connection: Connection, letter: Summary) -> bytes | None:
     """What was received for it. Holds customers' words."""
     key = letter.kind, letter.message_id, letter.location_id
-    query = select(DeadLetter.payload).where(among_rows(KEY, [key]))
+    query = select(DeadLetter.payload).where(in_rows(KEY, [key]))
     return connection.execute(query).scalar_one_or_none()
 
 
@@ -106,7 +106,7 @@ def retry(connection: Connection, which: LetterFilter) -> int:
     items = [NewItem(**row) for row in connection.execute(chosen).mappings()]
     message_queue.enqueue_items(connection, items)
     if items:
-        these = among_rows(KEY, [(item.kind, item.message_id, item.location_id) for item in items])
+        these = in_rows(KEY, [(item.kind, item.message_id, item.location_id) for item in items])
         connection.execute(select(*KEY).where(these).order_by(*KEY).with_for_update())
         connection.execute(update(DeadLetter).where(these).values(retried_at=func.now()))
     return len(items)

@@ -105,10 +105,10 @@ def install(
         )
     )
     if heeded.rowcount:
-        lift(connection, location_id=location_id, company_id=None if location_id else company_id)
+        unpause(connection, location_id=location_id, company_id=None if location_id else company_id)
 
 
-def lift(connection: Connection, *, location_id: str | None = None, company_id: str | None = None) -> None:
+def unpause(connection: Connection, *, location_id: str | None = None, company_id: str | None = None) -> None:
     """Serve again what a refused token paused: a location, or all that a company's token serves.
 
     Somebody acted on purpose, so what was refused before may be accepted now; a pause by hand stays.

@@ -16,7 +16,7 @@ MAX_DRIFT = 200
 
 
 @dataclass(slots=True)
-class Tally:
+class RunCounts:
     """What a run did so far; counts of items."""
 
     loaded: int = 0
@@ -27,7 +27,7 @@ class Tally:
     dead: int = 0
     drift: Counter[str] = field(default_factory=Counter)
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "RunCounts") -> None:
         """Add what one transaction did, once it is committed."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -50,13 +50,13 @@ def start(connection: Connection, job: str) -> int:
     return connection.execute(statement.returning(Run.run_id)).scalar_one()
 
 
-def report(connection: Connection, run_id: int, tally: Tally) -> None:
+def report(connection: Connection, run_id: int, counts: RunCounts) -> None:
     """Add what this transaction did to the run.
 
     Increments rather than totals: the transaction that loads the rows also counts them, whatever happens to its worker.
     """
-    counts = {name: getattr(Run, name) + getattr(tally, name) for name in COUNTS}
-    connection.execute(update(Run).where(Run.run_id == run_id).values(seen_at=func.now(), **counts))
+    totals = {name: getattr(Run, name) + getattr(counts, name) for name in COUNTS}
+    connection.execute(update(Run).where(Run.run_id == run_id).values(seen_at=func.now(), **totals))
 
 
 def seen(connection: Connection, run_id: int) -> None:

@@ -27,7 +27,7 @@ from etl.api.oauth import (
 from etl.bearer import fingerprint
 from etl.state import locations, stored_tokens
 from etl.state.stored_tokens import EncryptedTokens, Owner, StoredTokens
-from etl.tokens.serving import Refusal
+from etl.tokens.routing import Refusal
 from etl.tokens.vault import UnreadableError, Vault
 
 log = structlog.get_logger("etl.tokens.renewal")

@@ -10,7 +10,7 @@ from typing import Self
 import structlog
 
 from etl.tokens.renewal import RenewalFailedError
-from etl.tokens.serving import NO_TOKEN, RENEWING, Refusal
+from etl.tokens.routing import NO_TOKEN, RENEWING, Refusal
 
 log = structlog.get_logger("etl.tokens.renewal")
 

@@ -8,10 +8,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from etl.api.client import KEPT_BODY
-from etl.database.transactor import Transactor
+from etl.database.retrying_transaction import RetryingTransaction
 from etl.errors import RefusedError
 from etl.state import runs
-from etl.state.runs import Tally
+from etl.state.runs import RunCounts
 from etl.worker.failures import log_failures
 from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.settlement import Settlement
@@ -23,7 +23,7 @@ BATCH_BYTES = 32 * 1024 * 1024
 class Batch:
     """What is settled next."""
 
-    def __init__(self, settlement: Settlement, transact: Transactor, *, size: int, linger: float) -> None:
+    def __init__(self, settlement: Settlement, transact: RetryingTransaction, *, size: int, linger: float) -> None:
         """Hold up to ``size`` outcomes for up to ``linger`` seconds."""
         self._settlement = settlement
         self._transact = transact
@@ -56,19 +56,19 @@ class Batch:
             return 0.0
         return max(self._oldest + self._linger - time.monotonic(), 0.0)
 
-    def settle(self, run_id: int) -> tuple[Tally, list[Claimed]]:
+    def settle(self, run_id: int) -> tuple[RunCounts, list[Claimed]]:
         """Settle everything; returns what that did and the items that are no longer in hand."""
         outcomes, unsent = self._outcomes, self._unsent
         self._outcomes, self._unsent, self._bytes = [], [], 0
-        tally = self._settle(outcomes, unsent, run_id)
+        counts = self._settle(outcomes, unsent, run_id)
         log_failures(outcomes, self._settlement.kind)
-        return tally, [each.claimed for each in outcomes] + unsent
+        return counts, [each.claimed for each in outcomes] + unsent
 
-    def _settle(self, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], run_id: int) -> Tally:
-        def work(connection: Connection) -> Tally:
-            tally = self._settlement.apply(connection, outcomes, unsent)
-            runs.report(connection, run_id, tally)
-            return tally
+    def _settle(self, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], run_id: int) -> RunCounts:
+        def work(connection: Connection) -> RunCounts:
+            counts = self._settlement.apply(connection, outcomes, unsent)
+            runs.report(connection, run_id, counts)
+            return counts
 
         try:
             return self._transact(work)
@@ -79,9 +79,9 @@ class Batch:
             if len(outcomes) == 1:
                 return self._settle([_poisonous(outcomes[0], error)], unsent, run_id)
         half = len(outcomes) // 2
-        tally = self._settle(outcomes[:half], unsent, run_id)
-        tally.add(self._settle(outcomes[half:], [], run_id))
-        return tally
+        counts = self._settle(outcomes[:half], unsent, run_id)
+        counts.add(self._settle(outcomes[half:], [], run_id))
+        return counts
 
 
 def _poisonous(outcome: Outcome, error: Exception) -> Outcome:

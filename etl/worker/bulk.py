@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from etl.database.transactor import Transactor
-from etl.state.runs import Tally
+from etl.database.retrying_transaction import RetryingTransaction
+from etl.state.runs import RunCounts
 
 
 @dataclass(slots=True)
@@ -15,14 +15,14 @@ class BulkTask:
     run_id: int
     stopping: Callable[[], bool]
     """Whether it shall end after what is in hand."""
-    report: Callable[[Tally], None]
+    report: Callable[[RunCounts], None]
     """Called with what each committed transaction did."""
 
 
 class Bulk(Protocol):
     """Fetches many items with few requests; see :class:`etl.exports.bulk.Bulk`."""
 
-    def is_wanted(self, transact: Transactor) -> bool:
+    def is_wanted(self, transact: RetryingTransaction) -> bool:
         """Whether a backlog waits for its turn: nothing else is claimed until then."""
 
     def fetch(self, task: BulkTask) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from etl.state import limits, locations, message_queue
 from etl.state.allowance import Allowance
 from etl.state.message_queue import Item
-from etl.tokens.serving import LocationTokens
+from etl.tokens.routing import LocationTokens
 from etl.worker.leases import LEASE_SECONDS, USAGE_SECONDS
 from etl.worker.pipeline import Claimed
 from etl.worker.unserved import Unserved
@@ -44,7 +44,7 @@ OUTCOMES = {
 """How a run ends that leaves items for this cause; the first that applies."""
 
 
-def served_by(
+def resolve_tokens(
     connection: Connection, tokens: LocationTokens, names: Sequence[str]
 ) -> tuple[dict[str, str], dict[str, list[str]]]:
     """The location whose token serves each of these, and by cause those that cannot be served now."""
@@ -72,36 +72,36 @@ def _stop_cause(
         # A pause by hand names no token.
         if paused[by] is None or paused[by] == tokens.fingerprint(by):
             return "paused"
-        locations.lift(connection, location_id=by)
+        locations.unpause(connection, location_id=by)
         del paused[by]
     return tokens.unavailable_reason(by)
 
 
 def passes_soon(causes: Collection[str], wait: float | None) -> bool:
-    """Whether something that withholds locations is over by itself before long; ``wait`` as in :class:`Idle`."""
+    """Whether a cause for skipping locations ends by itself soon; ``wait`` as in :class:`NothingClaimed`."""
     is_soon = "rate" in causes or "renewing" in causes
     return is_soon or ("rate_limited" in causes and (wait or 0.0) <= LONGEST_WAIT)
 
 
 @dataclass(frozen=True, slots=True)
-class Idle:
+class NothingClaimed:
     """A whole round over all locations found nothing to claim."""
 
-    withheld: dict[str, set[str]]
+    skipped: dict[str, set[str]]
     """Locations with due items that were not claimed, by cause: paused, not_connected, renewing, no_token, unanswered,
     rate, rate_limited, daily_budget, limit_too_low. Of nothing_found, the items are due later."""
     wait: float | None
     """Seconds until an allowance may come back; None when unknown."""
 
     def outcome(self) -> str:
-        """How a run ends that leaves what is withheld; as in ``etl.runs.outcome``."""
-        return next((outcome for cause, outcome in OUTCOMES.items() if cause in self.withheld), "drained")
+        """How a run ends that leaves what is skipped; as in ``etl.runs.outcome``."""
+        return next((outcome for cause, outcome in OUTCOMES.items() if cause in self.skipped), "drained")
 
     def pause(self) -> float:
         """Seconds to leave the queue alone."""
-        if "renewing" in self.withheld:
+        if "renewing" in self.skipped:
             return SHORT_POLL_SECONDS
-        if "rate" in self.withheld:
+        if "rate" in self.skipped:
             return min(self.wait, POLL_SECONDS) if self.wait is not None else SHORT_POLL_SECONDS
         return POLL_SECONDS
 
@@ -131,7 +131,7 @@ class Claims:
         *,
         is_alone: bool = True,
         room: Callable[[str], int | None] = lambda _: None,
-    ) -> list[Claimed] | Idle:
+    ) -> list[Claimed] | NothingClaimed:
         """Claim up to ``want`` due items of the next page of locations; or, if ``is_alone``, one suspect.
 
         Suspects and others take turns, so that many suspects do not hold up the others, nor the others them.
@@ -143,7 +143,7 @@ class Claims:
         """
         page = self._page(connection)
         due = message_queue.due_locations(connection, page, kind=self._kind)
-        served, stopped = served_by(connection, self._tokens, list(due))
+        served, stopped = resolve_tokens(connection, self._tokens, list(due))
         for cause, names in stopped.items():
             self._note(cause, names)
             self._unserved.add(cause, names)
@@ -206,7 +206,7 @@ class Claims:
             if allowance and allowance.wait is not None:
                 self._wait = min(self._wait or allowance.wait, allowance.wait)
 
-    def _turn(self, page: list[str], quotas: list[str], *, is_full: bool) -> Idle | None:
+    def _turn(self, page: list[str], quotas: list[str], *, is_full: bool) -> NothingClaimed | None:
         """Move on: behind the last location that got a quota when they ran out, else behind the page.
 
         At the end of a round without any item, says why.
@@ -217,7 +217,7 @@ class Claims:
         if len(page) >= PAGE:
             self._after = page[-1]
             return None
-        idle = None if self._found else Idle(self._withheld, self._wait)
+        idle = None if self._found else NothingClaimed(self._withheld, self._wait)
         self._begin_round()
         return idle
 

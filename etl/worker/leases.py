@@ -22,7 +22,7 @@ USAGE_SECONDS = 120.0
 """How long a killed worker's granted requests count: longer than any request it may have sent can take."""
 
 
-SURE = 8 / 9
+SAFE_FRACTION = 8 / 9
 """The share of a lease's time within which it is surely ours: the rest is for clocks and commits that differ."""
 
 
@@ -76,7 +76,7 @@ class Leases:
                         del self._held[each.item.lease_id]
 
     def _is_sure(self, lease: _Lease, now: float) -> bool:
-        return now - lease.renewed_at < self._seconds * SURE
+        return now - lease.renewed_at < self._seconds * SAFE_FRACTION
 
     def _keep_renewing(self) -> None:
         while not self._ended.wait(self._seconds / 3):

@@ -8,14 +8,13 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection, Engine
 
-from etl.database.transactor import PATIENCE, Transactor
+from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.errors import ItemError, LocationError, RateLimitedError, SnoozedError
 from etl.state import limits_upkeep, message_queue, runs
-from etl.state.runs import Tally
+from etl.state.runs import RunCounts
 from etl.worker.batch import Batch
 from etl.worker.bulk import Bulk, BulkTask
-from etl.worker.claims import SHORT_POLL_SECONDS, Claims, Idle, passes_soon
-from etl.worker.condition import WORKING, Condition
+from etl.worker.claims import SHORT_POLL_SECONDS, Claims, NothingClaimed, passes_soon
 from etl.worker.evidence import Evidence, Heard
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import USAGE_SECONDS, Leases
@@ -23,6 +22,7 @@ from etl.worker.listener import Listener
 from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.plan import Plan, Report
 from etl.worker.settlement import Settlement
+from etl.worker.state import WORKING, WorkerState
 from etl.worker.verdicts import Verdicts
 
 log = structlog.get_logger("etl.worker")
@@ -60,8 +60,8 @@ class Loop:
         process: Process,
         settlement: Settlement,
         plan: Plan,
-        progress: Callable[[Tally], None],
-        watch: Callable[[Condition], None],
+        progress: Callable[[RunCounts], None],
+        watch: Callable[[WorkerState], None],
         bulk: Bulk | None,
         end_within: Callable[[float], None],
         heard: Heard,
@@ -74,7 +74,7 @@ class Loop:
         self._watch = watch
         self._end_within = end_within
         self._stop_asked = False
-        self._transact = Transactor(
+        self._transact = RetryingTransaction(
             engine, patience=None if plan.follow else PATIENCE, stopping=lambda: self._stop_asked
         )
         self._outcomes = OutcomeQueue()
@@ -93,7 +93,7 @@ class Loop:
         self._bulk = bulk if plan.limit is None else None
         self._turn = heard.turn
         self._has_turn = False
-        self._tally = Tally()
+        self._tally = RunCounts()
         self._withheld: dict[str, set[str]] = {}
         self._run_id = 0
         self._in_hand = 0
@@ -155,7 +155,7 @@ class Loop:
             self._transact(lambda connection: runs.seen(connection, self._run_id))
             self._next_beat = time.monotonic() + BEAT_SECONDS
 
-    def _claim(self) -> Idle | None:
+    def _claim(self) -> NothingClaimed | None:
         """Claim more when the fetchers will soon have nothing to begin; tells why when there is nothing to claim."""
         now = time.monotonic()
         if self._is_over():
@@ -168,7 +168,7 @@ class Loop:
         if want == 0 or (self._in_hand and now < self._next_claim):
             return None
         claimed = self._transact(lambda connection: self._take(connection, want))
-        if isinstance(claimed, Idle):
+        if isinstance(claimed, NothingClaimed):
             self._next_claim = time.monotonic() + claimed.pause()
             return claimed
         if claimed:
@@ -185,9 +185,9 @@ class Loop:
         too_long = self._plan.max_seconds is not None and time.monotonic() - self._started >= self._plan.max_seconds
         return self._stop_asked or too_long
 
-    def _count(self, tally: Tally) -> None:
+    def _count(self, counts: RunCounts) -> None:
         """Count what a bulk fetch did."""
-        self._tally.add(tally)
+        self._tally.add(counts)
         self._progress(self._tally)
 
     def _begin(self, claimed: Claimed) -> Outcome:
@@ -214,7 +214,7 @@ class Loop:
             raise _End("limit")
         return min(want, left)
 
-    def _take(self, connection: Connection, want: int) -> list[Claimed] | Idle:
+    def _take(self, connection: Connection, want: int) -> list[Claimed] | NothingClaimed:
         if time.monotonic() >= self._next_lapse_check:
             self._next_lapse_check = time.monotonic() + LAPSE_CHECK_SECONDS
             message_queue.release_lapsed(connection)
@@ -227,19 +227,19 @@ class Loop:
             self._end_turn()
         return claimed
 
-    def _rest(self, idle: Idle) -> None:
+    def _rest(self, idle: NothingClaimed) -> None:
         """Nothing can be claimed and nothing is in hand: wait, or end."""
         if nothing_found := self._evidence.nothing_found():
-            idle = replace(idle, withheld={**idle.withheld, "nothing_found": nothing_found})
-        self._withheld = idle.withheld
-        if not self._plan.follow and not passes_soon(idle.withheld.keys(), idle.wait):
+            idle = replace(idle, skipped={**idle.skipped, "nothing_found": nothing_found})
+        self._withheld = idle.skipped
+        if not self._plan.follow and not passes_soon(idle.skipped.keys(), idle.wait):
             if self._evidence.is_silent:
                 raise self._silent()
             raise _End(idle.outcome())
-        if self._evidence.is_silent and "unanswered" in idle.withheld:
-            self._watch(Condition("api_unreachable", wait=self._evidence.wait(now=time.monotonic())))
+        if self._evidence.is_silent and "unanswered" in idle.skipped:
+            self._watch(WorkerState("api_unreachable", wait=self._evidence.wait(now=time.monotonic())))
         else:
-            self._watch(Condition("resting", idle.withheld, idle.wait))
+            self._watch(WorkerState("resting", idle.skipped, idle.wait))
         self._sleep(idle.pause())
 
     def _silent(self) -> _End:
@@ -279,12 +279,12 @@ class Loop:
     def _settle(self) -> None:
         if not len(self._batch):
             return
-        tally, settled = self._batch.settle(self._run_id)
+        counts, settled = self._batch.settle(self._run_id)
         self._in_hand -= len(settled)
         if not self._in_hand:
             self._end_turn()
         self._leases.drop(settled)
-        self._tally.add(tally)
+        self._tally.add(counts)
         self._progress(self._tally)
 
     def _wind_down(self) -> None:

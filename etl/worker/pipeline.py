@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from etl.api.client import Answer, Call, Client
-from etl.api.rate_headers import NOTHING_SAID, RateHeaders
+from etl.api.rate_headers import NO_HEADERS, RateHeaders
 from etl.bearer import fingerprint
 from etl.errors import ItemError, LocationError, RetriableError, WorkerLostError
 from etl.kinds import Kind, Origin
 from etl.models.record import FollowUp, PartlyReadError, Record
 from etl.state.message_queue import Item
-from etl.tokens.serving import LocationTokens
+from etl.tokens.routing import LocationTokens
 
 LOST = "its worker was killed each time that it had nothing else in hand; when that is mended: etl dead retry"
 
@@ -43,7 +43,7 @@ class Outcome:
     """What it asks for beside its records."""
     error: ItemError | None = None
     body: bytes = b""
-    headers: RateHeaders = NOTHING_SAID
+    headers: RateHeaders = NO_HEADERS
     sent: int = 0
     """Requests that were sent for it."""
 
@@ -93,6 +93,6 @@ class Pipeline:
             follow_ups=follow_ups,
             error=error,
             body=answer.body if answer else b"",
-            headers=call.headers if call else NOTHING_SAID,
+            headers=call.headers if call else NO_HEADERS,
             sent=call.sent if call else 0,
         )

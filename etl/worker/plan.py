@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from etl.state.runs import Tally
+from etl.state.runs import RunCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Report:
 
     outcome: str
     """As in ``etl.runs.outcome``."""
-    tally: Tally
+    counts: RunCounts
     seconds: float
-    withheld: dict[str, set[str]] = field(default_factory=dict)
+    skipped: dict[str, set[str]] = field(default_factory=dict)
     """Locations whose due items were left, by cause."""
     detail: str = ""

@@ -19,14 +19,14 @@ from etl.errors import (
     UngrantedError,
 )
 from etl.kinds import Kind
-from etl.load import erased, loader
-from etl.load.erased import Told
+from etl.load import loader, suppression
+from etl.load.suppression import Received
 from etl.models import Base
 from etl.models.record import FollowUp
 from etl.state import limits, locations, message_queue
 from etl.state.allowance import AnsweredRequest
 from etl.state.message_queue import Burial, Item, PutBack
-from etl.state.runs import Tally
+from etl.state.runs import RunCounts
 from etl.worker import follow_ups
 from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.retry import next_delay
@@ -63,7 +63,7 @@ class Settlement:
     taken: Mapping[str, type[Base] | None]
     """The kinds that some job takes, and where each keeps what it fetches: no other follows from a record."""
 
-    def apply(self, connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> Tally:
+    def apply(self, connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> RunCounts:
         """Settle outcomes, and give back as they were the items that were claimed and never begun.
 
         Items whose lease was lost are somebody else's: they are neither written nor counted.
@@ -71,8 +71,8 @@ class Settlement:
         held = message_queue.lock(connection, [each.claimed.item for each in outcomes] + [each.item for each in unsent])
         outcomes = [each for each in outcomes if each.claimed.item in held]
         unsent = [each for each in unsent if each.item in held]
-        tally = Tally()
-        asked = self._load(connection, outcomes, tally)
+        counts = RunCounts()
+        asked = self._load(connection, outcomes, counts)
         put_back = [PutBack(each.item, 0.0, spent=False) for each in unsent]
         burials: list[Burial] = []
         for outcome in outcomes:
@@ -85,32 +85,32 @@ class Settlement:
             else:
                 burials.append(decided)
         asked += _looked_for(put_back)
-        burials, doubted = self._without_absent(connection, outcomes, burials, tally)
+        burials, doubted = self._without_absent(connection, outcomes, burials, counts)
         put_back += doubted
         message_queue.put_back(connection, put_back)
-        tally.retried = sum(each.spent for each in put_back)
-        tally.snoozed = sum(not each.spent and each.cause is not None for each in put_back)
-        tally.dead = message_queue.bury(connection, burials)
+        counts.retried = sum(each.spent for each in put_back)
+        counts.snoozed = sum(not each.spent and each.cause is not None for each in put_back)
+        counts.dead = message_queue.bury(connection, burials)
         follow_ups.queue(connection, asked, self.taken)
         # Last: from here on to the commit, no other worker claims or settles at these locations.
         _report_requests(connection, outcomes, unsent, granted=self.kind.requests)
         for outcome in outcomes:
             by = outcome.claimed.token_location_id
             stop_location(connection, by, outcome.error, fingerprint=self.fingerprint)
-        return tally
+        return counts
 
     def _complete(self, connection: Connection, items: Sequence[Item]) -> int:
         return message_queue.complete(connection, items, default=self.default() or "")
 
-    def _load(self, connection: Connection, outcomes: Sequence[Outcome], tally: Tally) -> list[FollowUp]:
+    def _load(self, connection: Connection, outcomes: Sequence[Outcome], counts: RunCounts) -> list[FollowUp]:
         """Write the rows and remove the items; returns what the records ask for."""
         done = [outcome for outcome in outcomes if outcome.error is None]
         self._complete(connection, [outcome.claimed.item for outcome in done])
         records = [record for outcome in outcomes for record in outcome.records or ()]
         loaded = loader.load(connection, records)
-        tally.loaded = len(done)
-        tally.unchanged = sum(not loaded.has_written(outcome.records or ()) for outcome in done)
-        tally.drift.update(entry for record in records for entry in record.drift)
+        counts.loaded = len(done)
+        counts.unchanged = sum(not loaded.has_written(outcome.records or ()) for outcome in done)
+        counts.drift.update(entry for record in records for entry in record.drift)
         return [*loaded.follow_ups, *(each for outcome in outcomes for each in outcome.follow_ups)]
 
     def _verdict(self, error: ItemError, item: Item) -> PutBack | Burial:
@@ -138,7 +138,7 @@ class Settlement:
         return Burial(item, error.cause, error.detail, error.payload)
 
     def _without_absent(
-        self, connection: Connection, outcomes: Sequence[Outcome], burials: Sequence[Burial], tally: Tally
+        self, connection: Connection, outcomes: Sequence[Outcome], burials: Sequence[Burial], counts: RunCounts
     ) -> tuple[list[Burial], list[PutBack]]:
         """Settle what the API no longer knows but the tables do: it was deleted, which is no failure.
 
@@ -150,8 +150,8 @@ class Settlement:
         places = {
             each.claimed.item: each.claimed.item.location_id or each.claimed.token_location_id for each in outcomes
         }
-        told = {Told(places[each.item], each.item.message_id, each.payload or b""): each.item for each in burials}
-        ended = [told[each] for each in erased.among(connection, told)]
+        told = {Received(places[each.item], each.item.message_id, each.payload or b""): each.item for each in burials}
+        ended = [told[each] for each in suppression.suppressed(connection, told)]
         deleted, doubted, dying = [], [], []
         for burial in burials:
             item, error = burial.item, errors[burial.item]
@@ -170,8 +170,8 @@ class Settlement:
                 doubted.append(PutBack(item, delay, NOTHING_FOUND, spent=False))
             else:
                 dying.append(burial)
-        tally.deleted = self._complete(connection, deleted)
-        tally.loaded += tally.deleted + self._complete(connection, ended)
+        counts.deleted = self._complete(connection, deleted)
+        counts.loaded += counts.deleted + self._complete(connection, ended)
         return dying, doubted
 
     def _is_known(self, connection: Connection, item: Item, location_id: str) -> bool:

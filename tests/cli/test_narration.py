@@ -6,16 +6,16 @@ import pytest
 
 from etl.cli.progress import Narrator, Outlook, first_line, pacing, words
 from etl.state.locations import Overview
-from etl.state.runs import Tally
-from etl.worker.condition import WORKING, Condition
+from etl.state.runs import RunCounts
+from etl.worker.state import WORKING, WorkerState
 
 NOON = datetime(2026, 11, 14, 12, 0, tzinfo=UTC)
-IDLE = Condition("resting")
-AWAY = Condition("api_unreachable", wait=20.0)
+IDLE = WorkerState("resting")
+AWAY = WorkerState("api_unreachable", wait=20.0)
 
 
-def held(cause: str, *names: str, wait: float | None = None) -> Condition:
-    return Condition("resting", {cause: set(names or ["LOC1"])}, wait)
+def held(cause: str, *names: str, wait: float | None = None) -> WorkerState:
+    return WorkerState("resting", {cause: set(names or ["LOC1"])}, wait)
 
 
 @dataclass
@@ -35,11 +35,11 @@ class Told:
             now=lambda: NOON + timedelta(seconds=self.seconds),
         )
 
-    def at(self, seconds: float, condition: Condition, **counts: Any) -> list[str]:
+    def at(self, seconds: float, condition: WorkerState, **counts: Any) -> list[str]:
         """What is printed when the loop is in this condition, having done so much."""
         self.seconds = seconds
         if counts:
-            self.narrator.progress(Tally(**counts))
+            self.narrator.progress(RunCounts(**counts))
         before = len(self.lines)
         self.narrator.watch(condition)
         return self.lines[before:]
@@ -132,7 +132,7 @@ def test_states_that_alternate_are_told_once_a_minute_each() -> None:
         ),
     ],
 )
-def test_waiting_says_why_and_until_when(condition: Condition, look: Outlook, said: str) -> None:
+def test_waiting_says_why_and_until_when(condition: WorkerState, look: Outlook, said: str) -> None:
     assert words(condition, look, now=NOON) == [said]
 
 
@@ -146,5 +146,5 @@ def test_waiting_says_why_and_until_when(condition: Condition, look: Outlook, sa
         (held("paused"), ""),
     ],
 )
-def test_a_progress_bar_says_in_a_few_words_what_a_wait_of_seconds_is_for(condition: Condition, said: str) -> None:
+def test_a_progress_bar_says_in_a_few_words_what_a_wait_of_seconds_is_for(condition: WorkerState, said: str) -> None:
     assert pacing(condition) == said

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from etl import kinds
 from etl.app.composition import open_exports
 from etl.config.settings import Settings
-from etl.database.transactor import Transactor
+from etl.database.retrying_transaction import RetryingTransaction
 from etl.exports.loading import Loading
 from etl.exports.pages import Exports, Manner
 from etl.kinds import Options
@@ -81,7 +81,7 @@ class Opener:
 
     def __init__(self, engine: Engine, sandbox: RunningSandbox) -> None:
         self.location_id = sandbox.location_ids[0]
-        self.transact = Transactor(engine, patience=10.0, stopping=lambda: False)
+        self.transact = RetryingTransaction(engine, patience=10.0, stopping=lambda: False)
         self.loading = Loading(self.transact, Options(), kinds.tables(["message"]))
         self._engine = engine
         self._settings = Settings(

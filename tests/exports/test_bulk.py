@@ -53,7 +53,7 @@ def content(job: Job, ids: list[str]) -> dict[str, list[Any]]:
 def test_a_backlog_is_answered_by_a_few_pages(large_job: Job, engine: Engine, large: RunningSandbox) -> None:
     enqueue(engine, large, large_job.ids)
     report = large_job.run()
-    assert (report.outcome, report.tally.loaded) == ("drained", len(large_job.ids))
+    assert (report.outcome, report.counts.loaded) == ("drained", len(large_job.ids))
     assert large_job.value("SELECT count(*) FROM highlevel.messages") == len(large_job.ids)
     assert large.stats()["requests"] <= len(large_job.ids) / 50
     assert large_job.value("SELECT loaded FROM etl.runs") == len(large_job.ids)
@@ -110,24 +110,24 @@ def test_an_export_that_is_refused_leaves_the_backlog_to_single_requests(
     large.faults(ids={f"export/{large_job.location_id}": {"kind": "401", "text": "Invalid JWT"}})
     enqueue(engine, large, large_job.ids[:250])
     report = large_job.run()
-    assert (report.outcome, report.tally.loaded) == ("drained", 250)
+    assert (report.outcome, report.counts.loaded) == ("drained", 250)
     assert large_job.value("SELECT count(*) FROM etl.locations WHERE paused_at IS NOT NULL") == 0
 
 
 def test_a_run_with_a_limit_asks_for_no_pages(large_job: Job, engine: Engine, large: RunningSandbox) -> None:
     enqueue(engine, large, large_job.ids)
     report = large_job.run(limit=133)
-    assert (report.outcome, report.tally.loaded, exports(large)) == ("limit", 133, 0)
+    assert (report.outcome, report.counts.loaded, exports(large)) == ("limit", 133, 0)
 
 
 def test_a_few_items_are_fetched_one_by_one(large_job: Job, engine: Engine, large: RunningSandbox) -> None:
     enqueue(engine, large, large_job.ids[:100])
-    assert (large_job.run().tally.loaded, exports(large)) == (100, 0)
+    assert (large_job.run().counts.loaded, exports(large)) == (100, 0)
 
 
 def test_items_without_a_date_are_fetched_one_by_one(large_job: Job, large: RunningSandbox) -> None:
     large_job.enqueue(*large_job.ids[:300])
-    assert (large_job.run().tally.loaded, exports(large)) == (300, 0)
+    assert (large_job.run().counts.loaded, exports(large)) == (300, 0)
 
 
 def test_an_old_item_does_not_keep_a_backlog_from_being_answered_by_pages(
@@ -137,7 +137,7 @@ def test_an_old_item_does_not_keep_a_backlog_from_being_answered_by_pages(
     enqueue(engine, large, [by_date[0], *by_date[-300:]])
     large_job.execute("UPDATE etl.message_queue SET dated_at = '2020-01-01' WHERE message_id = :id", id=by_date[0])
     report = large_job.run()
-    assert (report.tally.loaded, exports(large) <= 4, large.stats()["requests"] < 60) == (301, True, True)
+    assert (report.counts.loaded, exports(large) <= 4, large.stats()["requests"] < 60) == (301, True, True)
 
 
 def test_what_the_export_does_not_have_is_fetched_one_by_one(
@@ -146,7 +146,7 @@ def test_what_the_export_does_not_have_is_fetched_one_by_one(
     page: dict[str, Any] = {"messages": [], "nextCursor": None, "total": 0}
     large.faults(ids={f"export/{large_job.location_id}": {"kind": "answer", "payload": page}})
     enqueue(engine, large, large_job.ids[:250])
-    assert (large_job.run().tally.loaded, exports(large) > 0) == (250, True)
+    assert (large_job.run().counts.loaded, exports(large) > 0) == (250, True)
 
 
 @pytest.mark.parametrize("fault", ["503", "429", "html", "403"])
@@ -158,7 +158,7 @@ def test_an_export_that_fails_leaves_the_items_to_single_requests(
     large.faults(ids={f"export/{large_job.location_id}": {"kind": fault, "text": text}})
     enqueue(engine, large, large_job.ids[:250])
     report = large_job.run()
-    assert (report.tally.loaded, report.tally.dead) == (250, 0)
+    assert (report.counts.loaded, report.counts.dead) == (250, 0)
 
 
 def test_a_run_whose_time_is_over_awaits_no_page_that_drips(
@@ -176,7 +176,7 @@ def test_backlogs_of_items_with_and_without_their_location_are_one(
 ) -> None:
     enqueue(engine, large, large_job.ids[:150])
     enqueue(engine, large, large_job.ids[150:300], large_job.location_id)
-    assert (large_job.run().tally.loaded, exports(large) > 0) == (300, True)
+    assert (large_job.run().counts.loaded, exports(large) > 0) == (300, True)
 
 
 def test_a_look_for_backlogs_goes_on_where_the_last_one_ended(

@@ -73,7 +73,7 @@ def test_a_location_has_a_name_and_a_time_zone(job: Job, sandbox: RunningSandbox
 
 
 def test_what_a_contact_holds_beside_the_columns_is_no_drift(job: Job, contact: str) -> None:
-    assert not load(job, "contact", contact).tally.drift
+    assert not load(job, "contact", contact).counts.drift
 
 
 @pytest.mark.parametrize("kind", ["contact", "location", "user"])
@@ -83,7 +83,7 @@ def test_without_its_scope_a_kind_waits_a_day_and_messages_go_on(
     ids = {"contact": contact, "location": job.location_id, "user": sandbox.dataset.ids_of("user", job.location_id)[0]}
     sandbox.faults(ids={ids[kind]: NO_SCOPE})
     with capture_logs() as logs:
-        assert load(job, kind, ids[kind]).tally.snoozed == 1
+        assert load(job, kind, ids[kind]).counts.snoozed == 1
     ((cause, attempt, wait),) = job.rows(
         "SELECT cause, attempt, extract(epoch FROM scheduled_at - now()) FROM etl.message_queue"
     )
@@ -91,7 +91,7 @@ def test_without_its_scope_a_kind_waits_a_day_and_messages_go_on(
     failures = [(line["kind"], line["cause"]) for line in logs if line["event"] == "items_failed"]
     assert failures == [(kind, "not_authorized")]
     job.enqueue(job.ids[0])
-    assert job.run().tally.loaded == 1
+    assert job.run().counts.loaded == 1
     assert job.value("SELECT count(*) FROM etl.locations WHERE paused_at IS NOT NULL") == 0
 
 
@@ -102,7 +102,7 @@ def test_a_scope_that_was_granted_meanwhile_is_used_the_next_day(
     load(job, "contact", contact)
     sandbox.faults()
     job.make_due()
-    assert job.run(kind="contact").tally.loaded == 1
+    assert job.run(kind="contact").counts.loaded == 1
 
 
 def test_a_contact_deleted_upstream_is_marked_and_its_messages_are_looked_at_again(

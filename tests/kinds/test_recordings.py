@@ -70,7 +70,7 @@ def test_without_a_place_for_audio_its_body_is_not_read(job: Job, sandbox: Runni
     sandbox.faults(
         ids={f"recording/{call}": {"kind": "huge", "bytes": 20 * MEBIBYTE, "held_after": MEBIBYTE, "times": 1}}
     )
-    assert load(job, call).tally.loaded == 1
+    assert load(job, call).counts.loaded == 1
     assert job.value("SELECT size_bytes FROM highlevel.recordings") == 20 * MEBIBYTE
 
 
@@ -98,7 +98,7 @@ def test_audio_that_is_there_already_is_not_written_again(job: Job, call: str, t
     load(job, call, recordings_url=str(tmp_path))
     path = tmp_path / job.location_id / f"{call}-0.wav"
     before = path.stat()
-    assert load(job, call, recordings_url=str(tmp_path)).tally.unchanged == 1
+    assert load(job, call, recordings_url=str(tmp_path)).counts.unchanged == 1
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert len(files(tmp_path)) == 1
 
@@ -124,7 +124,7 @@ def test_audio_that_breaks_off_is_tried_again_and_leaves_no_file(
     job: Job, sandbox: RunningSandbox, call: str, tmp_path: Path
 ) -> None:
     sandbox.faults(ids={f"recording/{call}": {"kind": "cut", "times": 1}})
-    assert load(job, call, recordings_url=str(tmp_path)).tally.retried == 1
+    assert load(job, call, recordings_url=str(tmp_path)).counts.retried == 1
     assert (job.value("SELECT cause FROM etl.message_queue"), files(tmp_path), job.rows(ROWS)) == ("no_answer", [], [])
     job.make_due()
     job.run(kind="recording", recordings_url=str(tmp_path))
@@ -136,13 +136,13 @@ def test_a_second_leg_that_fails_is_no_call_of_one_leg(
     job: Job, sandbox: RunningSandbox, passed_on: str, tmp_path: Path, fault: dict[str, Any]
 ) -> None:
     sandbox.faults(ids={f"recording/{passed_on}": fault | {"after": 1, "times": 1}})
-    assert load(job, passed_on, recordings_url=str(tmp_path)).tally.retried == 1
+    assert load(job, passed_on, recordings_url=str(tmp_path)).counts.retried == 1
     assert job.rows(ROWS) == []
 
 
 def test_a_place_that_cannot_be_written_to_is_a_clear_cause(job: Job, call: str, tmp_path: Path) -> None:
     (tmp_path / "calls").write_text("a file where a folder should be")
-    assert load(job, call, recordings_url=str(tmp_path / "calls")).tally.retried == 1
+    assert load(job, call, recordings_url=str(tmp_path / "calls")).counts.retried == 1
     assert job.value("SELECT cause FROM etl.message_queue") == "audio_not_kept"
 
 
@@ -312,7 +312,7 @@ def storage(sandbox: RunningSandbox, call: str) -> Iterator[Storage]:
 def test_audio_is_taken_from_another_host_which_is_not_shown_the_token(
     job: Job, sandbox: RunningSandbox, storage: Storage, call: str, tmp_path: Path
 ) -> None:
-    assert load(job, call, recordings_url=str(tmp_path)).tally.loaded == 1
+    assert load(job, call, recordings_url=str(tmp_path)).counts.loaded == 1
     assert job.rows("SELECT media_type, size_bytes FROM highlevel.recordings") == [("audio/mpeg", 5)]
     assert (tmp_path / job.location_id / f"{call}-0.mp3").read_bytes() == b"sound"
     (request,) = storage.asked
@@ -328,7 +328,7 @@ def test_what_another_host_answers_is_said_by_no_api(
     job: Job, storage: Storage, call: str, tmp_path: Path, status: str
 ) -> None:
     storage.answer = f"HTTP/1.1 {status}\r\nX-RateLimit-Max: 1\r\nContent-Length: 0\r\n\r\n".encode()
-    assert load(job, call, recordings_url=str(tmp_path)).tally.retried == 1
+    assert load(job, call, recordings_url=str(tmp_path)).counts.retried == 1
     assert job.rows("SELECT cause, attempt FROM etl.message_queue") == [("no_answer", 1)]
     assert job.value("SELECT count(*) FROM etl.locations WHERE paused_at IS NOT NULL") == 0
     assert job.rows("SELECT blocked_until FROM etl.rate_limits WHERE max_requests > 1") == [(None,)]
@@ -336,7 +336,7 @@ def test_what_another_host_answers_is_said_by_no_api(
 
 def test_redirects_without_end_are_followed_a_few_times(job: Job, storage: Storage, call: str, tmp_path: Path) -> None:
     storage.answer = b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n"
-    assert load(job, call, recordings_url=str(tmp_path)).tally.retried == 1
+    assert load(job, call, recordings_url=str(tmp_path)).counts.retried == 1
     assert (len(storage.asked), files(tmp_path)) == (MAX_HOPS, [])
 
 
@@ -361,7 +361,7 @@ def test_a_recording_that_is_not_there_yet_is_asked_for_again_for_a_day_and_then
         job.make_due()
     assert [round(float(wait) / 600) for wait in waits] == [1, 6, 36, 96]
     report = job.run(kind="recording")
-    assert (report.outcome, report.tally.dead, job.queued(), job.rows(ROWS)) == ("drained", 0, [], [])
+    assert (report.outcome, report.counts.dead, job.queued(), job.rows(ROWS)) == ("drained", 0, [], [])
     assert job.value("SELECT count(*) FROM etl.dead_letters") == 0
 
 
@@ -379,7 +379,7 @@ def test_a_page_in_the_place_of_audio_is_a_dead_letter_that_holds_it(
     job: Job, sandbox: RunningSandbox, call: str, tmp_path: Path
 ) -> None:
     sandbox.faults(ids={f"recording/{call}": "html"})
-    assert load(job, call, recordings_url=str(tmp_path)).tally.dead == 1
+    assert load(job, call, recordings_url=str(tmp_path)).counts.dead == 1
     ((cause, payload),) = job.rows("SELECT cause, payload FROM etl.dead_letters")
     assert (cause, b"Sign in" in payload, files(tmp_path)) == ("not_audio", True, [])
 
@@ -396,7 +396,7 @@ def test_both_requests_of_a_recording_are_within_the_limit(job: Job, sandbox: Ru
     sandbox.limits(limit=10, interval=1, daily=10_000)
     report = load(job, *calls)
     stats = sandbox.stats()
-    assert (report.tally.loaded, stats["requests"]) == (len(calls), 2 * len(calls))
+    assert (report.counts.loaded, stats["requests"]) == (len(calls), 2 * len(calls))
     assert "429" not in stats["statuses"]
 
 
@@ -445,12 +445,12 @@ def test_a_password_in_a_place_for_audio_is_never_shown(etl: Command) -> None:
     ids=["one in an interval", "the last one of the day"],
 )
 def test_a_run_ends_and_says_why_where_a_recording_needs_more_requests_than_are_left(
-    job: Job, sandbox: RunningSandbox, call: str, left: dict[str, float], outcome: str, withheld: str
+    job: Job, sandbox: RunningSandbox, call: str, left: dict[str, float], outcome: str, skipped: str
 ) -> None:
     sandbox.limits(**left)
     job.enqueue(job.ids[0])
     job.run()  # hears the limits, and leaves one request
     job.enqueue(call, kind="recording")
     report = job.run(kind="recording")
-    assert (report.outcome, report.withheld) == (outcome, {withheld: {""}})
+    assert (report.outcome, report.skipped) == (outcome, {skipped: {""}})
     assert job.queued() == [("recording", call)]

@@ -45,12 +45,12 @@ def test_one_sentence_outside_a_list_is_a_transcript(job: Job, sandbox: RunningS
 
 def test_the_same_transcript_again_changes_nothing(job: Job, call: str) -> None:
     load(job, call)
-    assert load(job, call).tally.unchanged == 1
+    assert load(job, call).counts.unchanged == 1
 
 
 def test_a_transcript_that_came_late_is_loaded(job: Job, sandbox: RunningSandbox, call: str) -> None:
     sandbox.faults(ids={f"transcription/{call}": "missing"})
-    assert load(job, call).tally.retried == 1
+    assert load(job, call).counts.retried == 1
     sandbox.faults()
     job.make_due()
     job.run(kind="transcription")
@@ -62,7 +62,7 @@ def test_a_transcript_without_a_sentence_is_not_there_yet(
     job: Job, sandbox: RunningSandbox, call: str, payload: Any
 ) -> None:
     sandbox.faults(ids={f"transcription/{call}": {"kind": "answer", "payload": payload}})
-    assert load(job, call).tally.retried == 1
+    assert load(job, call).counts.retried == 1
 
 
 def test_a_transcript_that_never_comes_ends_without_a_dead_letter(job: Job, sandbox: RunningSandbox, call: str) -> None:

@@ -12,14 +12,14 @@ from sqlalchemy import Engine, text
 from etl.api.client import Client
 from etl.api.oauth import Grant, OAuth
 from etl.api.transport import Transport
-from etl.app.composition import Planned, build_loop
+from etl.app.composition import RunSpec, build_loop
 from etl.config.jobs import Job
 from etl.sandbox.server import RunningSandbox
 from etl.state import locations, message_queue, stored_tokens
 from etl.tokens import connecting
 from etl.tokens.renewal import Renewal
 from etl.tokens.renewal_threads import PAUSES, Renewals
-from etl.tokens.serving import LocationTokens, Serving
+from etl.tokens.routing import LocationTokens, TokenRouting
 from etl.tokens.vault import Vault
 from etl.worker.evidence import Heard
 from etl.worker.loop import Loop
@@ -128,12 +128,12 @@ class Office:
     def tokens(
         self,
         *,
-        serving: Serving | None = None,
+        routing: TokenRouting | None = None,
         renewal: Renewal | None = None,
         pauses: tuple[float, ...] = PAUSES,
     ) -> LocationTokens:
         renewals = self._open.enter_context(Renewals((renewal or self.renewal).renew, pauses=pauses))
-        return LocationTokens(serving=serving or Serving(), vault=self.vault, renew=renewals.ask)
+        return LocationTokens(routing=routing or TokenRouting(), vault=self.vault, renew=renewals.ask)
 
     def close(self) -> None:
         """Let no renewal outlive the database."""
@@ -145,7 +145,7 @@ class Office:
             Client(self.transport(), api_version="2021-07-28"),
             tokens or self.tokens(),
             self.engine,
-            Planned(
+            RunSpec(
                 Job(name="messages", max_attempts=3),
                 Plan("messages", 4, 20, max_seconds=max_seconds, follow=follow),
             ),

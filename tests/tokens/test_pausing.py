@@ -5,7 +5,7 @@ from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import RunningSandbox
 from etl.state import locations
 from etl.tokens.renewal import Renewal
-from etl.tokens.serving import Serving
+from etl.tokens.routing import TokenRouting
 from tests.tokens.office import Office
 
 
@@ -43,7 +43,7 @@ def test_a_token_refused_before_its_time_is_renewed_and_costs_no_attempt(office:
     office.sandbox.revoke(token=grant.access_token)
     office.enqueue(office.first, 50)
     report = office.run()
-    assert ("drained", 50, 0) == (report.outcome, loaded(office), report.tally.retried)
+    assert ("drained", 50, 0) == (report.outcome, loaded(office), report.counts.retried)
 
 
 def test_a_token_that_is_refused_now_and_then_is_neither_renewed_nor_paused(office: Office) -> None:
@@ -109,7 +109,7 @@ def test_its_items_wait_untouched_and_others_go_on(office: Office) -> None:
     report = office.run()
     assert ("paused", {"paused": {office.first}}, [(office.first, 0)], 5) == (
         report.outcome,
-        report.withheld,
+        report.skipped,
         waiting(office),
         loaded(office),
     )
@@ -163,7 +163,7 @@ def test_items_of_a_location_nobody_serves_wait_untouched(office: Office) -> Non
     report = office.run()
     assert ("paused", {"not_connected": {office.second}}, [(office.second, 0)], 5) == (
         report.outcome,
-        report.withheld,
+        report.skipped,
         waiting(office),
         loaded(office),
     )
@@ -177,7 +177,7 @@ def test_a_token_endpoint_that_is_away_ends_the_run_with_its_items_untouched(off
     report = office.run(office.tokens(renewal=away, pauses=(0.05,)))
     assert ("paused", {"no_token": {office.first}}, [(office.first, 0)]) == (
         report.outcome,
-        report.withheld,
+        report.skipped,
         waiting(office),
     )
 
@@ -188,12 +188,12 @@ def test_a_stored_token_that_no_key_opens_holds_up_its_location_only(office: Off
     office.execute("UPDATE etl.locations SET access_token = 'garbage' WHERE location_id = :id", id=office.first)
     office.enqueue(office.first)
     office.enqueue(office.second)
-    assert ({"no_token": {office.first}}, 5) == (office.run().withheld, loaded(office))
+    assert ({"no_token": {office.first}}, 5) == (office.run().skipped, loaded(office))
 
 
 def test_the_environments_token_and_connected_locations_share_a_run(office: Office) -> None:
     office.connect(office.second)
     office.enqueue(office.first, named="")
     office.enqueue(office.second)
-    serving = Serving(office.sandbox.token(office.first), office.first)
-    assert ("drained", 10) == (office.run(office.tokens(serving=serving)).outcome, loaded(office))
+    routing = TokenRouting(office.sandbox.token(office.first), office.first)
+    assert ("drained", 10) == (office.run(office.tokens(routing=routing)).outcome, loaded(office))

@@ -8,7 +8,7 @@ from etl.bearer import fingerprint
 from etl.state import stored_tokens
 from etl.tokens.renewal import Renewal, RenewalFailedError
 from etl.tokens.renewal_threads import PATIENCE, Renewals
-from etl.tokens.serving import NO_TOKEN, Refusal
+from etl.tokens.routing import NO_TOKEN, Refusal
 from tests.tokens.office import Office
 from tests.waiting import await_
 

@@ -52,7 +52,7 @@ def test_one_item_that_is_redirected_is_tried_again_and_ends_no_run(
     sandbox.faults(ids={job.ids[place]: "redirect"})
     job.enqueue(*job.ids[:30])
     report = job.run()
-    assert (report.outcome, report.tally.loaded, report.tally.retried) == ("drained", 29, 1)
+    assert (report.outcome, report.counts.loaded, report.counts.retried) == ("drained", 29, 1)
     assert job.rows("SELECT message_id, cause, attempt FROM etl.message_queue") == [(job.ids[place], "redirected", 1)]
 
 
@@ -95,7 +95,7 @@ def test_one_foreign_id_is_a_dead_letter_and_its_location_is_served(
     sandbox.faults(ids={job.ids[place]: FOREIGN})
     job.enqueue(*job.ids[:60])
     report = job.run()
-    assert (report.outcome, report.tally.loaded, report.tally.dead) == ("drained", 59, 1)
+    assert (report.outcome, report.counts.loaded, report.counts.dead) == ("drained", 59, 1)
     assert job.rows(LETTERS + " WHERE payload IS NOT NULL") == [(job.ids[place], "not_authorized")]
     assert job.value(PAUSED) == 0
 
@@ -127,7 +127,7 @@ def test_a_foreign_id_that_paused_its_location_is_named_and_fails_alone_when_oth
     assert job.ids[0] in job.value("SELECT pause_detail FROM etl.locations")
     job.enqueue(*job.ids[1:10])
     job.execute("UPDATE etl.locations SET paused_at = NULL")
-    assert job.run().tally.loaded == 9
+    assert job.run().counts.loaded == 9
     assert (job.rows(LETTERS), job.value(PAUSED)) == ([(job.ids[0], "not_authorized")], 0)
 
 
@@ -138,7 +138,7 @@ def test_one_401_among_good_answers_is_asked_again_and_pauses_nothing(
     sandbox.faults(ids={job.ids[place]: {"kind": "401", "text": "Invalid JWT", "times": 1}})
     job.enqueue(*job.ids[:60])
     report = job.run(max_attempts=1)
-    assert (report.outcome, report.tally.loaded, job.value(PAUSED)) == ("drained", 60, 0)
+    assert (report.outcome, report.counts.loaded, job.value(PAUSED)) == ("drained", 60, 0)
 
 
 def test_an_item_that_is_answered_401_again_and_again_fails_alone(job: Job, sandbox: RunningSandbox) -> None:
@@ -146,7 +146,7 @@ def test_an_item_that_is_answered_401_again_and_again_fails_alone(job: Job, sand
     job.enqueue(*job.ids[:60])
     job.execute("UPDATE etl.message_queue SET scheduled_at = '2020-01-01' WHERE message_id = :id", id=job.ids[0])
     report = job.run(concurrency=1)
-    assert (report.tally.loaded, job.rows(LETTERS), job.value(PAUSED)) == (59, [(job.ids[0], "token_refused")], 0)
+    assert (report.counts.loaded, job.rows(LETTERS), job.value(PAUSED)) == (59, [(job.ids[0], "token_refused")], 0)
 
 
 def test_a_token_revoked_while_a_follower_uses_it_pauses_its_location_and_buries_nothing(
@@ -168,7 +168,7 @@ def test_one_foreign_contact_among_good_ones_is_a_dead_letter(
     sandbox.faults(ids={contacts[0]: FOREIGN})
     job.enqueue(*contacts[:20], kind="contact")
     report = job.run(kind="contact")
-    assert (report.tally.loaded, job.rows(LETTERS)) == (19, [(contacts[0], "not_authorized")])
+    assert (report.counts.loaded, job.rows(LETTERS)) == (19, [(contacts[0], "not_authorized")])
 
 
 def test_contacts_without_their_scope_wait_for_a_day(job: Job, sandbox: RunningSandbox, contacts: list[str]) -> None:
@@ -187,7 +187,7 @@ def test_twenty_bad_ids_are_dead_letters_and_no_outage(job: Job, sandbox: Runnin
     sandbox.faults(ids=dict.fromkeys(job.ids[:20], BAD_ID))
     job.enqueue(*job.ids[:21])
     report = job.run()
-    assert (report.outcome, report.tally.loaded, report.tally.dead) == ("drained", 1, 20)
+    assert (report.outcome, report.counts.loaded, report.counts.dead) == ("drained", 1, 20)
     assert exit_code(report) == 1
 
 
@@ -235,7 +235,7 @@ def test_when_nothing_is_found_any_more_nothing_is_deleted_or_buried(job: Job, s
     job.enqueue(*job.ids[:120])
     last = run_out_of_delays(job)[-1]
     assert (job.value(DELETED), job.value("SELECT count(*) FROM etl.dead_letters")) == (0, 0)
-    assert (last.outcome, last.withheld, exit_code(last)) == ("paused", {"nothing_found": {job.location_id}}, 3)
+    assert (last.outcome, last.skipped, exit_code(last)) == ("paused", {"nothing_found": {job.location_id}}, 3)
     sandbox.faults()
     job.make_due()
     job.run()
@@ -299,7 +299,7 @@ def test_an_outage_of_one_location_leaves_the_others_alone(office: Office) -> No
     office.enqueue(healthy, 30)
     office.sandbox.faults(ids=dict.fromkeys(office.sandbox.dataset.ids(away), "503"))
     report = office.run()
-    assert (report.outcome, report.withheld, report.tally.loaded) == ("paused", {"unanswered": {away}}, 30)
+    assert (report.outcome, report.skipped, report.counts.loaded) == ("paused", {"unanswered": {away}}, 30)
     assert exit_code(report) == 0
     assert office.value("SELECT max(attempt) FROM etl.message_queue") == 0
 

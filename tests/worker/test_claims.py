@@ -6,8 +6,8 @@ from sqlalchemy import Connection, Engine, event, text
 
 from etl.state import locations, message_queue
 from etl.state.message_queue.items import SUSPECT
-from etl.tokens.serving import LocationTokens
-from etl.worker.claims import Claims, Idle
+from etl.tokens.routing import LocationTokens
+from etl.worker.claims import Claims, NothingClaimed
 
 FILL = text("""
     INSERT INTO etl.message_queue (message_id, location_id)
@@ -48,7 +48,7 @@ def claim_until_quiet(engine: Engine, *, most: int) -> tuple[int, int]:
     for _ in range(most):
         with engine.begin() as connection:
             claimed_items = claims.claim(connection, 100)
-            for claimed in [] if isinstance(claimed_items, Idle) else claimed_items:
+            for claimed in [] if isinstance(claimed_items, NothingClaimed) else claimed_items:
                 if claimed.item.location_id == "LOC-BUSY":
                     busy += 1
                 else:
@@ -87,7 +87,7 @@ def test_items_that_wait_for_their_time_take_nothing_from_those_that_are_due(eng
     for want in (100, 1):
         with engine.connect() as connection:
             claimed = Claims(kind="message", tokens=EveryLocation()).claim(connection, want)
-            assert not isinstance(claimed, Idle)
+            assert not isinstance(claimed, NothingClaimed)
             assert [each.item.message_id for each in claimed] == ["due"]
 
 
@@ -106,8 +106,8 @@ def test_a_location_without_allowance_is_told_though_others_took_all_that_was_wa
     with engine.connect() as another, engine.connect() as connection:
         another.execute(text("SELECT FROM etl.message_queue WHERE message_id = 'taken' FOR UPDATE"))
         idle = Claims(kind="message", tokens=EveryLocation()).claim(connection, 1)
-        assert isinstance(idle, Idle)
-        assert idle.withheld == {"rate": {"LOC1"}}
+        assert isinstance(idle, NothingClaimed)
+        assert idle.skipped == {"rate": {"LOC1"}}
 
 
 def test_suspects_and_others_take_turns(engine: Engine) -> None:
@@ -122,7 +122,9 @@ def test_suspects_and_others_take_turns(engine: Engine) -> None:
     claims = Claims(kind="message", tokens=EveryLocation())
     with engine.begin() as connection:
         claimed = [claims.claim(connection, 1, is_alone=True) for _ in range(5)]
-    assert [[each.item.lapses >= SUSPECT for each in items] for items in claimed if not isinstance(items, Idle)] == [
+    assert [
+        [each.item.lapses >= SUSPECT for each in items] for items in claimed if not isinstance(items, NothingClaimed)
+    ] == [
         [True],
         [False],
         [True],
@@ -140,7 +142,7 @@ def test_a_suspect_is_passed_over_and_told_where_something_is_in_hand(engine: En
     claims = Claims(kind="message", tokens=EveryLocation())
     with engine.begin() as connection:
         idle = claims.claim(connection, 1, is_alone=False)
-    assert (idle, claims.has_suspects) == (Idle({"rate": {"LOC1"}}, None), True)
+    assert (idle, claims.has_suspects) == (NothingClaimed({"rate": {"LOC1"}}, None), True)
 
 
 @pytest.fixture
@@ -156,14 +158,14 @@ def paused(engine: Engine) -> int:
 
 def test_a_look_at_many_paused_locations_is_two_statements_once_they_are_known(engine: Engine, paused: int) -> None:
     claims = Claims(kind="message", tokens=EveryLocation())
-    assert len(round_of(claims, engine).withheld["paused"]) == paused
+    assert len(round_of(claims, engine).skipped["paused"]) == paused
     sent: list[str] = []
 
     def note(*arguments: Any) -> None:
         sent.append(arguments[2])
 
     event.listen(engine, "before_cursor_execute", note)
-    assert len(round_of(claims, engine).withheld["paused"]) == paused
+    assert len(round_of(claims, engine).skipped["paused"]) == paused
     assert len(sent) <= 2, sent
 
 
@@ -179,15 +181,15 @@ def test_a_location_that_is_resumed_or_that_comes_is_seen_among_many_paused_ones
     with engine.begin() as connection:
         locations.resume(connection, "LOC150")
     assert claimed_at(claims, engine) == ["LOC150"]
-    assert len(round_of(claims, engine).withheld["paused"]) == paused - 1
+    assert len(round_of(claims, engine).skipped["paused"]) == paused - 1
 
 
-def round_of(claims: Claims, engine: Engine) -> Idle:
+def round_of(claims: Claims, engine: Engine) -> NothingClaimed:
     """Look until a whole round found nothing."""
     while True:
         with engine.begin() as connection:
             found = claims.claim(connection, 100)
-        if isinstance(found, Idle):
+        if isinstance(found, NothingClaimed):
             return found
         assert not found
 
@@ -197,6 +199,6 @@ def claimed_at(claims: Claims, engine: Engine) -> list[str]:
     while True:
         with engine.begin() as connection:
             found = claims.claim(connection, 100)
-        assert not isinstance(found, Idle)
+        assert not isinstance(found, NothingClaimed)
         if found:
             return [each.item.location_id for each in found]

@@ -26,7 +26,7 @@ def test_a_run_whose_time_is_over_awaits_no_answer_that_drips(
     monkeypatch.setattr(loops, "GRACE_SECONDS", 0.1)
     job.enqueue(*job.ids[:6])
     report = job.run(base_url=dripping.url, max_seconds=0.5, concurrency=4)
-    assert (report.outcome, report.tally.retried, report.tally.dead) == ("max_seconds", 0, 0)
+    assert (report.outcome, report.counts.retried, report.counts.dead) == ("max_seconds", 0, 0)
     assert report.seconds < BOUNDS.total_seconds
     assert job.rows(WAITING) == [(6, 0, 0)]
 
@@ -112,8 +112,8 @@ def test_a_follower_loads_the_next_messages_although_its_connections_died_while_
             await_(lambda: loaded(job, 16))
         finally:
             loop.stop()
-        tally = run.result().tally
-    assert (gateway.lost > 0, tally.snoozed, tally.retried, tally.dead) == (True, gateway.lost, 0, 0)
+        counts = run.result().counts
+    assert (gateway.lost > 0, counts.snoozed, counts.retried, counts.dead) == (True, gateway.lost, 0, 0)
     # Each was sent twice, so far as we know, and is counted so.
     assert job.value("SELECT sum(requests) FROM etl.rate_usage") == 16 + gateway.lost
     assert sandbox.stats()["statuses"] == {"200": 16}
@@ -134,4 +134,4 @@ def test_connections_that_swallow_requests_are_not_used_when_they_were_idle_for_
             await_(lambda: loaded(job, 16))
         finally:
             loop.stop()
-        assert (run.result().tally.retried, gateway.lost) == (0, 0)
+        assert (run.result().counts.retried, gateway.lost) == (0, 0)

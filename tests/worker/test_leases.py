@@ -88,7 +88,7 @@ def test_nothing_is_sent_for_an_item_whose_lease_may_have_lapsed(
     job.enqueue(*job.ids[:10])
     before = sandbox.stats()["requests"]
     monkeypatch.setattr(Leases, "stands", lambda *_: False)
-    tally = job.run(limit=10).tally
+    counts = job.run(limit=10).counts
     # What no thread had begun when the first one came back is put back, which is not counted.
-    assert (True, 0, 0, before) == (tally.snoozed > 0, tally.loaded, tally.retried, sandbox.stats()["requests"])
+    assert (True, 0, 0, before) == (counts.snoozed > 0, counts.loaded, counts.retried, sandbox.stats()["requests"])
     assert 10 == job.value("SELECT count(*) FROM etl.message_queue WHERE attempt = 0")

@@ -11,9 +11,9 @@ import pytest
 from etl.app.aggregate import added, shares, together
 from etl.cli.run import exit_code
 from etl.sandbox.server import RunningSandbox
-from etl.state.runs import Tally
-from etl.worker.condition import WORKING, Condition
+from etl.state.runs import RunCounts
 from etl.worker.plan import Report
+from etl.worker.state import WORKING, WorkerState
 from tests.command import Command, Process
 from tests.job import Job
 from tests.waiting import await_, releasing
@@ -45,7 +45,7 @@ def is_gone_after_a_signal(process: Process) -> bool:
 
 
 def report(outcome: str, *, loaded: int = 0, seconds: float = 1.0) -> Report:
-    return Report(outcome, Tally(loaded=loaded), seconds)
+    return Report(outcome, RunCounts(loaded=loaded), seconds)
 
 
 @pytest.mark.parametrize(
@@ -70,23 +70,25 @@ def test_several_reports_end_as_the_worst_of_them(outcomes: list[str], together:
 
 
 def test_a_worker_that_asked_only_for_a_location_that_is_away_tells_nothing_of_the_others() -> None:
-    away = Report("api_unreachable", Tally(), 1.0, {"unanswered": {"x"}}, "…")
+    away = Report("api_unreachable", RunCounts(), 1.0, {"unanswered": {"x"}}, "…")
     assert added([away, report("drained", loaded=5)]).outcome == "paused"
     assert added([away, report("api_unreachable", loaded=5)]).outcome == "api_unreachable"
 
 
 def test_reports_are_added_and_last_as_long_as_the_longest() -> None:
-    one = Report("paused", Tally(loaded=2, drift=Counter({"a": 1})), 3.0, {"paused": {"x"}})
-    other = Report("paused", Tally(loaded=3, drift=Counter({"a": 2})), 2.0, {"paused": {"y"}})
+    one = Report("paused", RunCounts(loaded=2, drift=Counter({"a": 1})), 3.0, {"paused": {"x"}})
+    other = Report("paused", RunCounts(loaded=3, drift=Counter({"a": 2})), 2.0, {"paused": {"y"}})
     assert added([one, other]) == Report(
-        "paused", Tally(loaded=5, drift=Counter({"a": 3})), 3.0, {"paused": {"x", "y"}}
+        "paused", RunCounts(loaded=5, drift=Counter({"a": 3})), 3.0, {"paused": {"x", "y"}}
     )
 
 
 def test_workers_rest_only_if_all_do() -> None:
-    resting = Condition("resting", {"rate": {"x"}}, 3.0)
+    resting = WorkerState("resting", {"rate": {"x"}}, 3.0)
     assert together([resting, WORKING]) == WORKING
-    assert together([resting, Condition("resting", {"rate": {"y"}})]) == Condition("resting", {"rate": {"x", "y"}}, 3.0)
+    assert together([resting, WorkerState("resting", {"rate": {"y"}})]) == WorkerState(
+        "resting", {"rate": {"x", "y"}}, 3.0
+    )
 
 
 def test_a_lost_worker_makes_exit_code_1() -> None:

@@ -13,14 +13,14 @@ from tests.waiting import await_, releasing
 def test_a_run_loads_what_is_due_and_exits(job: Job) -> None:
     job.enqueue(*job.ids)
     report = job.run()
-    assert (report.outcome, report.tally.loaded, report.tally.dead) == ("drained", len(job.ids), 0)
+    assert (report.outcome, report.counts.loaded, report.counts.dead) == ("drained", len(job.ids), 0)
     assert job.value("SELECT count(*) FROM highlevel.messages") == len(job.ids)
     assert job.value("SELECT count(*) FROM etl.message_queue") == 0
 
 
 def test_a_known_message_type_is_never_drift(job: Job) -> None:
     job.enqueue(*job.ids)
-    assert [entry for entry in job.run().tally.drift if entry.startswith(("messageType:", "type:"))] == []
+    assert [entry for entry in job.run().counts.drift if entry.startswith(("messageType:", "type:"))] == []
 
 
 def test_an_item_that_was_inserted_with_plain_sql_is_loaded(job: Job) -> None:
@@ -33,7 +33,7 @@ def test_loading_everything_again_changes_nothing(job: Job) -> None:
     job.enqueue(*job.ids[:50])
     job.run()
     job.enqueue(*job.ids[:50])
-    assert job.run().tally.unchanged == 50
+    assert job.run().counts.unchanged == 50
 
 
 def test_a_run_is_a_row_with_what_it_did(job: Job) -> None:
@@ -69,7 +69,7 @@ def test_an_answer_that_can_never_be_loaded_is_a_dead_letter_and_the_run_goes_on
     sandbox.faults(ids={job.ids[0]: fault})
     job.enqueue(*job.ids[:20])
     report = job.run()
-    assert (report.tally.loaded, report.tally.dead) == (19, 1)
+    assert (report.counts.loaded, report.counts.dead) == (19, 1)
     assert job.rows("SELECT message_id, cause, payload IS NOT NULL FROM etl.dead_letters") == [
         (job.ids[0], cause, True)
     ]
@@ -102,25 +102,25 @@ def test_a_transform_that_fails_unforeseen_leaves_a_dead_letter_that_holds_the_a
 def test_an_empty_answer_is_asked_for_again_as_an_unknown_id_is(job: Job, sandbox: RunningSandbox, answer: str) -> None:
     sandbox.faults(ids={job.ids[0]: {"kind": "answer", "text": answer, "times": 1}})
     job.enqueue(job.ids[0])
-    assert job.run().tally.retried == 1
+    assert job.run().counts.retried == 1
     job.make_due()
-    assert job.run().tally.loaded == 1
+    assert job.run().counts.loaded == 1
 
 
 @pytest.mark.parametrize("fault", [{"kind": "5xx"}, {"kind": "drop"}, {"kind": "cut"}, {"kind": "malformed"}])
 def test_an_answer_that_may_come_later_is_retried(job: Job, sandbox: RunningSandbox, fault: dict[str, Any]) -> None:
     sandbox.faults(ids={job.ids[0]: fault | {"times": 1}})
     job.enqueue(job.ids[0])  # alone: a request that is lost on a connection in use is no answer that fails
-    assert job.run().tally.retried == 1
+    assert job.run().counts.retried == 1
     assert job.rows("SELECT attempt, scheduled_at > now() FROM etl.message_queue") == [(1, True)]
     job.execute("UPDATE etl.message_queue SET scheduled_at = now()")
-    assert job.run().tally.loaded == 1
+    assert job.run().counts.loaded == 1
 
 
 def test_the_last_attempt_makes_a_dead_letter(job: Job, sandbox: RunningSandbox) -> None:
     sandbox.faults(ids={job.ids[0]: "503"})
     job.enqueue(job.ids[0])
-    assert job.run(max_attempts=1).tally.dead == 1
+    assert job.run(max_attempts=1).counts.dead == 1
     assert job.rows("SELECT attempt, cause FROM etl.dead_letters") == [(1, "http_503")]
 
 
@@ -129,15 +129,15 @@ def test_a_429_spends_no_attempt(job: Job, sandbox: RunningSandbox) -> None:
     sandbox.faults(ids={job.ids[0]: {"kind": "429", "times": 1}})
     job.enqueue(job.ids[0])
     report = job.run(max_attempts=1)
-    assert (report.tally.loaded, report.tally.snoozed, report.tally.dead) == (1, 1, 0)
+    assert (report.counts.loaded, report.counts.snoozed, report.counts.dead) == (1, 1, 0)
 
 
 def test_an_unknown_id_is_asked_for_again_before_it_dies(job: Job, sandbox: RunningSandbox) -> None:
     sandbox.faults(ids={job.ids[0]: {"kind": "missing", "times": 1}})
     job.enqueue(job.ids[0])
-    assert job.run().tally.retried == 1
+    assert job.run().counts.retried == 1
     job.execute("UPDATE etl.message_queue SET scheduled_at = now()")
-    assert job.run().tally.loaded == 1
+    assert job.run().counts.loaded == 1
 
 
 def test_an_id_that_stays_unknown_is_a_dead_letter(job: Job) -> None:
@@ -156,7 +156,7 @@ def test_a_known_message_that_is_gone_upstream_is_marked_deleted(job: Job, sandb
     sandbox.delete(job.ids[0])
     job.enqueue(job.ids[0])
     report = job.run(max_attempts=1)
-    assert (report.tally.deleted, report.tally.dead) == (1, 0)
+    assert (report.counts.deleted, report.counts.dead) == (1, 0)
     assert job.value("SELECT deleted_at IS NOT NULL FROM highlevel.messages") is True
 
 
@@ -164,7 +164,7 @@ def test_one_poisonous_row_dies_alone(job: Job) -> None:
     job.execute(f"ALTER TABLE highlevel.messages ADD CHECK (message_id <> '{job.ids[7]}')")
     job.enqueue(*job.ids[:60])
     report = job.run()
-    assert (report.tally.loaded, report.tally.dead) == (59, 1)
+    assert (report.counts.loaded, report.counts.dead) == (59, 1)
     assert job.rows("SELECT message_id, cause, detail, length(payload) > 0 FROM etl.dead_letters") == [
         (job.ids[7], "load", "Postgres refuses the rows (23514)", True)
     ]
@@ -194,14 +194,14 @@ def test_a_paused_location_is_not_asked_again(job: Job, sandbox: RunningSandbox)
 def test_another_token_lifts_the_pause(job: Job) -> None:
     job.enqueue(*job.ids[:40])
     job.run(token="pit-revoked")
-    assert job.run().tally.loaded == 40
+    assert job.run().counts.loaded == 40
 
 
 def test_an_item_of_a_location_without_token_waits(job: Job) -> None:
     job.enqueue("MSG1", location_id="never-connected")
     job.enqueue(job.ids[0])
     report = job.run()
-    assert (report.outcome, report.tally.loaded, report.withheld) == (
+    assert (report.outcome, report.counts.loaded, report.skipped) == (
         "paused",
         1,
         {"not_connected": {"never-connected"}},
@@ -212,17 +212,17 @@ def test_an_outage_of_the_api_ends_the_run_and_buries_nothing(job: Job, sandbox:
     sandbox.faults(shares={"5xx": 1.0})
     job.enqueue(*job.ids[:100])
     report = job.run(max_attempts=1)
-    assert (report.outcome, report.tally.dead) == ("api_unreachable", 0)
+    assert (report.outcome, report.counts.dead) == ("api_unreachable", 0)
     sandbox.faults()
     job.execute("UPDATE etl.message_queue SET scheduled_at = now()")
-    assert job.run().tally.loaded == 100
+    assert job.run().counts.loaded == 100
 
 
 def test_a_page_instead_of_every_answer_is_an_outage_too(job: Job, sandbox: RunningSandbox) -> None:
     sandbox.faults(shares={"html": 1.0})
     job.enqueue(*job.ids[:100])
     report = job.run()
-    assert (report.outcome, report.tally.dead) == ("api_unreachable", 0)
+    assert (report.outcome, report.counts.dead) == ("api_unreachable", 0)
 
 
 def test_a_follower_goes_on_when_an_outage_is_over(job: Job, sandbox: RunningSandbox) -> None:
@@ -281,7 +281,7 @@ def test_an_error_of_postgres_that_is_not_about_the_data_buries_nothing(job: Job
     job.execute("CREATE TRIGGER fail BEFORE INSERT ON highlevel.messages FOR EACH ROW EXECUTE FUNCTION public.fail()")
     job.enqueue(*job.ids[:20])
     report = job.run()
-    assert (report.tally.loaded, report.tally.dead) == (20, 0)
+    assert (report.counts.loaded, report.counts.dead) == (20, 0)
 
 
 def test_a_redirect_stops_the_run_and_keeps_every_item(job: Job, sandbox: RunningSandbox) -> None:
@@ -294,7 +294,7 @@ def test_a_redirect_stops_the_run_and_keeps_every_item(job: Job, sandbox: Runnin
 def test_a_limit_is_kept_exactly(job: Job) -> None:
     job.enqueue(*job.ids[:50])
     report = job.run(limit=33)
-    assert (report.outcome, report.tally.loaded) == ("limit", 33)
+    assert (report.outcome, report.counts.loaded) == ("limit", 33)
     assert job.rows("SELECT count(*), max(attempt), count(lease_id) FROM etl.message_queue") == [(17, 0, 0)]
 
 
@@ -308,7 +308,7 @@ def test_a_run_ends_after_its_seconds_and_gives_the_rest_back(job: Job, sandbox:
         loop._started -= 3600  # noqa: SLF001 - an hour goes by
         with releasing(sandbox):
             report = run.result()
-    loaded = report.tally.loaded
+    loaded = report.counts.loaded
     assert (report.outcome, loaded >= 2) == ("max_seconds", True)
     # The threads may have begun some more before the loop took the rest from them.
     assert job.rows("SELECT count(*), coalesce(max(attempt), 0), count(lease_id) FROM etl.message_queue") == [
@@ -392,12 +392,12 @@ def test_a_clock_of_postgres_that_is_set_back_holds_up_no_request(job: Job, sand
     job.execute("UPDATE etl.rate_usage SET expires_at = expires_at + interval '1 hour'")
     job.enqueue(*job.ids[10:15])
     report = job.run()
-    assert (report.outcome, report.tally.loaded) == ("drained", 5)
+    assert (report.outcome, report.counts.loaded) == ("drained", 5)
 
 
 def test_a_spent_daily_budget_ends_the_run_and_keeps_the_rest(job: Job, sandbox: RunningSandbox) -> None:
     sandbox.limits(limit=100, interval=10, daily=25)
     job.enqueue(*job.ids[:40])
     report = job.run()
-    assert (report.outcome, report.tally.loaded, report.tally.dead) == ("budget", 25, 0)
+    assert (report.outcome, report.counts.loaded, report.counts.dead) == ("budget", 25, 0)
     assert sandbox.stats()["statuses"] == {"200": 25}

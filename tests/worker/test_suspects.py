@@ -6,7 +6,7 @@ from threading import Thread
 import pytest
 from sqlalchemy import Engine
 
-from etl.app.composition import Planned, open_loops
+from etl.app.composition import RunSpec, open_loops
 from etl.config.jobs import Job as JobEntry
 from etl.sandbox.server import RunningSandbox
 from etl.worker.loop import Loop
@@ -72,7 +72,7 @@ def test_one_process_has_one_suspect_in_hand_whatever_its_kind(
     for id_ in suspects:
         job.execute(SUSPECT, id=id_)
     entries = [JobEntry(name="messages"), JobEntry(name="contacts", kind="contact")]
-    planned = [Planned(each, Plan(each.name, 4, 20, max_seconds=100.0)) for each in entries]
+    planned = [RunSpec(each, Plan(each.name, 4, 20, max_seconds=100.0)) for each in entries]
     with ExitStack() as stack:
         for loop in stack.enter_context(open_loops(job.settings(), engine, planned)):
             start(loop, stack)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, text
 
-from etl.database.conditions import among, among_rows
+from etl.database.conditions import in_array, in_rows
 from etl.models import QueueItem
 
 WAITING = text("""
@@ -35,13 +35,13 @@ def waiting(
 def remove(connection: Connection, keys: Collection[Key]) -> None:
     """Remove messages that :func:`waiting` locked in this transaction, which writes their rows."""
     if keys:
-        these = among_rows((QueueItem.message_id, QueueItem.location_id), list(keys))
+        these = in_rows((QueueItem.message_id, QueueItem.location_id), list(keys))
         connection.execute(delete(QueueItem).where(QueueItem.kind == "message", these))
 
 
 def queued(connection: Connection, ids: Collection[str], *, location_ids: Collection[str]) -> set[str]:
     """Those of the messages that are in the queue for these locations, waiting or in hand."""
     query = select(QueueItem.message_id).where(
-        QueueItem.kind == "message", among(QueueItem.message_id, ids), among(QueueItem.location_id, location_ids)
+        QueueItem.kind == "message", in_array(QueueItem.message_id, ids), in_array(QueueItem.location_id, location_ids)
     )
     return set(connection.execute(query).scalars())

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select
 
-from etl.database.conditions import among, among_rows
+from etl.database.conditions import in_array, in_rows
 from etl.models import QueueItem
 
 KEY = QueueItem.kind, QueueItem.message_id, QueueItem.location_id
@@ -12,8 +12,8 @@ KEY = QueueItem.kind, QueueItem.message_id, QueueItem.location_id
 
 def _about(ids: Collection[str], location_id: str) -> tuple[ColumnElement[bool], ...]:
     """Items of these ids, whatever their kind, and those of conversations among them."""
-    named = or_(among(QueueItem.message_id, ids), among(QueueItem.conversation_id, ids))
-    return among(QueueItem.location_id, {location_id, ""}), named
+    named = or_(in_array(QueueItem.message_id, ids), in_array(QueueItem.conversation_id, ids))
+    return in_array(QueueItem.location_id, {location_id, ""}), named
 
 
 def count(connection: Connection, ids: Collection[str], *, location_id: str) -> int:
@@ -26,4 +26,4 @@ def erase(connection: Connection, ids: Collection[str], *, location_id: str) -> 
     """Remove what is to be fetched of these ids, or of conversations among them; returns how many."""
     query = select(*KEY).where(*_about(ids, location_id)).order_by(*KEY).with_for_update()
     keys = [tuple(row) for row in connection.execute(query)]
-    return connection.execute(delete(QueueItem).where(among_rows(KEY, keys))).rowcount if keys else 0
+    return connection.execute(delete(QueueItem).where(in_rows(KEY, keys))).rowcount if keys else 0

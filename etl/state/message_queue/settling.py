@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database.conditions import among, among_rows
+from etl.database.conditions import in_array, in_rows
 from etl.models import DeadLetter, QueueItem
 from etl.state.message_queue.items import Burial, Item, PutBack, Unasked
 
@@ -22,10 +22,10 @@ def _under_lease(items: Collection[Item]) -> tuple[ColumnElement[bool], ...]:
     columns = QueueItem.message_id, QueueItem.location_id, QueueItem.lease_id
     return (
         # The last condition says it all; the others let Postgres find the rows in the small index of what is in hand.
-        among(QueueItem.kind, {item.kind for item in items}),
-        among(QueueItem.message_id, {item.message_id for item in items}),
-        among(QueueItem.lease_id, {item.lease_id for item in items}),
-        among_rows(columns, [_key(item) for item in items]),
+        in_array(QueueItem.kind, {item.kind for item in items}),
+        in_array(QueueItem.message_id, {item.message_id for item in items}),
+        in_array(QueueItem.lease_id, {item.lease_id for item in items}),
+        in_rows(columns, [_key(item) for item in items]),
     )
 
 
@@ -61,14 +61,14 @@ def complete(connection: Connection, items: Collection[Item], *, default: str = 
         return 0
     completed = _end(connection, items)
     if completed:
-        of_kind = among(DeadLetter.kind, {item.kind for item in items})
+        of_kind = in_array(DeadLetter.kind, {item.kind for item in items})
         same = {"", default}
         places = [
             (item.message_id, name)
             for item in items
             for name in (same if item.location_id in same else {item.location_id})
         ]
-        letters = among_rows((DeadLetter.message_id, DeadLetter.location_id), places)
+        letters = in_rows((DeadLetter.message_id, DeadLetter.location_id), places)
         connection.execute(delete(DeadLetter).where(of_kind, letters))
     return completed
 

@@ -5,7 +5,7 @@ import pytest
 from tests.command import Command
 from tests.job import Job
 from tests.privacy.filling import FILLED, fill, rows
-from tests.privacy.test_forgetting import printed
+from tests.privacy.test_contact_erasure import printed
 
 OF_MESSAGES = (
     "attachments",

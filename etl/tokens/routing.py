@@ -19,7 +19,7 @@ NO_TOKEN = "no_token"  # noqa: S105 - a cause, not a token
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class TokenRouting:
     """The rule that says whose token serves a location.
 
     A connected location serves itself. The environment's token serves its own location, even if that is connected, and
@@ -66,14 +66,14 @@ class _Known:
 
 
 class LocationTokens:
-    """The environment's token and the stored ones, by the rule of :class:`Serving`.
+    """The environment's token and the stored ones, by the rule of :class:`TokenRouting`.
 
     The loop calls ``look``, then ``token_location_id``, ``unavailable_reason`` and ``fingerprint`` about what it looked
     at; the fetch threads call ``token_of``, ``is_current`` and ``refused``, which never wait.
     """
 
-    def __init__(self, *, serving: Serving, vault: Vault, renew: Renew) -> None:
-        self._serving = serving
+    def __init__(self, *, routing: TokenRouting, vault: Vault, renew: Renew) -> None:
+        self._routing = routing
         self._vault = vault
         self._renew = renew
         self._statuses: dict[str, stored_tokens.TokenStatus] = {}
@@ -83,8 +83,8 @@ class LocationTokens:
 
     def look(self, connection: Connection, names: Sequence[str]) -> None:
         """Learn about the tokens of these locations."""
-        given = {*names, self._serving.location_id}
-        asked = {name for name in given if name and not self._serving.is_environment(name)}
+        given = {*names, self._routing.location_id}
+        asked = {name for name in given if name and not self._routing.is_environment(name)}
         found = stored_tokens.statuses(connection, sorted(asked)) if asked else {}
         for name in asked - found.keys():
             self._statuses.pop(name, None)
@@ -100,7 +100,7 @@ class LocationTokens:
     def token_location_id(self, location_id: str) -> str | None:
         """The location whose token and allowance an item uses; None when nobody serves it."""
         retired = {name: status.is_retired for name, status in self._statuses.items()}
-        return self._serving.token_location_id(location_id, retired=retired)
+        return self._routing.token_location_id(location_id, retired=retired)
 
     def unavailable_reason(self, location_id: str) -> str | None:
         """Why the location's token cannot be used right now, RENEWING or NO_TOKEN; None when it can.
@@ -127,8 +127,8 @@ class LocationTokens:
 
     def fingerprint(self, location_id: str) -> str:
         """Tells that location's token from another one."""
-        if self._serving.token is not None and self._serving.is_environment(location_id):
-            return fingerprint(self._serving.token)
+        if self._routing.token is not None and self._routing.is_environment(location_id):
+            return fingerprint(self._routing.token)
         status = self._statuses.get(location_id)
         return (status.fingerprint if status else None) or ""
 
@@ -138,8 +138,8 @@ class LocationTokens:
         Raises:
             SnoozedError: it was refused, or went away, since the item was claimed.
         """
-        if self._serving.token is not None and self._serving.is_environment(location_id):
-            return self._serving.token
+        if self._routing.token is not None and self._routing.is_environment(location_id):
+            return self._routing.token
         known, refusal = self._known.get(location_id), self._refusals.get(location_id)
         if known is None or known.token is None or (refusal is not None and refusal.fingerprint == known.fingerprint):
             raise SnoozedError("token_renewing", "the location's token is being renewed")
@@ -147,7 +147,7 @@ class LocationTokens:
 
     def is_current(self, location_id: str, token: str) -> bool:
         """Whether a token should be accepted: it was not replaced, and did not expire."""
-        if self._serving.is_environment(location_id):
+        if self._routing.is_environment(location_id):
             return True
         known = self._known.get(location_id)
         return known is not None and known.token == token and time.monotonic() < self._expire_at.get(location_id, inf)
@@ -161,7 +161,7 @@ class LocationTokens:
         """The same, once it is sure that it is not the fault of one item; ``error`` knows the token."""
         status, known = self._statuses.get(location_id), self._known.get(location_id)
         is_renewable = status is not None and status.source != "private" and isinstance(error, TokenError)
-        if not is_renewable or self._serving.is_environment(location_id):
+        if not is_renewable or self._routing.is_environment(location_id):
             return error
         if known is not None and known.fingerprint == error.fingerprint:
             self._refusals[location_id] = Refusal(error.fingerprint, error.detail)

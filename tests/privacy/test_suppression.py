@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from etl.app.composition import erasing_of
+from etl.app.composition import message_erasure_of
 from etl.database import schema
 from etl.kinds import Options, Origin, emails, messages, transcriptions
-from etl.load import erased, loader
-from etl.load.erased import Told
+from etl.load import loader, suppression
+from etl.load.suppression import Received
 from etl.models import Recording
 from etl.models.record import Record
-from etl.privacy.forgetting import Forgetting
+from etl.privacy.contact_erasure import ContactErasure
 from etl.receive import events, webhook
-from etl.state import forgotten
+from etl.state import suppression_list
 from tests.command import Command
 from tests.job import Job
 from tests.login_role import login_role
@@ -46,7 +46,7 @@ def without_zoe(job: Job, engine: Engine) -> Engine:
     """A warehouse from which ZOE was erased; BOB is there."""
     fill(job, "ZOE")
     fill(job, "BOB")
-    Forgetting(erasing_of(engine, ()), "ZOE").run(PLACE)
+    ContactErasure(message_erasure_of(engine, ()), "ZOE").run(PLACE)
     return engine
 
 
@@ -121,7 +121,7 @@ def test_what_was_announced_and_never_loaded_is_erased_too(job: Job, engine: Eng
         "VALUES ('1', 'InboundMessage', 'LOC1', 'M1', 'C1', 'queued', '{\"contactId\":\"ZOE\"}')"
     )
     job.enqueue("M1", "M2", location_id=PLACE)
-    forgetting = Forgetting(erasing_of(engine, ()), "ZOE")
+    forgetting = ContactErasure(message_erasure_of(engine, ()), "ZOE")
     (found,) = forgetting.find()
     assert found.rows == forgetting.run(PLACE) == {"message_queue": 1, "webhook_events": 1}
     assert job.queued() == [("message", "M2")]
@@ -148,16 +148,16 @@ def test_a_letter_whose_words_are_of_an_erased_contact_is_not_kept(job: Job, eng
     job.execute("INSERT INTO etl.forgotten (location_id, contact_id) VALUES ('LOC1', 'ZOE')")
     job.execute("INSERT INTO etl.erased (digest, location_id, contact_digest) VALUES (sha256('C1'), 'LOC1', '')")
     told = [
-        Told("LOC1", "M1", b'{"message": {"contactId" : "ZOE", "body": "hi"}}'),
-        Told("", "M2", b'{"contactId":"ZOE"}'),
-        Told("LOC1", "M3", b'{"conversationId":"C1"}'),
-        Told("LOC2", "M4", b'{"contactId":"ZOE"}'),
-        Told("LOC1", "M5", b'{"contactId":"BOB","conversationId":"C1"}'),
-        Told("LOC1", "M6", b"\xff not JSON"),
+        Received("LOC1", "M1", b'{"message": {"contactId" : "ZOE", "body": "hi"}}'),
+        Received("", "M2", b'{"contactId":"ZOE"}'),
+        Received("LOC1", "M3", b'{"conversationId":"C1"}'),
+        Received("LOC2", "M4", b'{"contactId":"ZOE"}'),
+        Received("LOC1", "M5", b'{"contactId":"BOB","conversationId":"C1"}'),
+        Received("LOC1", "M6", b"\xff not JSON"),
     ]
     with engine.connect() as connection:
-        assert erased.among(connection, told) == told[:3]
-        assert erased.among(connection, []) == []
+        assert suppression.suppressed(connection, told) == told[:3]
+        assert suppression.suppressed(connection, []) == []
 
 
 def test_a_dump_of_the_database_holds_nobody_up(job: Job, engine: Engine) -> None:
@@ -165,7 +165,7 @@ def test_a_dump_of_the_database_holds_nobody_up(job: Job, engine: Engine) -> Non
     with engine.begin() as dump:
         # What pg_dump holds on every table until it ends.
         dump.execute(text("LOCK TABLE etl.forgotten, etl.erased, etl.pruned IN ACCESS SHARE MODE"))
-        erased = Forgetting(erasing_of(engine, ()), "ZOE").run(PLACE)
+        erased = ContactErasure(message_erasure_of(engine, ()), "ZOE").run(PLACE)
     assert erased["messages"] == 2
 
 
@@ -183,7 +183,7 @@ def test_a_role_that_was_made_before_may_look_after_an_upgrade(engine: Engine, r
             schema.upgrade(connection)
         with engine.begin() as connection:
             connection.execute(text(f"SET LOCAL ROLE {name}"))
-            assert forgotten.barred(connection, ["M1"]).keys == frozenset()
+            assert suppression_list.suppression(connection, ["M1"]).keys == frozenset()
             may = connection.execute(
                 text("SELECT has_table_privilege(CURRENT_USER, 'etl.erased', 'INSERT, UPDATE')")
             ).scalar_one()

@@ -3,7 +3,7 @@ import pytest
 from etl.bearer import fingerprint
 from etl.errors import LocationError, SnoozedError, TokenError
 from etl.state import locations
-from etl.tokens.serving import NO_TOKEN, LocationTokens, Refusal, Renew, Serving
+from etl.tokens.routing import NO_TOKEN, LocationTokens, Refusal, Renew, TokenRouting
 from etl.tokens.vault import Vault, new_key
 from tests.tokens.office import Office
 
@@ -22,12 +22,12 @@ class Asked:
 def looking(
     office: Office,
     *names: str,
-    serving: Serving | None = None,
+    routing: TokenRouting | None = None,
     vault: Vault | None = None,
     renew: Renew | None = None,
 ) -> LocationTokens:
     """Tokens that have looked at these locations."""
-    tokens = LocationTokens(serving=serving or Serving(), vault=vault or office.vault, renew=renew or Asked().ask)
+    tokens = LocationTokens(routing=routing or TokenRouting(), vault=vault or office.vault, renew=renew or Asked().ask)
     with office.engine.connect() as connection:
         tokens.look(connection, names)
     return tokens
@@ -155,31 +155,33 @@ def test_resuming_a_location_is_newer_than_an_uninstall_that_comes_late(office: 
 
 
 def test_the_environments_token_serves_items_without_a_location(office: Office) -> None:
-    assert office.first == looking(office, serving=Serving("t", office.first)).token_location_id("")
+    assert office.first == looking(office, routing=TokenRouting("t", office.first)).token_location_id("")
 
 
 def test_the_environments_token_goes_before_a_stored_one(office: Office) -> None:
     office.connect(office.first)
-    assert "t" == looking(office, office.first, serving=Serving("t", office.first)).token_of(office.first)
+    assert "t" == looking(office, office.first, routing=TokenRouting("t", office.first)).token_of(office.first)
 
 
 def test_the_environments_token_does_not_serve_other_locations(office: Office) -> None:
-    assert None is looking(office, office.second, serving=Serving("t", office.first)).token_location_id(office.second)
+    assert None is looking(office, office.second, routing=TokenRouting("t", office.first)).token_location_id(
+        office.second
+    )
 
 
 def test_a_token_of_unknown_location_serves_only_items_without_one(office: Office) -> None:
-    tokens = looking(office, office.second, "", serving=Serving("t"))
+    tokens = looking(office, office.second, "", routing=TokenRouting("t"))
     assert ("", None) == (tokens.token_location_id(""), tokens.token_location_id(office.second))
 
 
 def test_a_token_of_unknown_location_leaves_connected_locations_alone(office: Office) -> None:
     office.connect(office.second)
-    assert office.second == looking(office, office.second, serving=Serving("t")).token_location_id(office.second)
+    assert office.second == looking(office, office.second, routing=TokenRouting("t")).token_location_id(office.second)
 
 
 def test_without_a_token_of_its_own_the_default_location_may_be_connected(office: Office) -> None:
     office.connect(office.first)
-    assert office.first == looking(office, "", serving=Serving(None, office.first)).token_location_id("")
+    assert office.first == looking(office, "", routing=TokenRouting(None, office.first)).token_location_id("")
 
 
 def test_a_stored_token_that_no_key_opens_is_not_at_hand(office: Office) -> None:

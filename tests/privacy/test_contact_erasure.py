@@ -5,12 +5,12 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from etl.app.composition import erasing_of
+from etl.app.composition import message_erasure_of
 from etl.kinds import Options, Origin, messages
 from etl.load import erasure, loader
 from etl.models import Base
 from etl.models.record import Record
-from etl.privacy.forgetting import Forgetting
+from etl.privacy.contact_erasure import ContactErasure
 from etl.receive import events, webhook
 from tests.command import Command
 from tests.job import Job
@@ -172,7 +172,7 @@ def records(message_id: str, contact: str) -> list[Record]:
 
 def test_a_loader_that_has_begun_is_waited_for_and_others_go_on(job: Job, engine: Engine) -> None:
     fill(job, "ZOE")
-    forgetting = Forgetting(erasing_of(engine, ()), "ZOE")
+    forgetting = ContactErasure(message_erasure_of(engine, ()), "ZOE")
     waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'etl.forgotten'::regclass AND NOT granted"
     with ThreadPoolExecutor(1) as pool:
         with engine.begin() as connection:

@@ -1,7 +1,7 @@
-"""Every statement on ``etl.forgotten``, ``etl.erased`` and ``etl.pruned``: what must not come back. Never commits.
+"""Every statement on ``etl.forgotten``, ``etl.erased`` and ``etl.pruned``: what must not return. Never commits.
 
-Guarantee: once :func:`remember` is committed, every transaction that asks :func:`among` or :func:`barred` knows of it,
-and those that asked before are over. So nothing of the contact is written after that.
+Guarantee: once :func:`add` is committed, every transaction that calls :func:`suppressed` or :func:`suppression` sees
+it, and those that called before have ended. So nothing of the contact is written after that.
 """
 
 from collections.abc import Collection, Iterable
@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database.conditions import among as is_among
+from etl.database.conditions import in_array
 from etl.models import Forgotten, Pruned
 
 LOCK_SECONDS = 0.2
-"""How long others wait behind :func:`close` while it waits: less than the receiver's patience."""
+"""How long others wait behind :func:`lock` while it waits: less than the receiver's patience."""
 MESSAGES = "messages"
 
 Key = tuple[str, str]
@@ -36,11 +36,11 @@ class About:
 
     def is_at(self, column: Any) -> ColumnElement[bool]:
         """Whether something is of the location, by its column."""
-        return true() if self.location_id is None else is_among(column, {self.location_id, ""})
+        return true() if self.location_id is None else in_array(column, {self.location_id, ""})
 
 
 @dataclass(frozen=True, slots=True)
-class Barred:
+class Suppression:
     """What must not be written, among some ids."""
 
     now: datetime
@@ -51,7 +51,7 @@ class Barred:
     """Those of the ids that were erased with a contact."""
 
 
-# The lock on rows is there for the one on the table that comes with it: :func:`close` waits until this transaction has
+# The lock on rows is there for the one on the table that comes with it: :func:`lock` waits until this transaction has
 # written what it then writes. A dump of the database takes no such lock.
 ERASED = """
     SELECT location_id, contact_id AS id FROM (
@@ -60,8 +60,8 @@ ERASED = """
     SELECT e.location_id, given.id FROM unnest(CAST(:ids AS text[])) AS given (id)
     JOIN etl.erased AS e ON e.digest = sha256(convert_to(given.id, 'UTF8'))
 """
-AMONG = text(ERASED)
-BARRED = text(f"""
+SUPPRESSED = text(ERASED)
+SUPPRESSION = text(f"""
     SELECT now() AS now, p.before, gone.location_id, gone.id
     FROM (SELECT) AS once
     LEFT JOIN etl.pruned AS p ON p.table_name = '{MESSAGES}'
@@ -69,19 +69,19 @@ BARRED = text(f"""
 """)  # noqa: S608 - constants
 
 
-def barred(connection: Connection, ids: Collection[str]) -> Barred:
+def suppression(connection: Connection, ids: Collection[str]) -> Suppression:
     """What must not be written, among these ids of contacts, messages, emails and conversations."""
-    rows = connection.execute(BARRED, {"ids": list(ids)}).all()
+    rows = connection.execute(SUPPRESSION, {"ids": list(ids)}).all()
     keys = frozenset((row.location_id, row.id) for row in rows if row.id is not None)
-    return Barred(rows[0].now, rows[0].before, keys)
+    return Suppression(rows[0].now, rows[0].before, keys)
 
 
-def among(connection: Connection, ids: Collection[str]) -> set[Key]:
+def suppressed(connection: Connection, ids: Collection[str]) -> set[Key]:
     """Those of the ids of contacts, messages, emails and conversations that were erased with a contact."""
-    return {(row.location_id, row.id) for row in connection.execute(AMONG, {"ids": list(ids)})}
+    return {(row.location_id, row.id) for row in connection.execute(SUPPRESSED, {"ids": list(ids)})}
 
 
-def tell_of(
+def covers(
     keys: Collection[Key],
     location_id: str,
     *,
@@ -97,13 +97,13 @@ def tell_of(
     return any(id_ in named and location_id in ("", place) for place, id_ in keys)
 
 
-def where(connection: Connection, contact_id: str) -> list[str]:
+def locations_of(connection: Connection, contact_id: str) -> list[str]:
     """The locations at which a contact was forgotten."""
     query = select(Forgotten.location_id).where(Forgotten.contact_id == contact_id)
     return sorted(connection.execute(query).scalars())
 
 
-def close(connection: Connection) -> None:
+def lock(connection: Connection) -> None:
     """Wait until those have ended who have asked what is erased, for a short time only; no other asks until the commit.
 
     Raises:
@@ -120,8 +120,8 @@ REMEMBER = text("""
 """)
 
 
-def remember(connection: Connection, contact_id: str, ids: Collection[str], *, location_id: str) -> None:
-    """Note that a contact is forgotten, and what belongs to it; safe to repeat, after :func:`close`."""
+def add(connection: Connection, contact_id: str, ids: Collection[str], *, location_id: str) -> None:
+    """Note that a contact is forgotten, and what belongs to it; safe to repeat, after :func:`lock`."""
     statement = insert(Forgotten).values(contact_id=contact_id, location_id=location_id)
     connection.execute(statement.on_conflict_do_nothing())
     connection.execute(REMEMBER, {"contact_id": contact_id, "location_id": location_id, "ids": list(ids)})

@@ -8,7 +8,7 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
-from etl.database.transactor import Transactor
+from etl.database.retrying_transaction import RetryingTransaction
 from etl.load import erasure
 
 BATCH = 200
@@ -20,10 +20,10 @@ AUDIO = "audio files"
 
 
 @dataclass(frozen=True, slots=True)
-class Erasing:
+class MessageErasure:
     """Erases messages of a location."""
 
-    transact: Transactor
+    transact: RetryingTransaction
     remove_audio: Callable[[str], bool]
     """Removes the audio at a URL; False when it was not there. Raises EtlError."""
 

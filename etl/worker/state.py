@@ -6,15 +6,15 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class WorkerState:
     """One look at a loop."""
 
-    state: Literal["working", "resting", "api_unreachable"]
+    activity: Literal["working", "resting", "api_unreachable"]
     """Resting: nothing can be claimed now, and nothing is in hand."""
-    withheld: Mapping[str, set[str]] = field(default_factory=dict)
-    """Locations whose due items are left, by cause, as in :class:`etl.worker.claims.Idle`."""
+    skipped: Mapping[str, set[str]] = field(default_factory=dict)
+    """Locations whose due items are left, by cause, as in :class:`etl.worker.claims.NothingClaimed`."""
     wait: float | None = None
     """Seconds until an allowance may come back, or until the API is probed; None when unknown."""
 
 
-WORKING = Condition("working")
+WORKING = WorkerState("working")

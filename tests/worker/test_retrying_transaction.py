@@ -10,9 +10,9 @@ from sqlalchemy.pool import NullPool
 
 from etl.database.connections import is_read_only, open_engine
 from etl.database.failures import reading_errors
-from etl.database.transactor import Transactor
+from etl.database.retrying_transaction import RetryingTransaction
 from etl.errors import DatabaseUnavailableError
-from etl.state import forgotten
+from etl.state import suppression_list
 from tests.servers import OwnServer, administrator
 from tests.waiting import await_
 
@@ -27,15 +27,15 @@ def looking(engine: Engine) -> Iterator[int]:
 
 
 def test_who_waits_in_vain_for_a_lock_is_told_for_whose(engine: Engine, looking: int) -> None:
-    transact = Transactor(engine, patience=0.3, stopping=lambda: False)
+    transact = RetryingTransaction(engine, patience=0.3, stopping=lambda: False)
     with pytest.raises(DatabaseUnavailableError, match=f"waits for a lock .*psql pid {looking} of"):
-        transact(forgotten.close)
+        transact(suppression_list.lock)
 
 
 def test_a_command_that_waits_in_vain_for_a_lock_is_told_likewise(engine: Engine, looking: int) -> None:
     told = f"waits for a lock .*psql pid {looking} of"
     with pytest.raises(DatabaseUnavailableError, match=told), reading_errors(engine), engine.begin() as connection:
-        forgotten.close(connection)
+        suppression_list.lock(connection)
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def test_a_follower_waits_for_a_server_that_takes_writes(own_server: OwnServer) 
         tried.set()
         return write(connection)
 
-    transact = Transactor(engine, patience=None, stopping=lambda: False)
+    transact = RetryingTransaction(engine, patience=None, stopping=lambda: False)
     follower = Thread(target=lambda: done.append(transact(work)))
     with engine.connect() as connection:
         before = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
@@ -88,7 +88,7 @@ def test_a_follower_waits_for_a_server_that_takes_writes(own_server: OwnServer) 
 
 def test_a_run_that_ends_does_not(own_server: OwnServer) -> None:
     engine = open_engine(own_server.url)
-    transact = Transactor(engine, patience=600.0, stopping=lambda: False)
+    transact = RetryingTransaction(engine, patience=600.0, stopping=lambda: False)
     with read_only(own_server):
         await_(lambda: is_read_only_now(engine))
         with pytest.raises(DatabaseUnavailableError, match="takes no writes"):

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from etl.database.failures import READ_ONLY, Fate, fate_of, first_line, sqlstate_of, unavailable
+from etl.database.failures import READ_ONLY, ErrorKind, first_line, kind_of_error, sqlstate_of, unavailable
 from etl.errors import ConfigurationError
 
 log = structlog.get_logger("etl.worker")
@@ -20,7 +20,7 @@ LONGEST_PAUSE = 2.0
 T = TypeVar("T")
 
 
-class Transactor:
+class RetryingTransaction:
     """Calls work in a transaction, again and again while Postgres says that it may succeed later.
 
     Work must bear being repeated after a commit whose confirmation was lost: settling a lease twice does nothing.
@@ -61,10 +61,10 @@ class Transactor:
 
     def _examine(self, error: DBAPIError, *, waited: float) -> None:
         """Return when another try makes sense; raise otherwise."""
-        fate = fate_of(error)
-        if fate is Fate.DATA:
+        kind = kind_of_error(error)
+        if kind is ErrorKind.DATA:
             raise error
-        if fate is Fate.SETUP:
+        if kind is ErrorKind.SETUP:
             raise ConfigurationError(f"Postgres refuses: {first_line(error)}. Try: etl db check") from error
         is_read_only = sqlstate_of(error) == READ_ONLY
         if is_read_only:

@@ -16,13 +16,13 @@ from sqlalchemy import Connection
 
 from etl.errors import ConfigurationError
 from etl.load import erasure
-from etl.load.erasure import Traces
-from etl.privacy.erasing import AUDIO, BATCH, ROWS, Erasing, batches
+from etl.load.erasure import ContactRows
+from etl.privacy.message_erasure import AUDIO, BATCH, ROWS, MessageErasure, batches
 from etl.receive import events
 from etl.receive.events import EventFilter
-from etl.state import dead_letters, forgotten, message_queue
+from etl.state import dead_letters, message_queue, suppression_list
 from etl.state.dead_letters import LetterFilter
-from etl.state.forgotten import About
+from etl.state.suppression_list import About
 
 PAUSE_SECONDS = 0.2
 """Between looks at rows that somebody else has locked."""
@@ -39,10 +39,10 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Forgetting:
+class ContactErasure:
     """Erases a contact."""
 
-    erasing: Erasing
+    erasing: MessageErasure
     contact_id: str
 
     def find(self, *, location_id: str | None = None) -> list[Finding]:
@@ -54,7 +54,7 @@ class Forgetting:
         return self.erasing.transact(lambda connection: self._find(connection, location_id))
 
     def _find(self, connection: Connection, location_id: str | None) -> list[Finding]:
-        gone = forgotten.where(connection, self.contact_id)
+        gone = suppression_list.locations_of(connection, self.contact_id)
         anywhere = About(None, frozenset((self.contact_id,)), frozenset())
         letters = dead_letters.find(connection, LetterFilter(about=anywhere))
         named = events.places(connection, EventFilter(about=anywhere)) | {each.location_id for each in letters}
@@ -70,11 +70,11 @@ class Forgetting:
         ]
 
     def _is_at(self, connection: Connection, location_id: str) -> bool:
-        traces = erasure.traces(connection, self.contact_id, location_id=location_id)
+        traces = erasure.find_contact_rows(connection, self.contact_id, location_id=location_id)
         return bool(traces.ids) or erasure.has_contact(connection, self.contact_id, location_id=location_id)
 
     def _count(self, connection: Connection, location_id: str) -> Counter[str]:
-        traces = erasure.traces(connection, self.contact_id, location_id=location_id)
+        traces = erasure.find_contact_rows(connection, self.contact_id, location_id=location_id)
         about = self._about(connection, traces, location_id)
         rows = erasure.count(connection, traces, location_id=location_id)
         rows[AUDIO] = len(erasure.audio(connection, traces.message_ids, location_id=location_id))
@@ -84,7 +84,7 @@ class Forgetting:
         rows["webhook_events"] = events.count(connection, EventFilter(about=about))
         return +rows
 
-    def _about(self, connection: Connection, traces: Traces, location_id: str) -> About:
+    def _about(self, connection: Connection, traces: ContactRows, location_id: str) -> About:
         """What tells of it: also messages, emails and conversations that only events and dead letters name."""
         named = traces.conversation_ids | {self.contact_id}
         about = About(location_id, named, traces.ids | {self.contact_id})
@@ -101,7 +101,7 @@ class Forgetting:
             EtlError: audio cannot be removed, or Postgres is away. Repeat it then.
         """
         transact = self.erasing.transact
-        traces_of = partial(erasure.traces, contact_id=self.contact_id, location_id=location_id)
+        traces_of = partial(erasure.find_contact_rows, contact_id=self.contact_id, location_id=location_id)
         about = transact(lambda connection: self._about(connection, traces_of(connection), location_id))
         traces = transact(lambda connection: self._remember(connection, about.ids, location_id))
         about = replace(about, named=about.named | traces.conversation_ids, ids=about.ids | traces.ids)
@@ -125,12 +125,12 @@ class Forgetting:
         rows += transact(lambda connection: erasure.erase_contact(connection, self.contact_id, location_id=location_id))
         return +rows
 
-    def _remember(self, connection: Connection, ids: Collection[str], location_id: str) -> Traces:
+    def _remember(self, connection: Connection, ids: Collection[str], location_id: str) -> ContactRows:
         """Write down what must not come back; returns what there is of it in the tables, and nobody adds to that."""
-        forgotten.close(connection)
-        traces = erasure.traces(connection, self.contact_id, location_id=location_id)
+        suppression_list.lock(connection)
+        traces = erasure.find_contact_rows(connection, self.contact_id, location_id=location_id)
         belonging = traces.ids.union(ids) - {self.contact_id}
-        forgotten.remember(connection, self.contact_id, belonging, location_id=location_id)
+        suppression_list.add(connection, self.contact_id, belonging, location_id=location_id)
         return traces
 
     def _drain(self, purge: Callable[[Connection], int], count: Callable[[Connection], int]) -> int:

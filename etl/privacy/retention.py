@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 
 from etl.config.jobs import Retention
 from etl.load import erasure, loader
-from etl.privacy.erasing import BATCH, ROWS, Erasing
+from etl.privacy.message_erasure import BATCH, ROWS, MessageErasure
 from etl.receive import events
 from etl.receive.events import EventFilter
-from etl.state import dead_letters, forgotten, runs
+from etl.state import dead_letters, runs, suppression_list
 from etl.state.dead_letters import LetterFilter
 
 
@@ -22,7 +22,7 @@ from etl.state.dead_letters import LetterFilter
 class Pruning:
     """Keeps a retention."""
 
-    erasing: Erasing
+    erasing: MessageErasure
     retention: Retention
     event_days: float
     """How long events are kept."""
@@ -99,5 +99,5 @@ def _before(connection: Connection, days: float) -> datetime:
 
 def _set_floor(connection: Connection, days: int | None) -> datetime | None:
     floor = None if days is None else _before(connection, days)
-    forgotten.set_floor(connection, floor)
+    suppression_list.set_floor(connection, floor)
     return floor
