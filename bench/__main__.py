@@ -35,7 +35,7 @@ def main() -> None:
 
 def measurements(*, quick: bool, items: int | None = None) -> dict[str, Callable[[Stage], list[Target]]]:
     """What can be measured, by name."""
-    rounds, messages = (3, 1000) if quick else (5, 5000)
+    rounds, messages = (3, 1000) if quick else (5, 3000)
     plain = Conditions(messages=messages, rounds=rounds, concurrency=8, latency=0.0)
     slow = Conditions(messages=messages, rounds=3, concurrency=32, latency=0.1)
     few, many = (10_000, 100_000) if quick else (10_000, 1_000_000)

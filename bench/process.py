@@ -1,5 +1,6 @@
-"""Runs one process to its end and says how long it took and how much memory it had at most."""
+"""Runs one process to its end and says how long it took, of a processor too, and how much memory it had at most."""
 
+import os
 import subprocess
 import threading
 import time
@@ -17,6 +18,8 @@ class Finished:
     output: str
     seconds: float
     """From its start to its end."""
+    processor: float
+    """Seconds of a processor, its start included."""
     peak_mib: float
     """Resident memory at its most; 0 where the system does not tell."""
 
@@ -27,7 +30,7 @@ def run(command: Sequence[str], *, environment: Mapping[str, str], directory: Pa
     Raises:
         RuntimeError: it did not exit with 0; with the end of what it said.
     """
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), _children()
     process = subprocess.Popen(
         command,
         env=dict(environment),
@@ -42,7 +45,19 @@ def run(command: Sequence[str], *, environment: Mapping[str, str], directory: Pa
     seconds = time.perf_counter() - began
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(command[1:])} ended with {process.returncode}: {(complaints or output)[-2000:]}")
-    return Finished(output, seconds, peak.mib())
+    return Finished(output, seconds, _children() - worked, peak.mib())
+
+
+def _children() -> float:
+    """Seconds of a processor that processes of ours took which have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def processor_of(pid: int) -> float:
+    """Seconds of a processor that a running process has taken: proc(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class _Peak:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import text
 
 from bench import receive_load
+from bench.process import processor_of
 from bench.receive_load import Load
 from bench.report import Target, print_table, print_targets, ratio
 from bench.stage import Stage, unlimited_sandbox
@@ -59,18 +60,20 @@ def measure(on: Stage, conditions: Conditions) -> list[Target]:
 
 def _measure_load(on: Stage, conditions: Conditions, keys: SandboxKeys) -> list[Target]:
     loads: dict[str, list[Load]] = {OURS: [], EMPTY: [], SILENT: []}
+    costs: dict[str, list[float]] = {name: [] for name in loads}
     with (
         unlimited_sandbox(conditions.events) as sandbox,
         _serve(on, keys) as ours,
         _contender(on, keys, "empty") as empty,
         _contender(on, keys, "silent") as silent,
     ):
-        ports = {OURS: ours, EMPTY: empty, SILENT: silent}
+        receivers = {OURS: ours, EMPTY: empty, SILENT: silent}
         for turn in range(-1, conditions.rounds):
-            for name, port in ports.items():
+            for name, (port, pid) in receivers.items():
                 # No webhook_id comes twice: a duplicate would cost less than an event.
                 _clear(on)
                 requests = _requests(sandbox, keys, port, count=conditions.events)
+                before = processor_of(pid)
                 load = _load(requests, port, conditions.connections)
                 if name not in STORE_NOTHING and on.count("etl.webhook_events") != load.acknowledged:
                     raise RuntimeError(f"{name} acknowledged {load.acknowledged} events, and stored another number")
@@ -78,7 +81,8 @@ def _measure_load(on: Stage, conditions: Conditions, keys: SandboxKeys) -> list[
                     raise RuntimeError(f"{name} refused {load.refused} events")
                 if turn >= 0:
                     loads[name].append(load)
-    _print_loads(loads, conditions)
+                    costs[name].append(1000 * (processor_of(pid) - before) / conditions.events)
+    _print_loads(loads, costs, conditions)
     rates = {name: [load.rate for load in of] for name, of in loads.items()}
     return [Target(claim="events a second", figure=median(rates[OURS]), at_least=100.0)]
 
@@ -101,12 +105,12 @@ def _load(requests: list[bytes], port: int, connections: int) -> Load:
         gc.enable()
 
 
-def _print_loads(loads: Mapping[str, list[Load]], conditions: Conditions) -> None:
+def _print_loads(loads: Mapping[str, list[Load]], costs: Mapping[str, list[float]], conditions: Conditions) -> None:
     rates = {name: [load.rate for load in of] for name, of in loads.items()}
     print_table(
         f"Webhooks over {conditions.connections} connections, {conditions.events:,} events, "
         f"{conditions.rounds} rounds in turns",
-        ["", "events/s", "least", "most", "p50 ms", "p99 ms", "÷ empty", "÷ silent"],
+        ["", "events/s", "least", "most", "p50 ms", "p99 ms", "processor ms/event", "÷ empty", "÷ silent"],
         [
             [
                 name,
@@ -115,6 +119,7 @@ def _print_loads(loads: Mapping[str, list[Load]], conditions: Conditions) -> Non
                 max(rates[name]),
                 median(load.within(0.5) for load in of),
                 median(load.within(0.99) for load in of),
+                median(costs[name]),
                 ratio(rates[name], rates[EMPTY]),
                 ratio(rates[name], rates[SILENT]),
             ]
@@ -125,7 +130,7 @@ def _print_loads(loads: Mapping[str, list[Load]], conditions: Conditions) -> Non
 
 def _measure_arrival(on: Stage, conditions: Conditions, keys: SandboxKeys) -> list[Target]:
     _clear(on)
-    with unlimited_sandbox(conditions.messages * 3) as sandbox, _serve(on, keys) as port, _follow(on, sandbox):
+    with unlimited_sandbox(conditions.messages * 3) as sandbox, _serve(on, keys) as (port, _), _follow(on, sandbox):
         # An email event queues two kinds, of which this job takes one; and the first messages warm everything up.
         ids = [each for each in sandbox.dataset.ids() if "messageId" in sandbox.dataset.event(each)]
         taken = [_arrival(on, sandbox, keys, port, message_id) for message_id in ids[: conditions.messages + 5]][5:]
@@ -169,21 +174,21 @@ def _clear(on: Stage) -> None:
 
 
 @contextmanager
-def _serve(on: Stage, keys: SandboxKeys) -> Iterator[int]:
-    """``etl serve``, with its log written as it is in production; its port."""
+def _serve(on: Stage, keys: SandboxKeys) -> Iterator[tuple[int, int]]:
+    """``etl serve``, with its log written as it is in production; its port and process id."""
     command = ["-m", "etl", "serve", "--port", "0"]
     with _process(on, command, on.environment(LOG_LEVEL="info", **keys.environment())) as receiver:
-        yield urlsplit(_greeting(receiver).split()[2]).port or 0
+        yield urlsplit(_greeting(receiver).split()[2]).port or 0, receiver.pid
 
 
 @contextmanager
-def _contender(on: Stage, keys: SandboxKeys, name: str) -> Iterator[int]:
+def _contender(on: Stage, keys: SandboxKeys, name: str) -> Iterator[tuple[int, int]]:
     with socket.create_server((HOST, 0)) as probe:
         port: int = probe.getsockname()[1]
     command = ["-m", "bench.receive_contenders", name, str(port)]
     with _process(on, command, on.environment(LOG_LEVEL="info", **keys.environment())) as receiver:
         _greeting(receiver)
-        yield port
+        yield port, receiver.pid
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +67,30 @@ class Stage:
             found: int = connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()  # noqa: S608 - our own
         return found
 
+    @contextmanager
+    def counted_statements(self) -> Iterator[Callable[[], int]]:
+        """Count what anybody sends to Postgres in the block, but for the borders of transactions: each is logged."""
+        log = self.directory / "postgres" / "log"
+        before = log.stat().st_size
+        self._configure("SET log_statement = 'all'")
+
+        def count() -> int:
+            lines = log.read_bytes()[before:].decode(errors="replace").splitlines()
+            return sum(bool(SENT.search(line)) for line in lines)
+
+        try:
+            yield count
+        finally:
+            self._configure("RESET log_statement")
+
+    def _configure(self, change: str) -> None:
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"ALTER SYSTEM {change}")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+        time.sleep(0.5)  # until all have heard it
+
+
+SENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (?!BEGIN|COMMIT|ROLLBACK|ALTER SYSTEM|SELECT pg_reload_conf)")
 
 # The limits stay: a location whose headers were never heard is served carefully at first, which is not measured here.
 WRITTEN = text("""
