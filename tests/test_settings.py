@@ -80,6 +80,29 @@ def test_a_misspelt_name_in_the_env_file_is_told_with_the_nearest_right_one(tmp_
         settings.read({}, dotenv=tmp_path / ".env")
 
 
+@pytest.mark.parametrize("name", ["DATABSE_URL", "DATABASEURL", "database_url", "HIGHLEVL_TOKEN_FILE", "LOGLEVEL"])
+def test_a_name_in_the_env_file_that_resembles_a_setting_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".env").write_text(f"{name}=x\nPGDATABASE=y\nPOSTGRES_PASSWORD=z\n")
+    with pytest.raises(ConfigurationError) as caught:
+        settings.read({}, dotenv=tmp_path / ".env")
+    (problem,) = caught.value.args
+    assert f"{name} is no setting; did you mean " in problem
+
+
+def test_a_value_and_a_file_for_it_are_one_too_many(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql:///other")
+    path = str(tmp_path / "url")
+    both = "DATABASE_URL and DATABASE_URL_FILE are both set; remove one of them"
+    assert [both] == problems(DATABASE_URL="postgresql:///one", DATABASE_URL_FILE=path)
+
+
+def test_the_environment_s_file_wins_over_the_env_file_s_value(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("pit-environment")
+    (tmp_path / ".env").write_text("HIGHLEVEL_TOKEN=pit-file\n")
+    found = settings.read({"HIGHLEVEL_TOKEN_FILE": str(tmp_path / "token")}, dotenv=tmp_path / ".env")
+    assert "pit-environment" == token(found)
+
+
 @pytest.mark.parametrize("name", ["HIGHLEVEL_TOKEN", "DATABASE_URL", "HIGHLEVEL_LOCATION_ID", "ETL_JOBS", "LOG_LEVEL"])
 @pytest.mark.parametrize("quote", ["'", '"'])
 def test_quotes_around_a_value_are_told_with_the_cure(name: str, quote: str) -> None:

@@ -19,6 +19,8 @@ SHORTEST_SECRET = 16
 QUOTED = "is in quotes, which Docker's --env-file takes for a part of it; write it without them"
 PREFIXES = ("HIGHLEVEL_", "ETL_", "WEBHOOK_", "DATABASE_", "LOG_")
 """What the names of settings begin with."""
+SIMILAR = 0.85
+"""How alike another name must be to be taken for a misspelt one, from 0 to 1; one letter in eight may be wrong."""
 
 
 def _token(value: SecretStr) -> SecretStr:
@@ -160,11 +162,14 @@ def read(environ: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(
         ConfigurationError: with everything that is wrong, and no secret in it.
     """
     written = _dotenv(dotenv)
-    given = {name: value.strip() for name, value in (written | dict(environ)).items() if value.strip()}
     values: dict[str, Any] = {}
     problems = [f"{dotenv}: {problem}" for problem in _misspelt(written)]
     for field in Settings.model_fields:
         name = field.upper()
+        # The environment's NAME_FILE wins over the file's NAME, too.
+        given = _non_empty(environ, name) or _non_empty(written, name)
+        if len(given) > 1:
+            problems.append(f"{name} and {name}_FILE are both set; remove one of them")
         if name in given:
             values[field] = given[name]
         elif f"{name}_FILE" in given:
@@ -186,6 +191,10 @@ def read(environ: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(
     return settings
 
 
+def _non_empty(source: Mapping[str, str], name: str) -> dict[str, str]:
+    return {each: value for each in (name, f"{name}_FILE") if (value := source.get(each, "").strip())}
+
+
 def _dotenv(path: Path | None) -> dict[str, str]:
     if path is None or not path.is_file():
         return {}
@@ -200,8 +209,9 @@ def _misspelt(names: Iterable[str]) -> list[str]:
     known = [name for field in Settings.model_fields for name in (field.upper(), f"{field.upper()}_FILE")]
     problems = []
     for name in names:
-        if name.startswith(PREFIXES) and name not in known:
-            nearest = get_close_matches(name, known, n=1)
+        is_prefixed = name.startswith(PREFIXES)
+        nearest = get_close_matches(name.upper(), known, n=1, cutoff=0.6 if is_prefixed else SIMILAR)
+        if name not in known and (is_prefixed or nearest):
             problems.append(f"{name} is no setting" + (f"; did you mean {nearest[0]}?" if nearest else ""))
     return problems
 
