@@ -7,6 +7,7 @@ from sqlalchemy import URL, Engine, text
 
 from etl.database import schema
 from etl.database.connections import open_engine, require_utf8
+from etl.database.urls import shown
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable
 from etl.models import KINDS, Base
@@ -123,7 +124,7 @@ def refusal(engine: Engine) -> str:
 
 
 def test_a_database_without_tables_says_what_to_run(empty: Engine) -> None:
-    assert refusal(empty) == "The database has no tables yet. Run: etl db upgrade"
+    assert refusal(empty) == f"The database {shown(empty.url)} has no tables yet. Run: etl db upgrade"
 
 
 def test_a_database_of_an_older_version_says_what_to_run(engine: Engine) -> None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from ipaddress import ip_address
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -64,19 +65,30 @@ def load_settings() -> Settings:
     return settings
 
 
-def database_url(settings: Settings) -> str:
-    """The warehouse's URL; starts the embedded server when none is set."""
+def database_url(settings: Settings, *, makes: bool = False) -> str:
+    """The warehouse's URL; where none is set, starts the embedded server and, with ``makes``, creates it.
+
+    Raises:
+        ConfigurationError: no URL is set, and there is no embedded server yet.
+    """
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     from etl.database import embedded
 
-    return embedded.start(settings.embedded_directory)
+    directory = settings.embedded_directory.absolute()
+    # A cron line without its .env must not begin a second, empty warehouse.
+    if not makes and not embedded.exists(directory):
+        raise ConfigurationError(
+            f"DATABASE_URL is not set, neither in the environment nor in {Path.cwd() / '.env'}, and there is no "
+            f"embedded Postgres in {directory}. Set DATABASE_URL, or make one: etl db upgrade"
+        )
+    return embedded.start(directory)
 
 
-def direct_url(settings: Settings) -> str:
+def direct_url(settings: Settings, *, makes: bool = False) -> str:
     """The same past a pooler, for what needs a session of its own."""
     direct = settings.database_direct_url
-    return database_url(settings) if direct is None else direct.get_secret_value()
+    return database_url(settings, makes=makes) if direct is None else direct.get_secret_value()
 
 
 def described(settings: Settings) -> str:
@@ -98,12 +110,13 @@ def warehouse(
 ) -> Iterator[Engine]:
     """An engine on a database that was checked: reachable, UTF8 and, unless told otherwise, at head and writable.
 
-    It has connections for so many ``runs`` at once; with ``is_direct`` they go past a pooler.
+    It has connections for so many ``runs`` at once; with ``is_direct`` they go past a pooler. Where it need not be
+    ``migrated``, an embedded server that is not there yet is made.
 
     Raises:
         EtlError: it is not.
     """
-    url = direct_url(settings) if is_direct else database_url(settings)
+    url = (direct_url if is_direct else database_url)(settings, makes=not migrated)
     engine = open_engine(url, pool_size=RENEWING + runs * RUNNING)
     try:
         with reading_errors(engine):

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from etl.database.urls import parse_url
+from etl.database.urls import parse_url, shown
 from etl.errors import ConfigurationError, DatabaseUnavailableError
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def require_utf8(connection: Connection) -> None:
     encoding = connection.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
     if encoding != "UTF8":
         raise ConfigurationError(
-            f"The database is encoded in {encoding}; it must be UTF8. "
+            f"The database {shown(connection.engine.url)} is encoded in {encoding}; it must be UTF8. "
             "Make one with: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
         )
 
@@ -174,6 +174,6 @@ def require_writable(connection: Connection) -> None:
     """
     if is_read_only(connection):
         raise DatabaseUnavailableError(
-            "Postgres takes no writes: it is a standby, or default_transaction_read_only is on. "
-            "Point DATABASE_URL to the primary server, or switch that setting off."
+            f"Postgres takes no writes: {shown(connection.engine.url)} is a standby, or default_transaction_read_only "
+            "is on. Point DATABASE_URL to the primary server, or switch that setting off."
         )

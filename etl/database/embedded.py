@@ -30,6 +30,13 @@ CURE = "Set ETL_HOME to another directory, or DATABASE_URL to use your own serve
 HBA = "# Written by highlevel-etl. Who may connect is in pg_ident.conf.\nlocal all all peer map=owner\n"
 
 
+def exists(directory: Path) -> bool:
+    """Whether a server was made in ``directory``; yes where we may not look, which :func:`start` tells."""
+    with suppress(PermissionError):
+        return (directory / "PG_VERSION").exists()
+    return True
+
+
 def start(directory: Path) -> str:
     """Start the server whose data is in ``directory``, unless it runs already, and return its URL.
 
@@ -49,7 +56,7 @@ def start(directory: Path) -> str:
 
 
 def _start(directory: Path, owner: pwd.struct_passwd) -> None:
-    if not (directory / "PG_VERSION").exists():
+    if not exists(directory):
         sys.stderr.write(f"DATABASE_URL is not set: making an embedded Postgres in {directory}\n")
         _call(owner, directory, "initdb", "--username=postgres", "--encoding=UTF8", "--auth-local=peer")
     is_changed = _let_in_alone(directory, owner)

@@ -9,12 +9,19 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from etl.database.urls import shown
 from etl.errors import ConfigurationError, DatabaseUnavailableError
 
 READ_ONLY = "25006"
 """The SQLSTATE of a standby, or of a database that was set so."""
 LOCKED = "55P03"
 """The SQLSTATE of a lock that was waited for long enough."""
+DISK_FULL = "53100"
+"""The SQLSTATE of no space left on the device."""
+UNABLE = ("53", "58", "XX")
+"""SQLSTATE classes of a server that answers and lacks something: space, memory, files it can read."""
+FULL = "The disk of Postgres is full"
+FREE = "Free space on the disk of Postgres, or enlarge it"
 
 MISSET = re.compile(
     r"authentication failed|does not exist|no pg_hba\.conf entry|no password supplied|invalid \S+ value|invalid port|"
@@ -54,19 +61,28 @@ def reading_errors(engine: Engine) -> Iterator[None]:
             ) from error
         if kind is ErrorKind.TRANSIENT and not MISSET.search(reason):
             raise unavailable(error, engine) from error
-        raise ConfigurationError(f"Postgres refuses: {reason}. Check DATABASE_URL and the role's rights.") from error
+        problem = f"Postgres refuses: {reason}. Check DATABASE_URL and the role's rights"
+        raise ConfigurationError(f"{problem} (database: {shown(engine.url)})") from error
 
 
 def unavailable(error: DBAPIError, engine: Engine) -> DatabaseUnavailableError:
     """What to tell when somebody has waited long enough for what :attr:`ErrorKind.TRANSIENT` says."""
-    reason = first_line(error)
-    if sqlstate_of(error) == READ_ONLY:
-        return DatabaseUnavailableError(f"Postgres takes no writes: {reason}")
-    if sqlstate_of(error) == LOCKED:
+    return DatabaseUnavailableError(f"{_trouble(error, engine)} (database: {shown(engine.url)})")
+
+
+def _trouble(error: DBAPIError, engine: Engine) -> str:
+    reason, sqlstate = first_line(error), sqlstate_of(error) or ""
+    if sqlstate == READ_ONLY:
+        return f"Postgres takes no writes: {reason}"
+    if sqlstate == DISK_FULL:
+        return f"{FULL}: {reason}. Nothing is lost: what was not written is written later. {FREE}"
+    if sqlstate == LOCKED:
         holders = _holders(engine)
-        of_whom = f" It may be one of {holders}: wait until it ends." if holders else ""
-        return DatabaseUnavailableError(f"Postgres waits for a lock that another session has: {reason}.{of_whom}")
-    return DatabaseUnavailableError(f"Postgres cannot be reached: {reason}")
+        of_whom = f" It may be one of {holders}: wait until it ends" if holders else ""
+        return f"Postgres waits for a lock that another session has: {reason}.{of_whom}"
+    if sqlstate[:2] in UNABLE:
+        return f"Postgres cannot do it for now: {reason}"
+    return f"Postgres cannot be reached: {reason}"
 
 
 HOLDERS = text("""

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ProgrammingError
 from etl import models
 from etl.database import views
 from etl.database.connections import is_pooled
+from etl.database.urls import shown
 from etl.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,12 +53,13 @@ def require_head(connection: Connection) -> None:
     at = revision(connection)
     if at == HEAD:
         return
+    database = f"The database {shown(connection.engine.url)}"
     if at is None:
-        raise ConfigurationError("The database has no tables yet. Run: etl db upgrade")
+        raise ConfigurationError(f"{database} has no tables yet. Run: etl db upgrade")
     if at in _revisions():
-        raise ConfigurationError(f"The database is at revision {at}, this version needs {HEAD}. Run: etl db upgrade")
+        raise ConfigurationError(f"{database} is at revision {at}, this version needs {HEAD}. Run: etl db upgrade")
     raise ConfigurationError(
-        f"The database is at revision {at}, which this version does not know: a newer highlevel-etl migrated it. "
+        f"{database} is at revision {at}, which this version does not know: a newer highlevel-etl migrated it. "
         "Upgrade highlevel-etl on this machine."
     )
 

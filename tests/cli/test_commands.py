@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from etl.cli import COMMANDS
+from etl.database.urls import parse_url, shown
 from etl.sandbox.server import RunningSandbox
 from tests.command import Command, Process
 from tests.job import Job
@@ -260,6 +261,14 @@ def test_what_is_set_up_wrongly_is_one_clear_message(
     assert (got, says in printed, "marked-secret" in printed) == (code, True, False)
 
 
+def test_a_database_that_cannot_be_used_is_named_without_its_password(etl: Command, database_url: str) -> None:
+    away = "postgresql://u:marked-secret@127.0.0.1:9/d"
+    for url in (away, _elsewhere(database_url)):
+        printed = outcome(etl("run", DATABASE_URL=url))[1]
+        assert printed.endswith(f"(database: {shown(parse_url(url))})\n"), printed
+        assert "marked-secret" not in printed
+
+
 def _elsewhere(url: str) -> str:
     return make_url(url).set(database="nowhere").render_as_string(hide_password=False)
 
@@ -412,8 +421,16 @@ def test_an_unknown_job_names_the_known_ones(etl: Command) -> None:
 def test_a_database_without_tables_says_what_to_run(etl: Command, empty_database_url: str) -> None:
     assert outcome(etl("run", DATABASE_URL=empty_database_url)) == (
         2,
-        "Error: The database has no tables yet. Run: etl db upgrade\n",
+        f"Error: The database {shown(parse_url(empty_database_url))} has no tables yet. Run: etl db upgrade\n",
     )
+
+
+@pytest.mark.parametrize("command", [("run",), ("doctor", "--offline"), ("db", "url"), ("db", "psql"), ("serve",)])
+def test_only_an_upgrade_and_the_demo_make_a_database(etl: Command, home: Path, command: tuple[str, ...]) -> None:
+    code, printed = outcome(etl(*command, DATABASE_URL="", ETL_HOME=str(home)))
+    assert (code, list(home.iterdir())) in [(1, []), (2, [])]
+    assert f"DATABASE_URL is not set, neither in the environment nor in {etl.directory}/.env" in printed
+    assert f"no embedded Postgres in {home}/postgres. Set DATABASE_URL, or make one: etl db upgrade" in printed
 
 
 def test_the_embedded_postgres_starts_stays_and_stops(etl: Command, home: Path) -> None:

@@ -209,7 +209,7 @@ def test_a_database_without_messages_or_tables_is_told(etl: Command, empty_datab
     bare = etl("report", "--out", "report.html", DATABASE_URL=empty_database_url)
     assert (2, 2) == (empty.returncode, bare.returncode)
     assert empty.stderr.startswith("Error: No messages are loaded yet.")
-    assert bare.stderr.startswith("Error: The database has no tables yet.")
+    assert bare.stderr.startswith("Error: The database postgresql://")
     assert not (etl.directory / "report.html").exists()
 
 
