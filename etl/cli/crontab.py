@@ -9,7 +9,8 @@ import click
 from etl.app.composition import load_settings
 from etl.config import jobs
 from etl.config.jobs import Job, Retention
-from etl.output import print_line
+from etl.config.settings import outside_of
+from etl.output import print_line, print_sentence
 
 EACH_MINUTE = "* * * * *"
 NIGHTLY = "17 3 * * *"
@@ -21,7 +22,8 @@ def crontab() -> None:
     """Print lines for cron, from the schedules and the retention in jobs.yaml.
 
     The lines have full paths, because cron does not know your directory and your PATH. Run this command in the
-    directory with jobs.yaml and .env. Each job has its own line, so that a busy one does not hold up the others.
+    directory with jobs.yaml and .env: cron knows the settings in .env, and none that you export in a shell. Each job
+    has its own line, so that a busy one does not hold up the others.
 
     \b
     Example: (crontab -l; etl crontab) | crontab -
@@ -33,6 +35,13 @@ def crontab() -> None:
         lines.append((NIGHTLY, "reconcile"))
     if jobs.read_retention(settings.etl_jobs) != Retention():
         lines.append((NIGHTLY, "prune"))
+    dotenv = Path.cwd() / ".env"
+    if missing := outside_of(dotenv):
+        print_sentence(
+            f"Cron will not know what is set in this shell only. Write it into {dotenv}, or let the lines set it: "
+            f"{', '.join(missing)}",
+            err=True,
+        )
     for schedule, command in lines:
         print_line(line_of(schedule, command, directory=Path.cwd(), program=program()))
 

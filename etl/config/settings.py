@@ -191,6 +191,13 @@ def read(environ: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(
     return settings
 
 
+def outside_of(dotenv: Path, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Names of settings that the environment has and a ``.env`` file lacks, so that cron will not know them."""
+    written = _dotenv(dotenv)
+    names = [field.upper() for field in Settings.model_fields]
+    return [name for name in names if _non_empty(environ, name) and not _non_empty(written, name)]
+
+
 def _non_empty(source: Mapping[str, str], name: str) -> dict[str, str]:
     return {each: value for each in (name, f"{name}_FILE") if (value := source.get(each, "").strip())}
 

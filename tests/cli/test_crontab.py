@@ -18,6 +18,18 @@ def test_a_line_starts_the_job_in_its_directory_with_nothing_but_cron_s_environm
     assert (0, "messages: 0 loaded") == (done.returncode, done.stdout[:18])
 
 
+def test_what_cron_will_not_know_is_told_by_name(etl: Command) -> None:
+    (etl.directory / ".env").write_text(f"DATABASE_URL={etl.environment['DATABASE_URL']}\nHIGHLEVEL_TOKEN_FILE=x\n")
+    done = etl("crontab", DATABASE_URL="")
+    told = f"Write it into {etl.directory}/.env, or let the lines set it: HIGHLEVEL_LOCATION_ID, HIGHLEVEL_BASE_URL\n"
+    assert (0, True) == (done.returncode, done.stderr.endswith(told)), done.stderr
+
+
+def test_where_the_env_file_has_all_nothing_is_told(etl: Command) -> None:
+    (etl.directory / ".env").write_text("".join(f"{name}={value}\n" for name, value in etl.environment.items()))
+    assert "" == etl("crontab").stderr
+
+
 def test_a_percent_sign_is_escaped() -> None:
     line = line_of("0 3 * * *", "run messages", directory=Path("/srv/100%"), program=Path("/bin/etl"))
     assert line == r"0 3 * * * cd /srv/100\% && /bin/etl run messages"
