@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from etl.database import schema
 from etl.database.connections import is_read_only
+from etl.database.failures import DISK_FULL
 from etl.receive import events
 from etl.receive.events import EventFilter
 from etl.receive.metrics import Metrics
@@ -45,6 +46,11 @@ PURGE_SECONDS = 3600.0
 """How often events that are too old are deleted."""
 PURGE_EVENTS = 500
 """How many are deleted in one transaction."""
+FAILED_SECONDS = 30.0
+"""How long the receiver is not ready after Postgres refused to store for want of space, memory or rights. A look at
+Postgres does not show these, and some events may still be stored meanwhile."""
+FAILURES = {"53": "no_resources", "58": "no_files", "42": "no_rights", "XX": "corrupt"}
+"""Classes of SQLSTATEs of such refusals, and what to call them; a full disk has a name of its own."""
 NOT_GRANTED = "42501"
 """The SQLSTATE of a right that the role lacks."""
 MET = ("40001", "40P01", "55P03")
@@ -78,13 +84,18 @@ class Storage:
         self._next_purge = 0.0
         self._trouble = "starting"
         self._busy_since: float | None = None
+        self._failure = ""
+        self._failed_at = -math.inf
 
     @property
     def trouble(self) -> str | None:
         """Why events cannot be stored now, as a short code; None when they can."""
         if self._busy_since is not None and time.monotonic() - self._busy_since > ANSWER_SECONDS:
             return "database_slow"
-        return self._trouble or None
+        return self._trouble or self._recent_failure() or None
+
+    def _recent_failure(self) -> str:
+        return self._failure if time.monotonic() - self._failed_at < FAILED_SECONDS else ""
 
     async def put(self, event: Event) -> str:
         """Store an event; returns what became of it once that is committed.
@@ -164,6 +175,10 @@ class Storage:
             self._busy_since = None
 
     def _refuse(self, batch: Sequence[_Waiting], error: Exception) -> None:
+        code = sqlstate(error) or ""
+        if code[:2] in FAILURES:
+            self._failure = "disk_full" if code == DISK_FULL else FAILURES[code[:2]]
+            self._failed_at = time.monotonic()
         for each in batch:
             if not each.answer.done():
                 each.answer.set_exception(NotStoredError("database"))
@@ -183,7 +198,7 @@ class Storage:
         before = self._trouble
         task = asyncio.create_task(self._find_trouble())
         done, _ = await asyncio.wait([task], timeout=ANSWER_SECONDS)
-        self._trouble = task.result() if done else "database_slow"
+        self._trouble = (task.result() or self._recent_failure()) if done else "database_slow"
         self._metrics.ready.set(not self._trouble)
         if self._trouble and self._trouble != before:
             log.error("store_unavailable", reason=self._trouble)

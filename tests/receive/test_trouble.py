@@ -23,7 +23,7 @@ from etl.models import EVENT_OUTCOMES
 from etl.receive import endpoint, webhook
 from etl.receive.metrics import Metrics
 from etl.receive.signature import WebhookRefusedError
-from etl.receive.storage import Storage
+from etl.receive.storage import NotStoredError, Storage
 from etl.receive.webhook import Event
 from etl.state import message_queue
 from etl.state.message_queue import NewItem
@@ -44,6 +44,49 @@ def test_an_event_about_an_item_that_somebody_has_locked_fails_alone(
         names = [f"{unique}-{n}" for n in range(1, 24)]
         answers = list(pool.map(lambda name: receiver.say(messageId=name, webhookId=name), names))
         assert (429, {200}) == (locked.result(), set(answers))
+
+
+REFUSING = """
+    CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE 'could not extend file' USING ERRCODE = '{code}'; END $$;
+    CREATE TRIGGER refusing BEFORE INSERT ON etl.webhook_events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse()
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [("53100", "disk_full"), ("53200", "no_resources"), ("42501", "no_rights")]
+)
+def test_a_receiver_whose_events_postgres_had_no_room_for_is_not_ready(
+    launch: Launch, database_url: str, engine: Engine, code: str, reason: str
+) -> None:
+    with launch(database_url) as receiver:
+        with engine.begin() as connection:
+            connection.execute(text(REFUSING.format(code=code)))
+        assert 429 == receiver.say_once(messageId="M1")
+        answer = receiver.get("/readyz")
+        assert (503, f"{reason}\n") == (answer.status_code, answer.text)
+        await_(lambda: "etl_webhook_ready 0.0" in receiver.get("/metrics").text)
+        assert f'"reason": "{reason}"' in receiver.log
+
+
+def test_a_receiver_is_ready_again_when_nothing_was_refused_for_a_while(
+    database_url: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etl.receive.storage.FAILED_SECONDS", 1.5)
+    with engine.begin() as connection:
+        connection.execute(text(REFUSING.format(code="53100")))
+
+    async def troubles() -> list[str | None]:
+        storage = Storage(open_async_engine(database_url), metrics=Metrics(), keep_days=30)
+        async with storage.lifespan(None), asyncio.timeout(60):
+            with pytest.raises(NotStoredError):
+                await storage.put(webhook.parse(b'{"type": "InboundMessage", "webhookId": "W1", "locationId": "LOC1"}'))
+            before = storage.trouble
+            while storage.trouble == before:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.05)
+            return [before, storage.trouble]
+
+    assert ["disk_full", None] == asyncio.run(troubles())
 
 
 WAITS = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
