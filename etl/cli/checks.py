@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from etl.cli.advice import CONNECT, SHOWN, advice_on, shown, some, unserved
 from etl.database import distribution
 from etl.database.distribution import Cluster
-from etl.errors import ConfigurationError, ItemError, LocationError
+from etl.errors import ConfigurationError, LocationError
 from etl.output import counted
 from etl.state.locations import Overview
 from etl.state.stored_tokens import Owner
@@ -90,13 +90,23 @@ def of_pauses(places: Sequence[Overview]) -> Check:
     return Check("locations", ok=False, says=f"paused: {some(names)}", fix=fix)
 
 
+def of_budgets(places: Sequence[Overview]) -> Iterator[Check]:
+    """The locations whose allowance of the day is spent; nothing where it is not."""
+    if spent := [place for place in places if place.blocked_cause == "daily_budget"]:
+        until = min(place.blocked_until for place in spent if place.blocked_until)
+        names = [shown(place.location_id) for place in spent]
+        says = f"spent for today: {some(names)}. Their items wait; HighLevel is asked again from {until:%H:%M %Z} on"
+        fix = f"It comes back by itself. If HighLevel allows more already: etl locations resume {names[0]}"
+        yield Check("daily allowance", ok=False, says=says, fix=fix)
+
+
 def of_unserved(waiting: set[str], places: Sequence[Overview], routing: TokenRouting) -> Check:
     """Whether somebody serves every location that has items."""
     waits = [shown(each) for each in unserved(waiting, places, routing)]
     return Check(
         "queue",
         ok=not waits,
-        says=f"no token serves {some(waits)}, whose items wait" if waits else "somebody serves every item",
+        says=f"no token serves {some(waits)}, whose items wait" if waits else "every location with items has a token",
         fix=CONNECT,
     )
 
@@ -107,7 +117,7 @@ def of_kinds(waiting: set[str], taken: AbstractSet[str]) -> Check:
     return Check(
         "kinds",
         ok=not untaken,
-        says=f"no job takes items of kind {some(untaken)}, which wait" if untaken else "some job takes every item",
+        says=f"no job takes items of kind {some(untaken)}, which wait" if untaken else "every queued kind has a job",
         fix="Upgrade, or add a job for that kind to jobs.yaml",
     )
 
@@ -122,14 +132,21 @@ def of_days(unzoned: Mapping[str, int]) -> Iterator[Check]:
         yield Check("days", ok=True, says=says)
 
 
-def of_probe(location_id: str, problem: ItemError | None, *, may_expire: bool, address: str) -> Check:
+def of_api(detail: str, location_ids: Sequence[str], *, address: str) -> Check:
+    """What it means that no token could be tried: HighLevel's own fault, or nobody there."""
+    if detail.startswith("the API answered 5"):
+        fix = "HighLevel has trouble of its own, see https://status.gohighlevel.com. Items wait meanwhile"
+    else:
+        fix = f"HIGHLEVEL_BASE_URL is {address}: check it, and the way there"
+    return Check("api", ok=False, says=f"{detail}; asked for {some(list(map(shown, location_ids)))}", fix=fix)
+
+
+def of_probe(location_id: str, problem: LocationError | None, *, may_expire: bool) -> Check:
     """What one request with a location's token showed."""
     name = f"token of {shown(location_id)}"
     if problem is None:
         return Check(name, ok=True, says="accepted")
-    if not isinstance(problem, LocationError):
-        fix = f"HIGHLEVEL_BASE_URL is {address}: check it, and the way there"
-    elif may_expire:
+    if may_expire:
         fix = "A run renews it once; if that does not help: etl connect"
     else:
         fix = "Make a token with the scope conversations/message.readonly in HighLevel, and set it again"

@@ -6,6 +6,7 @@ from contextlib import ExitStack, suppress
 
 import click
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from etl.app.composition import (
     address_of,
@@ -21,7 +22,9 @@ from etl.cli.advice import whose_webhooks
 from etl.cli.checks import (
     RENEWABLE,
     Check,
+    of_api,
     of_app,
+    of_budgets,
     of_days,
     of_keys,
     of_kinds,
@@ -36,7 +39,9 @@ from etl.config import jobs
 from etl.config.jobs import Job
 from etl.config.settings import Settings
 from etl.database import distribution, roles, schema, views
-from etl.errors import EtlError
+from etl.database.connections import probe_writes
+from etl.database.failures import NOT_GRANTED, first_line, sqlstate_of, unavailable
+from etl.errors import EtlError, LocationError
 from etl.kinds.audio import AudioStore
 from etl.output import counted, print_json, print_sentence
 from etl.state import locations, message_queue, stored_tokens
@@ -92,11 +97,30 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
         except EtlError as error:
             yield _failed("database", error)
             return
-        says = f"{described(settings)}, reachable, UTF8, takes writes, at revision {schema.HEAD}"
-        yield Check("database", ok=True, says=says)
+        yield _of_database(connection, settings)
         yield of_public(roles.creators(connection))
         yield from of_warehouse(lambda: distribution.read(connection))
-        yield from of_locations(connection, settings, offline=offline, limit=limit)
+        yield Check("webhooks", ok=True, says=whose_webhooks(settings))
+        try:
+            yield from of_locations(connection, settings, offline=offline, limit=limit)
+        except ProgrammingError as error:
+            if sqlstate_of(error) != NOT_GRANTED:
+                raise
+            says = f"not checked: {first_line(error)}. Run etl doctor with the role of etl run, too"
+            yield Check("tokens and queue", ok=True, says=says)
+
+
+def _of_database(connection: Connection, settings: Settings) -> Check:
+    """Whether it takes writes: a full disk shows only where something new is written."""
+    writes = "takes writes"
+    try:
+        probe_writes(connection)
+    except DBAPIError as error:
+        if sqlstate_of(error) != NOT_GRANTED:
+            return Check("database", ok=False, says=str(unavailable(error, connection.engine)))
+        writes = "not read-only (more cannot be tried: the role may make no temporary tables)"
+    says = f"{described(settings)}, reachable, UTF8, {writes}, at revision {schema.HEAD}"
+    return Check("database", ok=True, says=says)
 
 
 def of_locations(connection: Connection, settings: Settings, *, offline: bool, limit: int | None) -> Iterator[Check]:
@@ -115,8 +139,8 @@ def of_locations(connection: Connection, settings: Settings, *, offline: bool, l
         says=f"HIGHLEVEL_TOKEN is {is_set}; {counted(connected, 'location')} connected",
         fix="Set HIGHLEVEL_TOKEN to a private integration token, or connect locations with: etl connect",
     )
-    yield Check("webhooks", ok=True, says=whose_webhooks(settings))
     yield of_pauses(places)
+    yield from of_budgets(places)
     depth = message_queue.depth(connection)
     yield from of_days(views.without_zone(connection))
     yield of_unserved({each.location_id for each in depth if each.items}, places, routing)
@@ -128,9 +152,15 @@ def of_locations(connection: Connection, settings: Settings, *, offline: bool, l
     renewable = {place.location_id for place in places if place.token_source in RENEWABLE}
     with transport_of(settings) as transport:
         client = client_of(settings, transport)
+        unanswered: dict[str, list[str]] = {}
         for location_id, token in list(tokens.items())[:limit]:
             problem = probe.refusal(client, token)
-            yield of_probe(location_id, problem, may_expire=location_id in renewable, address=address_of(settings))
+            if problem is None or isinstance(problem, LocationError):
+                yield of_probe(location_id, problem, may_expire=location_id in renewable)
+            else:
+                unanswered.setdefault(problem.detail, []).append(location_id)
+        for detail, location_ids in unanswered.items():
+            yield of_api(detail, location_ids, address=address_of(settings))
     if limit is not None and len(tokens) > limit:
         yield Check("token", ok=True, says=f"{len(tokens) - limit} more were not tried; --all tries them")
 

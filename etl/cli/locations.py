@@ -13,8 +13,8 @@ from etl.cli.options import JSON_LINES, YES, confirm
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
 from etl.output import print_json, print_line, print_sentence, print_table
+from etl.state import limits, message_queue, stored_tokens
 from etl.state import locations as known
-from etl.state import message_queue, stored_tokens
 from etl.tokens import connecting
 from etl.tokens.routing import TokenRouting
 from etl.tokens.vault import UnreadableError, Vault
@@ -89,19 +89,22 @@ def pause(ids: tuple[str, ...], reason: str) -> None:
 
 @locations.command()
 @click.argument("ids", nargs=-1, metavar="[ID]…", callback=_read_ids)
-@click.option("--all", "every", is_flag=True, help="All that are paused or retired.")
+@click.option("--all", "every", is_flag=True, help="All that are paused or retired, or wait for their daily allowance.")
 def resume(ids: tuple[str, ...], *, every: bool) -> None:
-    """Fetch again for paused or retired locations.
+    """Fetch again for paused or retired locations, and ask HighLevel again where the daily allowance was spent.
 
-    Correct the cause first: etl locations list says how.
+    Correct the cause of a pause first: etl locations list says how.
     """
     if bool(ids) == every:
         raise ConfigurationError("Say which: ids or --all")
     with warehouse(load_settings()) as engine, engine.begin() as connection:
         if every:
-            ids = tuple(place.location_id for place in known.overview(connection) if cure_of(place))
-        resumed = [name for name in ids if known.resume(connection, name)]
-    idle = sorted(map(shown, set(ids) - set(resumed)))
+            ids = tuple(
+                place.location_id for place in known.overview(connection) if cure_of(place) or place.blocked_cause
+            )
+        # Both, of each.
+        resumed = [name for name in ids if any([known.resume(connection, name), limits.unblock(connection, name)])]
+    idle = [] if every else sorted(map(shown, set(ids) - set(resumed)))
     print_line(f"{len(resumed)} resumed" + (f"; not paused: {', '.join(idle)}" if idle else ""))
 
 

@@ -166,6 +166,24 @@ def is_read_only(connection: Connection) -> bool:
     return setting == "on"
 
 
+PROBE_WRITES = text("""
+    CREATE TEMPORARY TABLE etl_doctor ON COMMIT DROP AS
+    SELECT repeat('x', 1900) AS filler FROM generate_series(1, 8400)
+""")
+"""Takes 16 MB of new space, as much as a segment of WAL. Rows of the tables might fit into space that they have."""
+
+
+def probe_writes(connection: Connection) -> None:
+    """Write something and take it back.
+
+    Raises:
+        DBAPIError: why it cannot be written, such as a full disk; or the role may make no temporary tables.
+    """
+    with connection.begin_nested() as attempt:
+        connection.execute(PROBE_WRITES)
+        attempt.rollback()
+
+
 def require_writable(connection: Connection) -> None:
     """Check that the database takes writes. Not worth waiting for: a standby stays one until somebody acts.
 

@@ -18,6 +18,8 @@ LOCKED = "55P03"
 """The SQLSTATE of a lock that was waited for long enough."""
 DISK_FULL = "53100"
 """The SQLSTATE of no space left on the device."""
+NOT_GRANTED = "42501"
+"""The SQLSTATE of a right that the role lacks."""
 UNABLE = ("53", "58", "XX")
 """SQLSTATE classes of a server that answers and lacks something: space, memory, files it can read."""
 FULL = "The disk of Postgres is full"

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from etl.database import schema
 from etl.database.connections import is_read_only
-from etl.database.failures import DISK_FULL
+from etl.database.failures import DISK_FULL, NOT_GRANTED
 from etl.receive import events
 from etl.receive.events import EventFilter
 from etl.receive.metrics import Metrics
@@ -51,8 +51,6 @@ FAILED_SECONDS = 30.0
 Postgres does not show these, and some events may still be stored meanwhile."""
 FAILURES = {"53": "no_resources", "58": "no_files", "42": "no_rights", "XX": "corrupt"}
 """Classes of SQLSTATEs of such refusals, and what to call them; a full disk has a name of its own."""
-NOT_GRANTED = "42501"
-"""The SQLSTATE of a right that the role lacks."""
 MET = ("40001", "40P01", "55P03")
 """SQLSTATEs of a transaction that met another one: no serialization, a deadlock, a lock waited for too long. When it is
 rolled back, the other one goes on, so a second try may succeed."""

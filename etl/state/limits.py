@@ -251,6 +251,16 @@ def _write_usages(connection: Connection, settled: dict[str, Settled]) -> None:
         connection.execute(insert(RateUsage).values(expires_at=IN_SECONDS), counting)
 
 
+def unblock(connection: Connection, location_id: str) -> bool:
+    """End the wait of a location whose allowance of the day was spent; False when it did not wait.
+
+    The next request asks HighLevel, whose answer is believed. What a 429 blocks stays so: that lasts seconds.
+    """
+    blocked = (RateLimit.blocked_cause == "daily_budget") & (RateLimit.blocked_until > func.clock_timestamp())
+    statement = update(RateLimit).where(RateLimit.location_id == location_id, blocked)
+    return connection.execute(statement.values(blocked_until=None)).rowcount > 0
+
+
 BLOCK = text("""
     WITH asked AS (
         SELECT location_id,

@@ -1,12 +1,16 @@
 import json
+from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
 from etl.cli.doctor import of_locations
 from etl.config.settings import read
+from etl.database import roles
 from etl.tokens.probe import PROBE_ID
 from etl.tokens.vault import new_key
 from tests.command import Command
+from tests.login_role import login_role
 from tests.tokens.office import Office
 
 
@@ -51,7 +55,7 @@ def test_a_refused_token_is_found(office: Office) -> None:
 def test_an_empty_answer_does_not_show_that_a_token_is_accepted(office: Office) -> None:
     office.connect_private(office.first)
     office.sandbox.faults(ids={PROBE_ID: {"kind": "answer", "text": ""}})
-    assert {f"token of {office.first}"} == fixes(office).keys()
+    assert {"api"} == fixes(office).keys()
 
 
 def test_the_token_of_a_paused_location_is_not_tried(office: Office) -> None:
@@ -102,3 +106,81 @@ def test_its_exit_code_tells_whether_a_check_failed(
     done = etl("doctor", "--json", **(environment(office) | changed))
     checks = list(map(json.loads, done.stdout.splitlines()))
     assert (int(bool(failed)), failed) == (done.returncode, [check["name"] for check in checks if not check["ok"]])
+
+
+def checks_of(done: CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in map(json.loads, done.stdout.splitlines())}
+
+
+FULL = """
+    CREATE FUNCTION public.is_full() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE 'could not extend file "base/1/2": No space left on device' USING ERRCODE = '53100'; END $$;
+    CREATE EVENT TRIGGER is_full ON ddl_command_start WHEN TAG IN ('CREATE TABLE AS') EXECUTE FUNCTION public.is_full()
+"""
+
+
+def test_a_full_disk_is_found_by_writing(etl: Command, office: Office) -> None:
+    office.connect(office.first)
+    office.execute(FULL)
+    database = checks_of(etl("doctor", "--offline", "--json", **environment(office)))["database"]
+    assert not database["ok"]
+    assert database["says"].startswith("The disk of Postgres is full: could not extend file")
+    assert "Free space on the disk of Postgres, or enlarge it" in database["says"]
+
+
+def test_a_role_that_may_make_no_temporary_tables_is_told_what_could_not_be_tried(etl: Command, office: Office) -> None:
+    office.execute(f'REVOKE TEMPORARY ON DATABASE "{office.engine.url.database}" FROM PUBLIC')
+    with login_role(office.engine, roles.grant_worker) as (_, url):
+        done = etl("doctor", "--offline", "--json", DATABASE_URL=url)
+    assert (done.returncode, "the role may make no temporary tables" in checks_of(done)["database"]["says"]) == (
+        0,
+        True,
+    )
+
+
+def test_under_the_receiver_s_role_it_checks_what_that_may_see(etl: Command, office: Office) -> None:
+    with login_role(office.engine, roles.grant_receiver) as (_, url):
+        done = etl("doctor", "--offline", "--json", DATABASE_URL=url)
+    checks = checks_of(done)
+    assert (0, True, "") == (done.returncode, checks["database"]["ok"], done.stderr)
+    assert "Run etl doctor with the role of etl run, too" in checks["tokens and queue"]["says"]
+
+
+def test_an_outage_of_highlevel_is_one_failure_and_nobody_s_base_url(office: Office) -> None:
+    office.connect(office.first)
+    office.connect_private(office.second)
+    office.sandbox.faults(shares={"5xx": 1.0})
+    assert ["api"] == list(fixes(office))
+    assert "HIGHLEVEL_BASE_URL" not in fixes(office)["api"]
+
+
+def test_a_base_url_where_nobody_is_is_told_once(office: Office) -> None:
+    office.connect(office.first)
+    office.connect_private(office.second)
+    found = fixes(office, HIGHLEVEL_BASE_URL="http://127.0.0.1:9")
+    assert (["api"], True) == (list(found), "HIGHLEVEL_BASE_URL is http://127.0.0.1:9: check it" in found["api"])
+
+
+SPENT = """
+    INSERT INTO etl.rate_limits (location_id, daily_remaining, blocked_until, blocked_at, blocked_cause)
+    VALUES (:location_id, 0, now() + interval '1 hour', now(), 'daily_budget')
+"""
+
+
+def test_a_spent_allowance_is_found_and_its_wait_can_be_ended(etl: Command, office: Office) -> None:
+    office.connect_private(office.first)
+    office.execute(SPENT, location_id=office.first)
+    (cure,) = fixes(office).values()
+    assert f"If HighLevel allows more already: etl locations resume {office.first}" in cure
+    assert "1 resumed\n" == etl("locations", "resume", office.first).stdout
+    assert {} == fixes(office)
+    office.enqueue(office.first)
+    assert 5 == office.run().counts.loaded
+
+
+def test_what_is_fine_is_said_as_it_is(office: Office) -> None:
+    office.connect(office.first)
+    found = read(environment(office), dotenv=None)
+    with office.engine.connect() as connection:
+        says = {check.name: check.says for check in of_locations(connection, found, offline=True, limit=None)}
+    assert ("every location with items has a token", "every queued kind has a job") == (says["queue"], says["kinds"])
