@@ -73,7 +73,7 @@ class Loading:
             id_: str = row["id"]
             try:
                 origin = Origin(id_, page.location_id, page.asked_at)
-                records = messages.transform(row, origin, options=self.options, is_whole=False, is_exported=True)
+                records = messages.transform(row, origin, options=self.options, is_partial=True, is_exported=True)
                 entries.append((id_, records))
             except TransformError:
                 odd.append(id_)

@@ -111,7 +111,7 @@ class _Differing:
 def _rows(page: Page) -> dict[str, Row]:
     """The rows of a page as the tables would have them; of one that cannot be understood, only its id."""
     rows: dict[str, Row] = {}
-    versions = Versions(page.asked_at)
+    versions = Versions.at(page.asked_at)
     for raw in filter(is_named, page.rows):
         id_ = raw["id"]
         row = _row(raw, Origin(id_, page.location_id, page.asked_at))
@@ -123,7 +123,7 @@ def _rows(page: Page) -> dict[str, Row]:
 
 def _row(raw: dict[str, Any], origin: Origin) -> Row:
     try:
-        (record,) = messages.transform(raw, origin, options=Options(), is_whole=False)
+        (record,) = messages.transform(raw, origin, options=Options(), is_partial=True)
     except TransformError:
         unknown = dict.fromkeys(("status", "date_updated", "date_added", "conversation_id"))
         key = {"location_id": origin.location_id, "message_id": origin.id}

@@ -54,12 +54,12 @@ def transform(payload: Mapping[str, Any], origin: Origin, *, options: Options) -
     for place, given in enumerate(payload["messages"]):
         row = object_of(given)
         try:
-            records += messages.transform(row, origin, options=options, is_whole=False)
+            records += messages.transform(row, origin, options=options, is_partial=True)
         except TransformError as error:
             unread.append(f"messages[{place}].{error.field}")
             id_ = row.get("id")
             if isinstance(id_, str) and is_fetchable(id_):
-                singly.append(FollowUp("message", id_, origin.location_id, is_repeat=True, conversation_id=origin.id))
+                singly.append(FollowUp("message", id_, origin.location_id, force=True, conversation_id=origin.id))
     if unread:
         is_lossy = len(singly) < len(unread)
         raise PartlyReadError(unread, records=records, follow_ups=tuple(singly), is_lossy=is_lossy)

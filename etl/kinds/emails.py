@@ -107,4 +107,4 @@ def _follow_ups(row: Row, now: datetime, options: Options) -> Iterator[FollowUp]
         yield FollowUp("contact", row["contact_id"], location_id, max_age=DAY)
     look = next_look(options.status_checks, row["date_added"], now) if status_may_change(row) else None
     if look is not None:
-        yield FollowUp("email", row["email_id"], location_id, delay=look, is_repeat=True)
+        yield FollowUp("email", row["email_id"], location_id, delay=look, force=True)

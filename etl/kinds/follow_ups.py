@@ -29,7 +29,7 @@ def follow_ups(
     now: datetime,
     options: Options,
     *,
-    is_whole: bool,
+    is_partial: bool,
     is_exported: bool,
 ) -> Iterator[FollowUp]:
     """Yield what to fetch next for a message and the rows below it; ``email_ids`` are the emails it names."""
@@ -50,9 +50,9 @@ def follow_ups(
         look = next_look(options.media_checks, row["date_added"], now)
         is_fresh = age_of(row["date_added"], now) < DAY
         # An old text without files is usual; an old message without either lacks something.
-        is_searched = (is_fresh and is_whole) or (is_exported and (is_fresh or not row["body"]))
+        is_searched = (is_fresh and not is_partial) or (is_exported and (is_fresh or not row["body"]))
         if look is None and is_searched and row["conversation_id"]:
-            yield FollowUp("conversation", row["conversation_id"], location_id, is_repeat=True)
+            yield FollowUp("conversation", row["conversation_id"], location_id, force=True)
         delays.append(look)
     looks = [delay for delay in delays if delay is not None]
     if looks:
@@ -61,7 +61,7 @@ def follow_ups(
             message_id,
             location_id,
             delay=min(looks),
-            is_repeat=True,
+            force=True,
             conversation_id=row["conversation_id"],
         )
 

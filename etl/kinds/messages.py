@@ -49,7 +49,7 @@ def extract(call: Call, message_id: str, _location_id: str = "") -> Answer:
 
 
 def transform(
-    payload: Mapping[str, Any], origin: Origin, *, options: Options, is_whole: bool = True, is_exported: bool = False
+    payload: Mapping[str, Any], origin: Origin, *, options: Options, is_partial: bool = False, is_exported: bool = False
 ) -> list[Record]:
     """Normalize a message.
 
@@ -57,7 +57,7 @@ def transform(
         payload: The message object as parsed from JSON, out of its envelope.
         origin: Where it came from.
         options: When it is looked at again.
-        is_whole: False for a row of a list or an export, which may lack fields; its text of an email is not reliable.
+        is_partial: True for a row of a list or an export, which may lack fields; its text of an email is not reliable.
         is_exported: True for a row of an export, which may be the first that tells of an old message.
 
     Raises:
@@ -70,12 +70,12 @@ def transform(
     reader = Reader(payload)
     reader.take("id"), reader.take("locationId")
     row = _row(reader, key, origin)
-    if not is_whole and row["message_type"] in EMAILS:
+    if is_partial and row["message_type"] in EMAILS:
         row["body"] = None
     children: dict[type, list[Row]] = {Attachment: attachment_rows(reader, key), Meta: []}
     email_ids = _meta(reader, key, children[Meta])
     row["extra"] = reader.extra()
-    if not is_whole:
+    if is_partial:
         children = {table: rows for table, rows in children.items() if rows}
     elif media_may_be_late(row, children[Attachment]):
         # Media that only the conversation's list had (docs issue 212) stay.
@@ -84,7 +84,9 @@ def transform(
         {"location_id": key["location_id"], "email_id": id_, "message_id": key["message_id"], "position": position}
         for position, id_ in enumerate(email_ids)
     ]
-    asked = follow_ups(row, children, email_ids, origin.fetched_at, options, is_whole=is_whole, is_exported=is_exported)
+    asked = follow_ups(
+        row, children, email_ids, origin.fetched_at, options, is_partial=is_partial, is_exported=is_exported
+    )
     return [
         Record(
             Message,
@@ -93,7 +95,7 @@ def transform(
             named={Email: emails} if emails else {},
             follow_ups=tuple(asked),
             drift=reader.drift(),
-            is_whole=is_whole,
+            is_partial=is_partial,
         )
     ]
 

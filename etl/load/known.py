@@ -22,7 +22,7 @@ class Version:
 
 def versions(connection: Connection, location_id: str, ids: Collection[str], *, now: datetime) -> dict[str, Version]:
     """Those of the messages that the tables have; a date that cannot be true is none."""
-    dated = Versions(now).dated(Message.__table__.columns.date_updated)
+    dated = Versions.at(now).dated(Message.__table__.columns.date_updated)
     query = select(Message.message_id, Message.status, dated, Message.deleted_at.is_not(None)).where(
         Message.location_id == location_id, in_array(Message.message_id, ids)
     )

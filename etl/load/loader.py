@@ -4,7 +4,7 @@ A record older than the row it would replace changes nothing. Children that the 
 Equal content writes nothing. What was erased for good is dropped.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,20 +12,15 @@ from functools import partial
 from itertools import groupby
 
 from sqlalchemy import Connection, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import insert as insert_into
 
 from etl.database.conditions import in_array
 from etl.load import suppression
 from etl.load.suppression import Received
-from etl.load.upsert import Key, key_names, newer_there, replace, upsert
+from etl.load.upsert import Key, insert, key_names, newer_there, replace, upsert
 from etl.load.versions import Versions
-from etl.models import Base, Contact, Email, LocationProfile, Message, StatusChange, User
+from etl.models import Base, Contact, Message, StatusChange
 from etl.models.record import FollowUp, Record, Row
-
-REFRESHED: frozenset[type[Base]] = frozenset((Contact, User, LocationProfile))
-"""Tables whose ``fetched_at`` says when a row was last fetched, changed or not."""
-NAMED_BY_OTHERS: dict[type[Base], tuple[str, ...]] = {Email: ("message_id",)}
-"""Columns that a thing's own answer does not overrule: the thread says better which emails it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,69 +46,62 @@ class Loaded:
 def load(connection: Connection, records: Sequence[Record]) -> Loaded:
     """Write the records' rows, but for those that must not come back."""
     records, now = suppression.drop_records(connection, records)
-    versions = Versions(now)
     written: set[tuple[type[Base], Key]] = set()
     older: set[tuple[type[Base], Key]] = set()
     follow_ups: list[FollowUp] = []
-    ordered = sorted(records, key=lambda record: (record.table.__tablename__, record.is_whole))
-    for _, group in groupby(ordered, key=lambda record: (record.table, record.is_whole)):
-        same = _newest(group, versions)
-        changed, stale = _load(connection, same, versions)
-        written |= {(same[0].table, key) for key in changed}
-        older |= {(same[0].table, key) for key in stale}
-        follow_ups += [each for record in same if _key(record) not in stale for each in record.follow_ups]
+    ordered = sorted(records, key=lambda record: (record.table.__tablename__, not record.is_partial))
+    for (table, _), group in groupby(ordered, key=lambda record: (record.table, record.is_partial)):
+        by_key = _newest(group, Versions.at(now))
+        changed, stale = _load(connection, by_key, now=now)
+        written |= {(table, key) for key in changed}
+        older |= {(table, key) for key in stale}
+        follow_ups += [each for key, record in by_key.items() if key not in stale for each in record.follow_ups]
     return Loaded(frozenset(written), tuple(dict.fromkeys(follow_ups)), frozenset(older))
 
 
-def _newest(records: Iterable[Record], versions: Versions) -> list[Record]:
+def _newest(records: Iterable[Record], versions: Versions) -> dict[Key, Record]:
     """One record a row: lists and pages may hold a message twice, and one statement writes a row only once."""
     by_key: dict[Key, list[Record]] = {}
     for record in records:
         by_key.setdefault(_key(record), []).append(record)
-    return [same[0] if len(same) == 1 else versions.newest(same) for same in by_key.values()]
+    return {key: same[0] if len(same) == 1 else versions.newest(same) for key, same in by_key.items()}
 
 
-def _load(connection: Connection, records: Sequence[Record], versions: Versions) -> tuple[set[Key], set[Key]]:
+def _load(connection: Connection, records: Mapping[Key, Record], *, now: datetime) -> tuple[set[Key], set[Key]]:
     """Write records of one table; returns the keys of those that changed something, and of those that are stale."""
-    table, is_whole, now = records[0].table, records[0].is_whole, versions.now
-    write = partial(
-        upsert,
-        connection,
-        table,
-        now=now,
-        versions=versions,
-        is_whole=is_whole,
-        kept=NAMED_BY_OTHERS.get(table, ()),
-    )
-    rows = [record.row for record in records]
-    before = _statuses(connection, rows) if table is Message else {}
-    written = write(rows, is_refreshed=table in REFRESHED)
-    _note_status_changes(connection, [record.row for record in records if _key(record) in written], before)
-    unwritten = [record.row for record in records if _key(record) not in written]
-    stale = newer_there(connection, table, unwritten, versions=versions, is_whole=is_whole)
-    fresh = [record for record in records if _key(record) not in stale]
-    changed = _replace_children(connection, fresh, now=now, new={key for key, is_new in written.items() if is_new})
+    first = next(iter(records.values()))
+    table, is_partial = first.table, first.is_partial
+    write = partial(upsert, connection, table, now=now, is_partial=is_partial)
+    new = insert(connection, table, [record.row for record in records.values()], now=now)
+    known = {key: record.row for key, record in records.items() if key not in new}
+    before = _statuses(connection, known.values()) if table is Message and known else {}
+    written = write(list(known.values()))
+    _note_status_changes(connection, [known[key] for key in written], before)
+    unwritten = [row for key, row in known.items() if key not in written]
+    stale = newer_there(connection, table, unwritten, now=now, is_partial=is_partial)
+    fresh = {key: record for key, record in records.items() if key not in stale}
+    changed = _replace_children(connection, fresh, now=now, new=new)
     # Else an older answer that is loaded later would bring the old children back.
-    write([record.row for record in fresh if _key(record) in changed - written.keys()], is_refreshed=True)
-    for other in {other: None for record in fresh for other in record.named}:
-        of_other = {tuple(row.values())[:2]: row for record in fresh for row in record.named.get(other, ())}
+    write([fresh[key].row for key in changed - written - new], refreshes=True)
+    for other in {other: None for record in fresh.values() for other in record.named}:
+        of_other = {tuple(row.values())[:2]: row for record in fresh.values() for row in record.named.get(other, ())}
         upsert(connection, other, list(of_other.values()), now=now)
-    return changed | written.keys(), stale
+    return changed | written | new, stale
 
 
 def _replace_children(
-    connection: Connection, records: Sequence[Record], *, now: datetime, new: AbstractSet[Key]
+    connection: Connection, records: Mapping[Key, Record], *, now: datetime, new: AbstractSet[Key]
 ) -> set[Key]:
     """Write the rows below records; returns the keys of the records for which that was a change."""
     changed: set[Key] = set()
-    for child in {child: None for record in records for child in record.children}:
-        having = [record for record in records if child in record.children]
-        rows = [row for record in having for row in record.children[child]]
-        changed |= replace(connection, child, {_key(record) for record in having}, rows, now=now, new=new)
+    for child in {child: None for record in records.values() for child in record.children}:
+        having = {key: record.children[child] for key, record in records.items() if child in record.children}
+        rows = [row for of_parent in having.values() for row in of_parent]
+        changed |= replace(connection, child, having.keys(), rows, now=now, new=new)
     return changed
 
 
-def _statuses(connection: Connection, rows: Sequence[Row]) -> dict[Key, str | None]:
+def _statuses(connection: Connection, rows: Collection[Row]) -> dict[Key, str | None]:
     """The statuses of those of the messages that the table has."""
     query = select(Message.location_id, Message.message_id, Message.status).where(
         in_array(Message.location_id, {row["location_id"] for row in rows}),
@@ -138,7 +126,7 @@ def _note_status_changes(connection: Connection, rows: Sequence[Row], before: di
         and row["status"] != before[key]
     ]
     if changes:
-        connection.execute(insert(StatusChange).on_conflict_do_nothing(), changes)
+        connection.execute(insert_into(StatusChange).on_conflict_do_nothing(), changes)
 
 
 def mark_deleted(connection: Connection, table: type[Base], id_: str, *, location_id: str) -> bool:
@@ -162,7 +150,7 @@ def mark_deleted(connection: Connection, table: type[Base], id_: str, *, locatio
 
 
 def mark_absent(connection: Connection, table: type[Base], id_: str, *, location_id: str) -> bool:
-    """Note, in a table of :data:`REFRESHED`, that the API was asked just now and knows no such thing; its row stays.
+    """Note in a refreshed table that the API was asked just now and knows no such thing; its row stays.
 
     What was never there gets a row as well, so that not every message that names it asks again; but for a contact that
     was forgotten. Returns whether it is news.
@@ -171,7 +159,7 @@ def mark_absent(connection: Connection, table: type[Base], id_: str, *, location
         return False
     now = now_of(connection)
     key = dict(zip(key_names(table), (location_id, id_), strict=False))  # a location is its own id
-    statement = insert(table).values(**key, deleted_at=now, fetched_at=now)
+    statement = insert_into(table).values(**key, deleted_at=now, fetched_at=now)
     old, new = table.__table__.columns, statement.excluded
     statement = statement.on_conflict_do_update(
         index_elements=list(key),

@@ -81,7 +81,7 @@ def _is_of(row: Row, suppression: Suppression) -> bool:
 
 def _is_too_old(record: Record, suppression: Suppression) -> bool:
     # Somebody asked for this very thread: it may have a new email.
-    lives_on = record.is_whole and THREADS in (record.row.get("message_type") or "")
+    lives_on = not record.is_partial and THREADS in (record.row.get("message_type") or "")
     return record.table is Message and not lives_on and _is_before(record.row, suppression)
 
 

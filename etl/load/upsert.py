@@ -1,18 +1,20 @@
 """Writes rows into any table of ``highlevel``, through its model; nothing here commits.
 
 Unchanged rows are not written. Every statement names ``location_id``, and the time is handed in as a value: so it runs
-on a warehouse that is distributed by location, too.
+on a warehouse that is distributed by location, too. Statements are built once an hour for each form that rows have.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Executable,
     TableValuedAlias,
     Text,
     and_,
@@ -21,7 +23,6 @@ from sqlalchemy import (
     cast,
     column,
     delete,
-    false,
     func,
     literal_column,
     not_,
@@ -29,7 +30,8 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB, Insert
+from sqlalchemy.dialects.postgresql import insert as insert_into
 
 from etl.database.conditions import in_array
 from etl.load.versions import Columns, Versions
@@ -37,140 +39,74 @@ from etl.models import Base
 
 Key = tuple[str, ...]
 """(location_id, and the id of what the rows are about); of a location itself only its id"""
+Rows = Sequence[Mapping[str, Any]]
+"""One mapping a row, all with the same columns; the other columns stay as they are."""
 
 
-def key_names(model: type[Base]) -> list[str]:
+@lru_cache
+def key_names(model: type[Base]) -> tuple[str, ...]:
     """The columns of a table that say what its rows are about: the first two of its key."""
-    return [column.name for column in model.__table__.primary_key][:2]
+    return tuple(column.name for column in model.__table__.primary_key)[:2]
 
 
-def upsert(
-    connection: Connection,
-    model: type[Base],
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    now: datetime,
-    versions: Versions | None = None,
-    is_whole: bool = True,
-    kept: Collection[str] = (),
-    is_refreshed: bool = False,
-) -> dict[Key, bool]:
-    """Insert rows, or change those that differ; returns the keys of what was written, and whether each is new.
-
-    Rows are written in order of their keys, so that two loaders can wait for each other but not deadlock.
-
-    Args:
-        connection: The caller's transaction.
-        model: The table.
-        rows: One mapping a row, all with the same columns; the others stay as they are.
-        now: Goes to ``created_at`` and ``updated_at``, where the table has them.
-        versions: Tells which rows are older than what is there, and change nothing; None: none is.
-        is_whole: Whether a null overwrites a value.
-        kept: Columns in which a value that is there stays.
-        is_refreshed: Whether a fetch time alone is a reason to write.
+def insert(connection: Connection, model: type[Base], rows: Rows, *, now: datetime) -> set[Key]:
+    """Insert those of the rows that are new, and leave the others alone; returns the keys of the new ones.
 
     Raises:
         ValueError: a row has a column that the table has not, or other columns than the first row.
     """
     if not rows:
-        return {}
-    table = model.__table__
-    keys = [column.name for column in table.primary_key]
-    content = [name for name in rows[0] if name not in keys]
-    _check(model, rows)
-    times = {name: now for name in ("created_at", "updated_at") if name in table.columns}
-    filled = [*keys, *content, *times]
-    source = _unfolded(model, filled)
-    statement = insert(model).from_select(filled, select(*source.c).order_by(*(source.c[name] for name in keys)))
-    new, old = statement.excluded, table.columns
-    changes = _changes(content, new, old, versions, is_whole=is_whole, kept=kept)
-    compared = [name for name in changes if name != "fetched_at" or is_refreshed]
-    differs = [old[name].is_distinct_from(changes[name]) for name in compared]
-    if "fetched_at" in content:
-        differs.append(old["fetched_at"].is_(None))
-    if "updated_at" in times:
-        changes["updated_at"] = new["updated_at"]
-    condition = or_(*differs)
-    if versions is not None:
-        condition = and_(condition, not_(versions.is_older(new, old, is_whole=is_whole)))
-    statement = statement.on_conflict_do_update(index_elements=keys, set_=changes, where=condition)
-    # Another transaction would have had to begin within the same microsecond.
-    is_new = old["created_at"] == old["updated_at"] if "created_at" in times else false()
-    written = connection.execute(
-        statement.returning(*(old[name] for name in key_names(model)), is_new.label("is_new")),
-        {"rows": _document([{**row, **times} for row in rows])},
-    )
-    return {tuple(row[:-1]): row.is_new for row in written}
+        return set()
+    statement = _insert(model, _names(model, rows))
+    return _written(connection, statement, _document(model, rows, now))
 
 
-def _changes(
-    content: Sequence[str],
-    new: Columns,
-    old: Columns,
-    versions: Versions | None,
-    *,
-    is_whole: bool,
-    kept: Collection[str],
-) -> dict[str, ColumnElement[Any]]:
-    """What the columns of a row that is there become."""
-    changes: dict[str, ColumnElement[Any]] = {
-        name: new[name] if is_whole else func.coalesce(new[name], old[name]) for name in content
-    }
-    changes |= {name: func.coalesce(old[name], new[name]) for name in kept}
-    if versions is not None and "date_updated" in content:
-        changes["date_updated"] = versions.newest_date(new["date_updated"], old["date_updated"])
-    if "fetched_at" in content and "deleted_at" in old and is_whole:
-        # Only what was answered after it was said to be gone tells that it is back.
-        changes["deleted_at"] = case((old["deleted_at"] >= new["fetched_at"], old["deleted_at"]))
-    return changes
-
-
-def newer_there(
+def upsert(
     connection: Connection,
     model: type[Base],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Rows,
     *,
-    versions: Versions,
-    is_whole: bool,
+    now: datetime,
+    is_partial: bool = False,
+    refreshes: bool = False,
 ) -> set[Key]:
+    """Insert rows, or change those that differ; returns the keys of what was written.
+
+    Rows are written in order of their keys, so that two loaders can wait for each other but not deadlock. Those that
+    tell when they were fetched, and are older than what is there, change nothing.
+
+    Args:
+        connection: The caller's transaction.
+        model: The table, which has a :class:`~etl.models.base.WritePolicy`.
+        rows: What is written.
+        now: Goes to ``created_at`` and ``updated_at``, where the table has them.
+        is_partial: Whether the rows may lack what the API knows: a null overwrites no value then.
+        refreshes: Whether a fetch time alone is a reason to write, whatever the policy says.
+
+    Raises:
+        ValueError: a row has a column that the table has not, or other columns than the first row.
+    """
+    if not rows:
+        return set()
+    statement = _upsert(
+        model, _names(model, rows), Versions.at(now), is_partial, refreshes or model.write_policy.is_refreshed
+    )
+    return _written(connection, statement, _document(model, rows, now))
+
+
+def newer_there(connection: Connection, model: type[Base], rows: Rows, *, now: datetime, is_partial: bool) -> set[Key]:
     """The keys of those of the rows that are older than what the table has, by the rule of :func:`upsert`."""
     if not rows:
         return set()
-    old, keys = model.__table__.columns, key_names(model)
-    source = _unfolded(model, list(rows[0]))
-    query = select(*(old[name] for name in keys)).where(
-        *(old[name] == source.c[name] for name in keys), versions.is_older(source.c, old, is_whole=is_whole)
-    )
-    return {tuple(row) for row in connection.execute(query, {"rows": _document(rows)})}
-
-
-def _document(rows: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps(rows, default=datetime.isoformat, ensure_ascii=False)
-
-
-def _check(model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
-    names = rows[0].keys()
-    unknown = names - model.__table__.columns.keys()
-    if unknown or any(row.keys() != names for row in rows):
-        raise ValueError(f"rows of {model.__tablename__} have unknown or unequal columns: {sorted(unknown)}")
-
-
-def _unfolded(model: type[Base], names: Sequence[str]) -> TableValuedAlias:
-    """The rows of the parameter ``rows``, one JSON document, by the table's own types.
-
-    A document is a quarter of the cost of a parameter for each value.
-    """
-    table = model.__table__
-    row_type: ColumnElement[Any] = literal_column(f"NULL::{table}")
-    unfold = func.jsonb_populate_recordset(row_type, cast(bindparam("rows", type_=Text), JSONB))
-    return unfold.table_valued(*(column(name, table.columns[name].type) for name in names)).alias("given")
+    statement = _newer_there(model, tuple(rows[0]), Versions.at(now), is_partial)
+    return _written(connection, statement, _json(rows))
 
 
 def replace(
     connection: Connection,
     model: type[Base],
     parents: AbstractSet[Key],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Rows,
     *,
     now: datetime,
     new: AbstractSet[Key] = frozenset(),
@@ -179,7 +115,7 @@ def replace(
 
     The first two columns of the table's key are the parent's. Of parents that are ``new`` it has nothing yet.
     """
-    changed = set(upsert(connection, model, rows, now=now))
+    changed = upsert(connection, model, rows, now=now)
     known = parents - new
     if not known:
         return changed
@@ -190,3 +126,112 @@ def replace(
     if lost:
         connection.execute(delete(model).where(tuple_(*keys).in_(lost)))
     return changed | {(key[0], key[1]) for key in lost}
+
+
+def _written(connection: Connection, statement: Executable, document: str) -> set[Key]:
+    return {tuple(row) for row in connection.execute(statement, {"rows": document})}
+
+
+def _names(model: type[Base], rows: Rows) -> tuple[str, ...]:
+    """The columns that the rows have."""
+    names = rows[0].keys()
+    unknown = names - model.__table__.columns.keys()
+    if unknown or any(row.keys() != names for row in rows):
+        raise ValueError(f"rows of {model.__tablename__} have unknown or unequal columns: {sorted(unknown)}")
+    return tuple(names)
+
+
+def _times(model: type[Base]) -> list[str]:
+    return [name for name in ("created_at", "updated_at") if name in model.__table__.columns]
+
+
+def _document(model: type[Base], rows: Rows, now: datetime) -> str:
+    """The rows as one JSON document: a quarter of the cost of a parameter for each value."""
+    times = dict.fromkeys(_times(model), now.isoformat())
+    return _json([{**row, **times} for row in rows])
+
+
+def _json(rows: Rows) -> str:
+    return json.dumps(rows, default=datetime.isoformat, ensure_ascii=False)
+
+
+def _unfolded(model: type[Base], names: Sequence[str]) -> TableValuedAlias:
+    """The rows of the parameter ``rows``, by the table's own types."""
+    table = model.__table__
+    row_type: ColumnElement[Any] = literal_column(f"NULL::{table}")
+    unfold = func.jsonb_populate_recordset(row_type, cast(bindparam("rows", type_=Text), JSONB))
+    return unfold.table_valued(*(column(name, table.columns[name].type) for name in names)).alias("given")
+
+
+def _inserting(model: type[Base], names: Sequence[str]) -> Insert:
+    keys = [column.name for column in model.__table__.primary_key]
+    filled = [*keys, *(name for name in names if name not in keys), *_times(model)]
+    source = _unfolded(model, filled)
+    return insert_into(model).from_select(filled, select(*source.c).order_by(*(source.c[name] for name in keys)))
+
+
+def _keys_of(model: type[Base]) -> list[ColumnElement[Any]]:
+    return [model.__table__.columns[name] for name in key_names(model)]
+
+
+@lru_cache
+def _insert(model: type[Base], names: tuple[str, ...]) -> Executable:
+    return _inserting(model, names).on_conflict_do_nothing().returning(*_keys_of(model))
+
+
+@lru_cache
+def _upsert(
+    model: type[Base],
+    names: tuple[str, ...],
+    versions: Versions,
+    is_partial: bool,  # noqa: FBT001 - of a cache, which tells calls with names apart by their order
+    is_refreshed: bool,  # noqa: FBT001 - the same
+) -> Executable:
+    statement, old = _inserting(model, names), model.__table__.columns
+    new = statement.excluded
+    keys = [column.name for column in model.__table__.primary_key]
+    content = [name for name in names if name not in keys]
+    changes = _changes(model, content, new, versions, is_partial=is_partial)
+    compared = [name for name in changes if name != "fetched_at" or is_refreshed]
+    condition = or_(*(old[name].is_distinct_from(changes[name]) for name in compared))
+    if "fetched_at" in content:
+        condition = and_(
+            or_(condition, old["fetched_at"].is_(None)), not_(versions.is_older(new, old, is_partial=is_partial))
+        )
+    if "updated_at" in old:
+        changes["updated_at"] = new["updated_at"]
+    upserting = statement.on_conflict_do_update(index_elements=keys, set_=changes, where=condition)
+    return upserting.returning(*_keys_of(model))
+
+
+def _changes(
+    model: type[Base], content: Sequence[str], new: Columns, versions: Versions, *, is_partial: bool
+) -> dict[str, ColumnElement[Any]]:
+    """What the columns of a row that is there become."""
+    old = model.__table__.columns
+    changes: dict[str, ColumnElement[Any]] = {
+        name: func.coalesce(new[name], old[name]) if is_partial else new[name] for name in content
+    }
+    if "fetched_at" not in content:
+        return changes
+    changes |= {name: func.coalesce(old[name], new[name]) for name in model.write_policy.preserve}
+    if "date_updated" in content:
+        changes["date_updated"] = versions.newest_date(new["date_updated"], old["date_updated"])
+    if "deleted_at" in old and not is_partial:
+        # Only what was answered after it was said to be gone tells that it is back.
+        changes["deleted_at"] = case((old["deleted_at"] >= new["fetched_at"], old["deleted_at"]))
+    return changes
+
+
+@lru_cache
+def _newer_there(
+    model: type[Base],
+    names: tuple[str, ...],
+    versions: Versions,
+    is_partial: bool,  # noqa: FBT001 - as above
+) -> Executable:
+    source, old = _unfolded(model, names), model.__table__.columns
+    return select(*_keys_of(model)).where(
+        *(old[name] == source.c[name] for name in key_names(model)),
+        versions.is_older(source.c, old, is_partial=is_partial),
+    )

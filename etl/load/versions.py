@@ -30,24 +30,26 @@ MARGIN = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Compares rows, at a time by Postgres's clock."""
+    """Compares rows; equal within an hour, so that statements are built and cached once an hour."""
 
-    now: datetime
+    latest: datetime
+    """The last date that can be true."""
 
-    @property
-    def _latest(self) -> datetime:
-        return (self.now + MARGIN).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    @classmethod
+    def at(cls, now: datetime) -> "Versions":
+        """At a time by Postgres's clock."""
+        return cls((now + MARGIN).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
 
     def dated(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """A column's date as far as it can be true, else null."""
-        # As constants: Citus sends no parameter on to its nodes. They change each hour, so statements are still cached.
-        return case((column.between(_constant(EARLIEST), _constant(self._latest)), column))
+        # As constants: Citus sends no parameter on to its nodes.
+        return case((column.between(_constant(EARLIEST), _constant(self.latest)), column))
 
     def newest_date(self, new: ColumnElement[Any], old: ColumnElement[Any]) -> ColumnElement[Any]:
         """The date that a row shows next: an answer without one takes none away."""
         return func.coalesce(self.dated(new), self.dated(old), new, old)
 
-    def is_older(self, new: Columns, old: Columns, *, is_whole: bool) -> ColumnElement[bool]:
+    def is_older(self, new: Columns, old: Columns, *, is_partial: bool) -> ColumnElement[bool]:
         """Whether the row that is there stays as it is.
 
         A list or an export may lag behind, so it says nothing about a thing that the API itself said is gone.
@@ -57,7 +59,7 @@ class Versions:
         if "date_updated" in new:
             given, there = self.dated(new["date_updated"]), self.dated(old["date_updated"])
             older = case((given != there, given < there), else_=fetched_earlier)
-        return older if is_whole else or_(old["deleted_at"].is_not(None), older)
+        return or_(old["deleted_at"].is_not(None), older) if is_partial else older
 
     def newest(self, records: list[Record]) -> Record:
         """The newest of some records of one thing; of equal ones the last."""
@@ -73,7 +75,7 @@ class Versions:
 
     def believed(self, value: datetime | None) -> datetime | None:
         """A date as far as it can be true."""
-        return value if value is not None and EARLIEST <= value <= self._latest else None
+        return value if value is not None and EARLIEST <= value <= self.latest else None
 
 
 def _constant(at: datetime) -> ColumnElement[Any]:

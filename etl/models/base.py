@@ -1,7 +1,8 @@
 """What all tables share: the naming of constraints, and the kinds of columns."""
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from sqlalchemy import (
     ARRAY,
@@ -36,9 +37,20 @@ timestamp = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 timestamp_now = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
 
 
+@dataclass(frozen=True, slots=True)
+class WritePolicy:
+    """How a newer row of a table replaces the one that is there."""
+
+    preserve: tuple[str, ...] = ()
+    """Columns in which a value that is there stays: something else tells it better."""
+    is_refreshed: bool = False
+    """Whether ``fetched_at`` tells when the row was last fetched, changed or not."""
+
+
 class Base(DeclarativeBase):
     """All tables, with one naming convention for constraints and indexes."""
 
+    write_policy: ClassVar[WritePolicy] = WritePolicy()
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = {str: Text(), int: Integer(), bytes: LargeBinary()}  # noqa: RUF012 - SQLAlchemy's contract
 

@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from etl.models.base import Base, Written, json, json_list, table_args, texts, timestamp
+from etl.models.base import Base, WritePolicy, Written, json, json_list, table_args, texts, timestamp
 
 
 class Message(Written, Base):
@@ -167,6 +167,7 @@ class Email(Written, Base):
     """One email of a thread."""
 
     __tablename__ = "emails"
+    write_policy = WritePolicy(preserve=("message_id",))  # the thread says better which emails it has
     __table_args__ = table_args(
         "highlevel",
         "One row an email. In highlevel.messages a whole thread is one message. A row exists as soon as the thread "
@@ -295,6 +296,7 @@ class Contact(Written, Base):
     """A contact: the customer that messages are exchanged with."""
 
     __tablename__ = "contacts"
+    write_policy = WritePolicy(is_refreshed=True)
     __table_args__ = table_args(
         "highlevel",
         "Contacts of messages, fetched when first seen and again when older than a day. Filled only where jobs.yaml "
@@ -334,6 +336,7 @@ class User(Written, Base):
     """A user: who works for the location."""
 
     __tablename__ = "users"
+    write_policy = WritePolicy(is_refreshed=True)
     __table_args__ = table_args(
         "highlevel",
         "Users named by messages, fetched when first seen and again when older than a day. Filled only where jobs.yaml "
@@ -365,6 +368,7 @@ class LocationProfile(Written, Base):
     """A location's own name and time zone."""
 
     __tablename__ = "locations"
+    write_policy = WritePolicy(is_refreshed=True)
     __table_args__ = table_args(
         "highlevel",
         "Locations (sub-accounts) by name and time zone, fetched when first seen and again when older than a day. "

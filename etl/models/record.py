@@ -22,7 +22,7 @@ class FollowUp:
     """Seconds until it is due."""
     max_age: float | None = None
     """Not queued when what it would fetch was fetched within so many seconds; None: when it ever was."""
-    is_repeat: bool = False
+    force: bool = False
     """Queued whatever the tables have: something may have changed upstream."""
     conversation_id: str | None = None
     """The conversation it is part of, where that is known."""
@@ -41,8 +41,8 @@ class Record:
     follow_ups: tuple[FollowUp, ...] = ()
     drift: tuple[str, ...] = ()
     """What this version does not know, e.g. ``field:foo`` or ``status:teleported``."""
-    is_whole: bool = True
-    """Whether the answer has all that the API knows of the thing; else a column it leaves out stays as it is."""
+    is_partial: bool = False
+    """Whether the answer may lack what the API knows of the thing: then a column that it leaves out stays as it is."""
 
 
 class PartlyReadError(TransformError):

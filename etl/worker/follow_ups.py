@@ -39,10 +39,10 @@ def _wanted(
             by_kind.setdefault(each.kind, []).append(each)
     for kind, of_kind in by_kind.items():
         table = tables[kind]
-        keys = {(each.location_id, each.id) for each in of_kind if not each.is_repeat}
+        keys = {(each.location_id, each.id) for each in of_kind if not each.force}
         ages = loader.ages(connection, table, keys) if table is not None and keys else {}
         for each in of_kind:
-            if each.is_repeat or _is_due(ages.get((each.location_id, each.id)), each.max_age):
+            if each.force or _is_due(ages.get((each.location_id, each.id)), each.max_age):
                 key = (kind, each.location_id, each.id)
                 if key not in found or each.delay < found[key].delay:
                     found[key] = each

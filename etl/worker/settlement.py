@@ -179,12 +179,12 @@ class Settlement:
         kind, id_ = self.kind, item.message_id
         if kind.table is None:
             return False
-        if not location_id or kind.table not in loader.REFRESHED:
+        if not location_id or not kind.table.write_policy.is_refreshed:
             return loader.mark_deleted(connection, kind.table, id_, location_id=location_id)
         is_news = loader.mark_absent(connection, kind.table, id_, location_id=location_id)
         if is_news and kind.named_in_messages_as is not None:
             ids = loader.messages_naming(connection, kind.named_in_messages_as, id_, location_id=location_id)
-            again = [FollowUp("message", message_id, location_id, is_repeat=True) for message_id in ids]
+            again = [FollowUp("message", message_id, location_id, force=True) for message_id in ids]
             follow_ups.queue(connection, again, self.taken)
         return is_news
 
@@ -230,7 +230,7 @@ def _report_requests(
 def _looked_for(put_back: Sequence[PutBack]) -> list[FollowUp]:
     """The conversations in which refused messages are looked for."""
     return [
-        FollowUp("conversation", each.item.conversation_id, each.item.location_id, is_repeat=True)
+        FollowUp("conversation", each.item.conversation_id, each.item.location_id, force=True)
         for each in put_back
         if each.cause == LOOKED_UP and each.item.conversation_id
     ]

@@ -40,11 +40,11 @@ def read(
     *,
     location_id: str = "",
     now: datetime = FETCHED_AT,
-    is_whole: bool = True,
+    is_partial: bool = False,
     is_exported: bool = False,
 ) -> Record:
     origin = Origin("MSG1", location_id, now)
-    (record,) = messages.transform(payload, origin, options=Options(), is_whole=is_whole, is_exported=is_exported)
+    (record,) = messages.transform(payload, origin, options=Options(), is_partial=is_partial, is_exported=is_exported)
     return record
 
 
@@ -457,12 +457,12 @@ def test_a_call_that_was_answered_asks_for_its_audio(kind: str, fields: dict[str
 ADDED = datetime(2026, 2, 3, 12, tzinfo=UTC)
 
 
-def looks(age: float, *, is_whole: bool = True, is_exported: bool = False, **fields: Any) -> list[tuple[str, float]]:
+def looks(age: float, *, is_partial: bool = False, is_exported: bool = False, **fields: Any) -> list[tuple[str, float]]:
     """When a message is looked at again, that is so many seconds old."""
     payload = SMS | {"dateAdded": ADDED.isoformat()} | fields
     now = ADDED + timedelta(seconds=age)
-    asked = read(payload, now=now, is_whole=is_whole, is_exported=is_exported).follow_ups
-    return [(each.kind, each.delay) for each in asked if each.is_repeat]
+    asked = read(payload, now=now, is_partial=is_partial, is_exported=is_exported).follow_ups
+    return [(each.kind, each.delay) for each in asked if each.force]
 
 
 @pytest.mark.parametrize(
@@ -501,7 +501,7 @@ def test_media_that_never_came_are_looked_for_once_in_the_conversation(age: floa
 
 
 def test_media_that_a_conversation_does_not_have_either_are_given_up() -> None:
-    assert looks(3600, is_whole=False, **MEDIA) == []
+    assert looks(3600, is_partial=True, **MEDIA) == []
 
 
 SEARCH = [("conversation", 0)]
@@ -520,7 +520,7 @@ SEARCH = [("conversation", 0)]
 def test_media_of_a_message_that_an_export_told_of_late_are_looked_for_in_the_conversation(
     age: float, body: str, expected: Any
 ) -> None:
-    assert looks(age, is_whole=False, is_exported=True, **(MEDIA | {"body": body})) == expected
+    assert looks(age, is_partial=True, is_exported=True, **(MEDIA | {"body": body})) == expected
 
 
 @pytest.mark.parametrize(("ahead", "looked"), [(600, [615, 720, 4200]), (7200, []), (10**9, [])])
@@ -553,8 +553,8 @@ def test_a_message_that_lacks_no_media_is_not_looked_at_again(fields: dict[str, 
 
 
 def test_a_row_of_a_list_says_nothing_of_what_it_leaves_out() -> None:
-    assert read(SMS | {"attachments": []}, is_whole=False).children == {}
+    assert read(SMS | {"attachments": []}, is_partial=True).children == {}
 
 
 def test_a_row_of_a_list_does_not_tell_the_text_of_an_email() -> None:
-    assert read(SMS | {"messageType": "TYPE_EMAIL", "body": "quoted"}, is_whole=False).row["body"] is None
+    assert read(SMS | {"messageType": "TYPE_EMAIL", "body": "quoted"}, is_partial=True).row["body"] is None

@@ -30,7 +30,7 @@ class Said:
     files: tuple[str, ...] = ()
     seconds: int | None = None
 
-    def record(self, message_id: str, *, is_whole: bool = True) -> Record:
+    def record(self, message_id: str, *, is_partial: bool = False) -> Record:
         payload: dict[str, Any] = {
             "id": message_id,
             "locationId": "LOC1",
@@ -44,7 +44,7 @@ class Said:
         if self.changed is not None:
             payload["dateUpdated"] = (NOON + timedelta(seconds=self.changed)).isoformat()
         origin = Origin(message_id, "LOC1", NOON + timedelta(seconds=self.fetched))
-        (record,) = messages.transform(payload, origin, options=Options(), is_whole=is_whole)
+        (record,) = messages.transform(payload, origin, options=Options(), is_partial=is_partial)
         return record
 
     @property
@@ -162,13 +162,13 @@ def test_an_answer_without_a_date_takes_none_away_and_lets_no_older_one_win(engi
     assert shown(engine) == {"MSG1": Shown(("delivered", (), None), NOON - timedelta(seconds=10))}
 
 
-@pytest.mark.parametrize("is_whole", [True, False])
+@pytest.mark.parametrize("is_partial", [False, True])
 @pytest.mark.parametrize("said", [(Said(0, -1, "new"), Said(0, -2, "old")), (Said(0, -1, "new"), Said(0, None, "old"))])
 def test_a_page_that_holds_a_message_twice_keeps_the_newer(
-    engine: Engine, said: tuple[Said, Said], *, is_whole: bool
+    engine: Engine, said: tuple[Said, Said], *, is_partial: bool
 ) -> None:
-    load(engine, *(each.record("MSG1", is_whole=is_whole) for each in said))
-    load(engine, *(each.record("MSG2", is_whole=is_whole) for each in reversed(said)))
+    load(engine, *(each.record("MSG1", is_partial=is_partial) for each in said))
+    load(engine, *(each.record("MSG2", is_partial=is_partial) for each in reversed(said)))
     assert {each.content[0] for each in shown(engine).values()} == {"new"}
 
 

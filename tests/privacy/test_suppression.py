@@ -26,9 +26,9 @@ from tests.privacy.filling import FILLED, PLACE, fill, rows
 NOW = datetime.now(UTC)
 
 
-def message(id_: str, *, is_whole: bool, location_id: str = PLACE, **fields: Any) -> list[Record]:
+def message(id_: str, *, is_partial: bool, location_id: str = PLACE, **fields: Any) -> list[Record]:
     payload = {"id": id_, "locationId": location_id, "messageType": "TYPE_SMS", "body": "hi"} | fields
-    return messages.transform(payload, Origin(id_, location_id, NOW), options=Options(), is_whole=is_whole)
+    return messages.transform(payload, Origin(id_, location_id, NOW), options=Options(), is_partial=is_partial)
 
 
 def email(id_: str, **fields: Any) -> list[Record]:
@@ -51,12 +51,12 @@ def without_zoe(job: Job, engine: Engine) -> Engine:
 
 
 TOLD = {
-    "a row of a list": message("ZOE-call", is_whole=False),
+    "a row of a list": message("ZOE-call", is_partial=True),
     "a row of an export that names the conversation": message(
-        "ZOE-new", is_whole=False, conversationId="ZOE-conversation"
+        "ZOE-new", is_partial=True, conversationId="ZOE-conversation"
     ),
-    "an answer without its contact": message("ZOE-thread", is_whole=True, messageType="TYPE_EMAIL"),
-    "an answer that names somebody else now": message("ZOE-call", is_whole=True, contactId="BOB"),
+    "an answer without its contact": message("ZOE-thread", is_partial=False, messageType="TYPE_EMAIL"),
+    "an answer that names somebody else now": message("ZOE-call", is_partial=False, contactId="BOB"),
     "an email": email("ZOE-email"),
     "an email of a thread": email("NEW-email", threadId="ZOE-thread"),
     "a transcript": transcriptions.transform([{"transcript": "hi"}], Origin("ZOE-call", PLACE, NOW)),
@@ -90,9 +90,9 @@ def test_webhooks_about_what_was_erased_are_not_kept(without_zoe: Engine) -> Non
 @pytest.mark.parametrize(
     "records",
     [
-        message("BOB-new", is_whole=False, contactId="BOB", conversationId="ZOE-conversation"),
-        message("ZOE-call", is_whole=False, location_id="LOC2"),
-        message("NEW", is_whole=False),
+        message("BOB-new", is_partial=True, contactId="BOB", conversationId="ZOE-conversation"),
+        message("ZOE-call", is_partial=True, location_id="LOC2"),
+        message("NEW", is_partial=True),
     ],
 )
 def test_what_belongs_to_others_is_loaded(without_zoe: Engine, job: Job, records: list[Record]) -> None:
@@ -111,7 +111,7 @@ def test_only_hashes_are_kept(job: Job) -> None:
 def test_who_was_erased_by_mistake_can_be_loaded_again(without_zoe: Engine, job: Job) -> None:
     job.execute("DELETE FROM etl.forgotten WHERE contact_id = 'ZOE'")
     job.execute("DELETE FROM etl.erased WHERE contact_digest = sha256('ZOE')")
-    load(without_zoe, message("ZOE-call", is_whole=True, contactId="ZOE"))
+    load(without_zoe, message("ZOE-call", is_partial=False, contactId="ZOE"))
     assert rows(job)["messages"] == 3
 
 
@@ -125,7 +125,7 @@ def test_what_was_announced_and_never_loaded_is_erased_too(job: Job, engine: Eng
     (found,) = forgetting.find()
     assert found.rows == forgetting.run(PLACE) == {"message_queue": 1, "webhook_events": 1}
     assert job.queued() == [("message", "M2")]
-    load(engine, message("M1", is_whole=True) + message("M3", is_whole=False, conversationId="C1"))
+    load(engine, message("M1", is_partial=False) + message("M3", is_partial=True, conversationId="C1"))
     assert rows(job)["messages"] == 0
 
 
