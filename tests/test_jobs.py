@@ -34,7 +34,7 @@ def test_the_shipped_file_works_as_it_is() -> None:
 def test_the_jobs_that_need_other_scopes_are_ready_to_be_switched_on(path: Path) -> None:
     lines = Path("jobs.yaml").read_text().splitlines()
     path.write_text("\n".join(line.removeprefix("#") if line.startswith("#  ") else line for line in lines))
-    assert {"contact", "user", "location"} <= jobs.kinds_taken(jobs.read(path))
+    assert {"contact", "user", "location"} <= jobs.enabled_kinds(jobs.read(path))
 
 
 def test_without_a_file_the_built_in_jobs_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

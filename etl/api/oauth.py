@@ -54,12 +54,12 @@ class Grant:
     user_type: UserType
     location_id: str | None
     company_id: str | None
-    asked: float
+    asked_at: float
     """``time.monotonic()`` when it was asked for: it lives no shorter than that."""
 
     def seconds_left(self) -> float:
         """Until the access token expires."""
-        return self.expires_in - (time.monotonic() - self.asked)
+        return self.expires_in - (time.monotonic() - self.asked_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class OAuth:
 
     def location_token(self, *, company_token: str, company_id: str, location_id: str) -> Grant:
         """POST /oauth/locationToken: a location's token for its company's (scope oauth.write). It answers 201."""
-        asked = time.monotonic()
+        asked_at = time.monotonic()
         answer = self._send(
             "POST",
             "/oauth/locationToken",
@@ -124,8 +124,8 @@ class OAuth:
             data={"companyId": company_id, "locationId": location_id},
             headers=_bearer(company_token),
         )
-        told = {"userType": "Location", "locationId": location_id, "companyId": company_id}
-        return _grant(answer | told, asked=asked)
+        owner = {"userType": "Location", "locationId": location_id, "companyId": company_id}
+        return _grant(answer | owner, asked_at=asked_at)
 
     def installed_locations(self, *, company_token: str, company_id: str) -> list[Installed]:
         """GET /oauth/installedLocations: where the app is installed in a company (scope oauth.readonly), all pages."""
@@ -157,8 +157,8 @@ class OAuth:
         # Without a Version header: with "v3" the names in request and answer would be others.
         form |= {"client_id": self._client_id, "client_secret": self._client_secret}
         secrets = [form[name] for name in ("client_secret", "code", "refresh_token") if name in form]
-        asked = time.monotonic()
-        return _grant(self._send("POST", "/oauth/token", secrets=secrets, data=form), asked=asked)
+        asked_at = time.monotonic()
+        return _grant(self._send("POST", "/oauth/token", secrets=secrets, data=form), asked_at=asked_at)
 
     def _send(self, method: str, path: str, *, secrets: Sequence[str], **request: Any) -> dict[str, Any]:
         try:
@@ -178,10 +178,10 @@ def _bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}", "Version": VERSION}
 
 
-def _refusal(path: str, status: int, said: str) -> OAuthError:
+def _refusal(path: str, status: int, message: str) -> OAuthError:
     """The error that says what happens next; texts: HighLevel docs (v3), and public probes of the token endpoint."""
-    text = f"{path} answered {status}: {said}"
-    words = said.lower()
+    text = f"{path} answered {status}: {message}"
+    words = message.lower()
     if status >= 500 or status in (408, 425, 429) or 300 <= status < 400:
         return OAuthUnavailableError(text)
     if "not active" in words:
@@ -191,7 +191,7 @@ def _refusal(path: str, status: int, said: str) -> OAuthError:
     return GrantRefusedError(text)
 
 
-def _grant(answer: Mapping[str, Any], *, asked: float) -> Grant:
+def _grant(answer: Mapping[str, Any], *, asked_at: float) -> Grant:
     """The grant in an answer, whichever of the two dialects it is in: once it is given, it must not be lost."""
 
     def get(name: str, camel: str) -> Any:
@@ -208,5 +208,5 @@ def _grant(answer: Mapping[str, Any], *, asked: float) -> Grant:
         user_type="Company" if answer.get("userType") == "Company" else "Location",
         location_id=answer.get("locationId") or None,
         company_id=answer.get("companyId") or None,
-        asked=asked,
+        asked_at=asked_at,
     )

@@ -49,36 +49,36 @@ def _host_of(location: str) -> str | None:
         return None
 
 
-def _refusal(status: int, said: str | None) -> ItemError:
-    """A 4xx or 5xx, by its text; ``said`` is None when it is not the API's JSON.
+def _refusal(status: int, message: str | None) -> ItemError:
+    """A 4xx or 5xx, by its text; ``message`` is None when it is not the API's JSON.
 
     Only what is surely about this id buries it or marks it deleted. Everything else may be true of every request.
 
     A 401 covers at least five faults, so its text decides, and a text nobody has seen never buries an item:
     HighLevel docs, common schemas; docs issues 213 and 258; public probes of 2026-08.
     """
-    words = (said or "").lower()
+    words = (message or "").lower()
     if status < 500 and (
-        any(known in words for known in MISCONFIGURED_WORDS) or (status == 404 and words.startswith("cannot get /"))
+        any(phrase in words for phrase in MISCONFIGURED_WORDS) or (status == 404 and words.startswith("cannot get /"))
     ):
-        return ApiMisconfiguredError("misconfigured", f"the API answered {status}: {said}")
-    if _is_missing(status, said):
+        return ApiMisconfiguredError("misconfigured", f"the API answered {status}: {message}")
+    if _is_missing(status, message):
         return NotFoundError("not_found", f"the API does not know this id (status {status})")
-    if status in (401, 403) and any(known in words for known in LOCATION_WORDS):
+    if status in (401, 403) and any(phrase in words for phrase in LOCATION_WORDS):
         refused = ForeignError if FOREIGN_WORDS in words else LocationError
-        return refused("not_authorized", f"the API answered {status}: {said}")
+        return refused("not_authorized", f"the API answered {status}: {message}")
     if status == 401:
-        return TokenError("token_refused", f"the API answered 401: {said or 'no reason given'}")
-    if status in (400, 422) and said is not None:
+        return TokenError("token_refused", f"the API answered 401: {message or 'no reason given'}")
+    if status in (400, 422) and message is not None:
         return RefusedError(f"http_{status}", f"the API answered {status}")
     return UnreachableError(f"http_{status}", f"the API answered {status}")
 
 
-def _is_missing(status: int, said: str | None) -> bool:
+def _is_missing(status: int, message: str | None) -> bool:
     """Whether an answer says that there is no such thing, or not yet."""
-    if said is None or status > 500:
+    if message is None or status > 500:
         return False
-    found = MISSING.search(said.lower())
+    found = MISSING.search(message.lower())
     # A 401 "Contact with id … not found" was never seen; what is about a token may be worded so.
     return status in (404, 410) or (found is not None and (status != 401 or found[0].startswith("no ")))
 

@@ -246,12 +246,12 @@ def reason_of(body: bytes, secrets: Sequence[str]) -> str | None:
     if not isinstance(answer, dict):
         return None
     error = answer.get("error")
-    said = answer.get("error_description") or answer.get("message")
-    if not said:
-        said = error.get("message") if isinstance(error, dict) else error
-    if isinstance(said, list):
-        said = "; ".join(str(each) for each in said)
-    line = " ".join(str(said or "no reason given").split())
+    message = answer.get("error_description") or answer.get("message")
+    if not message:
+        message = error.get("message") if isinstance(error, dict) else error
+    if isinstance(message, list):
+        message = "; ".join(str(each) for each in message)
+    line = " ".join(str(message or "no reason given").split())
     for secret in secrets:
         line = line.replace(secret, "[secret]")
     return "".join(character for character in line[:200] if character.isprintable())

@@ -37,7 +37,7 @@ from etl.tokens.renewal_threads import WORKERS, Renewals
 from etl.tokens.routing import LocationTokens, TokenRouting
 from etl.tokens.vault import Vault
 from etl.worker.claims import Claims
-from etl.worker.evidence import Heard
+from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
 from etl.worker.pipeline import Pipeline
 from etl.worker.plan import Plan
@@ -174,7 +174,7 @@ def routing_of(settings: Settings) -> TokenRouting:
     return TokenRouting(token.get_secret_value() if token else None, settings.highlevel_location_id)
 
 
-def require_known_places(chosen: Iterable[Job]) -> None:
+def require_known_recordings_urls(chosen: Iterable[Job]) -> None:
     """Check where jobs keep audio, without going there.
 
     Raises:
@@ -197,11 +197,11 @@ class RunSpec:
 
 @contextmanager
 def open_loops(
-    settings: Settings, engine: Engine, planned: Sequence[RunSpec], *, heard: Heard | None = None
+    settings: Settings, engine: Engine, planned: Sequence[RunSpec], *, shared: SharedEvidence | None = None
 ) -> Iterator[list[Loop]]:
     """Runs, ready to start, that share the connections to HighLevel; those are closed at the end.
 
-    They share what they ``heard``, too, and with it what earlier runs did.
+    They have the evidence of ``shared`` in common, and with it that of earlier runs.
 
     Raises:
         ConfigurationError: there is no token, neither in the environment nor stored.
@@ -212,8 +212,8 @@ def open_loops(
         _connections(settings, engine, pool_size=connections) as (client, tokens),
     ):
         # Tokens for each loop, which alone asks them; what they know is read anew with every claim.
-        shared = heard or Heard()
-        yield [build_loop(client, tokens(), engine, each, listening=listening, heard=shared) for each in planned]
+        shared = shared or SharedEvidence()
+        yield [build_loop(client, tokens(), engine, each, listening=listening, shared=shared) for each in planned]
 
 
 @contextmanager
@@ -268,7 +268,13 @@ def options_of(job: Job) -> Options:
 
 
 def build_loop(
-    client: Client, tokens: LocationTokens, engine: Engine, planned: RunSpec, *, listening: Engine, heard: Heard
+    client: Client,
+    tokens: LocationTokens,
+    engine: Engine,
+    planned: RunSpec,
+    *,
+    listening: Engine,
+    shared: SharedEvidence,
 ) -> Loop:
     """A run on parts that the caller closes."""
     job = planned.job
@@ -289,7 +295,7 @@ def build_loop(
         plan=planned.plan,
         progress=planned.progress,
         watch=planned.watch,
-        heard=heard,
+        shared=shared,
         refused=tokens.believed,
         bulk=_bulk(client, tokens, engine, job, taken) if job.kind == "message" and job.bulk == "auto" else None,
         end_within=client.transport.end_within,
@@ -309,5 +315,5 @@ def _bulk(
 def message_erasure_of(engine: Engine, chosen: Iterable[Job]) -> MessageErasure:
     """What erases messages, with the audio that these jobs kept."""
     transact = RetryingTransaction(engine, patience=PATIENCE, stopping=lambda: False)
-    places = [job.recordings_url for job in chosen if job.recordings_url]
-    return MessageErasure(transact, partial(audio.remove, recordings_urls=places))
+    recordings_urls = [job.recordings_url for job in chosen if job.recordings_url]
+    return MessageErasure(transact, partial(audio.remove, recordings_urls=recordings_urls))

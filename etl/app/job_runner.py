@@ -12,7 +12,7 @@ from etl.app.composition import RunSpec, open_loops
 from etl.app.signals import hanging_up, signals_stop
 from etl.config.jobs import Job
 from etl.config.settings import Settings
-from etl.worker.evidence import Heard
+from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
 from etl.worker.plan import Plan, Report
 
@@ -79,17 +79,17 @@ def run_together(
     engine: Engine,
     planned: Sequence[RunSpec],
     *,
-    heard: Heard | None = None,
+    shared: SharedEvidence | None = None,
     stopping: Stopping = signals_stop,
 ) -> list[Report]:
-    """Do these runs in this process, each in a thread; ``heard`` is what earlier ones heard.
+    """Do these runs in this process, each in a thread; ``shared`` is the evidence of earlier ones.
 
     Raises:
         EtlError: why one of them cannot go on; the others were stopped in good order.
     """
     with (
         hanging_up(engine) as hang_up,
-        open_loops(settings, engine, planned, heard=heard) as loops,
+        open_loops(settings, engine, planned, shared=shared) as loops,
         stopping([*(loop.stop for loop in loops), hang_up]),
         ThreadPoolExecutor(len(loops), thread_name_prefix="loop") as pool,
     ):

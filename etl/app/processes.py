@@ -27,7 +27,7 @@ from etl.config.jobs import Job
 from etl.errors import EtlError
 from etl.output import print_line
 from etl.state.runs import RunCounts
-from etl.worker.evidence import Heard
+from etl.worker.evidence import SharedEvidence
 from etl.worker.leases import LEASE_SECONDS
 from etl.worker.plan import Plan, Report
 from etl.worker.state import WorkerState
@@ -56,7 +56,7 @@ def open_team(count: int, *, runs: int) -> Iterator[Runner]:
 
 @dataclass(eq=False, slots=True)
 class _Worker:
-    """A process, as we know it; what it told of each run, by the name of its job."""
+    """A process, as we know it; what it sent of each run, by the name of its job."""
 
     process: SpawnProcess
     pipe: Pipe
@@ -68,13 +68,13 @@ class _Worker:
         with suppress(OSError):  # it has ended
             self.pipe.send(message)
 
-    def note(self, name: str, told: RunCounts | WorkerState | Report) -> None:
-        if isinstance(told, WorkerState):
-            self.states[name] = told
-        elif isinstance(told, RunCounts):
-            self.run_counts[name] = told
+    def note(self, name: str, message: RunCounts | WorkerState | Report) -> None:
+        if isinstance(message, WorkerState):
+            self.states[name] = message
+        elif isinstance(message, RunCounts):
+            self.run_counts[name] = message
         else:
-            self.reports[name], self.run_counts[name] = told, told.counts
+            self.reports[name], self.run_counts[name] = message, message.counts
             self.states.pop(name, None)
 
 
@@ -149,10 +149,10 @@ class _Team:
             self._fault = self._fault or message
             self.stop()
         else:
-            name, told = message
-            worker.note(name, told)
+            name, content = message
+            worker.note(name, content)
             self._show(runs[name])
-            if isinstance(told, Report) and told.outcome == "misconfigured":
+            if isinstance(content, Report) and content.outcome == "misconfigured":
                 self.stop()
 
     def _show(self, run: RunSpec) -> None:
@@ -187,11 +187,11 @@ def _work(pipe: Pipe, runs: int) -> None:
         sys.stderr = link
     try:
         settings = load_settings()
-        heard = Heard()
+        shared = SharedEvidence()
         with warehouse(settings, runs=runs) as engine:
             for plans in link.orders():
                 planned = [link.watched(job, plan) for job, plan in plans]
-                reports = run_together(settings, engine, planned, heard=heard, stopping=link.stopping)
+                reports = run_together(settings, engine, planned, shared=shared, stopping=link.stopping)
                 for (job, _), report in zip(plans, reports, strict=True):
                     link.tell((job.name, report))
     except EtlError as error:

@@ -58,25 +58,25 @@ SHOWN = 10
 """Names that are told one by one."""
 
 
-def unserved(location_ids: Iterable[str], places: Iterable[Overview], routing: TokenRouting) -> list[str]:
+def unserved(location_ids: Iterable[str], overviews: Iterable[Overview], routing: TokenRouting) -> list[str]:
     """Those of the locations whose items no token serves."""
-    retired = {place.location_id: place.retired_at is not None for place in places if place.connected}
+    retired = {location.location_id: location.retired_at is not None for location in overviews if location.connected}
     return sorted(each for each in location_ids if routing.token_location_id(each, retired=retired) is None)
 
 
-def as_served(places: Iterable[Overview], routing: TokenRouting) -> list[Overview]:
+def as_served(overviews: Iterable[Overview], routing: TokenRouting) -> list[Overview]:
     """The locations; that of the environment's token, which is no app's, is never retired."""
-    return [replace(each, retired_at=None) if routing.is_environment(each.location_id) else each for each in places]
+    return [replace(each, retired_at=None) if routing.is_environment(each.location_id) else each for each in overviews]
 
 
-def cure_of(place: Overview) -> str | None:
+def cure_of(location: Overview) -> str | None:
     """How to have a location served again; None when it is served."""
-    name = shown(place.location_id)
-    if place.paused_at is not None:
-        cause = place.pause_cause or ""
-        known = CURES.get((cause, place.token_source)) or CURES.get((cause, ANY), "Mend the cause; " + RESUME)
-        return known.format(id=name)
-    return f"Install the app again, or: etl locations resume {name}" if place.retired_at is not None else None
+    name = shown(location.location_id)
+    if location.paused_at is not None:
+        cause = location.pause_cause or ""
+        cure = CURES.get((cause, location.token_source)) or CURES.get((cause, ANY), "Mend the cause; " + RESUME)
+        return cure.format(id=name)
+    return f"Install the app again, or: etl locations resume {name}" if location.retired_at is not None else None
 
 
 def whose_webhooks(settings: Settings) -> str:
@@ -94,23 +94,23 @@ def in_words(cause: str | None) -> str:
     return (cause or "").replace("_", " ")
 
 
-def state_of(place: Overview) -> str:
+def state_of(location: Overview) -> str:
     """How it stands with a location, in a few words."""
-    if place.paused_at is not None:
-        return f"paused: {in_words(place.pause_cause)}"
-    if place.retired_at is not None:
+    if location.paused_at is not None:
+        return f"paused: {in_words(location.pause_cause)}"
+    if location.retired_at is not None:
         return "retired: app uninstalled"
-    return in_words(place.blocked_cause) or "served"
+    return in_words(location.blocked_cause) or "served"
 
 
-def advice_on(place: Overview) -> str | None:
+def advice_on(location: Overview) -> str | None:
     """What is wrong with a location, and how to have it served again; None when it is served."""
-    mend = cure_of(place)
+    mend = cure_of(location)
     if mend is None:
         return None
-    said = in_words(place.pause_cause)
-    detail = f" ({place.pause_detail})" if place.pause_detail not in (None, "", f"paused {said}") else ""
-    return f"{shown(place.location_id)} is {state_of(place)}{detail}. {mend}"
+    words = in_words(location.pause_cause)
+    detail = f" ({location.pause_detail})" if location.pause_detail not in (None, "", f"paused {words}") else ""
+    return f"{shown(location.location_id)} is {state_of(location)}{detail}. {mend}"
 
 
 def shown(location_id: str) -> str:

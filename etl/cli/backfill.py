@@ -92,7 +92,7 @@ def _run(settings: Settings, engine: Engine, location_id: str, stand: Stand) -> 
     began = time.monotonic()
     last = Progress(stand.reached)
     transact = RetryingTransaction(engine, patience=PATIENCE, stopping=stop.is_set)
-    taken = kinds.tables(jobs.kinds_taken(jobs.read(settings.etl_jobs)))
+    taken = kinds.tables(jobs.enabled_kinds(jobs.read(settings.etl_jobs)))
     with (
         progress_of("backfill", start=stand.since, end=stand.until) as show,
         hanging_up(engine) as hang_up,

@@ -71,38 +71,38 @@ def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, giv
     return Check("keys", ok=True, says=f"ETL_SECRET_KEY decrypts all of {len(stored)} stored tokens{more}")
 
 
-def of_app(places: Sequence[Overview], *, given: bool) -> Check:
+def of_app(overviews: Sequence[Overview], *, given: bool) -> Check:
     """Whether tokens that expire can be renewed."""
-    renewed = sum(place.connected and place.token_source in (None, *RENEWABLE) for place in places)
+    renewed = sum(location.connected and location.token_source in (None, *RENEWABLE) for location in overviews)
     if renewed and not given:
         fix = "Set HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET"
         return Check("app", ok=False, says=f"the tokens of {renewed} locations cannot be renewed", fix=fix)
     return Check("app", ok=True, says=f"{renewed} locations need the OAuth app" + (", which is set" if given else ""))
 
 
-def of_pauses(places: Sequence[Overview]) -> Check:
+def of_pauses(overviews: Sequence[Overview]) -> Check:
     """Whether every location is served."""
-    paused = [place for place in places if place.paused_at]
+    paused = [location for location in overviews if location.paused_at]
     if not paused:
         return Check("locations", ok=True, says="none is paused")
     fix = "\n".join(filter(None, map(advice_on, paused[:SHOWN])))
-    names = [shown(place.location_id) for place in paused]
+    names = [shown(location.location_id) for location in paused]
     return Check("locations", ok=False, says=f"paused: {some(names)}", fix=fix)
 
 
-def of_budgets(places: Sequence[Overview]) -> Iterator[Check]:
+def of_budgets(overviews: Sequence[Overview]) -> Iterator[Check]:
     """The locations whose allowance of the day is spent; nothing where it is not."""
-    if spent := [place for place in places if place.blocked_cause == "daily_budget"]:
-        until = min(place.blocked_until for place in spent if place.blocked_until)
-        names = [shown(place.location_id) for place in spent]
+    if spent := [location for location in overviews if location.blocked_cause == "daily_budget"]:
+        until = min(location.blocked_until for location in spent if location.blocked_until)
+        names = [shown(location.location_id) for location in spent]
         says = f"spent for today: {some(names)}. Their items wait; HighLevel is asked again from {until:%H:%M %Z} on"
         fix = f"It comes back by itself. If HighLevel allows more already: etl locations resume {names[0]}"
         yield Check("daily allowance", ok=False, says=says, fix=fix)
 
 
-def of_unserved(waiting: set[str], places: Sequence[Overview], routing: TokenRouting) -> Check:
+def of_unserved(waiting: set[str], overviews: Sequence[Overview], routing: TokenRouting) -> Check:
     """Whether somebody serves every location that has items."""
-    waits = [shown(each) for each in unserved(waiting, places, routing)]
+    waits = [shown(each) for each in unserved(waiting, overviews, routing)]
     return Check(
         "queue",
         ok=not waits,

@@ -29,9 +29,9 @@ def crontab() -> None:
     Example: (crontab -l; etl crontab) | crontab -
     """
     settings = load_settings()
-    known = jobs.read(settings.etl_jobs)
-    lines = [(job.schedule, command_of(job)) for job in known.values()]
-    if "message" in jobs.kinds_taken(known):
+    entries = jobs.read(settings.etl_jobs)
+    lines = [(job.schedule, command_of(job)) for job in entries.values()]
+    if "message" in jobs.enabled_kinds(entries):
         lines.append((NIGHTLY, "reconcile"))
     if jobs.read_retention(settings.etl_jobs) != Retention():
         lines.append((NIGHTLY, "prune"))

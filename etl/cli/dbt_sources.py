@@ -21,5 +21,5 @@ def dbt_sources(*, schema: str) -> None:
     """
     with warehouse(load_settings(), writes=False) as engine, engine.connect() as connection:
         relations = dictionary.read(connection, schema)
-    told = yaml.safe_dump(sources.sources(schema, relations), sort_keys=False, allow_unicode=True, width=100)
-    print_lines(told)
+    document = yaml.safe_dump(sources.sources(schema, relations), sort_keys=False, allow_unicode=True, width=100)
+    print_lines(document)

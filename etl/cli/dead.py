@@ -48,14 +48,14 @@ def list_(cause: str | None, limit: int, *, as_json: bool) -> None:
         for letter in letters:
             print_json(letter)
         return
-    told = ", ".join(f"{count} {name}" for name, count in causes.items())
+    summary = ", ".join(f"{count} {name}" for name, count in causes.items())
     if not letters:
-        print_line(f"no dead letters with this cause; there are {told}" if causes else "no dead letters")
+        print_line(f"no dead letters with this cause; there are {summary}" if causes else "no dead letters")
         return
     header = ("id", "location", "kind", "attempts", "cause", "detail", "died", "retried")
     columns = attrgetter("message_id", "location_id", "kind", "attempt", "cause", "detail", "died_at", "retried_at")
     print_table(header, map(columns, letters), optional=("location", "attempts", "retried", "kind"))
-    print_line(f"all dead letters: {told}. Look at one: etl dead show ID")
+    print_line(f"all dead letters: {summary}. Look at one: etl dead show ID")
     tell_limit(len(letters), limit)
 
 

@@ -87,10 +87,10 @@ def demo(context: click.Context, messages: int) -> None:
     history, and shows the tables. Uses a database of its own, under .etl/demo. Each time it loads other messages,
     beside those of the last time.
     """
-    told = load_settings()
-    home = told.etl_home / "demo"
+    outer = load_settings()
+    home = outer.etl_home / "demo"
     # Nothing else of what is set here: neither the account nor the database of somebody who has both.
-    settings = Settings(etl_home=home, log_level=told.log_level, log_format=told.log_format)
+    settings = Settings(etl_home=home, log_level=outer.log_level, log_format=outer.log_format)
     _step(1, "An embedded Postgres")
     with warehouse(settings, migrated=False) as engine:
         with engine.connect() as connection:
@@ -218,8 +218,8 @@ def _show(engine: Engine, location_id: str) -> None:
     with engine.connect() as connection:
         for title, query in (ROWS | QUESTIONS).items():
             result = connection.execute(text(query), {"location_id": location_id} if title in ROWS else {})
-            told = f"{title}\n{dedent(query).strip()}" if title in QUESTIONS else title
-            print_table(list(result.keys()), [tuple(row) for row in result], title=told, always=True)
+            heading = f"{title}\n{dedent(query).strip()}" if title in QUESTIONS else title
+            print_table(list(result.keys()), [tuple(row) for row in result], title=heading, always=True)
 
 
 def _step(number: int, title: str) -> None:

@@ -13,7 +13,7 @@ from etl.app.composition import (
     client_of,
     described,
     load_settings,
-    require_known_places,
+    require_known_recordings_urls,
     routing_of,
     transport_of,
     warehouse,
@@ -82,13 +82,13 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
         yield _failed("settings", error, fix="See the table of settings in docs/operations.md")
         return
     yield Check("settings", ok=True, says="understood")
-    known: dict[str, Job] = {}
+    entries: dict[str, Job] = {}
     try:
-        known = jobs.read(settings.etl_jobs)
-        yield Check("jobs", ok=True, says=", ".join(known))
+        entries = jobs.read(settings.etl_jobs)
+        yield Check("jobs", ok=True, says=", ".join(entries))
     except EtlError as error:
         yield _failed("jobs", error)
-    for job in known.values():
+    for job in entries.values():
         if job.recordings_url is not None:
             yield _of_recordings(job, job.recordings_url)
     with ExitStack() as opened:
@@ -125,12 +125,12 @@ def _of_database(connection: Connection, settings: Settings) -> Check:
 
 def of_locations(connection: Connection, settings: Settings, *, offline: bool, limit: int | None) -> Iterator[Check]:
     """The checks of keys, tokens and locations; of ``limit`` locations (None: all) the token is tried."""
-    places = locations.overview(connection)
+    overviews = locations.overview(connection)
     vault = Vault(settings.secret_keys)
     yield of_keys(stored_tokens.all_encrypted(connection), vault, given=bool(settings.secret_keys))
-    yield of_app(places, given=bool(settings.highlevel_client_id and settings.highlevel_client_secret))
+    yield of_app(overviews, given=bool(settings.highlevel_client_id and settings.highlevel_client_secret))
     routing = routing_of(settings)
-    connected = sum(place.connected for place in places)
+    connected = sum(location.connected for location in overviews)
     alone = ", but HIGHLEVEL_LOCATION_ID is not: it serves only items that name no location"
     is_set = "not set" if routing.token is None else "set" + ("" if routing.location_id else alone)
     yield Check(
@@ -139,17 +139,17 @@ def of_locations(connection: Connection, settings: Settings, *, offline: bool, l
         says=f"HIGHLEVEL_TOKEN is {is_set}; {counted(connected, 'location')} connected",
         fix="Set HIGHLEVEL_TOKEN to a private integration token, or connect locations with: etl connect",
     )
-    yield of_pauses(places)
-    yield from of_budgets(places)
+    yield of_pauses(overviews)
+    yield from of_budgets(overviews)
     depth = message_queue.depth(connection)
     yield from of_days(views.without_zone(connection))
-    yield of_unserved({each.location_id for each in depth if each.items}, places, routing)
+    yield of_unserved({each.location_id for each in depth if each.items}, overviews, routing)
     with suppress(EtlError):  # a jobs file that cannot be read was told above
-        yield of_kinds({each.kind for each in depth}, jobs.kinds_taken(jobs.read(settings.etl_jobs)))
+        yield of_kinds({each.kind for each in depth}, jobs.enabled_kinds(jobs.read(settings.etl_jobs)))
     if offline:
         return
-    tokens = _tokens(connection, settings, places, vault)
-    renewable = {place.location_id for place in places if place.token_source in RENEWABLE}
+    tokens = _tokens(connection, settings, overviews, vault)
+    renewable = {location.location_id for location in overviews if location.token_source in RENEWABLE}
     with transport_of(settings) as transport:
         client = client_of(settings, transport)
         unanswered: dict[str, list[str]] = {}
@@ -165,14 +165,14 @@ def of_locations(connection: Connection, settings: Settings, *, offline: bool, l
         yield Check("token", ok=True, says=f"{len(tokens) - limit} more were not tried; --all tries them")
 
 
-def _tokens(connection: Connection, settings: Settings, places: list[Overview], vault: Vault) -> dict[str, str]:
+def _tokens(connection: Connection, settings: Settings, overviews: list[Overview], vault: Vault) -> dict[str, str]:
     """The token of each location that a run would use now, the environment's first."""
     routing = routing_of(settings)
-    paused = {place.location_id for place in places if place.paused_at}
+    paused = {location.location_id for location in overviews if location.paused_at}
     tokens: dict[str, str] = {}
     if routing.token is not None and routing.location_id not in paused:
         tokens[routing.location_id] = routing.token
-    names = [place.location_id for place in places if not place.paused_at and not place.retired_at]
+    names = [location.location_id for location in overviews if not location.paused_at and not location.retired_at]
     for name, status in stored_tokens.statuses(connection, names).items():
         expired = (status.seconds_left or 1.0) <= 0 and status.source != "private"
         if status.access_token is not None and not expired:
@@ -185,10 +185,10 @@ def _of_recordings(job: Job, url: str) -> Check:
     """Whether audio can be kept: writes a small file and removes it."""
     name = f"recordings_url of {job.name}"
     try:
-        require_known_places([job])
+        require_known_recordings_urls([job])
         AudioStore(url).probe()
     except EtlError as error:
-        fix = "Mend that place, or name another one in jobs.yaml; etl dead retry brings back what died meanwhile"
+        fix = "Fix that address, or name another one in jobs.yaml; etl dead retry brings back what died meanwhile"
         return _failed(name, error, fix=fix)
     return Check(name, ok=True, says="can be written to")
 

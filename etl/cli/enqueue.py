@@ -35,7 +35,7 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
     Example: psql -Atc 'SELECT …' | etl enqueue -
     """
     settings = load_settings()
-    taken = jobs.kinds_taken(jobs.read(settings.etl_jobs))
+    taken = jobs.enabled_kinds(jobs.read(settings.etl_jobs))
     if kind not in taken:
         raise ConfigurationError(
             f"No job in jobs.yaml takes items of kind {kind}, so they would wait for ever. Nothing was queued. "
@@ -50,11 +50,11 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
     if problems:
         more = [f"… and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         raise ConfigurationError(*problems[:SHOWN], *more, "Nothing was queued.")
-    place = location_id or settings.highlevel_location_id
+    owner = location_id or settings.highlevel_location_id
     with warehouse(settings) as engine, engine.begin() as connection:
-        added = message_queue.enqueue(connection, wanted, kind=kind, location_id=place, priority=priority)
-    known = len(set(wanted)) - added
-    print_line(f"{added} queued" + (f", {known} already queued" if known else ""))
+        added = message_queue.enqueue(connection, wanted, kind=kind, location_id=owner, priority=priority)
+    repeated = len(set(wanted)) - added
+    print_line(f"{added} queued" + (f", {repeated} already queued" if repeated else ""))
 
 
 def _read_ids() -> list[str]:

@@ -71,10 +71,10 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
     if counts and which != EventFilter():
         raise ConfigurationError("--counts counts all events: leave the other options out")
     with warehouse(load_settings()) as engine, engine.connect() as connection:
-        told = webhook_events.outcomes(connection) if counts else {}
+        counted = webhook_events.outcomes(connection) if counts else {}
         events = [] if counts else webhook_events.find(connection, which, limit=limit)
     if as_json:
-        for each in [told] if counts else events:
+        for each in [counted] if counts else events:
             print_json(each)
     elif events:
         header = ("id", "received", "type", "location", "message", "email", "outcome", "replayed")
@@ -82,7 +82,7 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
         tell_limit(len(events), limit)
     else:
         nothing = "no events" if which == EventFilter() else "no event is like that"
-        print_line(", ".join(f"{outcome}: {count}" for outcome, count in told.items()) or nothing)
+        print_line(", ".join(f"{outcome}: {count}" for outcome, count in counted.items()) or nothing)
 
 
 @events.command()
@@ -119,7 +119,7 @@ def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
     """
     which = _chosen(ids, every=every, **filters)
     settings = load_settings()
-    kinds = jobs.kinds_taken(jobs.read(settings.etl_jobs))
+    kinds = jobs.enabled_kinds(jobs.read(settings.etl_jobs))
     with warehouse(settings) as engine:
         replayed = sum(page.replayed for page in _pages(engine, which, kinds))
     if not replayed and ids:

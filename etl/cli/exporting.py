@@ -28,12 +28,12 @@ PLAIN_SECONDS = 60.0
 
 def explained(halted: HaltedError, location_id: str, settings: Settings) -> HaltedError:
     """The same error, with a sentence for people."""
-    said = halted.detail
+    detail = halted.detail
     if halted.cause in REASONS:
-        said = reason(halted.cause, [location_id])
+        detail = reason(halted.cause, [location_id])
     elif halted.cause in UNANSWERED:
-        said = unanswered(halted.cause, said, address=address_of(settings))
-    return HaltedError(halted.cause, said + (". The same command goes on later" if halted.cause in LATER else ""))
+        detail = unanswered(halted.cause, detail, address=address_of(settings))
+    return HaltedError(halted.cause, detail + (". The same command goes on later" if halted.cause in LATER else ""))
 
 
 def message_job(settings: Settings) -> Job:
@@ -52,8 +52,8 @@ def served_locations(settings: Settings, engine: Engine) -> list[str]:
     """The locations that have a token: the environment's, where its id is known, and the connected ones."""
     routing = routing_of(settings)
     with reading_errors(engine), engine.connect() as connection:
-        places = locations.overview(connection)
-    served = {place.location_id for place in places if place.connected and place.retired_at is None}
+        overviews = locations.overview(connection)
+    served = {location.location_id for location in overviews if location.connected and location.retired_at is None}
     own = {routing.location_id} if routing.token is not None else set()
     return sorted((served | own) - {""})
 
@@ -94,21 +94,21 @@ def progress_of(name: str, *, start: datetime, end: datetime) -> Iterator[Show]:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         TaskProgressColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[detail]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(printable(name), total=span, said="")
-        yield lambda reached, said: bar.update(task, completed=(reached - start).total_seconds(), said=said)
+        task = bar.add_task(printable(name), total=span, detail="")
+        yield lambda reached, detail: bar.update(task, completed=(reached - start).total_seconds(), detail=detail)
 
 
 def _plainly(name: str) -> Show:
     last = time.monotonic()
 
-    def show(reached: datetime, said: str) -> None:
+    def show(reached: datetime, detail: str) -> None:
         nonlocal last
         if time.monotonic() - last >= PLAIN_SECONDS:
             last = time.monotonic()
-            print_line(f"{name}: reached {reached.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {said}", err=True)
+            print_line(f"{name}: reached {reached.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {detail}", err=True)
 
     return show

@@ -40,9 +40,9 @@ def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool
         if dry_run:
             _print(sum((each.rows for each in findings), Counter()), "would be erased")
             return
-        places = ", ".join(each.location_id for each in findings)
+        location_ids = ", ".join(each.location_id for each in findings)
         if any(each.rows for each in findings):
-            confirm(f"Erase the contact {contact_id} of {places} for good?", yes=yes)
+            confirm(f"Erase the contact {contact_id} of {location_ids} for good?", yes=yes)
         erased = sum((forgetting.run(each.location_id) for each in findings), Counter[str]())
     _print(erased, "erased")
 

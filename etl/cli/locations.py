@@ -46,31 +46,31 @@ def list_(*, as_json: bool) -> None:
     settings = load_settings()
     routing = routing_of(settings)
     with warehouse(settings) as engine, engine.connect() as connection:
-        places = as_served(known.overview(connection), routing)
+        overviews = as_served(known.overview(connection), routing)
         companies = known.companies(connection)
         waiting = Counter[str]()
         for each in message_queue.depth(connection):
             waiting[each.location_id] += each.items
-    names = {place.location_id for place in places}
-    places += [known.Overview(name) for name in sorted(waiting.keys() - names)]
-    without = set(unserved((place.location_id for place in places), places, routing))
+    names = {location.location_id for location in overviews}
+    overviews += [known.Overview(name) for name in sorted(waiting.keys() - names)]
+    without = set(unserved((location.location_id for location in overviews), overviews, routing))
     if as_json:
-        for place in places:
-            name = place.location_id
-            more = {"items": waiting[name], "served": name not in without, "cure": cure_of(place)}
-            print_json(dataclasses.asdict(place) | more)
+        for location in overviews:
+            name = location.location_id
+            more = {"items": waiting[name], "served": name not in without, "cure": cure_of(location)}
+            print_json(dataclasses.asdict(location) | more)
         return
-    if not places:
+    if not overviews:
         print_line("no locations yet; connect some with: etl connect")
         return
-    _print_places(places, waiting, without, routing)
+    _print_overviews(overviews, waiting, without, routing)
     _print_companies(companies)
-    for place in places:
-        advice = advice_on(place)
-        items = waiting[place.location_id]
-        if advice is None and items and place.location_id in without:
+    for location in overviews:
+        advice = advice_on(location)
+        items = waiting[location.location_id]
+        if advice is None and items and location.location_id in without:
             wait = f"{items} items wait" if items > 1 else "1 item waits"
-            advice = f"{shown(place.location_id)} is not connected, {wait}. Connect it: etl connect"
+            advice = f"{shown(location.location_id)} is not connected, {wait}. Connect it: etl connect"
         if advice is not None:
             print_sentence(advice)
 
@@ -100,7 +100,7 @@ def resume(ids: tuple[str, ...], *, every: bool) -> None:
     with warehouse(load_settings()) as engine, engine.begin() as connection:
         if every:
             ids = tuple(
-                place.location_id for place in known.overview(connection) if cure_of(place) or place.blocked_cause
+                location.location_id for location in known.overview(connection) if cure_of(location) or location.blocked_cause
             )
         # Both, of each.
         resumed = [name for name in ids if any([known.resume(connection, name), limits.unblock(connection, name)])]
@@ -171,41 +171,41 @@ def _require_known(connection: Connection, ids: tuple[str, ...]) -> None:
     Raises:
         ConfigurationError: some is not, so probably its id is mistyped.
     """
-    there = {place.location_id for place in known.overview(connection)}
+    there = {location.location_id for location in known.overview(connection)}
     there |= {each.location_id for each in message_queue.depth(connection)}
     unknown = [each for each in ids if each and each not in there]
     if unknown:
         raise ConfigurationError(f"Not known: {', '.join(unknown)}. Nothing was paused. See: etl locations list")
 
 
-def _print_places(
-    places: list[known.Overview], waiting: Counter[str], without: set[str], routing: TokenRouting
+def _print_overviews(
+    overviews: list[known.Overview], waiting: Counter[str], without: set[str], routing: TokenRouting
 ) -> None:
-    def state(place: known.Overview) -> str:
-        is_known = place.location_id not in without or cure_of(place) is not None
-        return state_of(place) if is_known else "not connected"
+    def state(location: known.Overview) -> str:
+        is_known = location.location_id not in without or cure_of(location) is not None
+        return state_of(location) if is_known else "not connected"
 
     print_table(
         ("location", "name", "token", "expires", "items", "state"),
         [
             (
-                shown(place.location_id),
-                place.name,
-                _token(place, routing),
-                place.token_expires_at,
-                waiting[place.location_id],
-                state(place),
+                shown(location.location_id),
+                location.name,
+                _token(location, routing),
+                location.token_expires_at,
+                waiting[location.location_id],
+                state(location),
             )
-            for place in places
+            for location in overviews
         ],
         optional=("expires", "token"),
     )
 
 
-def _token(place: known.Overview, routing: TokenRouting) -> str:
-    if routing.is_environment(place.location_id):
+def _token(location: known.Overview, routing: TokenRouting) -> str:
+    if routing.is_environment(location.location_id):
         return "environment"
-    return place.token_source or ("company" if place.connected else "")
+    return location.token_source or ("company" if location.connected else "")
 
 
 def _print_companies(companies: list[known.CompanyOverview]) -> None:

@@ -36,7 +36,7 @@ PACING = ("rate", "rate_limited", "renewing")
 class Outlook:
     """What the database knows about why a run waits."""
 
-    places: dict[str, Overview] = field(default_factory=dict)
+    overviews: dict[str, Overview] = field(default_factory=dict)
     retry_at: datetime | None = None
     """When the next item comes due; None when none will."""
     default: str = ""
@@ -60,13 +60,13 @@ def _look(engine: Engine, kind: str, default: str, state: WorkerState) -> Outloo
     """Why locations wait and when the next item comes due; what is not known while Postgres is away is left out."""
     try:
         with engine.connect() as connection:
-            places = {place.location_id: place for place in locations.overview(connection)}
+            overviews = {location.location_id: location for location in locations.overview(connection)}
             # With something skipped nobody is told, and the queue may be long.
             depths = [] if state.skipped else message_queue.depth(connection)
     except DBAPIError:
         return Outlook(default=default)
     oldest = [each.oldest for each in depths if each.kind == kind and each.oldest]
-    return Outlook(places, min((each for each in oldest if each > local_now()), default=None), default)
+    return Outlook(overviews, min((each for each in oldest if each > local_now()), default=None), default)
 
 
 def local_now() -> datetime:
@@ -117,8 +117,8 @@ class Narrator:
         self._told, self._told_at[key], self._line_at, self._counted = key, at, at, self._total
         look = self._look(state) if state.activity == "resting" else Outlook()
         now = self._now()
-        told = "; ".join(filter(None, [done, *words(state, look, now=now)]))
-        self._say(f"{now:%H:%M:%S} {self._name}: {told}")
+        line = "; ".join(filter(None, [done, *words(state, look, now=now)]))
+        self._say(f"{now:%H:%M:%S} {self._name}: {line}")
 
 
 def first_line(names: Sequence[str], database: str, *, now: datetime) -> str:
@@ -147,19 +147,19 @@ def words(state: WorkerState, look: Outlook, *, now: datetime) -> list[str]:
     if state.skipped:
         waiting = {cause: [name or look.default for name in names] for cause, names in state.skipped.items()}
         return [
-            reason(cause, names, more=_more(cause, look.places.get(min(names)), until, now))
+            reason(cause, names, more=_more(cause, look.overviews.get(min(names)), until, now))
             for cause, names in waiting.items()
         ]
     return ["idle" + (f", retry{_at(look.retry_at, now)}" if look.retry_at else "")]
 
 
-def _more(cause: str, place: Overview | None, until: datetime | None, now: datetime) -> str:
+def _more(cause: str, location: Overview | None, until: datetime | None, now: datetime) -> str:
     """What else is known of the first location that waits for this cause."""
     if cause in ("rate", "rate_limited") and until:
         return f", next request in {max((until - now).total_seconds(), 1):.0f} s"
-    if cause == "daily_budget" and place and place.blocked_until:
-        return f", next try{_at(place.blocked_until, now)}"
-    return f": {in_words(place.pause_cause)}" if cause == "paused" and place else ""
+    if cause == "daily_budget" and location and location.blocked_until:
+        return f", next try{_at(location.blocked_until, now)}"
+    return f": {in_words(location.pause_cause)}" if cause == "paused" and location else ""
 
 
 def pacing(state: WorkerState) -> str:

@@ -53,8 +53,8 @@ def _page(location_id: str | None, since: date) -> str:
 
     with warehouse(load_settings(), writes=False) as engine, engine.connect() as opened:
         connection = opened.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        places = figures.places(connection, location_id=location_id)
-        if not places:
+        locations = figures.locations(connection, location_id=location_id)
+        if not locations:
             raise ConfigurationError(
                 "No messages are loaded yet. Queue some with etl enqueue, load them with: etl run"
                 if location_id is None
@@ -65,7 +65,7 @@ def _page(location_id: str | None, since: date) -> str:
             raise ConfigurationError("No loaded message has a date, so there is nothing to show by day.")
         if begin is None:
             raise ConfigurationError(f"There is nothing since {since}. The newest message is of: --since {until}")
-        counted = figures.read(connection, places, figures.Period.of(begin, until), location_id=location_id)
+        counted = figures.read(connection, locations, figures.Period.of(begin, until), location_id=location_id)
     return render(counted)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl.app.composition import RunSpec, address_of, described, load_settings, require_known_places, warehouse
+from etl.app.composition import RunSpec, address_of, described, load_settings, require_known_recordings_urls, warehouse
 from etl.app.job_runner import Order, run_together, work
 from etl.app.processes import open_team
 from etl.cli.advice import UNANSWERED, reason, unanswered
@@ -22,7 +22,7 @@ from etl.errors import ConfigurationError
 from etl.output import print_json, print_line, print_sentence
 from etl.state import message_queue
 from etl.state.runs import COUNTS, RunCounts
-from etl.worker.evidence import Heard
+from etl.worker.evidence import SharedEvidence
 from etl.worker.plan import Plan, Report
 from etl.worker.state import WorkerState
 
@@ -71,10 +71,10 @@ def run(
     Example, as a service: etl run --follow
     """
     settings = load_settings()
-    known = jobs.read(settings.etl_jobs)
-    chosen = _choose(known, job, follow=follow, limit=limit)
-    require_known_places(chosen)
-    order = Order(tuple(chosen), jobs.kinds_taken(known), follow=follow, limit=limit, max_seconds=max_seconds)
+    entries = jobs.read(settings.etl_jobs)
+    chosen = _choose(entries, job, follow=follow, limit=limit)
+    require_known_recordings_urls(chosen)
+    order = Order(tuple(chosen), jobs.enabled_kinds(entries), follow=follow, limit=limit, max_seconds=max_seconds)
     runs = len(chosen) if follow else 1
     with warehouse(settings, runs=runs) as engine:
         if dry_run:
@@ -83,7 +83,7 @@ def run(
         if follow:
             say(first_line([each.name for each in chosen], described(settings), now=local_now()))
         watched = partial(narrated, settings, engine) if follow else partial(_progress, engine)
-        here = nullcontext(partial(run_together, settings, engine, heard=Heard()))
+        here = nullcontext(partial(run_together, settings, engine, shared=SharedEvidence()))
         reports = []
         with here if processes == 1 else open_team(processes, runs=runs) as runner:
             for each, report in work(order, runner, watched=watched):
@@ -110,14 +110,14 @@ def exit_code(report: Report) -> int:
     return 3 if report.outcome in WORK_LEFT and not report.counts.loaded else 0
 
 
-def _choose(known: dict[str, Job], name: str | None, *, follow: bool, limit: int | None) -> list[Job]:
+def _choose(entries: dict[str, Job], name: str | None, *, follow: bool, limit: int | None) -> list[Job]:
     if name is not None:
-        if name not in known:
-            raise ConfigurationError(f"No job {name!r} in jobs.yaml; there are: {', '.join(known)}")
-        return [known[name]]
-    if follow and limit is not None and len(known) > 1:
-        raise ConfigurationError(f"--follow with --limit needs to know which job: {', '.join(known)}")
-    return list(known.values())
+        if name not in entries:
+            raise ConfigurationError(f"No job {name!r} in jobs.yaml; there are: {', '.join(entries)}")
+        return [entries[name]]
+    if follow and limit is not None and len(entries) > 1:
+        raise ConfigurationError(f"--follow with --limit needs to know which job: {', '.join(entries)}")
+    return list(entries.values())
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def _policy(settings: Settings) -> "Policy":
         home=settings.highlevel_location_id,
         locations=frozenset(settings.webhook_locations),
         max_age=settings.webhook_max_age,
-        kinds=jobs.kinds_taken(jobs.read(settings.etl_jobs)),
+        kinds=jobs.enabled_kinds(jobs.read(settings.etl_jobs)),
         dropped_types=frozenset(settings.webhook_drop_types),
     )
 

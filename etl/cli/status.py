@@ -18,16 +18,16 @@ from etl.state import dead_letters, locations, message_queue, runs
 def status(*, as_json: bool) -> None:
     """Show the queue, dead letters, locations with their limits, and the last runs."""
     settings = load_settings()
-    taken = jobs.kinds_taken(jobs.read(settings.etl_jobs))
+    taken = jobs.enabled_kinds(jobs.read(settings.etl_jobs))
     with warehouse(settings) as engine, engine.connect() as connection:
         queue = message_queue.depth(connection)
         causes = dead_letters.causes(connection)
-        places = as_served(locations.overview(connection), routing_of(settings))
+        overviews = as_served(locations.overview(connection), routing_of(settings))
         last = runs.latest(connection, 5)
         nodes = distribution.rows_by_node(connection)
     if as_json:
-        told = [dataclasses.asdict(each) | {"state": runs.state_of(each)} for each in last]
-        report = {"queue": queue, "dead_letters": causes, "locations": places, "runs": told}
+        last_runs = [dataclasses.asdict(each) | {"state": runs.state_of(each)} for each in last]
+        report = {"queue": queue, "dead_letters": causes, "locations": overviews, "runs": last_runs}
         print_json(report | ({"nodes": nodes} if nodes else {}))
         return
     print_line(f"database: {described(settings)}")
@@ -37,8 +37,8 @@ def status(*, as_json: bool) -> None:
     print_line("dead letters: " + (", ".join(f"{count} {cause}" for cause, count in causes.items()) or "none"))
     if nodes:
         print_table(("node", "messages, about"), nodes.items(), title="nodes")
-    if places:
-        _print_locations(places)
+    if overviews:
+        _print_locations(overviews)
     if last:
         _print_runs(last)
 
@@ -54,23 +54,23 @@ def _print_queue(queue: list[message_queue.Depth]) -> None:
     )
 
 
-def _print_locations(places: list[locations.Overview]) -> None:
+def _print_locations(overviews: list[locations.Overview]) -> None:
     print_table(
         ("location", "state", "until", "requests", "left today"),
         [
             (
-                shown(place.location_id),
-                state_of(place),
-                place.blocked_until,
-                _requests(place),
-                place.daily_remaining,
+                shown(location.location_id),
+                state_of(location),
+                location.blocked_until,
+                _requests(location),
+                location.daily_remaining,
             )
-            for place in places
+            for location in overviews
         ],
         title="locations",
         optional=("requests",),
     )
-    for advice in filter(None, map(advice_on, places)):
+    for advice in filter(None, map(advice_on, overviews)):
         print_sentence(advice)
 
 
@@ -95,11 +95,11 @@ def _print_runs(last: list[runs.RunSummary]) -> None:
     )
 
 
-def _requests(place: locations.Overview) -> str:
+def _requests(location: locations.Overview) -> str:
     """What counts now, of how many in which time."""
-    if place.max_requests is None or place.interval_ms is None:
+    if location.max_requests is None or location.interval_ms is None:
         return ""
-    return f"{place.used} of {place.max_requests} in {place.interval_ms / 1000:g} s"
+    return f"{location.used} of {location.max_requests} in {location.interval_ms / 1000:g} s"
 
 
 def _ending(run: runs.RunSummary) -> str:

@@ -161,9 +161,9 @@ def read_retention(path: Path | None) -> Retention:
     return _read(path).retention
 
 
-def kinds_taken(known: Mapping[str, Job]) -> frozenset[str]:
+def enabled_kinds(jobs: Mapping[str, Job]) -> frozenset[str]:
     """Return the kinds of items that some job takes; items of any other kind wait."""
-    return frozenset(job.kind for job in known.values())
+    return frozenset(job.kind for job in jobs.values())
 
 
 def least_days(jobs: Iterable[JobKeys]) -> int:

@@ -213,12 +213,12 @@ def _dotenv(path: Path | None) -> dict[str, str]:
 
 def _misspelt(names: Iterable[str]) -> list[str]:
     """Names that look like ours and are none. Only of the ``.env`` file: the environment holds other programs' too."""
-    known = [name for field in Settings.model_fields for name in (field.upper(), f"{field.upper()}_FILE")]
+    names_of_settings = [name for field in Settings.model_fields for name in (field.upper(), f"{field.upper()}_FILE")]
     problems = []
     for name in names:
         is_prefixed = name.startswith(PREFIXES)
-        nearest = get_close_matches(name.upper(), known, n=1, cutoff=0.6 if is_prefixed else SIMILAR)
-        if name not in known and (is_prefixed or nearest):
+        nearest = get_close_matches(name.upper(), names_of_settings, n=1, cutoff=0.6 if is_prefixed else SIMILAR)
+        if name not in names_of_settings and (is_prefixed or nearest):
             problems.append(f"{name} is no setting" + (f"; did you mean {nearest[0]}?" if nearest else ""))
     return problems
 

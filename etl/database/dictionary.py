@@ -130,7 +130,7 @@ def read(connection: Connection, schema: str) -> list[Relation]:
         for row in connection.execute(RELATIONS, {"schema": schema})
     ]
     tables = [table.name for table in models.Base.metadata.tables.values() if table.schema == schema]
-    order = {name: place for place, name in enumerate([*tables, *views.NAMES])}
+    order = {name: index for index, name in enumerate([*tables, *views.NAMES])}
     return sorted(found, key=lambda each: (order.get(each.name, len(order)), each.name))
 
 

@@ -204,15 +204,15 @@ def _call(owner: pwd.struct_passwd, directory: Path, program: str, *arguments: s
     as_owner: dict[str, Any] = {} if os.geteuid() else {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": ()}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     # Not a pipe: the server would keep it open.
-    with tempfile.TemporaryFile() as told:
+    with tempfile.TemporaryFile() as output:
         subprocess.run(
             [_program(program), "-D", str(directory), *arguments],
             check=True,
             cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=told,
-            stderr=told,
+            stdout=output,
+            stderr=output,
             umask=0o077,
             **as_owner,
         )

@@ -163,19 +163,24 @@ class Exports:
         except ItemError as error:
             failure = error
         answered_at = time.monotonic()
-        said = call.headers if call else NO_HEADERS
-        self._transact(lambda connection: self._settle(connection, granted, answered_at, said, failure))
+        headers = call.headers if call else NO_HEADERS
+        self._transact(lambda connection: self._settle(connection, granted, answered_at, headers, failure))
         if failure is not None:
             raise _meaning(failure, location_id) from failure
         assert answer is not None  # noqa: S101 - for the type checker
         return answer
 
     def _settle(
-        self, connection: Connection, granted: _Grant, answered_at: float, said: RateHeaders, failure: ItemError | None
+        self,
+        connection: Connection,
+        granted: _Grant,
+        answered_at: float,
+        headers: RateHeaders,
+        failure: ItemError | None,
     ) -> None:
         by = granted.token_location_id
         age = time.monotonic() - answered_at
-        limits.settle(connection, [AnsweredRequest(by, granted.lease_id, age, said, is_proper=failure is None)])
+        limits.settle(connection, [AnsweredRequest(by, granted.lease_id, age, headers, is_proper=failure is None)])
         if not isinstance(failure, LocationError) or self._manner.pauses:
             stop_location(connection, by, failure, fingerprint=self.tokens.fingerprint)
 

@@ -51,12 +51,12 @@ def transform(payload: Mapping[str, Any], origin: Origin, *, options: Options) -
     records: list[Record] = []
     singly: list[FollowUp] = []
     unread: list[str] = []
-    for place, given in enumerate(payload["messages"]):
+    for index, given in enumerate(payload["messages"]):
         row = object_of(given)
         try:
             records += messages.transform(row, origin, options=options, is_partial=True)
         except TransformError as error:
-            unread.append(f"messages[{place}].{error.field}")
+            unread.append(f"messages[{index}].{error.field}")
             id_ = row.get("id")
             if isinstance(id_, str) and is_fetchable(id_):
                 singly.append(FollowUp("message", id_, origin.location_id, force=True, conversation_id=origin.id))

@@ -84,7 +84,7 @@ def transform(
         {"location_id": key["location_id"], "email_id": id_, "message_id": key["message_id"], "position": position}
         for position, id_ in enumerate(email_ids)
     ]
-    asked = follow_ups(
+    following = follow_ups(
         row, children, email_ids, origin.fetched_at, options, is_partial=is_partial, is_exported=is_exported
     )
     return [
@@ -93,7 +93,7 @@ def transform(
             row,
             children=children,
             named={Email: emails} if emails else {},
-            follow_ups=tuple(asked),
+            follow_ups=tuple(following),
             drift=reader.drift(),
             is_partial=is_partial,
         )
@@ -148,10 +148,10 @@ def _type(reader: Reader) -> tuple[str | None, int | None]:
         if code is not None and code not in TYPE_OF_CODE:
             reader.report(f"type:{code}")
         return TYPE_OF_CODE.get(code) if code is not None else None, code
-    known = _type_of_name(name, code)
-    if known not in MESSAGE_TYPES:
-        reader.report(f"messageType:{known}")
-    return known, code
+    message_type = _type_of_name(name, code)
+    if message_type not in MESSAGE_TYPES:
+        reader.report(f"messageType:{message_type}")
+    return message_type, code
 
 
 def _type_of_name(name: str, code: int | None) -> str:
@@ -164,7 +164,7 @@ def _type_of_name(name: str, code: int | None) -> str:
 
 
 def _meta(reader: Reader, key: Row, rows: list[Row]) -> list[str]:
-    """Call length and outcome from all places where they are seen, the rest as it came; the emails that meta names.
+    """Call length and outcome from all objects where they are seen, the rest as it came; the emails that meta names.
 
     Documented as ``meta.callDuration``, real as ``meta.call.duration`` (docs issues 110, 214, 258); events have them at
     the top. Emails: documented as ``meta.email.email.messageIds``, real one level less.
@@ -174,13 +174,13 @@ def _meta(reader: Reader, key: Row, rows: list[Row]) -> list[str]:
         reader.keep("meta", given)
     extra = dict(object_of(given))
     call = extra.get("call")
-    places = [dict(call)] if isinstance(call, dict) else []
-    if places:
+    objects = [dict(call)] if isinstance(call, dict) else []
+    if objects:
         del extra["call"]
     top = {name: reader.take(name) for name in ("callDuration", "callStatus")}
-    duration = _first(("duration", "callDuration"), places, extra, top)
-    status = _first(("status", "callStatus"), places, extra, top)
-    extra |= {"call": places[0]} if places and places[0] else {}
+    duration = _first(("duration", "callDuration"), objects, extra, top)
+    status = _first(("status", "callStatus"), objects, extra, top)
+    extra |= {"call": objects[0]} if objects and objects[0] else {}
     extra |= {name: value for name, value in top.items() if value is not None}
     seconds, is_number = seconds_of(duration)
     outcome, is_text = text_of(status)
@@ -199,16 +199,16 @@ def _meta(reader: Reader, key: Row, rows: list[Row]) -> list[str]:
     return list(dict.fromkeys(_ids(ids)))
 
 
-def _first(names: tuple[str, str], places: Sequence[Row], extra: Row, top: Row) -> Any:
+def _first(names: tuple[str, str], objects: Sequence[Row], extra: Row, top: Row) -> Any:
     """The value at the real place, else at a documented one, taken out there; one that contradicts it stays."""
     real, documented = names
-    value = next((place.pop(real) for place in places if place.get(real) is not None), None)
-    for place in (extra, top):
-        other = place.get(documented)
+    value = next((each.pop(real) for each in objects if each.get(real) is not None), None)
+    for each in (extra, top):
+        other = each.get(documented)
         if value is None:
-            value = place.pop(documented, None)
+            value = each.pop(documented, None)
         elif other is not None and str(other) == str(value):
-            del place[documented]
+            del each[documented]
     return value
 
 

@@ -43,7 +43,7 @@ class ContactRows:
         return self.message_ids | self.email_ids | self.conversation_ids
 
 
-def places(connection: Connection) -> list[str]:
+def location_ids(connection: Connection) -> list[str]:
     """The locations that have messages, emails or contacts. Reads the indexes of their keys."""
     query = union(*(select(model.location_id) for model in (Message, Email, Contact)))
     return sorted(connection.execute(query).scalars())
@@ -163,12 +163,14 @@ def old_status_changes(connection: Connection, before: datetime, *, location_id:
 
 def erase_status_changes(connection: Connection, before: datetime, *, location_id: str, limit: int) -> int:
     """Delete some changes of statuses that were seen before, in order of their messages; returns how many."""
-    of_place = _is_old_change(before, location_id)
-    query = select(StatusChange.message_id).where(*of_place).distinct().order_by(StatusChange.message_id).limit(limit)
+    of_location = _is_old_change(before, location_id)
+    query = (
+        select(StatusChange.message_id).where(*of_location).distinct().order_by(StatusChange.message_id).limit(limit)
+    )
     ids = list(connection.execute(query).scalars())
     if not ids:
         return 0
-    statement = delete(StatusChange).where(*of_place, in_array(StatusChange.message_id, ids))
+    statement = delete(StatusChange).where(*of_location, in_array(StatusChange.message_id, ids))
     return connection.execute(statement).rowcount
 
 

@@ -135,18 +135,18 @@ def mark_deleted(connection: Connection, table: type[Base], id_: str, *, locatio
     With an empty ``location_id`` it is looked for at every location, which is slower.
     """
     columns, keys = table.__table__.columns, key_names(table)
-    known = select(columns["location_id"]).where(columns[keys[-1]] == id_)
+    query = select(columns["location_id"]).where(columns[keys[-1]] == id_)
     if location_id:
-        known = known.where(columns["location_id"] == location_id)
-    places = list(connection.execute(known).scalars())
+        query = query.where(columns["location_id"] == location_id)
+    location_ids = list(connection.execute(query).scalars())
     now = now_of(connection)
-    for place in places:
+    for each_id in location_ids:
         connection.execute(
             update(table)
-            .where(columns["location_id"] == place, columns[keys[-1]] == id_, columns["deleted_at"].is_(None))
+            .where(columns["location_id"] == each_id, columns[keys[-1]] == id_, columns["deleted_at"].is_(None))
             .values(deleted_at=now, updated_at=now)
         )
-    return bool(places)
+    return bool(location_ids)
 
 
 def mark_absent(connection: Connection, table: type[Base], id_: str, *, location_id: str) -> bool:

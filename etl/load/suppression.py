@@ -41,7 +41,7 @@ def drop_rows(connection: Connection, rows: Mapping[str, Row]) -> tuple[dict[str
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Received:
-    """Something that is told of a thing. No repr: it holds customers' words."""
+    """Something that was received about a thing. No repr: it holds customers' words."""
 
     location_id: str
     """Where it belongs; empty: not known."""
@@ -55,9 +55,9 @@ class Received:
         return found[1].decode(errors="replace") if found else None
 
 
-def suppressed(connection: Connection, told: Iterable[Received]) -> list[Received]:
+def suppressed(connection: Connection, received: Iterable[Received]) -> list[Received]:
     """Those that were erased for good."""
-    names = {each: (each.named(b"contactId"), each.named(b"conversationId")) for each in told}
+    names = {each: (each.named(b"contactId"), each.named(b"conversationId")) for each in received}
     ids = {id_ for each, own in names.items() for id_ in (each.id, *own) if id_}
     keys = suppression_list.suppressed(connection, ids) if ids else set()
     return [

@@ -116,12 +116,12 @@ def replace(
     The first two columns of the table's key are the parent's. Of parents that are ``new`` it has nothing yet.
     """
     changed = upsert(connection, model, rows, now=now)
-    known = parents - new
-    if not known:
+    existing = parents - new
+    if not existing:
         return changed
     keys = list(model.__table__.primary_key)
-    of_parents = [in_array(key, {parent[place] for parent in known}) for place, key in enumerate(keys[:2])]
-    there = {tuple(row) for row in connection.execute(select(*keys).where(*of_parents)) if (row[0], row[1]) in known}
+    of_parents = [in_array(key, {parent[index] for parent in existing}) for index, key in enumerate(keys[:2])]
+    there = {tuple(row) for row in connection.execute(select(*keys).where(*of_parents)) if (row[0], row[1]) in existing}
     lost = sorted(there - {tuple(row[key.name] for key in keys) for row in rows})
     if lost:
         connection.execute(delete(model).where(tuple_(*keys).in_(lost)))

@@ -27,7 +27,7 @@ from etl.state.suppression_list import About
 PAUSE_SECONDS = 0.2
 """Between looks at rows that somebody else has locked."""
 NAMES = ("contact", "user", "location")
-"""Kinds whose ids are of people and places."""
+"""Kinds whose ids are of people and locations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,22 @@ class ContactErasure:
         gone = suppression_list.locations_of(connection, self.contact_id)
         anywhere = About(None, frozenset((self.contact_id,)), frozenset())
         letters = dead_letters.find(connection, LetterFilter(about=anywhere))
-        named = events.places(connection, EventFilter(about=anywhere)) | {each.location_id for each in letters}
-        places = {*gone, *named, *(each for each in erasure.places(connection) if self._is_at(connection, each))} - {""}
-        if not places and "" in named:
+        named = events.location_ids(connection, EventFilter(about=anywhere)) | {each.location_id for each in letters}
+        location_ids = {
+            *gone,
+            *named,
+            *(each for each in erasure.location_ids(connection) if self._is_at(connection, each)),
+        } - {""}
+        if not location_ids and "" in named:
             if location_id is None:
                 raise ConfigurationError(
                     f"What names the contact {self.contact_id} names no location. Say which it is: --location"
                 )
-            places = {location_id}
+            location_ids = {location_id}
         return [
-            Finding(place, self._count(connection, place)) for place in sorted(places) if location_id in (None, place)
+            Finding(each_location, self._count(connection, each_location))
+            for each_location in sorted(location_ids)
+            if location_id in (None, each_location)
         ]
 
     def _is_at(self, connection: Connection, location_id: str) -> bool:

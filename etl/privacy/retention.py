@@ -33,14 +33,14 @@ class Pruning:
 
     def _count(self, connection: Connection) -> Counter[str]:
         keep, rows = self.retention, Counter[str]()
-        for place in erasure.places(connection):
+        for location_id in erasure.location_ids(connection):
             if keep.messages is not None:
                 before = _before(connection, keep.messages)
-                old = erasure.old_messages(connection, before, location_id=place, limit=None)
+                old = erasure.old_messages(connection, before, location_id=location_id, limit=None)
                 rows["messages"] += len(old)
             if keep.status_changes is not None:
                 before = _before(connection, keep.status_changes)
-                rows["status_changes"] += erasure.old_status_changes(connection, before, location_id=place)
+                rows["status_changes"] += erasure.old_status_changes(connection, before, location_id=location_id)
         if keep.dead_letters is not None:
             rows["dead_letters"] = dead_letters.count(connection, LetterFilter(older_than_days=keep.dead_letters))
         if keep.runs is not None:
@@ -56,11 +56,11 @@ class Pruning:
         """
         keep, rows = self.retention, Counter[str]()
         floor = self.erasing.transact(lambda connection: _set_floor(connection, keep.messages))
-        for place in self.erasing.transact(erasure.places):
+        for location_id in self.erasing.transact(erasure.location_ids):
             if floor is not None:
-                rows += self._messages(floor, place)
+                rows += self._messages(floor, location_id)
             if keep.status_changes is not None:
-                rows["status_changes"] += self._status_changes(keep.status_changes, place)
+                rows["status_changes"] += self._status_changes(keep.status_changes, location_id)
         rows["webhook_events"] = self.erasing.until_none(
             lambda connection: events.purge(connection, EventFilter(older_than_days=self.event_days), limit=ROWS)
         )

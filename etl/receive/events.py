@@ -276,7 +276,7 @@ def _read_again(webhook_id: str, event_type: str, posted: bytes) -> Event:
     return replace(event, outcome="ignored") if event.outcome in ("install", "uninstall") else event
 
 
-def places(connection: Connection, which: EventFilter) -> set[str]:
+def location_ids(connection: Connection, which: EventFilter) -> set[str]:
     """The locations that the chosen events name; empty: one names none."""
     query = select(WebhookEvent.location_id).where(*which.conditions()).distinct()
     return set(connection.execute(query).scalars())

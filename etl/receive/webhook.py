@@ -112,15 +112,15 @@ def parse_workflow(body: bytes, *, webhook_id: str) -> Event:
         WebhookRefusedError: it is neither a JSON object nor a form, or names no message that could be fetched.
     """
     payload = _object(body) if body.lstrip()[:1] in (b"{", b"[") else _form(body)
-    places = [payload, *(each for each in (payload.get("customData"),) if isinstance(each, dict))]
-    given = _first(places, "message_id", "messageId")
+    objects = [payload, *(each for each in (payload.get("customData"),) if isinstance(each, dict))]
+    given = _first(objects, "message_id", "messageId")
     if given is None:
         raise WebhookRefusedError(400, "no_message_id")
     message_id = _id(given)
     if message_id is None:
         raise WebhookRefusedError(400, "bad_message_id")
     location = payload.get("location")
-    location_id = _first(places, "location_id", "locationId") or (
+    location_id = _first(objects, "location_id", "locationId") or (
         location.get("id") if isinstance(location, dict) else None
     )
     return Event(
@@ -130,7 +130,7 @@ def parse_workflow(body: bytes, *, webhook_id: str) -> Event:
         body,
         location_id=_id(location_id) or "",
         message_id=message_id,
-        contact_id=_id(_first(places, "contact_id", "contactId")),
+        contact_id=_id(_first(objects, "contact_id", "contactId")),
         items=(("message", message_id),),
     )
 
@@ -218,8 +218,8 @@ def _outcome(event_type: object, *, found: bool, named: bool) -> Outcome:
     return "no_id" if event_type in MESSAGE_TYPES else "ignored"
 
 
-def _first(places: Sequence[Mapping[str, Any]], *names: str) -> object:
-    return next((given for place in places for name in names if (given := _given(place.get(name)))), None)
+def _first(objects: Sequence[Mapping[str, Any]], *names: str) -> object:
+    return next((given for each in objects for name in names if (given := _given(each.get(name)))), None)
 
 
 def _given(value: object) -> object:

@@ -17,7 +17,7 @@ STALEST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """A location that has messages."""
 
     location_id: str
@@ -53,7 +53,7 @@ class Figures:
     """Everything that is shown."""
 
     period: Period
-    places: Sequence[Place]
+    locations: Sequence[Location]
     volume: Sequence[Row]
     responses: Sequence[Row]
     waits: Row
@@ -63,7 +63,7 @@ class Figures:
     taken_at: datetime
 
 
-PLACES = text("""
+LOCATIONS = text("""
     SELECT location_id, coalesce(location_name, location_id) AS name
     FROM highlevel.location_time_zones
     WHERE location_id = :location_id OR CAST(:location_id AS text) IS NULL
@@ -153,10 +153,10 @@ FRESHNESS = text("""
 """)
 
 
-def places(connection: Connection, *, location_id: str | None) -> list[Place]:
+def locations(connection: Connection, *, location_id: str | None) -> list[Location]:
     """The locations that have messages, or the one that was asked for; empty when it has none."""
-    found = connection.execute(PLACES, {"location_id": location_id})
-    return [Place(row.location_id, row.name) for row in found]
+    found = connection.execute(LOCATIONS, {"location_id": location_id})
+    return [Location(row.location_id, row.name) for row in found]
 
 
 def days(connection: Connection, *, location_id: str | None, since: date) -> tuple[date | None, date | None]:
@@ -165,16 +165,16 @@ def days(connection: Connection, *, location_id: str | None, since: date) -> tup
     return row.since, row.until
 
 
-def read(connection: Connection, found: Sequence[Place], period: Period, *, location_id: str | None) -> Figures:
+def read(connection: Connection, locations: Sequence[Location], period: Period, *, location_id: str | None) -> Figures:
     """The figures of a period; in one transaction, so that they agree if it is a REPEATABLE READ."""
-    asked = {"location_id": location_id, "since": period.since, "until": period.until, "bar": period.bar}
+    parameters = {"location_id": location_id, "since": period.since, "until": period.until, "bar": period.bar}
 
     def rows(query: TextClause, **more: Any) -> list[Row]:
-        return [row._asdict() for row in connection.execute(query, asked | more)]
+        return [row._asdict() for row in connection.execute(query, parameters | more)]
 
     return Figures(
         period=period,
-        places=found,
+        locations=locations,
         volume=rows(VOLUME),
         responses=rows(RESPONSES),
         waits=rows(WAITS)[0],

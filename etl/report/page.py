@@ -47,7 +47,7 @@ def render(figures: Figures) -> str:
     )
     sections = [_volume(figures), _responses(figures), _delivery(figures), _calls(figures), _freshness(figures)]
     page: str = template.render(
-        title="Conversations" + (f" of {figures.places[0].name}" if len(figures.places) == 1 else ""),
+        title="Conversations" + (f" of {figures.locations[0].name}" if len(figures.locations) == 1 else ""),
         subtitle=_subtitle(figures),
         headlines=_headlines(figures),
         sections=sections,
@@ -58,7 +58,7 @@ def render(figures: Figures) -> str:
 
 def _subtitle(figures: Figures) -> str:
     period = f"{_day(figures.period.since)} to {_day(figures.period.until)}"
-    many = "" if len(figures.places) == 1 else f"{len(figures.places)} locations · "
+    many = "" if len(figures.locations) == 1 else f"{len(figures.locations)} locations · "
     return f"{many}{period} · made {_moment(figures.taken_at)}"
 
 
@@ -156,9 +156,9 @@ def _freshness(figures: Figures) -> Section:
     """Hours since the newest message: a location that is silent for long may be one that is not loaded any more."""
     hours = [(figures.taken_at - row["date_added"]).total_seconds() / 3600 for row in figures.freshness]
     in_days = max(hours, default=0) > 72
-    known = [row["name"] for row in figures.freshness]
+    names_of_locations = [row["name"] for row in figures.freshness]
     names = [
-        row["name"] if known.count(row["name"]) == 1 else f"{row['name']} ({row['location_id']})"
+        row["name"] if names_of_locations.count(row["name"]) == 1 else f"{row['name']} ({row['location_id']})"
         for row in figures.freshness
     ]
     bars = [
@@ -167,7 +167,11 @@ def _freshness(figures: Figures) -> Section:
     ]
     parts = {"newest message": "c1"}
     label = "Age of the newest message"
-    shown = f"The {len(names)} of {len(figures.places)} locations" if len(names) < len(figures.places) else "Locations"
+    shown = (
+        f"The {len(names)} of {len(figures.locations)} locations"
+        if len(names) < len(figures.locations)
+        else "Locations"
+    )
     chart = Bars(label, "days ago" if in_days else "hours ago", names, parts, _placed(bars, parts))
     return Section(
         "freshness",

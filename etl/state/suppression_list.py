@@ -94,7 +94,7 @@ def covers(
     Another contact's message in the same conversation is that one's. An empty ``location_id`` stands for any.
     """
     named = {contact_id or conversation_id, *ids}
-    return any(id_ in named and location_id in ("", place) for place, id_ in keys)
+    return any(id_ in named and location_id in ("", owner) for owner, id_ in keys)
 
 
 def locations_of(connection: Connection, contact_id: str) -> list[str]:

@@ -63,7 +63,7 @@ class Reader:
             return None
 
     def date_added(self) -> datetime | None:
-        """When the thing was created: a row without it has no place in time.
+        """When the thing was created: a row without it cannot be ordered.
 
         Raises:
             TransformError: there is one that is no date.

@@ -40,8 +40,8 @@ def text_of(value: Any) -> tuple[str | None, bool]:
         return str(value), False
     if isinstance(value, dict):
         return next((text_of(value[key])[0] for key in SPEAKING if isinstance(value.get(key), str)), None), False
-    said = [each for each in value if isinstance(each, str)]
-    return (_storable_text(", ".join(said)) or None if len(said) == len(value) else None), False
+    texts = [each for each in value if isinstance(each, str)]
+    return (_storable_text(", ".join(texts)) or None if len(texts) == len(value) else None), False
 
 
 def texts_of(value: Any) -> tuple[list[str] | None, bool]:

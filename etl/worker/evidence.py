@@ -48,8 +48,8 @@ REFUSED_ALONE = "refused_alone"
 
 
 @dataclass(slots=True)
-class Heard:
-    """What all runs of a process heard; their threads share it, and only ever set values."""
+class SharedEvidence:
+    """What the answers to all runs of a process show; their threads share it, and only ever set values."""
 
     is_api: bool = False
     """Whether some request was neither redirected nor refused for its version."""
@@ -60,7 +60,7 @@ class Heard:
 
 
 @dataclass(slots=True)
-class _Place:
+class _LocationEvidence:
     """The answers of one location."""
 
     improper: int = 0
@@ -80,10 +80,10 @@ class _Place:
 class Evidence:
     """What the answers of one run show, by the location whose token was sent."""
 
-    def __init__(self, kind: Kind, heard: Heard) -> None:
+    def __init__(self, kind: Kind, shared: SharedEvidence) -> None:
         self._kind = kind
-        self._heard = heard
-        self._places: dict[str, _Place] = {}
+        self._shared = shared
+        self._locations: dict[str, _LocationEvidence] = {}
         self._failing: set[str] = set()
         self._is_answered = False
 
@@ -92,59 +92,61 @@ class Evidence:
         if isinstance(error, (SnoozedError, WorkerLostError)):
             # Nothing was asked, or its answer was about a token that is being renewed.
             return False
-        by, id_ = claimed.token_location_id, claimed.item.message_id
-        place = self._places.setdefault(by, _Place())
+        location_id, id_ = claimed.token_location_id, claimed.item.message_id
+        answers = self._locations.setdefault(location_id, _LocationEvidence())
         if not isinstance(error, ApiMisconfiguredError):
-            self._heard.is_api = True
+            self._shared.is_api = True
         if is_improper(error):
-            return self._saw_improper(by, place, now)
+            return self._saw_improper(location_id, answers, now)
         self._is_answered = True
         self._failing.clear()
-        place.improper, place.pause, place.probe_at = 0, 0.0, 0.0
+        answers.improper, answers.pause, answers.probe_at = 0, 0.0, 0.0
         if isinstance(error, LocationError):
-            if place.is_paused:
-                place.refused.clear()
-                place.is_refused_again = place.is_paused = place.has_found = False
-            place.is_refused_again |= isinstance(error, TokenError) and id_ in place.refused
-            place.refused.add(id_)
+            if answers.is_paused:
+                answers.refused.clear()
+                answers.is_refused_again = answers.is_paused = answers.has_found = False
+            answers.is_refused_again |= isinstance(error, TokenError) and id_ in answers.refused
+            answers.refused.add(id_)
         elif isinstance(error, NotFoundError) and not self._kind.absence.is_usual:
-            place.missing.setdefault(id_, now)
-            if len(place.missing) > MOST_MISSING:
-                del place.missing[next(iter(place.missing))]
+            answers.missing.setdefault(id_, now)
+            if len(answers.missing) > MOST_MISSING:
+                del answers.missing[next(iter(answers.missing))]
         elif error is None or isinstance(error, TransformError):
-            place.has_found, place.is_refused_again = True, False
-            place.refused.clear()
-            place.missing.pop(id_, None)
-            self._heard.found_at[by] = now
+            answers.has_found, answers.is_refused_again = True, False
+            answers.refused.clear()
+            answers.missing.pop(id_, None)
+            self._shared.found_at[location_id] = now
         return False
 
-    def _saw_improper(self, by: str, place: _Place, now: float) -> bool:
-        place.improper += 1
-        self._failing.add(by)
+    def _saw_improper(self, location_id: str, answers: _LocationEvidence, now: float) -> bool:
+        answers.improper += 1
+        self._failing.add(location_id)
         # What was still under way when it began says nothing new; a failed probe does.
-        if (place.improper >= ENOUGH or self.is_api_away) and now >= place.probe_at:
-            place.pause = min(place.pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
-            place.probe_at = now + place.pause
-        return place.improper == ENOUGH
+        if (answers.improper >= ENOUGH or self.is_api_away) and now >= answers.probe_at:
+            answers.pause = min(answers.pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
+            answers.probe_at = now + answers.pause
+        return answers.improper == ENOUGH
 
     def _doubt(self, claimed: Claimed, error: ItemError | None, now: float) -> int:
         """How many answers say that an error is its location's fault; 0 when others contradict that."""
-        by, id_ = claimed.token_location_id, claimed.item.message_id
+        location_id, id_ = claimed.token_location_id, claimed.item.message_id
         if is_improper(error):
-            return ENOUGH if self.is_api_away else self._places[by].improper
+            return ENOUGH if self.is_api_away else self._locations[location_id].improper
         if isinstance(error, LocationError):
-            place = self._places[by]
-            return ENOUGH if place.is_refused_again else len(place.refused)
+            answers = self._locations[location_id]
+            return ENOUGH if answers.is_refused_again else len(answers.refused)
         if isinstance(error, NotFoundError) and not self._kind.absence.is_usual:
-            first_missing_at = self._places[by].missing.get(id_, inf)
-            is_contradicted = self._heard.found_at.get(by, -inf) >= min(first_missing_at, now - VOUCHED_SECONDS)
-            return 0 if is_contradicted else self._missing(by, most=MOST_OPEN)
+            first_missing_at = self._locations[location_id].missing.get(id_, inf)
+            is_contradicted = self._shared.found_at.get(location_id, -inf) >= min(
+                first_missing_at, now - VOUCHED_SECONDS
+            )
+            return 0 if is_contradicted else self._missing(location_id, most=MOST_OPEN)
         return 0
 
-    def _missing(self, by: str, *, most: int) -> int:
+    def _missing(self, location_id: str, *, most: int) -> int:
         """How many ids were missing since something was found, up to ``most``."""
-        found_at = self._heard.found_at.get(by, -inf)
-        return sum(at > found_at for at in islice(reversed(self._places[by].missing.values()), most))
+        found_at = self._shared.found_at.get(location_id, -inf)
+        return sum(at > found_at for at in islice(reversed(self._locations[location_id].missing.values()), most))
 
     def is_open(self, claimed: Claimed, error: ItemError | None, *, now: float) -> bool:
         """Whether the next answers of the location decide what an error means."""
@@ -168,9 +170,9 @@ class Evidence:
         It is the location's fault unless the token reads other things. Then an id of another location fails at once;
         for any other the token is tried once more.
         """
-        place = self._places[claimed.token_location_id]
-        if not place.has_found or doubt >= ENOUGH:
-            place.is_paused = True
+        answers = self._locations[claimed.token_location_id]
+        if not answers.has_found or doubt >= ENOUGH:
+            answers.is_paused = True
             if self._kind.name != "message" and not isinstance(error, TokenError):
                 return UngrantedError(error.cause, error.detail)
             if doubt == 1:
@@ -190,36 +192,41 @@ class Evidence:
         """Whether nothing was answered properly: at all, or lately at any location."""
         if not self._failing:
             return False
-        is_away = all(place.improper >= ENOUGH for place in self._places.values())
+        is_away = all(answers.improper >= ENOUGH for answers in self._locations.values())
         return not self._is_answered or is_away or self.is_api_away
 
     @property
     def is_misconfigured(self) -> bool:
         """Whether every request of this process was redirected or refused for its version."""
-        return bool(self._failing) and not self._heard.is_api
+        return bool(self._failing) and not self._shared.is_api
 
     @property
     def ends_all(self) -> bool:
         """Whether that ends all runs of this process: not by a few things of a kind whose endpoint may do so alone."""
         return self.is_misconfigured and (
-            self._kind.name == "message" or any(place.improper >= ENOUGH for place in self._places.values())
+            self._kind.name == "message" or any(answers.improper >= ENOUGH for answers in self._locations.values())
         )
 
-    def room(self, by: str, *, in_hand: int, now: float) -> int | None:
+    def room(self, location_id: str, *, in_hand: int, now: float) -> int | None:
         """How many items to ask for with a location's token; None: as many as it may. An outage is probed with one."""
-        place = self._places.get(by)
-        if place is not None and (place.improper >= ENOUGH or (place.improper and self.is_api_away)):
-            return 0 if in_hand or now < place.probe_at else 1
+        answers = self._locations.get(location_id)
+        if answers is not None and (answers.improper >= ENOUGH or (answers.improper and self.is_api_away)):
+            return 0 if in_hand or now < answers.probe_at else 1
         return max(1 - in_hand, 0) if self.is_api_away else None
 
     def wait(self, *, now: float) -> float:
         """Seconds until the next probe."""
-        return max(min((place.probe_at for place in self._places.values() if place.improper), default=now) - now, 0.0)
+        return max(
+            min((answers.probe_at for answers in self._locations.values() if answers.improper), default=now) - now,
+            0.0,
+        )
 
     def nothing_found(self) -> set[str]:
         """The locations of which nothing that is asked for is found any more."""
         return {
-            by for by, place in self._places.items() if len(place.missing) >= ENOUGH <= self._missing(by, most=ENOUGH)
+            location_id
+            for location_id, answers in self._locations.items()
+            if len(answers.missing) >= ENOUGH <= self._missing(location_id, most=ENOUGH)
         }
 
 

@@ -100,9 +100,9 @@ class Fetchers:
         with self._changed:
             while True:
                 most = self._most
-                for place, each in enumerate(self._tasks):
+                for index, each in enumerate(self._tasks):
                     if self._busy[each.token_location_id] < most:
-                        del self._tasks[place]
+                        del self._tasks[index]
                         self._busy[each.token_location_id] += 1
                         return each
                 self._changed.wait()

@@ -13,7 +13,7 @@ from etl.state import message_queue
 from etl.state.message_queue import NewItem
 
 
-def queue(connection: Connection, asked: Sequence[FollowUp], tables: Mapping[str, type[Base] | None]) -> None:
+def queue(connection: Connection, follow_ups: Sequence[FollowUp], tables: Mapping[str, type[Base] | None]) -> None:
     """Queue those of kinds that are taken, and not fetched yet or too long ago.
 
     ``tables`` has the kinds that some job takes, and where each keeps what it fetches.
@@ -22,18 +22,18 @@ def queue(connection: Connection, asked: Sequence[FollowUp], tables: Mapping[str
         connection,
         [
             NewItem(each.kind, each.id, each.location_id, each.conversation_id, delay=each.delay)
-            for each in _wanted(connection, asked, tables)
+            for each in _wanted(connection, follow_ups, tables)
         ],
     )
 
 
 def _wanted(
-    connection: Connection, asked: Sequence[FollowUp], tables: Mapping[str, type[Base] | None]
+    connection: Connection, follow_ups: Sequence[FollowUp], tables: Mapping[str, type[Base] | None]
 ) -> list[FollowUp]:
     """One for each item, the soonest."""
     found: dict[tuple[str, str, str], FollowUp] = {}
     by_kind: dict[str, list[FollowUp]] = {}
-    for each in asked:
+    for each in follow_ups:
         # An odd id in a column must not keep the message itself from being loaded.
         if each.kind in tables and is_fetchable(each.id):
             by_kind.setdefault(each.kind, []).append(each)

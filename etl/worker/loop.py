@@ -15,7 +15,7 @@ from etl.state.runs import RunCounts
 from etl.worker.batch import Batch
 from etl.worker.bulk import Bulk, BulkTask
 from etl.worker.claims import SHORT_POLL_SECONDS, Claims, NothingClaimed, passes_soon
-from etl.worker.evidence import Evidence, Heard
+from etl.worker.evidence import Evidence, SharedEvidence
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import USAGE_SECONDS, Leases
 from etl.worker.listener import Listener
@@ -64,7 +64,7 @@ class Loop:
         watch: Callable[[WorkerState], None],
         bulk: Bulk | None,
         end_within: Callable[[float], None],
-        heard: Heard,
+        shared: SharedEvidence,
         refused: Callable[[str, LocationError], ItemError],
     ) -> None:
         self._listening = listening
@@ -87,11 +87,11 @@ class Loop:
             linger=FOLLOW_LINGER_SECONDS if plan.follow else LINGER_SECONDS,
         )
         self._leases = Leases(engine)
-        self._evidence = Evidence(settlement.kind, heard)
+        self._evidence = Evidence(settlement.kind, shared)
         self._verdicts = Verdicts(self._evidence, refused=refused)
         # A page answers as many items as it holds, so a limit is kept by single requests alone.
         self._bulk = bulk if plan.limit is None else None
-        self._turn = heard.turn
+        self._turn = shared.turn
         self._has_turn = False
         self._tally = RunCounts()
         self._withheld: dict[str, set[str]] = {}

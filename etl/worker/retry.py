@@ -35,8 +35,8 @@ def next_delay(
         return None
     if isinstance(error, NotFoundError):
         # Attempts that failed for another reason say nothing about how long the API has had the id.
-        asked = attempt if previous_cause == error.cause else 1
-        return not_found_delays[asked - 1] if asked <= len(not_found_delays) else None
+        tries = attempt if previous_cause == error.cause else 1
+        return not_found_delays[tries - 1] if tries <= len(not_found_delays) else None
     if isinstance(error, RetriableError):
         return max(FLOOR, uniform(0.0, min(CAP, BASE * 2 ** (attempt - 1))))
     return None

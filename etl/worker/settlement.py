@@ -72,7 +72,7 @@ class Settlement:
         outcomes = [each for each in outcomes if each.claimed.item in held]
         unsent = [each for each in unsent if each.item in held]
         counts = RunCounts()
-        asked = self._load(connection, outcomes, counts)
+        following = self._load(connection, outcomes, counts)
         put_back = [PutBack(each.item, 0.0, spent=False) for each in unsent]
         burials: list[Burial] = []
         for outcome in outcomes:
@@ -84,14 +84,14 @@ class Settlement:
                 put_back.append(decided)
             else:
                 burials.append(decided)
-        asked += _looked_for(put_back)
+        following += _looked_for(put_back)
         burials, doubted = self._without_absent(connection, outcomes, burials, counts)
         put_back += doubted
         message_queue.put_back(connection, put_back)
         counts.retried = sum(each.spent for each in put_back)
         counts.snoozed = sum(not each.spent and each.cause is not None for each in put_back)
         counts.dead = message_queue.bury(connection, burials)
-        follow_ups.queue(connection, asked, self.taken)
+        follow_ups.queue(connection, following, self.taken)
         # Last: from here on to the commit, no other worker claims or settles at these locations.
         _report_requests(connection, outcomes, unsent, granted=self.kind.requests)
         for outcome in outcomes:
@@ -147,10 +147,12 @@ class Settlement:
         items are put back.
         """
         errors = {each.claimed.item: each.error for each in outcomes}
-        places = {
+        location_ids = {
             each.claimed.item: each.claimed.item.location_id or each.claimed.token_location_id for each in outcomes
         }
-        told = {Received(places[each.item], each.item.message_id, each.payload or b""): each.item for each in burials}
+        told = {
+            Received(location_ids[each.item], each.item.message_id, each.payload or b""): each.item for each in burials
+        }
         ended = [told[each] for each in suppression.suppressed(connection, told)]
         deleted, doubted, dying = [], [], []
         for burial in burials:
@@ -159,10 +161,10 @@ class Settlement:
             is_missing = isinstance(error, NotFoundError) and not is_doubted
             if item in ended:
                 continue
-            if is_missing and self._is_known(connection, item, places[item]):
+            if is_missing and self._is_known(connection, item, location_ids[item]):
                 deleted.append(item)
             elif (is_missing and not self.kind.absence.is_failure) or (
-                item.cause == LOOKED_UP and self._was_found(connection, item, places[item], lately=is_doubted)
+                item.cause == LOOKED_UP and self._was_found(connection, item, location_ids[item], lately=is_doubted)
             ):
                 ended.append(item)
             elif is_doubted:

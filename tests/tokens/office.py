@@ -21,7 +21,7 @@ from etl.tokens.renewal import Renewal
 from etl.tokens.renewal_threads import PAUSES, Renewals
 from etl.tokens.routing import LocationTokens, TokenRouting
 from etl.tokens.vault import Vault
-from etl.worker.evidence import Heard
+from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
 from etl.worker.plan import Plan, Report
 from tests.command import Command
@@ -150,7 +150,7 @@ class Office:
                 Plan("messages", 4, 20, max_seconds=max_seconds, follow=follow),
             ),
             listening=self.engine,
-            heard=Heard(),
+            shared=SharedEvidence(),
         )
 
     def run(self, tokens: LocationTokens | None = None, *, max_seconds: float = 100.0, follow: bool = False) -> Report:

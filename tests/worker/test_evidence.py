@@ -30,7 +30,7 @@ from etl.worker.evidence import (
     REFUSED_ALONE,
     VOUCHED_SECONDS,
     Evidence,
-    Heard,
+    SharedEvidence,
 )
 from etl.worker.pipeline import Claimed
 
@@ -47,8 +47,8 @@ NOON = datetime(2026, 11, 14, 12, 0, tzinfo=UTC)
 class Answers:
     """The answers of a run, given one after another, a second each."""
 
-    def __init__(self, kind: str = "message", heard: Heard | None = None) -> None:
-        self.evidence = Evidence(KINDS[kind](Options()), heard or Heard())
+    def __init__(self, kind: str = "message", shared: SharedEvidence | None = None) -> None:
+        self.evidence = Evidence(KINDS[kind](Options()), shared or SharedEvidence())
         self.now = 0.0
         self._kind = kind
         self._numbers = count()
@@ -254,8 +254,8 @@ def test_one_id_that_is_asked_for_again_and_again_is_one() -> None:
 
 
 def test_what_is_found_of_any_kind_shows_that_ids_are_missing() -> None:
-    heard = Heard()
-    messages, contacts = Answers("message", heard), Answers("contact", heard)
+    shared = SharedEvidence()
+    messages, contacts = Answers("message", shared), Answers("contact", shared)
     claimed = messages.give(MISSING, 3 * ENOUGH)
     contacts.now = messages.now
     contacts.give(None)
@@ -298,9 +298,9 @@ def test_requests_that_are_all_redirected_are_a_wrong_address() -> None:
 
 @pytest.mark.parametrize("other", [None, AWAY, MISSING, REFUSED])
 def test_one_other_answer_of_any_run_shows_that_the_address_is_right(other: ItemError | None) -> None:
-    heard = Heard()
-    Answers("contact", heard).give(other)
-    answers = Answers("message", heard)
+    shared = SharedEvidence()
+    Answers("contact", shared).give(other)
+    answers = Answers("message", shared)
     assert (answers.meaning(ELSEWHERE), answers.evidence.is_misconfigured) == (ELSEWHERE, False)
 
 

@@ -63,12 +63,12 @@ def complete(connection: Connection, items: Collection[Item], *, default: str = 
     if completed:
         of_kind = in_array(DeadLetter.kind, {item.kind for item in items})
         same = {"", default}
-        places = [
+        letter_keys = [
             (item.message_id, name)
             for item in items
             for name in (same if item.location_id in same else {item.location_id})
         ]
-        letters = in_rows((DeadLetter.message_id, DeadLetter.location_id), places)
+        letters = in_rows((DeadLetter.message_id, DeadLetter.location_id), letter_keys)
         connection.execute(delete(DeadLetter).where(of_kind, letters))
     return completed
 
@@ -86,7 +86,7 @@ PUT_BACK = (
     .where(
         QueueItem.kind == bindparam("of_kind"),
         QueueItem.message_id == bindparam("id"),
-        QueueItem.location_id == bindparam("place"),
+        QueueItem.location_id == bindparam("owner"),
         QueueItem.lease_id == bindparam("lease"),
     )
     .values(
@@ -114,7 +114,7 @@ def put_back(connection: Connection, returned: Sequence[PutBack]) -> int:
         {
             "of_kind": each.item.kind,
             "id": each.item.message_id,
-            "place": each.item.location_id,
+            "owner": each.item.location_id,
             "lease": each.item.lease_id,
             "why": each.cause,
             "spent": int(each.spent),
