@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def measurements(*, quick: bool, items: int | None = None) -> dict[str, Callable[[Stage], list[Target]]]:
-    """What can be measured, by name."""
+    """Return what can be measured, by name."""
     rounds, messages = (3, 1000) if quick else (5, 3000)
     plain = Conditions(messages=messages, rounds=rounds, concurrency=8, latency=0.0)
     slow = Conditions(messages=messages, rounds=3, concurrency=32, latency=0.1)

@@ -119,7 +119,7 @@ HEARD = text("""
 
 @contextmanager
 def _queue(on: Stage, waiting: Waiting) -> Iterator[Engine]:
-    """A database of its own with such a queue, as autovacuum would leave it."""
+    """Yield a database of its own with such a queue, as autovacuum would leave it."""
     name = f"claim_{waiting.items}_{waiting.locations}"
     with on.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))

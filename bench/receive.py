@@ -206,7 +206,7 @@ def _follow(on: Stage, sandbox: SandboxProcess) -> Iterator[None]:
 
 @contextmanager
 def _process(on: Stage, arguments: list[str], environment: dict[str, str]) -> "Iterator[subprocess.Popen[str]]":
-    """Runs it, its log going to a file, and ends it with SIGTERM."""
+    """Run it with its log in a file, and end it with SIGTERM."""
     with (
         (on.directory / "receive.log").open("w") as log,
         subprocess.Popen(

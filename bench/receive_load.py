@@ -36,7 +36,7 @@ class Load:
 
 
 def request(host: str, port: int, path: str, body: bytes, headers: dict[str, str]) -> bytes:
-    """A whole HTTP request."""
+    """Return a whole HTTP request."""
     lines = [f"POST {path} HTTP/1.1", f"Host: {host}:{port}", "Content-Type: application/json"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     lines += [f"Content-Length: {len(body)}", "", ""]

@@ -29,7 +29,7 @@ class Target:
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> float:
-    """The median of the ratios of each round: what slows a whole round down cancels out."""
+    """Return the median of the ratios of each round: what slows a whole round down cancels out."""
     return median(one / other for one, other in zip(above, below, strict=True))
 
 

@@ -37,7 +37,7 @@ class Stage:
     engine: Engine
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """The environment of a process that is measured."""
+        """Return the environment of a process that is measured."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         own = {
             "DATABASE_URL": self.database_url,
@@ -48,7 +48,7 @@ class Stage:
         return inherited | own | variables
 
     def jobs_file(self, concurrency: int) -> Path:
-        """A jobs file that keeps so many requests in flight; everything else as shipped."""
+        """Return a jobs file that keeps so many requests in flight; everything else as shipped."""
         path = self.directory / f"jobs-{concurrency}.yaml"
         path.write_text(f"jobs:\n  messages:\n    kind: message\n    concurrency: {concurrency}\n")
         return path
@@ -103,7 +103,7 @@ WRITTEN = text("""
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """A scratch Postgres at head; stopped and removed at the end."""
+    """Yield a scratch Postgres at head; stopped and removed at the end."""
     with TemporaryDirectory(prefix="etl-bench-") as name:
         # Where we are root, Postgres is not.
         Path(name).chmod(0o700 if os.geteuid() else 0o711)
@@ -114,7 +114,7 @@ def stage() -> Iterator[Stage]:
 
 @contextmanager
 def warehouse(on: Stage, name: str, settings: Mapping[str, str]) -> Iterator[Engine]:
-    """A Postgres of a measurement's own at head, with such settings; stopped at the end."""
+    """Yield a Postgres of a measurement's own at head, with such settings; stopped at the end."""
     data = on.directory / name
     engine = open_engine(embedded.start(data))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -62,7 +62,7 @@ def _most(seconds: float) -> int:
 
 @contextmanager
 def _connected(on: Stage, *, locations: int, messages: int) -> Iterator[tuple[SandboxProcess, str]]:
-    """A sandbox without limits whose locations are connected, and the key of their tokens."""
+    """Yield a sandbox without limits whose locations are connected, and the key of their tokens."""
     key = new_key()
     faults = {"latency": LATENCY}
     config = SandboxConfig(locations=locations, messages=messages, limit=None, daily=None, faults=faults)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def clean(token: str) -> str:
-    """A token as people paste it: with newlines or spaces around it, or the word Bearer in front.
+    """Return a token as people paste it: with newlines or spaces around it, or the word Bearer in front.
 
     Raises:
         ValueError: it cannot be a token.
@@ -27,7 +27,7 @@ def fingerprint(token: str) -> str:
 
 
 def claims(token: str) -> dict[str, Any]:
-    """What an OAuth access token says of itself (it is a JWT); empty for any other. Nothing is verified.
+    """Return what an OAuth access token says of itself (it is a JWT); empty for any other. Nothing is verified.
 
     ``authClass`` is Location or Company, ``authClassId`` its id, ``exp`` seconds since 1970 (public codebases).
     """

@@ -9,7 +9,7 @@ import uvicorn
 
 
 def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
-    """A socket that already queues connections; port 0 takes any free one.
+    """Return a socket that already queues connections; port 0 takes any free one.
 
     Raises:
         OSError: the port is taken, or the host is not ours.
@@ -23,7 +23,7 @@ def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """The base URL behind a listening socket."""
+    """Return the base URL behind a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

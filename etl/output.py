@@ -85,7 +85,7 @@ def print_table(
 
 
 def _text(value: object) -> str:
-    """A moment is in local time: short on a terminal, to the second where a script may read it."""
+    """Return a moment is in local time: short on a terminal, to the second where a script may read it."""
     if isinstance(value, datetime):
         return value.astimezone().strftime("%m-%d %H:%M" if sys.stdout.isatty() else "%Y-%m-%d %H:%M:%S")
     return "" if value is None else printable(str(value))
@@ -147,12 +147,12 @@ def write_bytes(received: bytes) -> None:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things."""
+    """Return a number of things."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its largest fitting unit."""
+    """Return a length of time in its largest fitting unit."""
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -14,7 +14,7 @@ from etl.config.settings import Settings
 from etl.sandbox.server import RunningSandbox
 from etl.state import message_queue
 from etl.worker.loop import Loop
-from etl.worker.plan import Plan, Report
+from etl.worker.run_limits import Report, RunLimits
 
 
 class Choices(TypedDict, total=False):
@@ -59,7 +59,7 @@ class Job:
         )
         if "recordings_url" in choices:
             entry = entry.model_copy(update={"recordings_url": choices["recordings_url"]})
-        plan = Plan(
+        limits = RunLimits(
             entry.name,
             entry.concurrency,
             entry.batch_size,
@@ -70,7 +70,7 @@ class Job:
             taken=choices.get("taken", frozenset(("message",))),
         )
         settings = self.settings(choices.get("token"), choices.get("base_url"))
-        (loop,) = self._open.enter_context(open_loops(settings, self._engine, [RunSpec(entry, plan)]))
+        (loop,) = self._open.enter_context(open_loops(settings, self._engine, [RunSpec(entry, limits)]))
         return loop
 
     def settings(self, token: str | None = None, base_url: str | None = None) -> Settings:

@@ -30,7 +30,7 @@ class Assignment:
 
     @classmethod
     def read(cls) -> "Assignment":
-        """The assignment of this process."""
+        """Return the assignment of this process."""
         return cls(**json.load(sys.stdin))
 
     def url_of(self, message_id: str) -> str:

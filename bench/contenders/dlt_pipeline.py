@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _with_host(url: str) -> str:
-    """The URL with the host that dlt insists on; libpq prefers the socket directory in its query."""
+    """Return the URL with the host that dlt insists on; libpq prefers the socket directory in its query."""
     return make_url(url).set(host="localhost", password="-").render_as_string(hide_password=False)  # noqa: S106 - a socket needs none
 
 

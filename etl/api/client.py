@@ -37,11 +37,11 @@ class Answer:
     token: str
 
     def kept(self) -> bytes:
-        """What a dead letter keeps of it."""
+        """Return what a dead letter keeps of it."""
         return kept(self.body, self.token)
 
     def unwrapped(self, *names: str) -> "Answer":
-        """The object under the first of these names that is there, or the answer itself: both shapes are met.
+        """Return the object under the first of these names that is there, or the answer itself: both shapes are met.
 
         Raises:
             NotFoundError: there is nothing in it: the thing is not there, or not yet.
@@ -56,7 +56,7 @@ class Answer:
         return replace(self, payload=inner)
 
     def about(self, id_: str) -> "Answer":
-        """This answer.
+        """Return this answer itself.
 
         Raises:
             RefusedError: it is about something else than was asked for.
@@ -116,7 +116,7 @@ class Call:
         return self._open(path, params, AUDIO_BOUNDS, AUDIO_HEADERS, follows=True)
 
     def kept(self, body: bytes) -> bytes:
-        """What a dead letter keeps of an answer."""
+        """Return what a dead letter keeps of an answer."""
         return kept(body, self._token)
 
     @contextmanager
@@ -156,7 +156,7 @@ class Call:
 
 
 def segment(id_: str) -> str:
-    """An id as one segment of a path: of a URL, or where something is kept.
+    """Return an id as one segment of a path: of a URL, or where something is kept.
 
     Raises:
         RefusedError: it would leave that path, or is no id.
@@ -168,12 +168,12 @@ def segment(id_: str) -> str:
 
 
 def kept(body: bytes, token: str) -> bytes:
-    """What a dead letter keeps of an answer: its beginning, without the token if the server repeated that."""
+    """Return what a dead letter keeps of an answer: its beginning, without the token if the server repeated that."""
     return redacted(body, [token] if token else [])[:KEPT_BODY]
 
 
 def _parse(body: bytes) -> Any:
-    """The body as JSON; None when it is empty.
+    """Return the body as JSON; None when it is empty.
 
     A body that begins like JSON and does not parse was cut off on its way, so it is worth another try.
     """

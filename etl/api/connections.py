@@ -36,7 +36,7 @@ class Adapter(HTTPAdapter):
     latest = math.inf
 
     def get_connection_with_tls_context(self, *request: Any, **settings: Any) -> Any:
-        """The pool that requests chooses, with connections of our own."""
+        """Return the pool that requests chooses, with connections of our own."""
         pool: Any = super().get_connection_with_tls_context(*request, **settings)
         if not issubclass(pool.ConnectionCls, _Connection):
             # Made of the pool's own class: there is one for HTTP, one for HTTPS, and one for each kind of proxy.
@@ -89,7 +89,7 @@ class _Connection(HTTPConnection):
             raise DiedIdleError from error
 
     def response_class(self, received: socket.socket, **options: Any) -> http.client.HTTPResponse:  # type: ignore[override] # called, not read
-        """The answer that comes on a socket: http.client asks that for a file, and for nothing else."""
+        """Return the answer that comes on a socket: http.client asks that for a file, and for nothing else."""
         return http.client.HTTPResponse(_Incoming(received, self), **options)  # type: ignore[arg-type] # see above
 
     def patience(self) -> float:

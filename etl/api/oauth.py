@@ -179,7 +179,7 @@ def _bearer(token: str) -> dict[str, str]:
 
 
 def _refusal(path: str, status: int, message: str) -> OAuthError:
-    """The error that says what happens next; texts: HighLevel docs (v3), and public probes of the token endpoint."""
+    """Return the error that says what happens next; texts: HighLevel docs (v3), and public probes of the endpoint."""
     text = f"{path} answered {status}: {message}"
     words = message.lower()
     if status >= 500 or status in (408, 425, 429) or 300 <= status < 400:
@@ -192,7 +192,7 @@ def _refusal(path: str, status: int, message: str) -> OAuthError:
 
 
 def _grant(answer: Mapping[str, Any], *, asked_at: float) -> Grant:
-    """The grant in an answer, whichever of the two dialects it is in: once it is given, it must not be lost."""
+    """Return the grant in an answer, whichever of the two dialects it is in: once it is given, it must not be lost."""
 
     def get(name: str, camel: str) -> Any:
         return answer.get(name, answer.get(camel))

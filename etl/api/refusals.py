@@ -27,7 +27,7 @@ MISCONFIGURED_WORDS = ("version header", "api version")
 
 
 def error_of(response: Response, secrets: Sequence[str], *, payload: bytes) -> ItemError:
-    """The one error that says what happens next; it keeps ``payload``, and repeats none of the ``secrets``."""
+    """Return the one error that says what happens next; it keeps ``payload``, and repeats none of the ``secrets``."""
     status = response.status
     if status == 429:
         error: ItemError = RateLimitedError(_retry_after(response.headers.get("Retry-After")))
@@ -50,7 +50,7 @@ def _host_of(location: str) -> str | None:
 
 
 def _refusal(status: int, message: str | None) -> ItemError:
-    """A 4xx or 5xx, by its text; ``message`` is None when it is not the API's JSON.
+    """Return a 4xx or 5xx, by its text; ``message`` is None when it is not the API's JSON.
 
     Only what is surely about this id buries it or marks it deleted. Everything else may be true of every request.
 

@@ -94,7 +94,7 @@ class Stream:
         return self.target is not None and urlsplit(self.target).netloc != urlsplit(self.url).netloc
 
     def read(self, max_bytes: int) -> Response:
-        """The rest of the body, at most ``max_bytes`` and a chunk of it. Raises NoAnswerError when it breaks off."""
+        """Read the rest of the body, at most ``max_bytes`` and a chunk. Raises NoAnswerError when it breaks off."""
         body = bytearray()
         for chunk in self.chunks:
             body += chunk
@@ -204,7 +204,7 @@ class Transport:
             raise self._no_answer(method, error) from None
 
     def _no_answer(self, method: str, error: Exception) -> NoAnswerError:
-        """The error without its text and its chain, which may hold the request.
+        """Return the error without its text and its chain, which may hold the request.
 
         requests lets a bare ValueError through when an answer names an impossible host.
         """
@@ -220,21 +220,21 @@ def _environment(url: str) -> dict[str, Any]:
 
 
 def _kind_of(error: Exception) -> str:
-    """What failed, in words where a person can act on it: requests calls most of it ConnectionError."""
+    """Return what failed, in words where a person can act on it: requests calls most of it ConnectionError."""
     first = error.args[0] if error.args else None
     cause = getattr(first, "reason", None) or error
     return IN_WORDS.get(type(cause).__name__) or IN_WORDS.get(type(first).__name__) or type(error).__name__
 
 
 def redacted(body: bytes, secrets: Sequence[str]) -> bytes:
-    """A body fit for a dead letter: with none of the secrets that were sent."""
+    """Return a body fit for a dead letter: with none of the secrets that were sent."""
     for secret in secrets:
         body = body.replace(secret.encode(), b"[secret]")
     return body
 
 
 def reason_of(body: bytes, secrets: Sequence[str]) -> str | None:
-    """What an error answer says, on one short line, with none of the secrets; None when it is not the API's JSON.
+    """Return what an error answer says, on one short line without the secrets; None when it is not the API's JSON.
 
     ``message`` is a text or a list, or nested in ``error``; the token endpoint says ``error_description`` (HighLevel
     docs, common schemas and apps/oauth.json).

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from etl.state.runs import RunCounts
-from etl.worker.plan import Report
+from etl.worker.run_limits import Report
 from etl.worker.state import WorkerState
 
 WORST_FIRST = (
@@ -22,14 +22,14 @@ WORST_FIRST = (
 
 
 def shares(limit: int | None, count: int) -> list[int | None]:
-    """A limit for each of so many workers, or of fewer: together they keep it."""
+    """Return a limit for each of so many workers, or of fewer: together they keep it."""
     if limit is None:
         return [None] * count
     return [limit // count + (number < limit % count) for number in range(min(count, limit))]
 
 
 def added(reports: Sequence[Report]) -> Report:
-    """What the runs of several workers did together.
+    """Return what the runs of several workers did together.
 
     A worker that got no proper answer may have asked for one location only: it tells nothing of the API if others did.
     """
@@ -42,7 +42,7 @@ def added(reports: Sequence[Report]) -> Report:
 
 
 def total(run_counts: Iterable[RunCounts]) -> RunCounts:
-    """The counts of all of them."""
+    """Add up the counts of several runs."""
     sum_ = RunCounts()
     for each in run_counts:
         sum_.add(each)
@@ -50,7 +50,7 @@ def total(run_counts: Iterable[RunCounts]) -> RunCounts:
 
 
 def together(states: Sequence[WorkerState]) -> WorkerState:
-    """The state of several workers: they rest only if all do."""
+    """Return the state of several workers: they rest only if all do."""
     for state in ("working", "api_unreachable"):
         for each in states:
             if each.activity == state:
@@ -60,7 +60,7 @@ def together(states: Sequence[WorkerState]) -> WorkerState:
 
 
 def _union(several: Iterable[Mapping[str, set[str]]]) -> dict[str, set[str]]:
-    """The locations of all of them, by cause."""
+    """Return the locations of all of them, by cause."""
     union: dict[str, set[str]] = {}
     for skipped in several:
         for cause, names in skipped.items():

@@ -40,7 +40,7 @@ from etl.worker.claims import Claims
 from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
 from etl.worker.pipeline import Pipeline
-from etl.worker.plan import Plan
+from etl.worker.run_limits import RunLimits
 from etl.worker.settlement import Settlement
 from etl.worker.state import WorkerState
 
@@ -66,7 +66,7 @@ def load_settings() -> Settings:
 
 
 def database_url(settings: Settings, *, makes: bool = False) -> str:
-    """The warehouse's URL; where none is set, starts the embedded server and, with ``makes``, creates it.
+    """Return the warehouse's URL; where none is set, starts the embedded server and, with ``makes``, creates it.
 
     Raises:
         ConfigurationError: no URL is set, and there is no embedded server yet.
@@ -86,7 +86,7 @@ def database_url(settings: Settings, *, makes: bool = False) -> str:
 
 
 def direct_url(settings: Settings, *, makes: bool = False) -> str:
-    """The same past a pooler, for what needs a session of its own."""
+    """Return the same past a pooler, for what needs a session of its own."""
     direct = settings.database_direct_url
     return database_url(settings, makes=makes) if direct is None else direct.get_secret_value()
 
@@ -108,7 +108,7 @@ def address_of(settings: Settings) -> str:
 def warehouse(
     settings: Settings, *, migrated: bool = True, writes: bool = True, runs: int = 1, is_direct: bool = False
 ) -> Iterator[Engine]:
-    """An engine on a database that was checked: reachable, UTF8 and, unless told otherwise, at head and writable.
+    """Yield an engine on a database that was checked: reachable, UTF8 and, unless told otherwise, at head and writable.
 
     It has connections for so many ``runs`` at once; with ``is_direct`` they go past a pooler. Where it need not be
     ``migrated``, an embedded server that is not there yet is made.
@@ -133,7 +133,7 @@ def warehouse(
 
 @contextmanager
 def transport_of(settings: Settings, *, pool_size: int = 1) -> Iterator[Transport]:
-    """Connections to HighLevel, closed at the end."""
+    """Yield connections to HighLevel; close them at the end."""
     base_url = str(settings.highlevel_base_url)
     if settings.highlevel_base_url.scheme == "http" and not _is_this_machine(settings.highlevel_base_url.host or ""):
         _warn_of_plain_http(address_of(settings))
@@ -156,12 +156,12 @@ def _warn_of_plain_http(address: str) -> None:
 
 
 def client_of(settings: Settings, transport: Transport) -> Client:
-    """The API."""
+    """Return the API."""
     return Client(transport, api_version=settings.highlevel_api_version)
 
 
 def oauth_of(settings: Settings, transport: Transport) -> OAuth | None:
-    """The OAuth app, if it is set up."""
+    """Return the OAuth app, if it is set up."""
     if settings.highlevel_client_id is None or settings.highlevel_client_secret is None:
         return None
     secret = settings.highlevel_client_secret.get_secret_value()
@@ -190,30 +190,30 @@ class RunSpec:
     """A run to be started, and who watches it."""
 
     job: Job
-    plan: Plan
+    limits: RunLimits
     progress: Callable[[RunCounts], None] = lambda _: None
     watch: Callable[[WorkerState], None] = lambda _: None
 
 
 @contextmanager
 def open_loops(
-    settings: Settings, engine: Engine, planned: Sequence[RunSpec], *, shared: SharedEvidence | None = None
+    settings: Settings, engine: Engine, specs: Sequence[RunSpec], *, shared: SharedEvidence | None = None
 ) -> Iterator[list[Loop]]:
-    """Runs, ready to start, that share the connections to HighLevel; those are closed at the end.
+    """Yield runs, ready to start, that share the connections to HighLevel; those are closed at the end.
 
     They have the evidence of ``shared`` in common, and with it that of earlier runs.
 
     Raises:
         ConfigurationError: there is no token, neither in the environment nor stored.
     """
-    connections = sum(each.job.concurrency for each in planned)
+    connections = sum(each.job.concurrency for each in specs)
     with (
-        _listening(settings, engine, runs=len(planned)) as listening,
+        _listening(settings, engine, runs=len(specs)) as listening,
         _connections(settings, engine, pool_size=connections) as (client, tokens),
     ):
         # Tokens for each loop, which alone asks them; what they know is read anew with every claim.
         shared = shared or SharedEvidence()
-        yield [build_loop(client, tokens(), engine, each, listening=listening, shared=shared) for each in planned]
+        yield [build_loop(client, tokens(), engine, each, listening=listening, shared=shared) for each in specs]
 
 
 @contextmanager
@@ -233,7 +233,7 @@ def _listening(settings: Settings, engine: Engine, *, runs: int) -> Iterator[Eng
 def open_exports(
     settings: Settings, engine: Engine, manner: Manner, transact: RetryingTransaction
 ) -> Iterator[Exports]:
-    """The export endpoint; its connections to HighLevel are closed at the end.
+    """Yield the export endpoint; its connections to HighLevel are closed at the end.
 
     Raises:
         ConfigurationError: there is no token, neither in the environment nor stored.
@@ -246,7 +246,7 @@ def open_exports(
 def _connections(
     settings: Settings, engine: Engine, *, pool_size: int = 1
 ) -> Iterator[tuple[Client, Callable[[], LocationTokens]]]:
-    """The API, and what makes the tokens for it."""
+    """Yield the API, and what makes the tokens for it."""
     routing = routing_of(settings)
     if routing.token is None:
         with reading_errors(engine), engine.connect() as connection:
@@ -263,7 +263,7 @@ def _connections(
 
 
 def options_of(job: Job) -> Options:
-    """What a job says about its kind."""
+    """Return what a job says about its kind."""
     return Options(job.status_checks, job.media_checks, job.recordings_url)
 
 
@@ -271,15 +271,15 @@ def build_loop(
     client: Client,
     tokens: LocationTokens,
     engine: Engine,
-    planned: RunSpec,
+    spec: RunSpec,
     *,
     listening: Engine,
     shared: SharedEvidence,
 ) -> Loop:
-    """A run on parts that the caller closes."""
-    job = planned.job
+    """Return a run on parts that the caller closes."""
+    job = spec.job
     kind = KINDS[job.kind](options_of(job))
-    taken = kinds.tables(planned.plan.taken)
+    taken = kinds.tables(spec.limits.taken)
     return Loop(
         engine=engine,
         listening=listening,
@@ -292,9 +292,9 @@ def build_loop(
             default=partial(tokens.token_location_id, ""),
             taken=taken,
         ),
-        plan=planned.plan,
-        progress=planned.progress,
-        watch=planned.watch,
+        limits=spec.limits,
+        progress=spec.progress,
+        watch=spec.watch,
         shared=shared,
         refused=tokens.believed,
         bulk=_bulk(client, tokens, engine, job, taken) if job.kind == "message" and job.bulk == "auto" else None,
@@ -313,7 +313,7 @@ def _bulk(
 
 
 def message_erasure_of(engine: Engine, chosen: Iterable[Job]) -> MessageErasure:
-    """What erases messages, with the audio that these jobs kept."""
+    """Return what erases messages, with the audio that these jobs kept."""
     transact = RetryingTransaction(engine, patience=PATIENCE, stopping=lambda: False)
     recordings_urls = [job.recordings_url for job in chosen if job.recordings_url]
     return MessageErasure(transact, partial(audio.remove, recordings_urls=recordings_urls))

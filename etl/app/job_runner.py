@@ -14,7 +14,7 @@ from etl.config.jobs import Job
 from etl.config.settings import Settings
 from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
-from etl.worker.plan import Plan, Report
+from etl.worker.run_limits import Report, RunLimits
 
 LOOK_SECONDS = 1.0
 """How often the main thread, which alone handles signals, looks up: one that comes just as it begins to wait, or that
@@ -23,7 +23,7 @@ the kernel gives to another thread, does not wake it."""
 LAST = ("stopped", "limit", "max_seconds", "misconfigured")
 """Outcomes of a job after which the others are left."""
 
-Watched = Callable[[Job, Plan], AbstractContextManager[RunSpec]]
+Watched = Callable[[Job, RunLimits], AbstractContextManager[RunSpec]]
 """Gives a run somebody who watches it."""
 Runner = Callable[[Sequence[RunSpec]], list[Report]]
 """Does these runs at the same time."""
@@ -32,7 +32,7 @@ Stopping = Callable[[Sequence[Callable[[], None]]], AbstractContextManager[None]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunRequest:
     """What is to be done; the limit, the seconds and a signal are for all jobs together."""
 
     jobs: tuple[Job, ...]
@@ -43,18 +43,18 @@ class Order:
     max_seconds: float | None = None
 
 
-def work(order: Order, run: Runner, *, watched: Watched) -> Iterator[tuple[Job, Report]]:
+def work(request: RunRequest, run: Runner, *, watched: Watched) -> Iterator[tuple[Job, Report]]:
     """Do it; each job with its report, as soon as that is known.
 
     Raises:
         EtlError: why it cannot go on.
     """
-    began, limit = time.monotonic(), order.limit
-    for jobs in [order.jobs] if order.follow else [(job,) for job in order.jobs]:
-        left = None if order.max_seconds is None else max(order.max_seconds - (time.monotonic() - began), 0.0)
+    began, limit = time.monotonic(), request.limit
+    for jobs in [request.jobs] if request.follow else [(job,) for job in request.jobs]:
+        left = None if request.max_seconds is None else max(request.max_seconds - (time.monotonic() - began), 0.0)
         with ExitStack() as watching:
-            plans = [(job, _plan(order, job, limit=limit, max_seconds=left)) for job in jobs]
-            reports = run([watching.enter_context(watched(job, plan)) for job, plan in plans])
+            limits_of_jobs = [(job, _limits_of(request, job, limit=limit, max_seconds=left)) for job in jobs]
+            reports = run([watching.enter_context(watched(job, limits)) for job, limits in limits_of_jobs])
         yield from zip(jobs, reports, strict=True)
         if limit is not None:
             limit -= sum(report.counts.loaded + report.counts.dead for report in reports)
@@ -62,22 +62,22 @@ def work(order: Order, run: Runner, *, watched: Watched) -> Iterator[tuple[Job, 
             return
 
 
-def _plan(order: Order, job: Job, *, limit: int | None, max_seconds: float | None) -> Plan:
-    return Plan(
+def _limits_of(request: RunRequest, job: Job, *, limit: int | None, max_seconds: float | None) -> RunLimits:
+    return RunLimits(
         job=job.name,
         concurrency=job.concurrency,
         batch_size=job.batch_size,
-        follow=order.follow,
+        follow=request.follow,
         limit=limit,
         max_seconds=max_seconds,
-        taken=order.taken,
+        taken=request.taken,
     )
 
 
 def run_together(
     settings: Settings,
     engine: Engine,
-    planned: Sequence[RunSpec],
+    specs: Sequence[RunSpec],
     *,
     shared: SharedEvidence | None = None,
     stopping: Stopping = signals_stop,
@@ -89,7 +89,7 @@ def run_together(
     """
     with (
         hanging_up(engine) as hang_up,
-        open_loops(settings, engine, planned, shared=shared) as loops,
+        open_loops(settings, engine, specs, shared=shared) as loops,
         stopping([*(loop.stop for loop in loops), hang_up]),
         ThreadPoolExecutor(len(loops), thread_name_prefix="loop") as pool,
     ):

@@ -29,7 +29,7 @@ from etl.output import print_line
 from etl.state.runs import RunCounts
 from etl.worker.evidence import SharedEvidence
 from etl.worker.leases import LEASE_SECONDS
-from etl.worker.plan import Plan, Report
+from etl.worker.run_limits import Report, RunLimits
 from etl.worker.state import WorkerState
 
 Pipe: TypeAlias = "Connection[Any, Any]"
@@ -119,14 +119,14 @@ class _Team:
             worker.process.join()
             worker.pipe.close()
 
-    def run(self, planned: Sequence[RunSpec]) -> list[Report]:
+    def run(self, specs: Sequence[RunSpec]) -> list[Report]:
         """Have all work on these; a limit, which only one run alone may have, is for all together."""
-        runs = {each.job.name: each for each in planned}
+        runs = {each.job.name: each for each in specs}
         living = [worker for worker in self._workers if not worker.pipe.closed]
-        limits = shares(planned[0].plan.limit, len(living))
+        limits = shares(specs[0].limits.limit, len(living))
         chosen = living[: len(limits)]
         for worker, limit in zip(chosen, limits, strict=True):
-            worker.tell([(each.job, replace(each.plan, limit=limit)) for each in planned])
+            worker.tell([(each.job, replace(each.limits, limit=limit)) for each in specs])
         while waiting := [worker for worker in chosen if not runs.keys() <= worker.reports.keys()]:
             ready = wait([worker.pipe for worker in waiting], timeout=LOOK_SECONDS)
             for worker in [each for each in waiting if each.pipe in ready]:
@@ -162,7 +162,7 @@ class _Team:
             run.watch(together(states))
 
     def _lose(self, worker: _Worker, runs: Mapping[str, RunSpec]) -> None:
-        """A worker is gone. If it did not end by itself, what it had in hand comes back by its lease."""
+        """Give up on a worker that is gone; if it was killed, the leases of its items lapse."""
         worker.process.join()
         worker.pipe.close()
         code = worker.process.exitcode or 0
@@ -171,7 +171,7 @@ class _Team:
             _say(f"A worker {how}. Its items are free again after {LEASE_SECONDS:.0f} seconds.")
         for name in runs.keys() - worker.reports.keys():
             worker.note(name, Report("lost", worker.run_counts.get(name, RunCounts()), 0.0))
-        if any(each.plan.follow for each in runs.values()):
+        if any(each.limits.follow for each in runs.values()):
             self.stop()
 
 
@@ -181,7 +181,7 @@ def _say(text: str) -> None:
 
 
 def _work(pipe: Pipe, runs: int) -> None:
-    """A worker, from its start to its end."""
+    """Run a worker from its start to its end."""
     link = _Link(pipe)
     if sys.stderr.isatty():
         sys.stderr = link
@@ -189,10 +189,10 @@ def _work(pipe: Pipe, runs: int) -> None:
         settings = load_settings()
         shared = SharedEvidence()
         with warehouse(settings, runs=runs) as engine:
-            for plans in link.orders():
-                planned = [link.watched(job, plan) for job, plan in plans]
-                reports = run_together(settings, engine, planned, shared=shared, stopping=link.stopping)
-                for (job, _), report in zip(plans, reports, strict=True):
+            for limits_of_jobs in link.orders():
+                specs = [link.watched(job, limits) for job, limits in limits_of_jobs]
+                reports = run_together(settings, engine, specs, shared=shared, stopping=link.stopping)
+                for (job, _), report in zip(limits_of_jobs, reports, strict=True):
                     link.tell((job.name, report))
     except EtlError as error:
         link.tell(error)
@@ -203,26 +203,26 @@ class _Link:
 
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
-        self._orders: SimpleQueue[list[tuple[Job, Plan]] | None] = SimpleQueue()
+        self._orders: SimpleQueue[list[tuple[Job, RunLimits]] | None] = SimpleQueue()
         self._sending = threading.Lock()
         self._stopping = threading.Lock()
         self._is_stopped = False
         self._stops: Sequence[Callable[[], None]] = ()
         threading.Thread(target=self._listen, name="link", daemon=True).start()
 
-    def orders(self) -> Iterator[list[tuple[Job, Plan]]]:
-        """What to run, until there is no more."""
+    def orders(self) -> Iterator[list[tuple[Job, RunLimits]]]:
+        """Return what to run, until there is no more."""
         return iter(self._orders.get, None)
 
     def tell(self, message: object) -> None:
         with self._sending, suppress(OSError):  # the other end may be gone; we shall be stopped
             self._pipe.send(message)
 
-    def watched(self, job: Job, plan: Plan) -> RunSpec:
-        """A run that is watched from the other end."""
+    def watched(self, job: Job, limits: RunLimits) -> RunSpec:
+        """Return a run that is watched from the other end."""
         return RunSpec(
             job,
-            plan,
+            limits,
             progress=lambda counts: self.tell((job.name, counts)),
             watch=lambda state: self.tell((job.name, state)),
         )

@@ -47,7 +47,7 @@ def signals_stop(stops: Sequence[Callable[[], None]]) -> Iterator[None]:
 
 @contextmanager
 def hanging_up(engine: Engine) -> Iterator[Callable[[], None]]:
-    """A function that may be called when work is to stop: then nobody waits for a Postgres that says nothing.
+    """Yield a function that may be called when work is to stop: then nobody waits for a Postgres that says nothing.
 
     What is cut off counts as a lost connection. Nothing else ends such a wait while something on the way, such as a
     proxy, confirms what it does not pass on.

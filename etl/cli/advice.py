@@ -65,7 +65,7 @@ def unserved(location_ids: Iterable[str], overviews: Iterable[Overview], routing
 
 
 def as_served(overviews: Iterable[Overview], routing: TokenRouting) -> list[Overview]:
-    """The locations; that of the environment's token, which is no app's, is never retired."""
+    """Return the locations; that of the environment's token, which is no app's, is never retired."""
     return [replace(each, retired_at=None) if routing.is_environment(each.location_id) else each for each in overviews]
 
 
@@ -90,7 +90,7 @@ def whose_webhooks(settings: Settings) -> str:
 
 
 def in_words(cause: str | None) -> str:
-    """A cause as people say it."""
+    """Return a cause as people say it."""
     return (cause or "").replace("_", " ")
 
 
@@ -104,7 +104,7 @@ def state_of(location: Overview) -> str:
 
 
 def advice_on(location: Overview) -> str | None:
-    """What is wrong with a location, and how to have it served again; None when it is served."""
+    """Return what is wrong with a location, and how to have it served again; None when it is served."""
     mend = cure_of(location)
     if mend is None:
         return None
@@ -114,7 +114,7 @@ def advice_on(location: Overview) -> str | None:
 
 
 def shown(location_id: str) -> str:
-    """A location id as it is shown, and typed."""
+    """Return a location id as it is shown, and typed."""
     return location_id or "(default)"
 
 

@@ -33,7 +33,7 @@ class Moment(click.ParamType[datetime]):
     name = "date"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The moment."""
+        """Return the moment."""
         if isinstance(value, datetime):
             return value
         try:

@@ -91,7 +91,7 @@ def of_pauses(overviews: Sequence[Overview]) -> Check:
 
 
 def of_budgets(overviews: Sequence[Overview]) -> Iterator[Check]:
-    """The locations whose allowance of the day is spent; nothing where it is not."""
+    """Yield the locations whose allowance of the day is spent; nothing where it is not."""
     if spent := [location for location in overviews if location.blocked_cause == "daily_budget"]:
         until = min(location.blocked_until for location in spent if location.blocked_until)
         names = [shown(location.location_id) for location in spent]
@@ -133,7 +133,7 @@ def of_days(unzoned: Mapping[str, int]) -> Iterator[Check]:
 
 
 def of_api(detail: str, location_ids: Sequence[str], *, address: str) -> Check:
-    """What it means that no token could be tried: HighLevel's own fault, or nobody there."""
+    """Return what it means that no token could be tried: HighLevel's own fault, or nobody there."""
     if detail.startswith("the API answered 5"):
         fix = "HighLevel has trouble of its own, see https://status.gohighlevel.com. Items wait meanwhile"
     else:
@@ -142,7 +142,7 @@ def of_api(detail: str, location_ids: Sequence[str], *, address: str) -> Check:
 
 
 def of_probe(location_id: str, problem: LocationError | None, *, may_expire: bool) -> Check:
-    """What one request with a location's token showed."""
+    """Return what one request with a location's token showed."""
     name = f"token of {shown(location_id)}"
     if problem is None:
         return Check(name, ok=True, says="accepted")

@@ -18,7 +18,7 @@ def is_local(redirect_uri: str) -> bool:
 
 
 def code_in(address: str, *, state: str) -> str:
-    """The code in the address somebody was sent back to.
+    """Return the code in the address somebody was sent back to.
 
     Raises:
         ValueError: there is none, or it answers another request than ours, or does not say which one: somebody else's
@@ -83,7 +83,7 @@ class CodeReceiver:
         self._received = received
 
     def wait(self, seconds: float) -> str | None:
-        """The code, or None when it does not come in time. Stops listening."""
+        """Return the code, or None when it does not come in time. Stops listening."""
         deadline = time.monotonic() + seconds
         try:
             while time.monotonic() < deadline:

@@ -180,7 +180,7 @@ def _code(url: str, redirect_uri: str, *, state: str, paste: bool) -> str:
 
 
 def _ask(what: str, option: str) -> str:
-    """A secret, typed unseen or from standard input."""
+    """Return a secret, typed unseen or from standard input."""
     if sys.stdin.isatty():
         return str(click.prompt(what, hide_input=True))
     try:

@@ -47,7 +47,7 @@ def crontab() -> None:
 
 
 def command_of(job: Job) -> str:
-    """What runs a job; one that starts each minute ends before the next one begins."""
+    """Return what runs a job; one that starts each minute ends before the next one begins."""
     return f"run {shlex.quote(job.name)}" + (" --max-seconds 55" if job.schedule == EACH_MINUTE else "")
 
 
@@ -59,6 +59,6 @@ def line_of(schedule: str, command: str, *, directory: Path, program: Path) -> s
 
 
 def program() -> Path:
-    """The etl that runs now."""
+    """Return the etl that runs now."""
     started = Path(sys.argv[0])
     return started.resolve() if started.name == "etl" else Path(sys.executable).parent / "etl"

@@ -24,7 +24,7 @@ from etl.errors import ConfigurationError
 from etl.kinds import KINDS
 from etl.output import print_line, print_lines, print_table
 from etl.state import message_queue, runs
-from etl.worker.plan import Plan
+from etl.worker.run_limits import RunLimits
 
 if TYPE_CHECKING:
     from etl.sandbox.server import SandboxProcess
@@ -156,7 +156,7 @@ def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages
 
 @contextmanager
 def _receiver(ours: Settings, keys: Mapping[str, str]) -> Iterator[str]:
-    """A receiver in a process of its own, on any free port; its URL."""
+    """Yield a receiver in a process of its own, on any free port; its URL."""
     # A line for each webhook would hide the story.
     environment = _environment(ours, LOG_LEVEL="error", **keys)
     command = [sys.executable, "-m", "etl", "serve", "--port", "0"]
@@ -185,8 +185,8 @@ def _run_job(ours: Settings, engine: Engine, kind: str) -> int:
     # Pages of the export would bring the history, too, which the next step is about.
     options = {"bulk": "off"} if kind == "message" else {}
     job = jobs.Job.model_validate({"name": f"{kind}s", "kind": kind, **options})
-    plan = Plan(job=job.name, concurrency=job.concurrency, batch_size=job.batch_size, taken=frozenset(KINDS))
-    report = run_once(ours, engine, job, plan)
+    limits = RunLimits(job=job.name, concurrency=job.concurrency, batch_size=job.batch_size, taken=frozenset(KINDS))
+    report = run_once(ours, engine, job, limits)
     print_report(job, report)
     return exit_code(report)
 
@@ -199,7 +199,7 @@ def _backfill(ours: Settings) -> int:
 
 
 def _environment(ours: Settings, **more: str) -> dict[str, str]:
-    """The environment of a command of the demo. It runs in the demo's directory, where no .env and jobs.yaml are."""
+    """Return the environment of the demo's commands, which run where there is neither .env nor jobs.yaml."""
     names = {field.upper() for field in Settings.model_fields}
     others = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in names}
     token = ours.highlevel_token

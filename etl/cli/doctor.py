@@ -124,7 +124,7 @@ def _of_database(connection: Connection, settings: Settings) -> Check:
 
 
 def of_locations(connection: Connection, settings: Settings, *, offline: bool, limit: int | None) -> Iterator[Check]:
-    """The checks of keys, tokens and locations; of ``limit`` locations (None: all) the token is tried."""
+    """Yield the checks of keys, tokens and locations; of ``limit`` locations (None: all) the token is tried."""
     overviews = locations.overview(connection)
     vault = Vault(settings.secret_keys)
     yield of_keys(stored_tokens.all_encrypted(connection), vault, given=bool(settings.secret_keys))
@@ -166,7 +166,7 @@ def of_locations(connection: Connection, settings: Settings, *, offline: bool, l
 
 
 def _tokens(connection: Connection, settings: Settings, overviews: list[Overview], vault: Vault) -> dict[str, str]:
-    """The token of each location that a run would use now, the environment's first."""
+    """Return the token of each location that a run would use now, the environment's first."""
     routing = routing_of(settings)
     paused = {location.location_id for location in overviews if location.paused_at}
     tokens: dict[str, str] = {}

@@ -27,7 +27,7 @@ PLAIN_SECONDS = 60.0
 
 
 def explained(halted: HaltedError, location_id: str, settings: Settings) -> HaltedError:
-    """The same error, with a sentence for people."""
+    """Return the same error, with a sentence for people."""
     detail = halted.detail
     if halted.cause in REASONS:
         detail = reason(halted.cause, [location_id])
@@ -37,7 +37,7 @@ def explained(halted: HaltedError, location_id: str, settings: Settings) -> Halt
 
 
 def message_job(settings: Settings) -> Job:
-    """The job that takes messages.
+    """Return the job that takes messages.
 
     Raises:
         ConfigurationError: there is none, so nobody would fetch what is queued.
@@ -49,7 +49,7 @@ def message_job(settings: Settings) -> Job:
 
 
 def served_locations(settings: Settings, engine: Engine) -> list[str]:
-    """The locations that have a token: the environment's, where its id is known, and the connected ones."""
+    """Return the locations that have a token: the environment's, where its id is known, and the connected ones."""
     routing = routing_of(settings)
     with reading_errors(engine), engine.connect() as connection:
         overviews = locations.overview(connection)
@@ -59,7 +59,7 @@ def served_locations(settings: Settings, engine: Engine) -> list[str]:
 
 
 def chosen_location(served: list[str], given: str | None) -> str:
-    """The location that is asked for, or the only one there is.
+    """Return the location that is asked for, or the only one there is.
 
     Raises:
         ConfigurationError: no token serves it, or it is not clear which one is meant.
@@ -82,7 +82,7 @@ Show = Callable[[datetime, str], None]
 
 @contextmanager
 def progress_of(name: str, *, start: datetime, end: datetime) -> Iterator[Show]:
-    """A bar with the time left on a terminal; else a line a minute."""
+    """Yield a bar with the time left on a terminal; else a line a minute."""
     span = max((end - start).total_seconds(), 1.0)
     if not sys.stderr.isatty():
         yield _plainly(name)

@@ -21,7 +21,7 @@ from etl.tokens.vault import UnreadableError, Vault
 
 
 def _read_ids(_context: click.Context, _parameter: click.Parameter, typed: tuple[str, ...]) -> tuple[str, ...]:
-    """The ids behind what :func:`shown` shows."""
+    """Return the ids behind what :func:`shown` shows."""
     ids = tuple("" if each == shown("") else each for each in typed)
     if problems := [problem_of(each) for each in ids if each and not is_fetchable(each)]:
         raise ConfigurationError(*problems)
@@ -100,7 +100,9 @@ def resume(ids: tuple[str, ...], *, every: bool) -> None:
     with warehouse(load_settings()) as engine, engine.begin() as connection:
         if every:
             ids = tuple(
-                location.location_id for location in known.overview(connection) if cure_of(location) or location.blocked_cause
+                location.location_id
+                for location in known.overview(connection)
+                if cure_of(location) or location.blocked_cause
             )
         # Both, of each.
         resumed = [name for name in ids if any([known.resume(connection, name), limits.unblock(connection, name)])]
@@ -166,7 +168,7 @@ def rekey() -> None:
 
 
 def _require_known(connection: Connection, ids: tuple[str, ...]) -> None:
-    """A location counts as known when we have dealt with it or it has items waiting.
+    """Refuse ids of locations that are not known. One is known when we have dealt with it or it has items waiting.
 
     Raises:
         ConfigurationError: some is not, so probably its id is mistyped.

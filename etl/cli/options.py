@@ -30,7 +30,7 @@ class FiniteRange(click.FloatRange):
     """Like FloatRange, which also takes ``nan`` and ``inf``: neither is a number of seconds."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
+        """Return the number."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a number.", param, ctx)
@@ -60,7 +60,7 @@ YES = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def older_than(what: str) -> Callable[[Command], Command]:
-    """The age in days of what is chosen."""
+    """Return the age in days of what is chosen."""
     text = f"Only those {what} more than this many days ago."
     return click.option("--older-than", "days", type=FiniteRange(0, MAX_DAYS), metavar="DAYS", help=text)
 
@@ -92,7 +92,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 def listen_at(host: str, port: int) -> socket.socket:
-    """A socket for what ``--host`` and ``--port`` say.
+    """Return a socket for what ``--host`` and ``--port`` say.
 
     Raises:
         click.UsageError: nobody can listen there.

@@ -21,7 +21,7 @@ from etl.output import print_sentence
 from etl.state import locations, message_queue
 from etl.state.locations import Overview
 from etl.state.runs import COUNTS, RunCounts
-from etl.worker.plan import Plan
+from etl.worker.run_limits import RunLimits
 from etl.worker.state import WorkerState
 
 QUIET_SECONDS = 60.0
@@ -44,10 +44,10 @@ class Outlook:
 
 
 @contextmanager
-def narrated(settings: Settings, engine: Engine, job: Job, plan: Plan) -> Iterator[RunSpec]:
-    """A run whose story is told on standard error."""
+def narrated(settings: Settings, engine: Engine, job: Job, limits: RunLimits) -> Iterator[RunSpec]:
+    """Yield a run whose story is told on standard error."""
     narrator = Narrator(job.name, say=say, look=partial(_look, engine, job.kind, settings.highlevel_location_id))
-    yield RunSpec(job, plan, narrator.progress, narrator.watch)
+    yield RunSpec(job, limits, narrator.progress, narrator.watch)
 
 
 def say(line: str) -> None:
@@ -70,7 +70,7 @@ def _look(engine: Engine, kind: str, default: str, state: WorkerState) -> Outloo
 
 
 def local_now() -> datetime:
-    """The time of day here."""
+    """Return the time of day here."""
     return datetime.now().astimezone()  # noqa: TID251 - what a person's watch says
 
 
@@ -102,7 +102,7 @@ class Narrator:
         self._total = {name: getattr(counts, name) for name in COUNTS}
 
     def watch(self, state: WorkerState) -> None:
-        """The loop is in this state; most calls print nothing."""
+        """Take note of the state of the loop; most calls print nothing."""
         at, key = self._clock(), _key(state)
         if self._told is None and key == IDLE and not any(self._total.values()):
             self._told = key  # the first line said that it waits
@@ -122,23 +122,23 @@ class Narrator:
 
 
 def first_line(names: Sequence[str], database: str, *, now: datetime) -> str:
-    """What is followed, and where."""
+    """Return what is followed, and where."""
     return f"{now:%H:%M:%S} following {', '.join(names)}: loads what is queued in {database}, and waits for more"
 
 
 def _key(state: WorkerState) -> Hashable:
-    """What makes a state another one, worth a line."""
+    """Return what makes a state another one, worth a line."""
     causes = ((cause, frozenset() if cause in PACING else frozenset(names)) for cause, names in state.skipped.items())
     return (state.activity, *sorted(causes, key=lambda each: each[0]))
 
 
 def _counts(before: dict[str, int], after: dict[str, int]) -> str:
-    """What was done since, in the summary's words."""
+    """Return what was done since, in the summary's words."""
     return ", ".join(f"{after[name] - before[name]} {name}" for name in COUNTS if after[name] > before[name])
 
 
 def words(state: WorkerState, look: Outlook, *, now: datetime) -> list[str]:
-    """A state in words: what it waits for, why, and until when; pure."""
+    """Return a state in words: what it waits for, why, and until when; pure."""
     if state.activity == "working":
         return ["working"]
     until = None if state.wait is None else now + timedelta(seconds=state.wait)
@@ -154,7 +154,7 @@ def words(state: WorkerState, look: Outlook, *, now: datetime) -> list[str]:
 
 
 def _more(cause: str, location: Overview | None, until: datetime | None, now: datetime) -> str:
-    """What else is known of the first location that waits for this cause."""
+    """Return what else is known of the first location that waits for this cause."""
     if cause in ("rate", "rate_limited") and until:
         return f", next request in {max((until - now).total_seconds(), 1):.0f} s"
     if cause == "daily_budget" and location and location.blocked_until:
@@ -163,7 +163,7 @@ def _more(cause: str, location: Overview | None, until: datetime | None, now: da
 
 
 def pacing(state: WorkerState) -> str:
-    """The same in a few words, for a wait of seconds; empty when it waits for something else."""
+    """Return the same in a few words, for a wait of seconds; empty when it waits for something else."""
     for cause in PACING:
         if cause in state.skipped:
             return REASONS[cause][0] + (f": {max(state.wait, 1):.0f} s" if state.wait else "")
@@ -171,7 +171,7 @@ def pacing(state: WorkerState) -> str:
 
 
 def _at(moment: datetime | None, now: datetime) -> str:
-    """A time of day here, with its date where that is another one; empty when it is not known."""
+    """Return a time of day here, with its date where that is another one; empty when it is not known."""
     if moment is None:
         return ""
     there = moment.astimezone(now.tzinfo)

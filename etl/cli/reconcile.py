@@ -30,7 +30,7 @@ class Duration(click.ParamType[timedelta]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The time it lasts."""
+        """Return the time it lasts."""
         if isinstance(value, timedelta):
             return value
         given = re.fullmatch(r"(\d{1,5})([hd])", value, re.ASCII)

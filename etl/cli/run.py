@@ -10,7 +10,7 @@ import click
 from sqlalchemy import Engine
 
 from etl.app.composition import RunSpec, address_of, described, load_settings, require_known_recordings_urls, warehouse
-from etl.app.job_runner import Order, run_together, work
+from etl.app.job_runner import RunRequest, run_together, work
 from etl.app.processes import open_team
 from etl.cli.advice import UNANSWERED, reason, unanswered
 from etl.cli.options import FiniteRange
@@ -23,7 +23,7 @@ from etl.output import print_json, print_line, print_sentence
 from etl.state import message_queue
 from etl.state.runs import COUNTS, RunCounts
 from etl.worker.evidence import SharedEvidence
-from etl.worker.plan import Plan, Report
+from etl.worker.run_limits import Report, RunLimits
 from etl.worker.state import WorkerState
 
 COUNTED = 1_000_000
@@ -74,7 +74,9 @@ def run(
     entries = jobs.read(settings.etl_jobs)
     chosen = _choose(entries, job, follow=follow, limit=limit)
     require_known_recordings_urls(chosen)
-    order = Order(tuple(chosen), jobs.enabled_kinds(entries), follow=follow, limit=limit, max_seconds=max_seconds)
+    request = RunRequest(
+        tuple(chosen), jobs.enabled_kinds(entries), follow=follow, limit=limit, max_seconds=max_seconds
+    )
     runs = len(chosen) if follow else 1
     with warehouse(settings, runs=runs) as engine:
         if dry_run:
@@ -86,16 +88,16 @@ def run(
         here = nullcontext(partial(run_together, settings, engine, shared=SharedEvidence()))
         reports = []
         with here if processes == 1 else open_team(processes, runs=runs) as runner:
-            for each, report in work(order, runner, watched=watched):
+            for each, report in work(request, runner, watched=watched):
                 _summarize(settings, each, report, as_json=as_json)
                 reports.append(report)
     sys.exit(max(exit_code(report) for report in reports))
 
 
-def run_once(settings: Settings, engine: Engine, job: Job, plan: Plan) -> Report:
-    """One run with live progress, which the first signal ends in good order."""
-    with _progress(engine, job, plan) as planned:
-        return run_together(settings, engine, [planned])[0]
+def run_once(settings: Settings, engine: Engine, job: Job, limits: RunLimits) -> Report:
+    """Run one job with live progress; the first signal ends it in good order."""
+    with _progress(engine, job, limits) as spec:
+        return run_together(settings, engine, [spec])[0]
 
 
 def exit_code(report: Report) -> int:
@@ -121,17 +123,17 @@ def _choose(entries: dict[str, Job], name: str | None, *, follow: bool, limit: i
 
 
 @contextmanager
-def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[RunSpec]:
-    """The run, with a live line on a terminal; with nothing elsewhere, where the summary says all."""
+def _progress(engine: Engine, job: Job, limits: RunLimits) -> Iterator[RunSpec]:
+    """Yield the run, with a live line on a terminal; with nothing elsewhere, where the summary says all."""
     if not sys.stderr.isatty():
-        yield RunSpec(job, plan)
+        yield RunSpec(job, limits)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     with engine.connect() as connection:
         due = message_queue.due(connection, kind=job.kind, most=COUNTED)
-    total = min(due, plan.limit or due)
+    total = min(due, limits.limit or due)
     texts = [TextColumn(f"{{task.{field}}}") for field in ("description", "fields[counts]", "fields[waits]")]
     columns = (texts[0], BarColumn(10), MofNCompleteColumn(), TimeElapsedColumn(), *texts[1:])
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -144,7 +146,7 @@ def _progress(engine: Engine, job: Job, plan: Plan) -> Iterator[RunSpec]:
         def watch(state: WorkerState) -> None:
             bar.update(task, waits=pacing(state))
 
-        yield RunSpec(job, plan, show, watch)
+        yield RunSpec(job, limits, show, watch)
 
 
 def _summarize(settings: Settings, job: Job, report: Report, *, as_json: bool) -> None:
@@ -160,7 +162,7 @@ def _summarize(settings: Settings, job: Job, report: Report, *, as_json: bool) -
 
 
 def print_report(job: Job, report: Report) -> None:
-    """What a run did, in words: what did not happen is left out."""
+    """Print what a run did, in words; leave out what did not happen."""
     counts = report.counts
     of_these = _counts(("unchanged", counts.unchanged), ("deleted upstream", counts.deleted))
     others = _counts(("retried", counts.retried), ("snoozed", counts.snoozed), ("dead", counts.dead))

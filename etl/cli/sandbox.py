@@ -19,7 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _data_options(command: Command) -> Command:
-    """The options that decide which data there is; serving and sending must agree on them."""
+    """Return the options that decide which data there is; serving and sending must agree on them."""
     for option in (
         click.option("--messages", default=1000, show_default=True, type=click.IntRange(1), help="Number of messages."),
         click.option("--locations", default=3, show_default=True, type=click.IntRange(1), help="Number of locations."),

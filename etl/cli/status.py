@@ -96,7 +96,7 @@ def _print_runs(last: list[runs.RunSummary]) -> None:
 
 
 def _requests(location: locations.Overview) -> str:
-    """What counts now, of how many in which time."""
+    """Return what counts now, of how many in which time."""
     if location.max_requests is None or location.interval_ms is None:
         return ""
     return f"{location.used} of {location.max_requests} in {location.interval_ms / 1000:g} s"

@@ -24,7 +24,7 @@ SIMILAR = 0.85
 
 
 def _token(value: SecretStr) -> SecretStr:
-    """A token as people paste it: with a newline, spaces around, or the word Bearer in front."""
+    """Return a token as people paste it: with a newline, spaces around, or the word Bearer in front."""
     return SecretStr(clean(value.get_secret_value()))
 
 

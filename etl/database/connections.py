@@ -57,7 +57,7 @@ LIBPQ = {
 
 
 def open_engine(url: str, *, pool_size: int = 4) -> Engine:
-    """An engine that opens no connection yet.
+    """Return an engine that opens no connection yet.
 
     Raises:
         ConfigurationError: the URL cannot be read.
@@ -71,7 +71,7 @@ def moment_of(connection: Connection) -> datetime:
 
 
 def open_async_engine(url: str, *, pool_size: int = 1, settings: Mapping[str, str] | None = None) -> "AsyncEngine":
-    """The same for an event loop; ``settings`` are those of its sessions, beyond :data:`SETTINGS`.
+    """Return the same for an event loop; ``settings`` are those of its sessions, beyond :data:`SETTINGS`.
 
     Raises:
         ConfigurationError: the URL cannot be read.
@@ -128,7 +128,7 @@ def _set(connection: Connection, *, settings: Mapping[str, str]) -> None:
 
 
 def waiting(engine: Engine) -> set[Any]:
-    """The driver's connections on which Postgres is to answer now."""
+    """Return the driver's connections on which Postgres is to answer now."""
     opened = engine.get_execution_options()["opened"].copy()
     return {driver for driver in opened if driver.info.transaction_status is TransactionStatus.ACTIVE}
 

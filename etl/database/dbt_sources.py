@@ -9,7 +9,7 @@ Entry = dict[str, Any]
 
 
 def sources(schema: str, relations: Sequence[Relation]) -> Entry:
-    """A properties file: https://docs.getdbt.com/reference/source-properties, with arguments as of dbt 1.10."""
+    """Return a properties file: https://docs.getdbt.com/reference/source-properties, with arguments as of dbt 1.10."""
     return {
         "version": 2,
         "sources": [

@@ -120,7 +120,7 @@ COLUMNS = text("""
 
 
 def read(connection: Connection, schema: str) -> list[Relation]:
-    """The tables in the order of the models, then the views."""
+    """Return the tables in the order of the models, then the views."""
     columns: dict[str, list[Column]] = {}
     for row in connection.execute(COLUMNS, {"schema": schema}):
         example = _example(schema, row.relation, row.name)
@@ -135,7 +135,7 @@ def read(connection: Connection, schema: str) -> list[Relation]:
 
 
 def _example(schema: str, relation: str, column: str) -> str:
-    """The example of a table's column; a view's column has that of the first table with a column of its name."""
+    """Return the example of a table's column; a view's column has that of the first table with a column of its name."""
     tables = [table for table in models.Base.metadata.tables.values() if table.schema == schema]
     own = [table for table in tables if table.name == relation]
     found = (table.columns[column].info.get("example") for table in own or tables if column in table.columns)
@@ -143,7 +143,7 @@ def _example(schema: str, relation: str, column: str) -> str:
 
 
 def markdown(schema: str, relations: Sequence[Relation]) -> str:
-    """The dictionary as a page."""
+    """Return the dictionary as a page."""
     lines = [
         f"# Tables and views of `{schema}`",
         "",
@@ -164,7 +164,7 @@ def markdown(schema: str, relations: Sequence[Relation]) -> str:
 
 
 def _for_readers() -> list[str]:
-    """What the sessions of analysts are set to."""
+    """Return what the sessions of analysts are set to."""
     settings = ", ".join(f"`{name}` {value}" for name, value in roles.READER.settings.items())
     return [f"Sessions of a role of `etl db grant-reader` have: {settings}. A query that takes longer is ended.", ""]
 

@@ -123,7 +123,7 @@ FOREIGN_KEYS = text("""
 
 
 def _unreachable(connection: Connection) -> set[str]:
-    """The nodes that no other node reaches: each asks each, so one that is away has no good answer at all."""
+    """Return the nodes that no other node reaches: each asks each, so one that is away has no good answer at all."""
     query = "SELECT to_nodename || ':' || to_nodeport FROM citus_check_cluster_node_health() GROUP BY 1 "
     return set(connection.execute(text(query + "HAVING bool_or(result) IS NOT TRUE")).scalars())
 
@@ -138,7 +138,7 @@ def _require_new_enough(version: str) -> None:
 
 
 def plan(cluster: Cluster | None) -> list[Step]:
-    """What is left to do; empty if nothing is.
+    """Return what is left to do; empty if nothing is.
 
     Raises:
         ConfigurationError: it cannot be done so; with all reasons and their cures.
@@ -196,7 +196,7 @@ AWAY = "Start it, or take it out of the cluster. Who reaches whom: SELECT * FROM
 
 
 def _of_tables(cluster: Cluster) -> list[str]:
-    """What no statement of ours mends: somebody wanted it so."""
+    """Return what no statement of ours mends: somebody wanted it so."""
     problems = []
     groups = {table.name: table.group for table in cluster.tables if table.kind == DISTRIBUTED}
     anchor = ANCHOR if ANCHOR in groups else min(groups, default=ANCHOR)
@@ -219,7 +219,7 @@ def _of_tables(cluster: Cluster) -> list[str]:
 
 
 def script(steps: Sequence[Step]) -> str:
-    """The statements as psql takes them."""
+    """Return the statements as psql takes them."""
     return "\n".join(f"{statement};" for step in steps for statement in ("BEGIN", *step, "COMMIT"))
 
 
@@ -244,7 +244,7 @@ def apply(connection: Connection, step: Step) -> None:
 
 
 def differences(cluster: Cluster | None) -> list[str]:
-    """What of a warehouse that is spread is not as it should be, one line each; empty where nothing was spread."""
+    """Return the faults of a distributed warehouse, one line each; empty where nothing is distributed."""
     if cluster is None or not cluster.is_coordinator or not cluster.is_distributed:
         return []
     local = [table.name for table in cluster.tables if table.kind == LOCAL]

@@ -82,7 +82,7 @@ def stop(directory: Path) -> bool:
 
 
 def psql() -> Path | None:
-    """The psql that comes along; None when the extra is not installed."""
+    """Return the psql that comes along; None when the extra is not installed."""
     with suppress(ConfigurationError):
         return _program("psql")
     return None

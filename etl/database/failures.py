@@ -68,7 +68,7 @@ def reading_errors(engine: Engine) -> Iterator[None]:
 
 
 def unavailable(error: DBAPIError, engine: Engine) -> DatabaseUnavailableError:
-    """What to tell when somebody has waited long enough for what :attr:`ErrorKind.TRANSIENT` says."""
+    """Return what to tell when somebody has waited long enough for what :attr:`ErrorKind.TRANSIENT` says."""
     return DatabaseUnavailableError(f"{_trouble(error, engine)} (database: {shown(engine.url)})")
 
 
@@ -104,7 +104,7 @@ def _holders(engine: Engine) -> str | None:
 
 
 def kind_of_error(error: DBAPIError) -> ErrorKind:
-    """What to do about a database error, by its SQLSTATE class.
+    """Return what to do about a database error, by its SQLSTATE class.
 
     Classes from https://www.postgresql.org/docs/current/errcodes-appendix.html. psycopg raises OperationalError for
     both a lost connection and a row that exceeds a limit, so its classes do not tell.
@@ -121,12 +121,12 @@ def kind_of_error(error: DBAPIError) -> ErrorKind:
 
 
 def sqlstate_of(error: DBAPIError) -> str | None:
-    """The code that Postgres gave an error; None when it was not Postgres that found it."""
+    """Return the code that Postgres gave an error; None when it was not Postgres that found it."""
     sqlstate: str | None = getattr(error.orig, "sqlstate", None)
     return sqlstate
 
 
 def first_line(error: DBAPIError) -> str:
-    """The server's own words: they name host, role and database, never the password."""
+    """Return the server's own words: they name host, role and database, never the password."""
     lines = str(error.orig).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error.orig).__name__

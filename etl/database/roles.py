@@ -188,7 +188,7 @@ def grant_receiver(connection: Connection, role: str) -> bool:
 
 
 def granted(connection: Connection) -> list[str]:
-    """The roles that were made here."""
+    """Return the roles that were made here."""
     return list(connection.execute(GRANTED).scalars())
 
 
@@ -198,7 +198,7 @@ def creators(connection: Connection) -> list[str]:
 
 
 def left_open(connection: Connection, role: str) -> dict[str, str]:
-    """What a role may do beside what it was granted, as every role may; with the statement that ends it."""
+    """Return what a role may do beside what it was granted, as every role may; with the statement that ends it."""
     names = {"role": _quoted(connection, role), "database": _database(connection)}
     return {
         what: cure.format(**names)

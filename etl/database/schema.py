@@ -37,7 +37,7 @@ COMPARE_OPTIONS: dict[str, Any] = {
 
 
 def revision(connection: Connection) -> str | None:
-    """The revision the database is at; None when it was never migrated."""
+    """Return the revision the database is at; None when it was never migrated."""
     found = connection.execute(text("SELECT to_regclass('etl.alembic_version')")).scalar_one()
     if found is None:
         return None
@@ -117,7 +117,7 @@ def differences(connection: Connection) -> list[str]:
 
 
 def _in_words(difference: Any) -> list[str]:
-    """A difference as Alembic tells it, in plain words; changes of one column come as a list."""
+    """Return a difference as Alembic tells it, in plain words; changes of one column come as a list."""
     if isinstance(difference, list):
         return [line for each in difference for line in _in_words(each)]
     what, *about = difference

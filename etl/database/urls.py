@@ -35,14 +35,14 @@ def parse_url(url: str) -> URL:
 
 
 def shown(url: URL) -> str:
-    """A URL for people: where the database is and who logs in. Whatever else a URL holds may be secret."""
+    """Return a URL for people: where the database is and who logs in. Whatever else a URL holds may be secret."""
     query = {name: value for name, value in url.query.items() if name in SHOWN}
     place = URL.create("postgresql", url.username, None, url.host, url.port, url.database, query)
     return place.render_as_string()
 
 
 def without_secrets(url: URL) -> tuple[URL, str]:
-    """A URL that everybody on the machine may read, as the argument of a program; and its password."""
+    """Return a URL that everybody on the machine may read, as the argument of a program; and its password."""
     secret = [option.keyword.decode() for option in Conninfo.get_defaults() if option.dispchar]
     password = url.normalized_query.get("password", [url.password or ""])[-1]
     # SQLAlchemy's set() takes None for "as it is".

@@ -96,13 +96,13 @@ DESCRIBED = text("""
 
 
 def _described(connection: Connection, view: str) -> tuple[object, ...] | None:
-    """A view's definition and comments; None when there is none of that name."""
+    """Return a view's definition and comments; None when there is none of that name."""
     found = connection.execute(DESCRIBED, {"view": view}).one_or_none()
     return None if found is None else tuple(found)
 
 
 def _definition(connection: Connection, directory: Path, name: str) -> str:
-    """What the file says; on Citus the same rows in the form that it takes."""
+    """Return what the file says; on Citus the same rows in the form that it takes."""
     statements = (directory / f"{name}.sql").read_text(encoding="utf-8")
     is_citus = connection.execute(text("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')")).scalar_one()
     return spread(statements) if is_citus else statements

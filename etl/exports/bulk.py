@@ -127,7 +127,7 @@ class Bulk:
         return found.get(location_id, Span(()))
 
     def _spans(self, connection: Connection, names: Sequence[str], *, most: int | None) -> dict[str, Span]:
-        """What waits at these locations, ``most`` items of each, by the location whose export has it."""
+        """Return what waits at these locations, ``most`` items of each, by the location whose export has it."""
         found = message_queue.backlogs(connection, names, most=most)
         served, _ = resolve_tokens(connection, self._exports.tokens, names) if found else ({}, {})
         hours: dict[str, Counter[Any]] = {}

@@ -229,7 +229,7 @@ def sleep(seconds: float, stopping: Callable[[], bool]) -> None:
 
 
 def _meaning(failure: ItemError, location_id: str) -> Exception:
-    """What the failure of one request means for the walk."""
+    """Return what the failure of one request means for the walk."""
     if isinstance(failure, ApiMisconfiguredError):
         return HaltedError("misconfigured", failure.detail)
     if isinstance(failure, LocationError):
@@ -257,7 +257,7 @@ def _page_of(answer: Answer, location_id: str, granted: _Grant) -> Page:
 
 
 def _cursor_of(given: Any) -> str | None:
-    """What to send for the next page; what cannot be sent must not pass for the end."""
+    """Return what to send for the next page; what cannot be sent must not pass for the end."""
     if given is None or given is False or given == "":
         return None
     if isinstance(given, str) or type(given) is int:

@@ -109,7 +109,7 @@ class _Differing:
 
 
 def _rows(page: Page) -> dict[str, Row]:
-    """The rows of a page as the tables would have them; of one that cannot be understood, only its id."""
+    """Return the rows of a page as the tables would have them; of one that cannot be understood, only its id."""
     rows: dict[str, Row] = {}
     versions = Versions.at(page.asked_at)
     for raw in filter(is_named, page.rows):

@@ -48,7 +48,7 @@ class Seen:
 def pages(
     exports: Exports, window: Window, *, seen: Seen | None = None, stopping: Callable[[], bool] = lambda: False
 ) -> Iterator[Page]:
-    """The pages of a window, oldest first; rows may come twice. What they have is noted in ``seen``.
+    """Yield the pages of a window, oldest first; rows may come twice. What they have is noted in ``seen``.
 
     A cursor lives for two minutes (HighLevel docs). When it has died, the walk begins anew at the last date reached.
 

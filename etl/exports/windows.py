@@ -40,7 +40,7 @@ def next_width(width: timedelta, rows: int) -> timedelta:
 
 
 def slices(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """A time in parts of a week, the last one shorter."""
+    """Yield a time in parts of a week, the last one shorter."""
     while start < end:
         yield start, min(start + FIRST_WIDTH, end)
         start += FIRST_WIDTH
@@ -58,17 +58,17 @@ class Span:
         return sum(count for _, count in self.hours)
 
     def window(self, location_id: str, channel: str | None) -> Window:
-        """What to ask for, with a margin: the date in an event may differ a little from the message's own."""
+        """Return what to ask for, with a margin: the date in an event may differ a little from the message's own."""
         margin = timedelta(minutes=1)
         start, end = self.hours[0][0] - margin, self.hours[-1][0] + timedelta(hours=1) + margin
         return Window(location_id, start, end, channel)
 
     def after(self, moment: datetime) -> "Span":
-        """What is left of it when all before a moment was seen."""
+        """Return what is left of it when all before a moment was seen."""
         return Span([(hour, count) for hour, count in self.hours if hour + timedelta(hours=1) > moment])
 
     def halves(self) -> "list[Span]":
-        """The parts before and after the longest time without any item; none when it is one hour."""
+        """Return the parts before and after the longest time without any item; none when it is one hour."""
         if len(self.hours) < 2:
             return []
         gaps = [after[0] - before[0] for before, after in zip(self.hours, self.hours[1:], strict=False)]

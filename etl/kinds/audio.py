@@ -123,7 +123,7 @@ class AudioStore:
             self._files.makedirs(folder, exist_ok=True)
 
     def _begin(self, path: str) -> Any:
-        """A new file. What a killed process has left under its name goes; nothing is written through a link."""
+        """Return a new file. What a killed process has left under its name goes; nothing is written through a link."""
         if not self._is_local:
             return self._files.open(path, "wb")
         Path(path).unlink(missing_ok=True)
@@ -223,5 +223,5 @@ def _without_password(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, without the text of an error: it may repeat what must stay secret."""
+    """Return what went wrong, without the text of an error: it may repeat what must stay secret."""
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

@@ -20,7 +20,7 @@ NEWEST = 100
 
 
 def kind(options: Options) -> Kind:
-    """The kind, as jobs.yaml wants it."""
+    """Return the kind, as jobs.yaml wants it."""
     return Kind("conversation", None, extract, partial(transform, options=options))
 
 

@@ -22,7 +22,7 @@ from etl.transform.values import id_of
 
 
 def kind(options: Options) -> Kind:
-    """The kind, as jobs.yaml wants it."""
+    """Return the kind, as jobs.yaml wants it."""
     return Kind("email", Email, extract, partial(transform, options=options))
 
 

@@ -32,7 +32,7 @@ EMAILS = frozenset(("TYPE_EMAIL", "TYPE_CAMPAIGN_EMAIL", "TYPE_CUSTOM_EMAIL", "T
 
 
 def kind(options: Options) -> Kind:
-    """The kind, as jobs.yaml wants it."""
+    """Return the kind, as jobs.yaml wants it."""
     return Kind("message", Message, extract, partial(transform, options=options))
 
 
@@ -130,7 +130,7 @@ def _row(reader: Reader, key: Row, origin: Origin) -> Row:
 
 
 def _type(reader: Reader) -> tuple[str | None, int | None]:
-    """The type, always in the ``TYPE_`` form, and its number.
+    """Return the type, always in the ``TYPE_`` form, and its number.
 
     The docs' own example says ``SMS``, real answers ``TYPE_SMS`` (docs issue 212). The name decides, because several
     public maps of the numbers are wrong. The number's place was seen to hold the name, too.
@@ -200,7 +200,7 @@ def _meta(reader: Reader, key: Row, rows: list[Row]) -> list[str]:
 
 
 def _first(names: tuple[str, str], objects: Sequence[Row], extra: Row, top: Row) -> Any:
-    """The value at the real place, else at a documented one, taken out there; one that contradicts it stays."""
+    """Return the value at the real place, else at a documented one, taken out there; one that contradicts it stays."""
     real, documented = names
     value = next((each.pop(real) for each in objects if each.get(real) is not None), None)
     for each in (extra, top):

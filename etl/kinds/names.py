@@ -19,17 +19,17 @@ UNKNOWN = Absence(is_failure=False)
 
 
 def contact(_options: Options) -> Kind:
-    """The kind ``contact``."""
+    """Return the kind ``contact``."""
     return Kind("contact", Contact, get_contact, contact_records, UNKNOWN, named_in_messages_as="contact_id")
 
 
 def user(_options: Options) -> Kind:
-    """The kind ``user``."""
+    """Return the kind ``user``."""
     return Kind("user", User, get_user, user_records, UNKNOWN)
 
 
 def location(_options: Options) -> Kind:
-    """The kind ``location``."""
+    """Return the kind ``location``."""
     return Kind("location", LocationProfile, get_location, location_records, UNKNOWN)
 
 

@@ -37,7 +37,7 @@ EXTENSIONS = {
 
 
 def kind(options: Options) -> Kind:
-    """The kind, as jobs.yaml wants it. An item is granted a request for each leg: who has two is not told before."""
+    """Return the kind, as jobs.yaml wants it. An item is granted two requests: it may have two legs."""
     store = AudioStore(options.recordings_url) if options.recordings_url else None
     return Kind("recording", Recording, partial(extract, store=store), transform, NOT_YET, requests=LEGS)
 
@@ -77,7 +77,7 @@ def _leg(call: Call, path: str, name: str, store: AudioStore | None, **query: in
 
 
 def _media_type(call: Call, stream: Stream) -> str | None:
-    """The type of the audio. A page or JSON in its place is no audio."""
+    """Return the type of the audio. A page or JSON in its place is no audio."""
     media_type = stream.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if media_type.startswith("text/") or media_type.endswith("json"):
         payload = call.kept(stream.read(KEPT_BODY).body)

@@ -19,7 +19,7 @@ NOT_YET = Absence(delays=(600.0, 3600.0, 21_600.0, 57_600.0), is_failure=False, 
 
 
 def kind(_options: Options) -> Kind:
-    """The kind."""
+    """Return the kind."""
     return Kind("transcription", Transcript, extract, transform, NOT_YET)
 
 
@@ -41,7 +41,7 @@ def extract(call: Call, message_id: str, location_id: str) -> Answer:
 
 
 def absent_for(error: ItemError) -> ItemError:
-    """What a refusal means here.
+    """Return what a refusal means here.
 
     A call without audio was seen to answer 422 (docs, "Get recording by message id"), a recording of an account without
     a phone 500 "Internal server error" (public documentation of a client).

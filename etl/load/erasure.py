@@ -44,13 +44,13 @@ class ContactRows:
 
 
 def location_ids(connection: Connection) -> list[str]:
-    """The locations that have messages, emails or contacts. Reads the indexes of their keys."""
+    """Return the locations that have messages, emails or contacts. Reads the indexes of their keys."""
     query = union(*(select(model.location_id) for model in (Message, Email, Contact)))
     return sorted(connection.execute(query).scalars())
 
 
 def find_contact_rows(connection: Connection, contact_id: str, *, location_id: str) -> ContactRows:
-    """What is of a contact: also messages of its conversations that name no contact, and emails of its messages."""
+    """Find a contact's rows: also messages of its conversations that name no contact, and emails of its messages."""
     conversations: set[str] = set()
     for model in (Message, Email):
         query = select(model.conversation_id).where(
@@ -139,7 +139,7 @@ def _is_contact(contact_id: str, location_id: str) -> Iterable[ColumnElement[boo
 
 
 def old_messages(connection: Connection, before: datetime, *, location_id: str, limit: int | None) -> list[str]:
-    """The messages that were created before, the oldest first; of threads only those without a newer email."""
+    """Return the messages that were created before, the oldest first; of threads only those without a newer email."""
     undated = and_(Message.date_added.is_(None), Message.created_at < before)
     newer = exists().where(
         Email.location_id == location_id,

@@ -32,7 +32,7 @@ def versions(connection: Connection, location_id: str, ids: Collection[str], *, 
 def living(
     connection: Connection, location_id: str, *, start: datetime, end: datetime, without: Collection[str]
 ) -> dict[str, datetime]:
-    """The messages created from ``start`` to before ``end`` that are not gone, but for some types; when each was."""
+    """Return messages from ``start`` to before ``end`` that are not deleted, but for some types; and their dates."""
     query = select(Message.message_id, Message.date_added).where(
         Message.location_id == location_id,
         Message.date_added >= start,

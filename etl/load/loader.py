@@ -102,7 +102,7 @@ def _replace_children(
 
 
 def _statuses(connection: Connection, rows: Collection[Row]) -> dict[Key, str | None]:
-    """The statuses of those of the messages that the table has."""
+    """Return the statuses of those of the messages that the table has."""
     query = select(Message.location_id, Message.message_id, Message.status).where(
         in_array(Message.location_id, {row["location_id"] for row in rows}),
         in_array(Message.message_id, [row["message_id"] for row in rows]),
@@ -173,7 +173,7 @@ def mark_absent(connection: Connection, table: type[Base], id_: str, *, location
 
 
 def messages_naming(connection: Connection, column: str, id_: str, *, location_id: str) -> list[str]:
-    """The messages of a location that name a thing in one of their columns."""
+    """Return the messages of a location that name a thing in one of their columns."""
     columns = Message.__table__.columns
     query = select(Message.message_id).where(Message.location_id == location_id, columns[column] == id_)
     return list(connection.execute(query).scalars())
@@ -193,7 +193,7 @@ def ages(
 
 
 def now_of(connection: Connection) -> datetime:
-    """The time by Postgres, the same throughout a transaction."""
+    """Return the time by Postgres, the same throughout a transaction."""
     now: datetime = connection.execute(select(func.now())).scalar_one()
     return now
 

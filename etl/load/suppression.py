@@ -20,7 +20,7 @@ NAMES = (*OWN, "contact_id", "conversation_id")
 
 
 def drop_records(connection: Connection, records: Sequence[Record]) -> tuple[Sequence[Record], datetime]:
-    """The records but for those of forgotten contacts, and of messages that are older than what is kept; and the time.
+    """Drop records of erased contacts, and of messages older than the retention; return the others, and the time.
 
     The time is Postgres's, the same throughout a transaction.
     """
@@ -33,7 +33,7 @@ def drop_records(connection: Connection, records: Sequence[Record]) -> tuple[Seq
 
 
 def drop_rows(connection: Connection, rows: Mapping[str, Row]) -> tuple[dict[str, Row], datetime]:
-    """The same for rows of an export, by the message's id."""
+    """Return the same for rows of an export, by the message's id."""
     suppression = _suppression(connection, rows.values())
     kept = {id_: row for id_, row in rows.items() if not (_is_of(row, suppression) or _is_before(row, suppression))}
     return kept, suppression.now
@@ -50,7 +50,7 @@ class Received:
     """JSON, which may name its contact and its conversation."""
 
     def named(self, field: bytes) -> str | None:
-        """The first id that it has under this name."""
+        """Return the first id that it has under this name."""
         found = re.search(rb'"%s"\s*:\s*"([^"\\]{1,128})"' % field, self.received)
         return found[1].decode(errors="replace") if found else None
 

@@ -45,7 +45,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 @lru_cache
 def key_names(model: type[Base]) -> tuple[str, ...]:
-    """The columns of a table that say what its rows are about: the first two of its key."""
+    """Return the columns of a table that say what its rows are about: the first two of its key."""
     return tuple(column.name for column in model.__table__.primary_key)[:2]
 
 
@@ -95,7 +95,7 @@ def upsert(
 
 
 def newer_there(connection: Connection, model: type[Base], rows: Rows, *, now: datetime, is_partial: bool) -> set[Key]:
-    """The keys of those of the rows that are older than what the table has, by the rule of :func:`upsert`."""
+    """Return the keys of those of the rows that are older than what the table has, by the rule of :func:`upsert`."""
     if not rows:
         return set()
     statement = _newer_there(model, tuple(rows[0]), Versions.at(now), is_partial)
@@ -133,7 +133,7 @@ def _written(connection: Connection, statement: Executable, document: str) -> se
 
 
 def _names(model: type[Base], rows: Rows) -> tuple[str, ...]:
-    """The columns that the rows have."""
+    """Return the columns that the rows have."""
     names = rows[0].keys()
     unknown = names - model.__table__.columns.keys()
     if unknown or any(row.keys() != names for row in rows):
@@ -146,7 +146,7 @@ def _times(model: type[Base]) -> list[str]:
 
 
 def _document(model: type[Base], rows: Rows, now: datetime) -> str:
-    """The rows as one JSON document: a quarter of the cost of a parameter for each value."""
+    """Return the rows as one JSON document: a quarter of the cost of a parameter for each value."""
     times = dict.fromkeys(_times(model), now.isoformat())
     return _json([{**row, **times} for row in rows])
 
@@ -156,7 +156,7 @@ def _json(rows: Rows) -> str:
 
 
 def _unfolded(model: type[Base], names: Sequence[str]) -> TableValuedAlias:
-    """The rows of the parameter ``rows``, by the table's own types."""
+    """Return the rows of the parameter ``rows``, by the table's own types."""
     table = model.__table__
     row_type: ColumnElement[Any] = literal_column(f"NULL::{table}")
     unfold = func.jsonb_populate_recordset(row_type, cast(bindparam("rows", type_=Text), JSONB))
@@ -207,7 +207,7 @@ def _upsert(
 def _changes(
     model: type[Base], content: Sequence[str], new: Columns, versions: Versions, *, is_partial: bool
 ) -> dict[str, ColumnElement[Any]]:
-    """What the columns of a row that is there become."""
+    """Return what the columns of a row that is there become."""
     old = model.__table__.columns
     changes: dict[str, ColumnElement[Any]] = {
         name: func.coalesce(new[name], old[name]) if is_partial else new[name] for name in content

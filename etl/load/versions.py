@@ -41,12 +41,12 @@ class Versions:
         return cls((now + MARGIN).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
 
     def dated(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """A column's date as far as it can be true, else null."""
+        """Return a column's date as far as it can be true, else null."""
         # As constants: Citus sends no parameter on to its nodes.
         return case((column.between(_constant(EARLIEST), _constant(self.latest)), column))
 
     def newest_date(self, new: ColumnElement[Any], old: ColumnElement[Any]) -> ColumnElement[Any]:
-        """The date that a row shows next: an answer without one takes none away."""
+        """Return the date that a row shows next: an answer without one takes none away."""
         return func.coalesce(self.dated(new), self.dated(old), new, old)
 
     def is_older(self, new: Columns, old: Columns, *, is_partial: bool) -> ColumnElement[bool]:
@@ -62,11 +62,11 @@ class Versions:
         return or_(old["deleted_at"].is_not(None), older) if is_partial else older
 
     def newest(self, records: list[Record]) -> Record:
-        """The newest of some records of one thing; of equal ones the last."""
+        """Return the newest of some records of one thing; of equal ones the last."""
         return reduce(lambda one, other: one if self.is_older_row(other.row, one.row) else other, records)
 
     def is_older_row(self, new: Row, old: Row) -> bool:
-        """The same of two rows that were received together."""
+        """Return the same of two rows that were received together."""
         given, there = (self.believed(row.get("date_updated")) for row in (new, old))
         if given is not None and there is not None and given != there:
             return given < there
@@ -74,7 +74,7 @@ class Versions:
         return bool((new["fetched_at"], given is not None) < (old["fetched_at"], there is not None))
 
     def believed(self, value: datetime | None) -> datetime | None:
-        """A date as far as it can be true."""
+        """Return a date as far as it can be true."""
         return value if value is not None and EARLIEST <= value <= self.latest else None
 
 

@@ -63,15 +63,15 @@ class Written:
 
 
 def id_check(column: str) -> CheckConstraint:
-    """The database's half of the rule that :func:`etl.ids.is_fetchable` states."""
+    """Return the database's half of the rule that :func:`etl.ids.is_fetchable` states."""
     return CheckConstraint(text(f"{column} ~ '{ID_PATTERN}' AND {column} !~ '^[.]+$'"), name=f"{column}_is_valid")
 
 
 def one_of(column: str, values: tuple[str, ...]) -> ColumnElement[bool]:
-    """The condition of a check: the column holds one of these words."""
+    """Return the condition of a check: the column holds one of these words."""
     return text(f"{column} IN ({', '.join(repr(value) for value in values)})")  # type: ignore[return-value]
 
 
 def table_args(schema: str, comment: str, *items: SchemaItem, **options: Any) -> tuple[Any, ...]:
-    """A table's schema, comment, checks and indexes, and options of SQLAlchemy's."""
+    """Return a table's schema, comment, checks and indexes, and options of SQLAlchemy's."""
     return (*items, {"schema": schema, "comment": comment, **options})

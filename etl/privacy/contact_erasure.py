@@ -46,7 +46,7 @@ class ContactErasure:
     contact_id: str
 
     def find(self, *, location_id: str | None = None) -> list[Finding]:
-        """What there is of it, by location; empty when nothing here knows it.
+        """Return what there is of it, by location; empty when nothing here knows it.
 
         Raises:
             ConfigurationError: what names it names no location.
@@ -91,7 +91,7 @@ class ContactErasure:
         return +rows
 
     def _about(self, connection: Connection, traces: ContactRows, location_id: str) -> About:
-        """What tells of it: also messages, emails and conversations that only events and dead letters name."""
+        """Return what tells of it: also messages, emails and conversations that only events and dead letters name."""
         named = traces.conversation_ids | {self.contact_id}
         about = About(location_id, named, traces.ids | {self.contact_id})
         letters = dead_letters.find(connection, LetterFilter(about=about))

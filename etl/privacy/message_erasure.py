@@ -46,7 +46,7 @@ class MessageErasure:
 
 
 def batches(ids: Iterable[str], size: int) -> Iterator[list[str]]:
-    """The ids, so many at a time."""
+    """Yield the ids, so many at a time."""
     rest = iter(ids)
     while batch := list(islice(rest, size)):
         yield batch

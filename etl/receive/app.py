@@ -32,13 +32,13 @@ def build_app(
     metrics: Metrics,
     private_port: int | None = None,
 ) -> ASGIApp:
-    """The application; without a workflow secret it has no workflow endpoint.
+    """Return the application; without a workflow secret it has no workflow endpoint.
 
     What tells about the receiver is only there on ``private_port``, if there is one, and webhooks are not.
     """
 
     async def healthz(_request: Request) -> Response:
-        """The process is alive."""
+        """Answer that the process is alive."""
         return Response("alive\n", media_type="text/plain")
 
     async def readyz(_request: Request) -> Response:
@@ -76,7 +76,7 @@ def build_app(
 
 
 async def take_signed(keys: Keys, policy: Policy, headers: Headers, read: Read) -> Event:
-    """The event in a post, when HighLevel signed it and it is meant for us."""
+    """Return the event in a post, when HighLevel signed it and it is meant for us."""
     given = signature.signature_of(headers.getlist("x-ghl-signature"), headers.getlist("x-wh-signature"))
     body = await read()
     signature.verify(body, given, keys)
@@ -84,7 +84,7 @@ async def take_signed(keys: Keys, policy: Policy, headers: Headers, read: Read) 
 
 
 async def take_from_workflow(secret: str, policy: Policy, headers: Headers, read: Read) -> Event:
-    """The event in a post of a workflow's webhook action, when it knows the secret."""
+    """Return the event in a post of a workflow's webhook action, when it knows the secret."""
     bearer = headers.get("authorization", "")
     given = headers.get(SECRET_HEADER, "") or bearer.removeprefix("Bearer ").strip()
     signature.require_secret(given, secret)

@@ -106,7 +106,7 @@ class Intake:
             self._bytes -= hold.body_bytes
 
     async def _body(self, request: Request, hold: _Hold) -> bytes:
-        """The body, byte for byte. Whatever type it is said to be of: what counts is what it is.
+        """Return the body, byte for byte. Whatever type it is said to be of: what counts is what it is.
 
         Raises:
             WebhookRefusedError: too large, or too slow.

@@ -46,7 +46,7 @@ def store(connection: Connection, events: Sequence[Event]) -> list[str]:
 
 
 def _forgotten(connection: Connection, events: Sequence[Event]) -> set[Event]:
-    """The events about what was erased with a contact; one that names no location may be of any."""
+    """Return the events about what was erased with a contact; one that names no location may be of any."""
     columns = ("contact_id", "conversation_id", "message_id", "email_id")
     ids = {id_ for event in events for name in columns if (id_ := getattr(event, name))}
     keys = suppression_list.suppressed(connection, ids) if ids else set()
@@ -64,7 +64,7 @@ def _forgotten(connection: Connection, events: Sequence[Event]) -> set[Event]:
 
 
 def _judged(connection: Connection, events: Sequence[Event]) -> list[Event]:
-    """The events, of which those queue nothing that only a location that we know would vouch for."""
+    """Return the events, of which those queue nothing that only a location that we know would vouch for."""
     unvouched = {event.location_id for event in events if not event.is_vouched}
     known = locations.known(connection, unvouched) if unvouched else set()
     return [
@@ -154,7 +154,7 @@ class EventFilter:
     """Since they were received."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """The filter in SQL."""
+        """Return the filter in SQL."""
         found: list[ColumnElement[bool]] = []
         if self.webhook_ids is not None:
             found.append(WebhookEvent.webhook_id.in_(self.webhook_ids))
@@ -177,7 +177,7 @@ class EventFilter:
 
 
 def find(connection: Connection, which: EventFilter, *, limit: int | None = None) -> list[StoredEvent]:
-    """The newest chosen events."""
+    """Return the newest chosen events."""
     query = (
         select(
             WebhookEvent.webhook_id,
@@ -199,7 +199,7 @@ def find(connection: Connection, which: EventFilter, *, limit: int | None = None
 
 
 def body(connection: Connection, webhook_id: str) -> bytes | None:
-    """What was posted. Holds customers' words."""
+    """Return what was posted. Holds customers' words."""
     query = select(WebhookEvent.body).where(WebhookEvent.webhook_id == webhook_id)
     return connection.execute(query).scalar_one_or_none()
 
@@ -277,7 +277,7 @@ def _read_again(webhook_id: str, event_type: str, posted: bytes) -> Event:
 
 
 def location_ids(connection: Connection, which: EventFilter) -> set[str]:
-    """The locations that the chosen events name; empty: one names none."""
+    """Return the locations that the chosen events name; empty: one names none."""
     query = select(WebhookEvent.location_id).where(*which.conditions()).distinct()
     return set(connection.execute(query).scalars())
 

@@ -54,7 +54,7 @@ def admit(event: Event, policy: Policy, *, now: datetime) -> Event:
 
 
 def choose(event: Event, kinds: Collection[str]) -> Event:
-    """The event with only those items that some job takes: others would wait for ever."""
+    """Return the event with only those items that some job takes: others would wait for ever."""
     items = tuple(item for item in event.items if item[0] in kinds)
     outcome = event.outcome
     if items:

@@ -30,7 +30,7 @@ _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.D
 
 
 def read(ed25519: str | None, rsa: str | None) -> Keys:
-    """The keys that two settings name: PEM text, or paths separated by commas, each with one key or more.
+    """Return the keys that two settings name: PEM text, or paths separated by commas, each with one key or more.
 
     Args:
         ed25519: value of WEBHOOK_ED25519_PUBLIC_KEY; None: HighLevel's published key.

@@ -104,7 +104,7 @@ class Connection(H11Protocol):
 
 
 def server_of(app: ASGIApp) -> uvicorn.Server:
-    """A server without banner, without log lines of its own but errors, with our limits."""
+    """Return a server without banner, without log lines of its own but errors, with our limits."""
     config = uvicorn.Config(
         app,
         # Not uvicorn's limit_concurrency: beyond it every post is answered 503, which HighLevel may never send again.

@@ -50,7 +50,7 @@ class Signature:
 
 
 def signature_of(ed25519: Sequence[str], rsa: Sequence[str]) -> Signature:
-    """The signature to verify, from all values of ``X-GHL-Signature`` and of the older ``X-WH-Signature``.
+    """Return the signature to verify, from all values of ``X-GHL-Signature`` and of the older ``X-WH-Signature``.
 
     The older one counts only where the newer is absent, or says that there is none. Beside a newer one that is wrong it
     does not: a forger could choose the weaker scheme.

@@ -115,7 +115,7 @@ class Storage:
 
     @asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
-        """Stores and watches while the application serves."""
+        """Store events and watch Postgres while the application serves."""
         await self._look()
         tasks = [asyncio.create_task(each) for each in (self._work(), self._watch())]
         yield
@@ -239,11 +239,11 @@ def _trouble_of(connection: Connection) -> str:
 
 
 def sqlstate(error: Exception) -> str | None:
-    """The code by which Postgres names an error."""
+    """Return the code by which Postgres names an error."""
     return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
 
 
 def describe(error: Exception) -> str:
-    """An error without the values in it."""
+    """Return an error without the values in it."""
     name = type(error.orig if isinstance(error, DBAPIError) else error).__name__
     return f"{name} {sqlstate(error) or ''}".strip()

@@ -64,12 +64,12 @@ class Event:
 
 
 def digest_of(body: bytes) -> bytes:
-    """What tells one body from another."""
+    """Return what tells one body from another."""
     return hashlib.sha256(body).digest()
 
 
 def name_of(body: bytes) -> str:
-    """The id of an event that has none of its own. A retry repeats the body byte for byte (docs issue 224)."""
+    """Return the id of an event that has none of its own. A retry repeats the body byte for byte (docs issue 224)."""
     return f"sha256:{digest_of(body).hex()}"
 
 
@@ -146,7 +146,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _wrapped(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The event in ``data``, itself or as JSON: the guide's sample code reads it there, though none was seen so."""
+    """Return the event in ``data``, itself or as JSON: the guide's sample code reads it there; none was seen so."""
     data = payload.get("data")
     if isinstance(data, str):
         try:
@@ -157,7 +157,7 @@ def _wrapped(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _form(body: bytes) -> dict[str, Any]:
-    """The fields of a form; of one written ``customData[message_id]`` only the inner name counts."""
+    """Return the fields of a form; of one written ``customData[message_id]`` only the inner name counts."""
     try:
         fields = parse_qsl(body.strip().decode(), max_num_fields=MAX_FIELDS)
     except ValueError as error:
@@ -168,7 +168,7 @@ def _form(body: bytes) -> dict[str, Any]:
 
 
 def _named(fields: Mapping[str, Any]) -> tuple[str | None, str | None, bool]:
-    """The message and the email that an event names, and whether it names anything at all.
+    """Return the message and the email that an event names, and whether it names anything at all.
 
     Email events carry no messageId: threadId is the message, emailMessageId the email (docs issue 255). A provider's
     email has messageId and emailMessageId.
@@ -180,7 +180,7 @@ def _named(fields: Mapping[str, Any]) -> tuple[str | None, str | None, bool]:
 
 
 def _contact(fields: Mapping[str, Any]) -> str | None:
-    """The contact that an event is about; ``id`` is the contact's in events of contacts themselves."""
+    """Return the contact that an event is about; ``id`` is the contact's in events of contacts themselves."""
     event_type = fields.get("type")
     own = fields.get("id") if isinstance(event_type, str) and event_type.startswith("Contact") else None
     return _id(fields.get("contactId")) or _id(own)
@@ -189,7 +189,7 @@ def _contact(fields: Mapping[str, Any]) -> str | None:
 def _items(
     fields: Mapping[str, Any], message_id: str | None, email_id: str | None, conversation_id: str | None
 ) -> Iterator[tuple[str, str]]:
-    """What an event asks for. One id is never asked for as two kinds: HighLevel's examples repeat an email's as thread.
+    """Yield the items of an event. No id becomes two kinds: HighLevel's examples repeat an email's as thread.
 
     A message without id is looked for among the newest of its conversation.
     """
@@ -223,7 +223,7 @@ def _first(objects: Sequence[Mapping[str, Any]], *names: str) -> object:
 
 
 def _given(value: object) -> object:
-    """A value without the blanks around it; None for what stands for no value: a merge field without one is "null"."""
+    """Return a value without the blanks around it; None for no value: a merge field without one is "null"."""
     text = value.strip() if isinstance(value, str) else value
     return None if isinstance(text, str) and text.lower() in NOTHING else text
 

@@ -35,7 +35,7 @@ class Bars:
 
 
 def draw(chart: Bars, *, width: int) -> str:
-    """The drawing as an ``<svg>`` element.
+    """Return the drawing as an ``<svg>`` element.
 
     Raises:
         ConfigurationError: the library that draws is not installed.
@@ -50,7 +50,7 @@ def draw(chart: Bars, *, width: int) -> str:
 
 
 def _specification(chart: Bars, *, width: int) -> dict[str, Any]:
-    """The drawing in the words of https://vega.github.io/vega-lite/docs/."""
+    """Return the drawing in the words of https://vega.github.io/vega-lite/docs/."""
     names: dict[str, Any] = {"field": "bar", "type": "nominal", "title": None, "scale": {"domain": list(chart.bars)}}
     counts: dict[str, Any] = {"aggregate": "sum", "field": "count", "type": "quantitative", "title": chart.unit}
     counts["axis"] = {"tickMinStep": 1, "tickCount": 5}

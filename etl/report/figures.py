@@ -34,12 +34,12 @@ class Period:
 
     @classmethod
     def of(cls, since: date, until: date) -> "Period":
-        """The period with bars that are not too many to see."""
+        """Return the period with bars that are not too many to see."""
         days = (until - since).days
         return cls(since, until, next((bar for most, bar in SPANS if days <= most), "month"))
 
     def bars(self) -> list[date]:
-        """The first day of each bar, also of those that stay empty."""
+        """Return the first day of each bar, also of those that stay empty."""
         days = (self.since + timedelta(days=each) for each in range((self.until - self.since).days + 1))
         return sorted({self._begin(day) for day in days})
 
@@ -154,19 +154,19 @@ FRESHNESS = text("""
 
 
 def locations(connection: Connection, *, location_id: str | None) -> list[Location]:
-    """The locations that have messages, or the one that was asked for; empty when it has none."""
+    """Return the locations that have messages, or the one that was asked for; empty when it has none."""
     found = connection.execute(LOCATIONS, {"location_id": location_id})
     return [Location(row.location_id, row.name) for row in found]
 
 
 def days(connection: Connection, *, location_id: str | None, since: date) -> tuple[date | None, date | None]:
-    """The first day with messages from ``since`` on, and the last day of all."""
+    """Return the first day with messages from ``since`` on, and the last day of all."""
     row = connection.execute(DAYS, {"location_id": location_id, "since": since}).one()
     return row.since, row.until
 
 
 def read(connection: Connection, locations: Sequence[Location], period: Period, *, location_id: str | None) -> Figures:
-    """The figures of a period; in one transaction, so that they agree if it is a REPEATABLE READ."""
+    """Return the figures of a period; in one transaction, so that they agree if it is a REPEATABLE READ."""
     parameters = {"location_id": location_id, "since": period.since, "until": period.until, "bar": period.bar}
 
     def rows(query: TextClause, **more: Any) -> list[Row]:

@@ -37,7 +37,7 @@ class Section:
 
 
 def render(figures: Figures) -> str:
-    """The whole page.
+    """Return the whole page.
 
     Raises:
         ConfigurationError: the library that draws is not installed.
@@ -199,7 +199,7 @@ def _placed(rows: Sequence[dict[str, Any]], parts: Mapping[str, str]) -> list[di
 
 
 def _drawn(key: str, title: str, says: str, chart: Bars, first: str) -> Section:
-    """A section whose table has a row for each bar that is not empty, and a column for each part."""
+    """Return a section whose table has a row for each bar that is not empty, and a column for each part."""
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for row in chart.rows:
         counts[row["bar"], row["part"]] += row["count"]

@@ -29,5 +29,5 @@ class SandboxConfig(Limit):
     refresh_grace: NonNegativeFloat = 30
 
     def dataset(self) -> Dataset:
-        """The data such a sandbox serves; the same on both sides of a connection."""
+        """Return the data such a sandbox serves; the same on both sides of a connection."""
         return Dataset(self.seed, self.locations, self.messages)

@@ -39,11 +39,11 @@ class _Routes:
         self.world = world
 
     async def token(self, request: Request) -> Response:
-        """Takes a form, and no Version header (HighLevel docs, apps/oauth.json)."""
+        """Take a form, and no Version header (HighLevel docs, apps/oauth.json)."""
         return JSONResponse(self.world.authority.token(_form(await request.body())))
 
     async def location_token(self, request: Request) -> Response:
-        """It answers 201 (HighLevel docs, apps/oauth.json)."""
+        """Answer 201 (HighLevel docs, apps/oauth.json)."""
         form = _form(await request.body())
         return JSONResponse(self.world.authority.location_token(_bearer(request), form), 201)
 
@@ -51,7 +51,7 @@ class _Routes:
         return JSONResponse(self.world.authority.installed_locations(_bearer(request)))
 
     async def reconnect(self, request: Request) -> Response:
-        """Takes JSON; the help article does not say what it takes."""
+        """Take JSON; the help article does not say what it takes."""
         return JSONResponse(self.world.authority.reconnect(await request.json()))
 
     async def choose_location(self, request: Request) -> Response:
@@ -68,7 +68,7 @@ class _Routes:
         return RedirectResponse(f"{target}{'&' if '?' in target else '?'}{urlencode(answer)}", status_code=302)
 
     async def index(self, request: Request) -> Response:
-        """What is served, for a human with curl."""
+        """Return what is served, for a human with curl."""
         dataset = self.world.dataset
         locations = [
             {"location_id": known, "token": PIT + known}

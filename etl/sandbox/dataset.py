@@ -92,19 +92,19 @@ class Dataset:
         return list(self.messages) if location_id is None else self.ids_of("message", location_id)
 
     def ids_of(self, kind: Kind, location_id: str) -> Sequence[str]:
-        """The ids of everything of a kind in a location."""
+        """Return the ids of everything of a kind in a location."""
         return self._ids.get((kind, location_id), [])
 
     def recording(self, message_id: str, leg: int) -> bytes | None:
-        """A WAV file of a call's first (0) or second (1) leg; None where there is none."""
+        """Return a WAV file of a call's first (0) or second (1) leg; None where there is none."""
         return things.recording(self.messages[message_id], leg)
 
     def transcription(self, message_id: str) -> list[dict[str, Any]] | None:
-        """The sentences of a call; None where there are none."""
+        """Return the sentences of a call; None where there are none."""
         return things.transcription(self.messages[message_id])
 
     def event(self, message_id: str, *, edition: int = 0) -> dict[str, Any]:
-        """The webhook event HighLevel posts for a message; every edition has a webhookId of its own.
+        """Return the webhook event HighLevel posts for a message; every edition has a webhookId of its own.
 
         Raises:
             KeyError: no such message.

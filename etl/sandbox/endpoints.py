@@ -26,7 +26,7 @@ Query = Mapping[str, str]
 
 
 def payload(_world: World, thing: Thing, _query: Query, _fault: str) -> Reply:
-    """The thing itself."""
+    """Return the thing itself."""
     return Reply(200, encode(thing.payload))
 
 
@@ -73,7 +73,7 @@ class _Export(_Form):
     sort_order: Literal["asc", "desc"] = "desc"
 
     def begin(self, world: World) -> Walk:
-        """An export of what there is now."""
+        """Return an export of what there is now."""
         rows = [
             (added, each)
             for each in world.dataset.ids(self.location_id)
@@ -86,19 +86,19 @@ class _Export(_Form):
 
 
 def recording(_world: World, thing: Thing, query: Query, _fault: str) -> Reply | None:
-    """The bytes of a leg; ``index`` 1 is the second (public codebases)."""
+    """Return the bytes of a leg; ``index`` 1 is the second (public codebases)."""
     sound = things.recording(thing.content, int(query.get("index", "0")))
     return None if sound is None else Reply(200, sound, b"audio/x-wav")
 
 
 def transcription(_world: World, thing: Thing, _query: Query, _fault: str) -> Reply | None:
-    """The sentences of a call."""
+    """Return the sentences of a call."""
     sentences = things.transcription(thing.content)
     return None if sentences is None else Reply(200, encode(sentences))
 
 
 def conversation(world: World, thing: Thing, query: Query, _fault: str) -> Reply | None:
-    """The newest, nested (docs issue 54), emails without body (docs issue 40)."""
+    """Return the newest, nested (docs issue 54), emails without body (docs issue 40)."""
     limit = _read(_Page, query).limit
     found = [world.things[each] for each in reversed(thing.content["messageIds"]) if each in world.things]
     if not found:
@@ -143,7 +143,7 @@ def export(world: World, _thing: Thing, query: Query, fault: str) -> Reply:
 
 
 def _read(form: type[Form], query: Query) -> Form:
-    """The parameters; 422 has a list of messages (HighLevel docs, common schemas)."""
+    """Return the parameters; 422 has a list of messages (HighLevel docs, common schemas)."""
     try:
         return form.model_validate(query)
     except ValidationError as error:

@@ -77,7 +77,7 @@ class FaultPlan(BaseModel):
         return self
 
     def choose(self, name: str) -> Fault:
-        """What goes wrong with this request; a fault of the name goes before those of all requests."""
+        """Return what goes wrong with this request; a fault of the name goes before those of all requests."""
         named = self.ids.get(name) or self.ids.get(name.rpartition("/")[2])
         if named is not None and named.happens():
             return named
@@ -90,7 +90,7 @@ class FaultPlan(BaseModel):
 
 
 def spoil(reply: Reply, fault: Fault, asked_id: str, messages: Iterable[str]) -> Reply:
-    """The reply after a fault, which may be about another of ``messages``."""
+    """Return the reply after a fault, which may be about another of ``messages``."""
     match fault.kind:
         case "" | "drop" | "cut" | "hold" | "missing" | "skip_rows" | "repeat_rows":
             pass  # whoever finds the answer, or sends it, sees to these

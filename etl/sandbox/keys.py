@@ -44,7 +44,7 @@ class SandboxKeys:
         return cls(new_pem, old_pem, new, old)
 
     def sign(self, body: bytes, scheme: Scheme = "ed25519") -> dict[str, str]:
-        """The signature headers for exactly these bytes."""
+        """Return the signature headers for exactly these bytes."""
         headers = {}
         if scheme != "rsa":
             headers["X-GHL-Signature"] = b64encode(self._ed25519.sign(body)).decode()
@@ -53,7 +53,7 @@ class SandboxKeys:
         return headers
 
     def environment(self) -> Mapping[str, str]:
-        """What a receiver needs in its environment to accept these signatures."""
+        """Return what a receiver needs in its environment to accept these signatures."""
         return {
             "WEBHOOK_ED25519_PUBLIC_KEY": str(self.ed25519_public_pem.resolve()),
             "WEBHOOK_RSA_PUBLIC_KEY": str(self.rsa_public_pem.resolve()),
@@ -61,7 +61,7 @@ class SandboxKeys:
 
 
 def _kept(directory: Path, name: str, generate: Callable[[], Key]) -> tuple[Path, object]:
-    """The file of the public key, and the private key, made if there is none."""
+    """Return the file of the public key, and the private key, made if there is none."""
     private, public = directory / f"sandbox.{name}.private.pem", directory / f"sandbox.{name}.pem"
     pem = serialization.Encoding.PEM
     if not private.exists():

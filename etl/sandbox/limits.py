@@ -58,7 +58,7 @@ class Allowance:
         return True
 
     def headers(self, now: float) -> Headers:
-        """The five documented headers, as after the last request; without a limit they promise a huge one."""
+        """Return the five documented headers, as after the last request; without a limit they promise a huge one."""
         left, left_today = self._left(now)
         values = {
             b"limit-daily": left_today + self._used_today,
@@ -70,7 +70,7 @@ class Allowance:
         return [(b"x-ratelimit-" + name, b"%d" % value) for name, value in values.items()]
 
     def _left(self, now: float) -> tuple[int, int]:
-        """What is left of the interval and of the day."""
+        """Return what is left of the interval and of the day."""
         day = int(now // _DAY)
         if day != self._today:
             self._today, self._used_today = day, 0

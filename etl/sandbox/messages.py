@@ -84,12 +84,12 @@ def iso(milliseconds: int) -> str:
 
 
 def later(date: str, **duration: int) -> str:
-    """A date that much later, in the same form."""
+    """Return a date that much later, in the same form."""
     return iso(round((datetime.fromisoformat(date) + timedelta(**duration)).timestamp() * 1000))
 
 
 def compose(message_id: str, message_type: str, talk: Talk, at: int, draw: Random) -> dict[str, Any]:
-    """The object under ``message`` of ``GET /conversations/messages/{id}``; ``at`` is milliseconds since 1970."""
+    """Make the object under ``message`` of ``GET /conversations/messages/{id}``; ``at`` is milliseconds since 1970."""
     number, channel, _, _ = MESSAGE_TYPES[message_type]
     inbound = draw.random() < 0.5 and channel not in ("comment", "activity") and "CAMPAIGN" not in message_type
     message: dict[str, Any] = {
@@ -126,7 +126,7 @@ def compose(message_id: str, message_type: str, talk: Talk, at: int, draw: Rando
 
 
 def documented(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The same message in the documented shape: unwrapped, with other places and kinds of some values."""
+    """Return the same message in the documented shape: unwrapped, with other places and kinds of some values."""
     draw = Random(message["id"])  # noqa: S311 - reproducible on purpose
     written = {"contentType": "text/plain", "attachments": [], "status": "delivered", **message}
     written.pop("dateUpdated", None)
@@ -144,7 +144,7 @@ def documented(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def announce(message: Mapping[str, Any], envelope: Mapping[str, str]) -> dict[str, Any]:
-    """The webhook event of a message; an email names its thread and no message (docs issue 255)."""
+    """Return the webhook event of a message; an email names its thread and no message (docs issue 255)."""
     same = ("locationId", "contactId", "conversationId", "dateAdded", "direction", "body", "source", "status", "userId")
     event = {
         "type": "InboundMessage" if message["direction"] == "inbound" else "OutboundMessage",
@@ -174,7 +174,7 @@ def _call(draw: Random, *, inbound: bool) -> dict[str, Any]:
 
 
 def _text(message: Mapping[str, Any], talk: Talk, draw: Random, *, inbound: bool) -> dict[str, Any]:
-    """What is particular to what is written to somebody, on whatever channel."""
+    """Return what is particular to what is written to somebody, on whatever channel."""
     message_id, message_type = message["id"], message["messageType"]
     channel = channel_of(message_type)
     status = "delivered" if inbound else draw.choice(STATUSES)

@@ -70,7 +70,7 @@ class Authority:
         return known.location_id
 
     def authorize(self, location_id: str | None) -> str:
-        """An authorization code, as if somebody had installed the app for one location, or, None, for the company."""
+        """Make an authorization code, as if the app was installed in one location or (None) for the company."""
         if location_id is not None and location_id not in self.locations:
             raise RefusedError(400, "Location not found")
         code = token_urlsafe(24)
@@ -164,7 +164,7 @@ def _no_token(description: str) -> RefusedError:
 
 
 def _jwt(auth_class: str, auth_class_id: str) -> str:
-    """Looks like a JWT and carries authClass and authClassId as real ones do, but its signature is only random."""
+    """Make a text that looks like a JWT, with authClass and authClassId as real ones have, but a random signature."""
     claims = {"authClass": auth_class, "authClassId": auth_class_id, "jti": token_urlsafe(12)}
     parts = ({"alg": "RS256", "typ": "JWT"}, claims)
     encoded = [urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]

@@ -34,7 +34,7 @@ class Sandbox:
         return self.dataset.location_ids
 
     def token(self, location_id: str) -> str:
-        """The private integration token of a location."""
+        """Return the private integration token of a location."""
         return PIT + location_id
 
     def get(self, message_id: str, *, token: str | None = None) -> requests.Response:
@@ -57,7 +57,7 @@ class Sandbox:
         self._act("limits", **limit)
 
     def stats(self) -> dict[str, Any]:
-        """What was counted so far."""
+        """Return what was counted so far."""
         return dict(self._session.get(f"{self.url}/sandbox/stats", timeout=30).json())
 
     def wait_for(self, *, requests: int = 0, held: int = 0, seconds: float = 60.0) -> None:

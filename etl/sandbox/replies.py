@@ -30,7 +30,7 @@ class Reply:
     headers: Headers = field(default_factory=list)
 
     def all_headers(self) -> Headers:
-        """The headers to send, length and type included."""
+        """Return the headers to send, length and type included."""
         length = (b"content-length", b"%d" % len(self.body))
         return [(b"content-type", self.content_type), length, *self.headers]
 
@@ -58,5 +58,5 @@ class RefusedError(Exception):
         }
 
     def reply(self) -> Reply:
-        """The answer that says so."""
+        """Return the answer that says so."""
         return Reply(self.status, encode(self.answer | {"traceId": TRACE}))

@@ -79,7 +79,7 @@ class Report:
 
 
 def plan(ids: Sequence[str], traffic: Traffic) -> list[Delivery]:
-    """The deliveries in the order they are due: the ids from the first on, and over again until there are enough."""
+    """Return the deliveries as they come due: the ids from the first on, and over again until there are enough."""
     draw = Random(1)  # noqa: S311 - reproducible on purpose
     planned = []
     for place in range(traffic.count):
@@ -147,7 +147,7 @@ def _wait(due: float, stop: Callable[[], bool]) -> bool:
 
 
 def _post(session: requests.Session, to_url: str, body: bytes, signed: dict[str, str]) -> str:
-    """The status, or that there was no answer."""
+    """Return the status, or that there was no answer."""
     headers = signed | {"Content-Type": "application/json"}
     try:
         response = session.post(to_url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False)

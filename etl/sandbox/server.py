@@ -16,7 +16,7 @@ from etl.sandbox.remote import Sandbox
 
 
 def main() -> None:
-    """A process of its own: serves until standard input ends, which is when whoever started it has ended."""
+    """Serve in a process of its own until standard input ends, that is, until the process that started it has ended."""
     Thread(target=_end_with_standard_input, daemon=True).start()
     serve(server_of(SandboxConfig.model_validate_json(sys.argv[1])), socket.socket(fileno=int(sys.argv[2])))
 
@@ -27,7 +27,7 @@ def _end_with_standard_input() -> None:
 
 
 def server_of(config: SandboxConfig) -> uvicorn.Server:
-    """A server of a new sandbox, without log lines of its own."""
+    """Return a server of a new sandbox, without log lines of its own."""
     app = SandboxApp(config)
     settings = uvicorn.Config(
         app,

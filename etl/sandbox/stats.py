@@ -28,7 +28,7 @@ class Stats:
     last_request: float | None = None
 
     def begin(self, name: str, now: float) -> None:
-        """A request has arrived."""
+        """Count a request that has arrived."""
         self.first_request = self.first_request or now
         self.last_request = now
         self.requests += 1
@@ -37,7 +37,7 @@ class Stats:
         self.max_concurrent_same_id = max(self.max_concurrent_same_id, self.under_way[name])
 
     def end(self, name: str, location_id: str, outcome: str) -> None:
-        """A request is over."""
+        """Count a request that is over."""
         self.statuses[outcome] += 1
         self.locations[location_id or "unauthorized"] += 1
         self.under_way -= Counter((name,))

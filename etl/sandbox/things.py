@@ -32,7 +32,7 @@ TIME_ZONES = ("America/New_York", "Europe/Berlin", "Asia/Tokyo")
 
 
 def thread(message: Mapping[str, Any], talk: Talk, email_ids: list[str], draw: Random) -> list[dict[str, Any]]:
-    """The objects under ``emailMessage`` of ``GET /conversations/messages/email/{id}`` of a whole thread."""
+    """Return the objects under ``emailMessage`` of ``GET /conversations/messages/email/{id}`` of a whole thread."""
     customer = f"{talk.name} <{talk.email}>", talk.email
     business = "Front desk <desk@example.com>", "desk@example.com"
     subject = draw.choice(SUBJECTS)
@@ -68,7 +68,7 @@ def thread(message: Mapping[str, Any], talk: Talk, email_ids: list[str], draw: R
 
 
 def recording(call: Mapping[str, Any], leg: int) -> bytes | None:
-    """A tenth of a second of noise; every third recorded call, by its length, has a second leg (1)."""
+    """Return a tenth of a second of noise; every third recorded call, by its length, has a second leg (1)."""
     seconds = _seconds(call)
     if not seconds or leg not in (0, 1) or (leg == 1 and seconds % 3):
         return None
@@ -104,7 +104,7 @@ def transcription(call: Mapping[str, Any]) -> list[dict[str, Any]] | None:
 
 
 def contact(talk: Talk, added: str, draw: Random) -> dict[str, Any]:
-    """The object under ``contact`` of ``GET /contacts/{id}`` (HighLevel docs, apps/contacts.json)."""
+    """Return the object under ``contact`` of ``GET /contacts/{id}`` (HighLevel docs, apps/contacts.json)."""
     return {
         "id": talk.ids["contactId"],
         "locationId": talk.ids["locationId"],
@@ -126,7 +126,7 @@ def contact(talk: Talk, added: str, draw: Random) -> dict[str, Any]:
 
 
 def user(user_id: str, location_id: str, draw: Random) -> dict[str, Any]:
-    """The answer of ``GET /users/{id}``, flat (HighLevel docs, apps/users.json)."""
+    """Return the answer of ``GET /users/{id}``, flat (HighLevel docs, apps/users.json)."""
     last = draw.choice(LAST_NAMES)
     return {
         "id": user_id,
@@ -140,7 +140,7 @@ def user(user_id: str, location_id: str, draw: Random) -> dict[str, Any]:
 
 
 def location(location_id: str, company_id: str, name: str, number: int) -> dict[str, Any]:
-    """The object under ``location`` of ``GET /locations/{id}`` (HighLevel docs, apps/locations.json)."""
+    """Return the object under ``location`` of ``GET /locations/{id}`` (HighLevel docs, apps/locations.json)."""
     return {
         "id": location_id,
         "companyId": company_id,

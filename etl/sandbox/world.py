@@ -68,7 +68,7 @@ class World:
             each.limit = Limit(**limit)
 
     def message(self, known_id: str) -> dict[str, Any]:
-        """The content of a message; empty if there is no such message."""
+        """Return the content of a message; empty if there is no such message."""
         thing = self.things.get(known_id)
         return {} if thing is None or thing.kind != "message" else thing.content
 

@@ -80,7 +80,7 @@ class Allowance:
 
 
 def allowance_of(limit: Limit, usages: Sequence[Usage], *, each: int = 1) -> Allowance:
-    """What may be sent now, for items that may need so many requests ``each``."""
+    """Return what may be sent now, for items that may need so many requests ``each``."""
     counting = [usage for usage in usages if usage.seconds_left > 0]
     if limit.blocked_seconds > 0:
         return Allowance(0, limit.blocked_seconds, limit.blocked_cause or "rate_limited")

@@ -44,7 +44,7 @@ class LetterFilter:
     """Since they died."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """The filter in SQL."""
+        """Return the filter in SQL."""
         found: list[ColumnElement[bool]] = []
         if self.message_ids is not None:
             found.append(DeadLetter.message_id.in_(self.message_ids))
@@ -69,7 +69,7 @@ KEY = DeadLetter.kind, DeadLetter.message_id, DeadLetter.location_id
 
 
 def find(connection: Connection, which: LetterFilter, *, limit: int | None = None) -> list[Summary]:
-    """The newest chosen letters."""
+    """Return the newest chosen letters."""
     query = (
         select(
             DeadLetter.kind,
@@ -90,7 +90,7 @@ def find(connection: Connection, which: LetterFilter, *, limit: int | None = Non
 
 
 def payload(connection: Connection, letter: Summary) -> bytes | None:
-    """What was received for it. Holds customers' words."""
+    """Return what was received for it. Holds customers' words."""
     key = letter.kind, letter.message_id, letter.location_id
     query = select(DeadLetter.payload).where(in_rows(KEY, [key]))
     return connection.execute(query).scalar_one_or_none()

@@ -46,7 +46,7 @@ from etl.state.allowance import Allowance, AnsweredRequest, Limit, Settled, Usag
 
 
 def allowances(connection: Connection, locations: Sequence[str], *, each: int = 1) -> dict[str, Allowance]:
-    """What each location may send now; it is ours to :func:`spend` until the transaction ends.
+    """Return what each location may send now; it is ours to :func:`spend` until the transaction ends.
 
     Of an item that may need several requests, say how many ``each`` needs.
 
@@ -116,7 +116,7 @@ def _limit_of(row: Any) -> Limit:
 
 
 def _usages(connection: Connection, locations: Sequence[str]) -> dict[str, list[Usage]]:
-    """What counts at locations that are locked: a separate statement, which sees what was committed before the lock."""
+    """Return what counts at locked locations: a separate statement, which sees what was committed before the lock."""
     left = extract("epoch", RateUsage.expires_at - func.clock_timestamp()).label("seconds_left")
     query = select(RateUsage.usage_id, RateUsage.location_id, RateUsage.lease_id, RateUsage.requests, left).where(
         RateUsage.location_id.in_(locations)

@@ -79,7 +79,7 @@ def install(
     name: str | None = None,
     at: datetime | None = None,
 ) -> None:
-    """The app was installed in a location, or with no ``location_id`` for a company. Safe to repeat.
+    """Note that the app was installed in a location, or with no ``location_id`` for a company. Safe to repeat.
 
     A location whose company is connected is served from now on; any other waits for ``etl connect``.
 
@@ -128,7 +128,7 @@ def retire(
     company_id: str | None = None,
     at: datetime | None = None,
 ) -> None:
-    """The app was uninstalled from a location, or with no ``location_id`` from a company and all that its token serves.
+    """Note that the app was uninstalled from a location; without ``location_id`` from a company and all it serves.
 
     Nothing is deleted. Nothing changes if the app was installed, connected, or got a new token after ``at`` (None:
     now), since UNINSTALL may arrive late; or if the location has a token that is not the app's.

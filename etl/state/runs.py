@@ -128,14 +128,14 @@ def purge(connection: Connection, *, older_than_days: float, limit: int) -> int:
 
 
 def state_of(run: RunSummary) -> str:
-    """Ended, running, or lost: it did not end and has fallen silent, as when it was killed."""
+    """Return ended, running, or lost: a run that did not end and has fallen silent, as when it was killed."""
     if run.finished_at is not None:
         return "ended"
     return "running" if run.unseen_seconds < SILENT_SECONDS else "lost"
 
 
 def latest(connection: Connection, limit: int) -> list[RunSummary]:
-    """The last runs, and those of the last day that have not ended; newest first."""
+    """Return the last runs, and those of the last day that have not ended; newest first."""
     unseen = extract("epoch", func.clock_timestamp() - Run.seen_at).cast(Double).label("unseen_seconds")
     columns = [unseen if each.name == "unseen_seconds" else getattr(Run, each.name) for each in fields(RunSummary)]
     last = select(Run.run_id).order_by(Run.run_id.desc()).limit(limit)

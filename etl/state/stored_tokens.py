@@ -129,7 +129,7 @@ class StoredTokens:
 
 
 def read(connection: Connection, owner: Owner, id_: str) -> StoredTokens | None:
-    """The tokens of a location or company; None when it is not known. The caller holds :func:`lock`."""
+    """Return the tokens of a location or company; None when it is not known. The caller holds :func:`lock`."""
     model = MODELS[owner]
     own: tuple[Any, ...] = ()
     if model is Location:
@@ -176,7 +176,7 @@ class EncryptedTokens:
     """Until the access token expires; None when that is not known."""
 
     def columns(self) -> dict[str, Any]:
-        """What both tables hold of them."""
+        """Return what both tables hold of them."""
         now = func.clock_timestamp()
         lifetime = func.make_interval(0, 0, 0, 0, 0, 0, self.seconds, type_=Interval)
         return {

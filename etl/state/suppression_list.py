@@ -70,7 +70,7 @@ SUPPRESSION = text(f"""
 
 
 def suppression(connection: Connection, ids: Collection[str]) -> Suppression:
-    """What must not be written, among these ids of contacts, messages, emails and conversations."""
+    """Return what must not be written, among these ids of contacts, messages, emails and conversations."""
     rows = connection.execute(SUPPRESSION, {"ids": list(ids)}).all()
     keys = frozenset((row.location_id, row.id) for row in rows if row.id is not None)
     return Suppression(rows[0].now, rows[0].before, keys)
@@ -98,7 +98,7 @@ def covers(
 
 
 def locations_of(connection: Connection, contact_id: str) -> list[str]:
-    """The locations at which a contact was forgotten."""
+    """Return the locations at which a contact was forgotten."""
     query = select(Forgotten.location_id).where(Forgotten.contact_id == contact_id)
     return sorted(connection.execute(query).scalars())
 

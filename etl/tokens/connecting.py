@@ -27,7 +27,7 @@ class Connected:
 
 
 def read_private(pasted: str, location_id: str) -> str:
-    """The token in what was pasted, if it can be that location's.
+    """Return the token in what was pasted, if it can be that location's.
 
     Raises:
         ConfigurationError: it cannot, with the reason. The text never repeats it.

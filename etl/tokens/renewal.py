@@ -72,7 +72,7 @@ class Renewal:
             raise RenewalFailedError(f"the stored token cannot be read: {error}") from None
 
     def company_token(self, company_id: str, *, refused: str | None = None) -> str | None:
-        """The company's token, renewed when it is time or ``refused`` is its fingerprint; None: it has none.
+        """Return the company's token, renewed when it is time or ``refused`` is its fingerprint; None: it has none.
 
         Raises:
             OAuthError, UnreadableError, SQLAlchemyError: as they came.
@@ -116,7 +116,7 @@ class Renewal:
     def _once(
         self, key: tuple[Owner, str], stored: StoredTokens, obtain: Callable[[], tuple[Grant, str]]
     ) -> tuple[Grant, str]:
-        """What ``obtain`` gives, or gave when it could not be stored and nobody else has stored anything since."""
+        """Return what ``obtain`` gives, or gave when it could not be stored and nobody has stored anything since."""
         basis, unsaved = self._unsaved.get(key, (None, None))
         if unsaved is None or basis != stored.refresh_token:
             unsaved = obtain()
@@ -182,7 +182,7 @@ class Renewal:
 
 
 def encrypted(vault: Vault, grant: Grant, *, source: str) -> EncryptedTokens:
-    """A grant as it is stored.
+    """Return a grant as it is stored.
 
     Raises:
         ConfigurationError: there is no key.

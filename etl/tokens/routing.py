@@ -36,7 +36,7 @@ class TokenRouting:
         return self.token is not None and location_id == self.location_id
 
     def token_location_id(self, location_id: str, *, retired: Mapping[str, bool]) -> str | None:
-        """The location whose token and allowance an item of ``location_id`` uses; None when nobody serves it.
+        """Return the location whose token and allowance an item of ``location_id`` uses; None when nobody serves it.
 
         ``retired`` has the connected locations, and whether the app was uninstalled from each.
         """
@@ -98,7 +98,7 @@ class LocationTokens:
                 self._known[name] = _Known(status.fingerprint, self._decrypt(status.access_token))
 
     def token_location_id(self, location_id: str) -> str | None:
-        """The location whose token and allowance an item uses; None when nobody serves it."""
+        """Return the location whose token and allowance an item uses; None when nobody serves it."""
         retired = {name: status.is_retired for name, status in self._statuses.items()}
         return self._routing.token_location_id(location_id, retired=retired)
 
@@ -133,7 +133,7 @@ class LocationTokens:
         return (status.fingerprint if status else None) or ""
 
     def token_of(self, location_id: str) -> str:
-        """The token to send.
+        """Return the token to send.
 
         Raises:
             SnoozedError: it was refused, or went away, since the item was claimed.
@@ -153,12 +153,12 @@ class LocationTokens:
         return known is not None and known.token == token and time.monotonic() < self._expire_at.get(location_id, inf)
 
     def refused(self, location_id: str, token: str, error: LocationError) -> ItemError:
-        """What a refusal means: a token that can be renewed is renewed, once; else the location pauses."""
+        """Return what a refusal means: a token that can be renewed is renewed, once; else the location pauses."""
         error.fingerprint = fingerprint(token)
         return self.believed(location_id, error)
 
     def believed(self, location_id: str, error: LocationError) -> ItemError:
-        """The same, once it is sure that it is not the fault of one item; ``error`` knows the token."""
+        """Return the same, once it is sure that it is not the fault of one item; ``error`` knows the token."""
         status, known = self._statuses.get(location_id), self._known.get(location_id)
         is_renewable = status is not None and status.source != "private" and isinstance(error, TokenError)
         if not is_renewable or self._routing.is_environment(location_id):

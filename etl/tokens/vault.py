@@ -83,7 +83,7 @@ class Vault:
 
 
 def new_key() -> str:
-    """A fresh key for ETL_SECRET_KEY."""
+    """Return a fresh key for ETL_SECRET_KEY."""
     from cryptography.fernet import Fernet  # noqa: PLC0415 - as above
 
     return Fernet.generate_key().decode("ascii")

@@ -25,7 +25,7 @@ for _ending, _type in {
 
 
 def attachment_rows(reader: Reader, key: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the field ``attachments``, each beginning with ``key``; what they leave out goes to ``extra``."""
+    """Return the rows of the field ``attachments``, each begun by ``key``; what they leave out goes to ``extra``."""
     value = reader.take("attachments")
     if value is None:
         return []
@@ -46,7 +46,7 @@ def attachment_rows(reader: Reader, key: dict[str, Any]) -> list[dict[str, Any]]
 
 
 def _row(entry: Any) -> tuple[dict[str, Any] | None, Any]:
-    """A file, and what its entry says beside the columns; an empty entry is no file."""
+    """Return a file, and what its entry says beside the columns; an empty entry is no file."""
     if entry is None or entry == "":
         return None, None
     fields = dict(entry) if isinstance(entry, dict) else {"url": entry}
@@ -59,7 +59,7 @@ def _row(entry: Any) -> tuple[dict[str, Any] | None, Any]:
 
 
 def _file_name(url: str) -> str | None:
-    """The last part of a path, which may be encoded as a whole: ``…/o/location%2FL%2Fquote%20final.pdf``."""
+    """Return the last part of a path, which may be encoded as a whole: ``…/o/location%2FL%2Fquote%20final.pdf``."""
     try:
         path = urlsplit(url).path
     except ValueError:

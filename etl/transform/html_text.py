@@ -43,7 +43,7 @@ def is_html(text: str) -> bool:
 
 
 def words_of(html: str) -> str:
-    """The words, on lines of their own where paragraphs, rows and the like are; without any tag, all lines as they are.
+    """Return the words, with a line for each paragraph, row and the like; without any tag, the lines as they are.
 
     What is in brackets and is no tag stays: ``<ann@example.com>``.
     """
@@ -56,7 +56,7 @@ def words_of(html: str) -> str:
 
 
 def _gap(found: re.Match[str]) -> str:
-    """What stands between two words: a blank, or one or two new lines."""
+    """Return what stands between two words: a blank, or one or two new lines."""
     marks = found[0].replace(" ", "")
     if PARAGRAPH in marks or marks.count(LINE) + marks.startswith(BLOCK) > 1:
         return "\n\n"
@@ -64,7 +64,7 @@ def _gap(found: re.Match[str]) -> str:
 
 
 def _decoded(text: str) -> str:
-    """A text with its character references resolved."""
+    """Return a text with its character references resolved."""
     try:
         return unescape(text)
     except ValueError:  # a number of more than 4,300 digits

@@ -27,11 +27,11 @@ class Reader:
         self._drift: list[str] = []
 
     def take(self, name: str) -> Any:
-        """A field as it came; None when it is not there."""
+        """Return a field as it came; None when it is not there."""
         return self._left.pop(name, None)
 
     def read(self, name: str, reader: Callable[[Any], tuple[T, bool]]) -> T:
-        """What ``reader`` makes of a field; what it does not expect is kept."""
+        """Return what ``reader`` makes of a field; what it does not expect is kept."""
         value = self.take(name)
         read, expected = reader(value)
         if not expected:
@@ -39,22 +39,22 @@ class Reader:
         return read
 
     def text(self, name: str) -> str | None:
-        """A text."""
+        """Return a text."""
         return self.read(name, text_of)
 
     def texts(self, name: str) -> list[str] | None:
-        """A list of texts."""
+        """Return a list of texts."""
         return self.read(name, texts_of)
 
     def word(self, name: str, known: Collection[str]) -> str | None:
-        """A word of an enumeration; one that is not ``known`` is kept and is drift."""
+        """Return a word of an enumeration; one that is not ``known`` is kept and is drift."""
         value = self.text(name)
         if value is not None and value not in known:
             self.report(f"{name}:{value}")
         return value
 
     def date(self, name: str) -> datetime | None:
-        """A moment."""
+        """Return a moment."""
         value = self.take(name)
         try:
             return date_of(value)
@@ -78,12 +78,12 @@ class Reader:
             raise TransformError("dateAdded", "expected a date") from None
 
     def keep(self, name: str, value: Any) -> None:
-        """A value of an unexpected kind stays in ``extra`` and is drift."""
+        """Report a value of an unexpected kind as drift; it stays in ``extra``."""
         self._odd[name] = value
         self.report(f"kind:{name}")
 
     def keep_more(self, name: str, value: Any) -> None:
-        """A part of a field that no column holds stays in ``extra`` and is drift."""
+        """Report a part of a field that no column holds as drift; it stays in ``extra``."""
         self._odd[name] = value
         self.report(f"field:{name}[]")
 
@@ -92,16 +92,16 @@ class Reader:
         self._drift.append(entry)
 
     def extra(self) -> dict[str, Any] | None:
-        """What no column holds, under the API's own names; None when nothing. Call it last."""
+        """Return what no column holds, under the API's own names; None when nothing. Call it last."""
         for name in self._left:
             self.report(f"field:{name}")
         return storable(self._left | self._odd) or None
 
     def drift(self) -> tuple[str, ...]:
-        """What this version does not know, e.g. ``field:foo``, ``kind:to`` or ``status:teleported``."""
+        """Return what this version does not know, e.g. ``field:foo``, ``kind:to`` or ``status:teleported``."""
         return tuple(_named(entry) for entry in self._drift)
 
 
 def _named(drift: str) -> str:
-    """A drift entry fit for a report: short, and without any character that only prose would have."""
+    """Return a drift entry fit for a report: short, and without any character that only prose would have."""
     return "".join(character if character.isalnum() or character in ":_.-[]" else "?" for character in drift[:80])

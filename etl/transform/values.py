@@ -45,7 +45,7 @@ def text_of(value: Any) -> tuple[str | None, bool]:
 
 
 def texts_of(value: Any) -> tuple[list[str] | None, bool]:
-    """A list of texts; one text stands for a list of one."""
+    """Return a list of texts; one text stands for a list of one."""
     if value is None:
         return None, True
     if isinstance(value, list):
@@ -56,7 +56,7 @@ def texts_of(value: Any) -> tuple[list[str] | None, bool]:
 
 
 def integer_of(value: Any) -> tuple[int | None, bool]:
-    """A whole number, given as a number or as text. A fraction is rounded; an empty text is nothing."""
+    """Return a whole number, given as a number or as text. A fraction is rounded; an empty text is nothing."""
     if value is None or value == "":
         return None, True
     if isinstance(value, str):
@@ -70,7 +70,7 @@ def integer_of(value: Any) -> tuple[int | None, bool]:
 
 
 def seconds_of(value: Any) -> tuple[int | None, bool]:
-    """A number of seconds; ``00:02:13`` and ``2:13``, which public code has seen, are read too."""
+    """Return a number of seconds; ``00:02:13`` and ``2:13``, which public code has seen, are read too."""
     clock = _CLOCK.match(value.strip()) if isinstance(value, str) else None
     if clock is None:
         return integer_of(value)
@@ -83,7 +83,7 @@ class UnlikelyDateError(ValueError):
 
 
 def date_of(value: Any) -> datetime | None:
-    """A moment in UTC: ISO 8601 with or without milliseconds or offset (none means UTC), or an epoch number.
+    """Return a moment in UTC: ISO 8601 with or without milliseconds or offset (none means UTC), or an epoch number.
 
     Message endpoints answer ISO text, search endpoints epoch milliseconds: HighLevel docs, conversations. A number may
     come as text, and ten digits are seconds.
@@ -117,7 +117,7 @@ def _from_epoch(given: float | str) -> datetime:
 
 
 def id_of(field: str, value: Any) -> str:
-    """An id that can key a row and be asked for again.
+    """Return an id that can key a row and be asked for again.
 
     Raises:
         TransformError: it is none.
@@ -128,12 +128,12 @@ def id_of(field: str, value: Any) -> str:
 
 
 def object_of(value: Any) -> Mapping[str, Any]:
-    """An object, or an empty one in place of anything else."""
+    """Return an object, or an empty one in place of anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def storable(value: Any) -> Any:
-    """The same JSON without what ``jsonb`` refuses: NUL characters, lone surrogates, infinities.
+    """Return the same JSON without what ``jsonb`` refuses: NUL characters, lone surrogates, infinities.
 
     The characters become U+FFFD, the number a text. https://www.postgresql.org/docs/current/datatype-json.html
     """

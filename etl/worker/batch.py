@@ -85,7 +85,7 @@ class Batch:
 
 
 def _poisonous(outcome: Outcome, error: Exception) -> Outcome:
-    """The outcome of a record that Postgres refuses. Only its code is told: its text repeats the row."""
+    """Return the outcome of a record that Postgres refuses. Only its code is told: its text repeats the row."""
     code = getattr(getattr(error, "orig", None), "sqlstate", None) or type(error).__name__
     refused = RefusedError("load", f"Postgres refuses the rows ({code})", payload=outcome.body[:KEPT_BODY])
     return replace(outcome, records=None, error=refused)

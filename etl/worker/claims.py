@@ -47,7 +47,7 @@ OUTCOMES = {
 def resolve_tokens(
     connection: Connection, tokens: LocationTokens, names: Sequence[str]
 ) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """The location whose token serves each of these, and by cause those that cannot be served now."""
+    """Return the location whose token serves each of these, and by cause those that cannot be served now."""
     served: dict[str, str] = {}
     stopped: dict[str, list[str]] = {}
     tokens.look(connection, names)
@@ -190,7 +190,7 @@ class Claims:
         return self._beyond(connection, None)
 
     def _beyond(self, connection: Connection, after: str | None) -> list[str]:
-        """The next locations, without those that are known to be served by nobody."""
+        """Return the next locations, without those that are known to be served by nobody."""
         causes = self._unserved.causes
         limit = PAGE + len(causes)
         names = message_queue.waiting_locations(connection, kind=self._kind, after=after, limit=limit)

@@ -154,7 +154,7 @@ class Evidence:
         return error is not None and 0 < self._doubt(claimed, error, now) < most
 
     def judged(self, claimed: Claimed, error: ItemError, *, now: float) -> ItemError:
-        """What an error means, as far as the answers show."""
+        """Return what an error means, as far as the answers show."""
         doubt = self._doubt(claimed, error, now)
         if isinstance(error, LocationError):
             return self._refusal(claimed, error, doubt)
@@ -165,7 +165,7 @@ class Evidence:
         return error
 
     def _refusal(self, claimed: Claimed, error: LocationError, doubt: int) -> ItemError:
-        """What it means that a token was refused.
+        """Return what it means that a token was refused.
 
         It is the location's fault unless the token reads other things. Then an id of another location fails at once;
         for any other the token is tried once more.
@@ -222,7 +222,7 @@ class Evidence:
         )
 
     def nothing_found(self) -> set[str]:
-        """The locations of which nothing that is asked for is found any more."""
+        """Return the locations of which nothing that is asked for is found any more."""
         return {
             location_id
             for location_id, answers in self._locations.items()

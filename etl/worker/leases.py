@@ -66,7 +66,7 @@ class Leases:
             return lease is not None and self._is_sure(lease, self._clock())
 
     def drop(self, items: Iterable[Claimed]) -> None:
-        """These items are settled."""
+        """Drop the leases of items that are settled."""
         with self._lock:
             for each in items:
                 lease = self._held.get(each.item.lease_id)

@@ -20,7 +20,7 @@ from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import USAGE_SECONDS, Leases
 from etl.worker.listener import Listener
 from etl.worker.pipeline import Claimed, Outcome
-from etl.worker.plan import Plan, Report
+from etl.worker.run_limits import Report, RunLimits
 from etl.worker.settlement import Settlement
 from etl.worker.state import WORKING, WorkerState
 from etl.worker.verdicts import Verdicts
@@ -59,7 +59,7 @@ class Loop:
         claims: Claims,
         process: Process,
         settlement: Settlement,
-        plan: Plan,
+        limits: RunLimits,
         progress: Callable[[RunCounts], None],
         watch: Callable[[WorkerState], None],
         bulk: Bulk | None,
@@ -69,28 +69,28 @@ class Loop:
     ) -> None:
         self._listening = listening
         self._claims = claims
-        self._plan = plan
+        self._limits = limits
         self._progress = progress
         self._watch = watch
         self._end_within = end_within
         self._stop_asked = False
         self._transact = RetryingTransaction(
-            engine, patience=None if plan.follow else PATIENCE, stopping=lambda: self._stop_asked
+            engine, patience=None if limits.follow else PATIENCE, stopping=lambda: self._stop_asked
         )
         self._outcomes = OutcomeQueue()
         self._process = process
-        self._fetchers = Fetchers(self._begin, concurrency=plan.concurrency, outcomes=self._outcomes)
+        self._fetchers = Fetchers(self._begin, concurrency=limits.concurrency, outcomes=self._outcomes)
         self._batch = Batch(
             settlement,
             self._transact,
-            size=plan.batch_size,
-            linger=FOLLOW_LINGER_SECONDS if plan.follow else LINGER_SECONDS,
+            size=limits.batch_size,
+            linger=FOLLOW_LINGER_SECONDS if limits.follow else LINGER_SECONDS,
         )
         self._leases = Leases(engine)
         self._evidence = Evidence(settlement.kind, shared)
         self._verdicts = Verdicts(self._evidence, refused=refused)
         # A page answers as many items as it holds, so a limit is kept by single requests alone.
-        self._bulk = bulk if plan.limit is None else None
+        self._bulk = bulk if limits.limit is None else None
         self._turn = shared.turn
         self._has_turn = False
         self._tally = RunCounts()
@@ -103,7 +103,7 @@ class Loop:
         self._next_lapse_check = 0.0
         self._next_beat = self._started + BEAT_SECONDS
         # Enough that the fetchers never wait while a batch is settled, little enough to give back soon.
-        self._low_water = plan.batch_size + plan.concurrency
+        self._low_water = limits.batch_size + limits.concurrency
 
     def stop(self) -> None:
         """Finish what is in hand, give the rest back, and end; safe to call from a signal handler."""
@@ -119,11 +119,11 @@ class Loop:
                 when its lease lapses.
             ConfigurationError: it refuses what a run needs.
         """
-        self._run_id = self._transact(lambda connection: runs.start(connection, self._plan.job))
-        if self._plan.max_seconds is not None:
-            self._end_within(self._started + self._plan.max_seconds + GRACE_SECONDS - time.monotonic())
+        self._run_id = self._transact(lambda connection: runs.start(connection, self._limits.job))
+        if self._limits.max_seconds is not None:
+            self._end_within(self._started + self._limits.max_seconds + GRACE_SECONDS - time.monotonic())
         with self._leases:
-            if self._plan.follow:
+            if self._limits.follow:
                 with Listener(self._listening, self._wake):
                     end = self._drain()
             else:
@@ -182,7 +182,7 @@ class Loop:
         return None
 
     def _is_over(self) -> bool:
-        too_long = self._plan.max_seconds is not None and time.monotonic() - self._started >= self._plan.max_seconds
+        too_long = self._limits.max_seconds is not None and time.monotonic() - self._started >= self._limits.max_seconds
         return self._stop_asked or too_long
 
     def _count(self, counts: RunCounts) -> None:
@@ -205,11 +205,11 @@ class Loop:
         """How many items to claim now: none beside a suspect, and none before one."""
         if self._in_hand and (self._has_turn or self._claims.has_suspects):
             return 0
-        is_low = self._fetchers.waiting < self._low_water and self._in_hand < MOST_BATCHES * self._plan.batch_size
-        want = self._plan.batch_size if is_low else 0
-        if self._plan.limit is None:
+        is_low = self._fetchers.waiting < self._low_water and self._in_hand < MOST_BATCHES * self._limits.batch_size
+        want = self._limits.batch_size if is_low else 0
+        if self._limits.limit is None:
             return want
-        left = self._plan.limit - self._claimed
+        left = self._limits.limit - self._claimed
         if left <= 0 and not self._in_hand:
             raise _End("limit")
         return min(want, left)
@@ -232,7 +232,7 @@ class Loop:
         if nothing_found := self._evidence.nothing_found():
             idle = replace(idle, skipped={**idle.skipped, "nothing_found": nothing_found})
         self._withheld = idle.skipped
-        if not self._plan.follow and not passes_soon(idle.skipped.keys(), idle.wait):
+        if not self._limits.follow and not passes_soon(idle.skipped.keys(), idle.wait):
             if self._evidence.is_silent:
                 raise self._silent()
             raise _End(idle.outcome())
@@ -248,8 +248,8 @@ class Loop:
     def _sleep(self, seconds: float) -> None:
         """Wait until woken, but not beyond the next report or the end of the run."""
         seconds = min(seconds, max(self._next_beat - time.monotonic(), 0.0))
-        if self._plan.max_seconds is not None:
-            seconds = min(seconds, self._started + self._plan.max_seconds - time.monotonic())
+        if self._limits.max_seconds is not None:
+            seconds = min(seconds, self._started + self._limits.max_seconds - time.monotonic())
         self._outcomes.take(timeout=seconds)
 
     def _collect(self) -> None:
@@ -258,7 +258,7 @@ class Loop:
         self._take_in(timeout=timeout)
         if self._batch.patience() == 0.0 or len(self._batch) == self._in_hand:
             self._settle()
-        if self._evidence.is_api_away and not self._plan.follow:
+        if self._evidence.is_api_away and not self._limits.follow:
             raise self._silent()
         if self._evidence.ends_all and self._verdicts.is_all_answered:
             raise self._silent()

@@ -26,7 +26,7 @@ class Claimed:
     """``time.monotonic()`` when Postgres had said ``item.claimed_at``."""
 
     def now(self) -> datetime:
-        """The time by Postgres, told without asking: rows of all workers are compared by it."""
+        """Return the time by Postgres, told without asking: rows of all workers are compared by it."""
         return self.item.claimed_at + timedelta(seconds=time.monotonic() - self.since)
 
 

@@ -114,7 +114,7 @@ class Settlement:
         return [*loaded.follow_ups, *(each for outcome in outcomes for each in outcome.follow_ups)]
 
     def _verdict(self, error: ItemError, item: Item) -> PutBack | Burial:
-        """What becomes of an item that failed: only what may be the item's own fault spends an attempt."""
+        """Return what becomes of an item that failed: only what may be the item's own fault spends an attempt."""
         if isinstance(error, UngrantedError):
             return PutBack(item, UNGRANTED_SECONDS, error.cause, spent=False)
         if not isinstance(error, (RetriableError, NotFoundError, RefusedError)):
@@ -203,7 +203,7 @@ class Settlement:
 def stop_location(
     connection: Connection, location_id: str, error: Exception | None, *, fingerprint: Callable[[str], str]
 ) -> None:
-    """A 429 blocks its location for a while, a refusal of the location pauses it; any other outcome changes nothing."""
+    """Block a location for a while after a 429, pause it after a refusal; ignore any other outcome."""
     if isinstance(error, RateLimitedError):
         jitter = random.uniform(0.0, JITTER)  # noqa: S311 - no secret
         limits.block(connection, location_id, seconds=error.retry_after, jitter=jitter)
@@ -230,7 +230,7 @@ def _report_requests(
 
 
 def _looked_for(put_back: Sequence[PutBack]) -> list[FollowUp]:
-    """The conversations in which refused messages are looked for."""
+    """Return the conversations in which refused messages are looked for."""
     return [
         FollowUp("conversation", each.item.conversation_id, each.item.location_id, force=True)
         for each in put_back

@@ -34,11 +34,11 @@ class Verdicts:
         return not self._unanswered.total()
 
     def expect(self, items: Iterable[Claimed]) -> None:
-        """These are asked for now or soon."""
+        """Note items that are asked for now or soon."""
         self._unanswered.update(each.token_location_id for each in items)
 
     def forgo(self, items: Iterable[Claimed]) -> None:
-        """These are not asked for after all."""
+        """Drop items that are not asked for after all."""
         self._unanswered.subtract(each.token_location_id for each in items)
 
     def room(self, location_id: str, *, now: float) -> int | None:

@@ -437,7 +437,7 @@ def test_a_password_in_a_place_for_audio_is_never_shown(etl: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "outcome", "withheld"),
+    ("left", "outcome", "skipped"),
     [
         ({"limit": 1, "interval": 0.5, "daily": 10_000}, "rate_limited", "limit_too_low"),
         ({"limit": 100, "interval": 10, "daily": 2}, "budget", "daily_budget"),

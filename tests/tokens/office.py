@@ -23,7 +23,7 @@ from etl.tokens.routing import LocationTokens, TokenRouting
 from etl.tokens.vault import Vault
 from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
-from etl.worker.plan import Plan, Report
+from etl.worker.run_limits import Report, RunLimits
 from tests.command import Command
 
 
@@ -147,7 +147,7 @@ class Office:
             self.engine,
             RunSpec(
                 Job(name="messages", max_attempts=3),
-                Plan("messages", 4, 20, max_seconds=max_seconds, follow=follow),
+                RunLimits("messages", 4, 20, max_seconds=max_seconds, follow=follow),
             ),
             listening=self.engine,
             shared=SharedEvidence(),

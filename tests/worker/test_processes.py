@@ -12,7 +12,7 @@ from etl.app.aggregate import added, shares, together
 from etl.cli.run import exit_code
 from etl.sandbox.server import RunningSandbox
 from etl.state.runs import RunCounts
-from etl.worker.plan import Report
+from etl.worker.run_limits import Report
 from etl.worker.state import WORKING, WorkerState
 from tests.command import Command, Process
 from tests.job import Job

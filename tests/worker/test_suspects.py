@@ -10,7 +10,7 @@ from etl.app.composition import RunSpec, open_loops
 from etl.config.jobs import Job as JobEntry
 from etl.sandbox.server import RunningSandbox
 from etl.worker.loop import Loop
-from etl.worker.plan import Plan
+from etl.worker.run_limits import RunLimits
 from tests.job import Job
 from tests.waiting import await_
 
@@ -72,9 +72,9 @@ def test_one_process_has_one_suspect_in_hand_whatever_its_kind(
     for id_ in suspects:
         job.execute(SUSPECT, id=id_)
     entries = [JobEntry(name="messages"), JobEntry(name="contacts", kind="contact")]
-    planned = [RunSpec(each, Plan(each.name, 4, 20, max_seconds=100.0)) for each in entries]
+    specs = [RunSpec(each, RunLimits(each.name, 4, 20, max_seconds=100.0)) for each in entries]
     with ExitStack() as stack:
-        for loop in stack.enter_context(open_loops(job.settings(), engine, planned)):
+        for loop in stack.enter_context(open_loops(job.settings(), engine, specs)):
             start(loop, stack)
         sandbox.wait_for(held=1)
         kind = job.value("SELECT kind FROM etl.message_queue WHERE lapses = 2 AND lease_id > 0")

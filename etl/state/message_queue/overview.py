@@ -29,7 +29,7 @@ class Depth:
 
 
 def depth(connection: Connection) -> list[Depth]:
-    """What is in the queue, by kind and location. Reads the whole queue."""
+    """Return what is in the queue, by kind and location. Reads the whole queue."""
     return [Depth(**row) for row in connection.execute(DEPTH).mappings()]
 
 
@@ -69,6 +69,6 @@ class Backlog:
 
 
 def backlogs(connection: Connection, locations: Sequence[str], *, most: int | None) -> list[Backlog]:
-    """What could be fetched together, of the next ``most`` due items of each location (None: of all)."""
+    """Return what could be fetched together, of the next ``most`` due items of each location (None: of all)."""
     rows = connection.execute(BACKLOGS, {"locations": list(locations), "most": most})
     return [Backlog(**row) for row in rows.mappings()]

@@ -18,7 +18,7 @@ WAITING = {"lease_id": None, "leased_until": None, "again": False}
 
 
 def _under_lease(items: Collection[Item]) -> tuple[ColumnElement[bool], ...]:
-    """The items' rows, as far as their leases stand; items of one call are of one kind."""
+    """Return the items' rows, as far as their leases stand; items of one call are of one kind."""
     columns = QueueItem.message_id, QueueItem.location_id, QueueItem.lease_id
     return (
         # The last condition says it all; the others let Postgres find the rows in the small index of what is in hand.
@@ -30,7 +30,7 @@ def _under_lease(items: Collection[Item]) -> tuple[ColumnElement[bool], ...]:
 
 
 def _key(item: Item) -> tuple[str, str, int]:
-    """What tells an item from the others of its kind and from its own earlier claims."""
+    """Return what tells an item from the others of its kind and from its own earlier claims."""
     return item.message_id, item.location_id, item.lease_id
 
 

@@ -6,7 +6,7 @@ from etl.state.runs import RunCounts
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunLimits:
     """What a run may do."""
 
     job: str
