@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import KW_ONLY, dataclass
 
-from etl.cli.advice import CONNECT, SHOWN, advice_on, shown, some, unserved
 from etl.database import distribution
 from etl.database.distribution import Cluster
 from etl.errors import ConfigurationError, LocationError
@@ -13,6 +12,7 @@ from etl.state.locations import Overview
 from etl.state.stored_tokens import Owner
 from etl.tokens.routing import TokenRouting
 from etl.tokens.vault import UnreadableError, Vault
+from etl.watch.advice import CONNECT, SHOWN, advice_on, shown, some, unserved
 
 RENEWABLE = ("app", "company")
 """Where a token is from that expires and is renewed."""

@@ -18,7 +18,6 @@ from etl.app.composition import (
     transport_of,
     warehouse,
 )
-from etl.cli.advice import whose_webhooks
 from etl.cli.checks import (
     RENEWABLE,
     Check,
@@ -48,6 +47,7 @@ from etl.state import locations, message_queue, stored_tokens
 from etl.state.locations import Overview
 from etl.tokens import probe
 from etl.tokens.vault import UnreadableError, Vault
+from etl.watch.advice import whose_webhooks
 
 PROBED = 20
 """Locations whose tokens are tried, unless told to try all."""

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 
 from etl.app.composition import address_of, routing_of
-from etl.cli.advice import CONNECT, LATER, REASONS, UNANSWERED, reason, some, unanswered
 from etl.config import jobs
 from etl.config.jobs import Job
 from etl.config.settings import Settings
@@ -18,6 +17,7 @@ from etl.errors import ConfigurationError
 from etl.exports.pages import HaltedError, Manner
 from etl.output import print_line, printable
 from etl.state import locations
+from etl.watch.advice import CONNECT, LATER, REASONS, UNANSWERED, reason, some, unanswered
 
 MANNER = Manner(is_behind=True, tries=6)
 """How a command asks for pages."""

@@ -8,7 +8,6 @@ import click
 from sqlalchemy import Connection
 
 from etl.app.composition import load_settings, oauth_of, routing_of, transport_of, warehouse
-from etl.cli.advice import advice_on, as_served, cure_of, shown, state_of, unserved
 from etl.cli.options import JSON_LINES, YES, confirm
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
@@ -18,6 +17,7 @@ from etl.state import locations as known
 from etl.tokens import connecting
 from etl.tokens.routing import TokenRouting
 from etl.tokens.vault import UnreadableError, Vault
+from etl.watch.advice import advice_on, as_served, cure_of, shown, state_of, unserved
 
 
 def _read_ids(_context: click.Context, _parameter: click.Parameter, typed: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,13 +14,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from etl.app.composition import RunSpec
-from etl.cli.advice import REASONS, UNANSWERED, in_words, reason
 from etl.config.jobs import Job
 from etl.config.settings import Settings
 from etl.output import print_sentence
 from etl.state import locations, message_queue
 from etl.state.locations import Overview
 from etl.state.runs import COUNTS, RunCounts
+from etl.watch.advice import REASONS, UNANSWERED, in_words, reason
 from etl.worker.run_limits import RunLimits
 from etl.worker.state import WorkerState
 

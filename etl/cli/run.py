@@ -12,7 +12,6 @@ from sqlalchemy import Engine
 from etl.app.composition import RunSpec, address_of, described, load_settings, require_known_recordings_urls, warehouse
 from etl.app.job_runner import RunRequest, run_together, work
 from etl.app.processes import open_team
-from etl.cli.advice import UNANSWERED, reason, unanswered
 from etl.cli.options import FiniteRange
 from etl.cli.progress import first_line, local_now, narrated, pacing, say
 from etl.config import jobs
@@ -22,6 +21,7 @@ from etl.errors import ConfigurationError
 from etl.output import print_json, print_line, print_sentence
 from etl.state import message_queue
 from etl.state.runs import COUNTS, RunCounts
+from etl.watch.advice import UNANSWERED, reason, unanswered
 from etl.worker.evidence import SharedEvidence
 from etl.worker.run_limits import Report, RunLimits
 from etl.worker.state import WorkerState

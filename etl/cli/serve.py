@@ -7,7 +7,6 @@ import click
 import structlog
 
 from etl.app.composition import database_url, load_settings
-from etl.cli.advice import whose_webhooks
 from etl.cli.options import listen_at
 from etl.config import jobs
 from etl.config.settings import Settings
@@ -17,6 +16,7 @@ from etl.database.failures import reading_errors
 from etl.database.urls import parse_url
 from etl.errors import DatabaseUnavailableError
 from etl.output import print_line
+from etl.watch.advice import whose_webhooks
 
 if TYPE_CHECKING:
     from etl.receive.policy import Policy

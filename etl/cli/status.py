@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import click
 
 from etl.app.composition import described, load_settings, routing_of, warehouse
-from etl.cli.advice import advice_on, as_served, in_words, shown, state_of
 from etl.config import jobs
 from etl.database import distribution
 from etl.output import duration, print_json, print_line, print_sentence, print_table
 from etl.state import dead_letters, locations, message_queue, runs
+from etl.watch.advice import advice_on, as_served, in_words, shown, state_of
 
 
 @click.command()
