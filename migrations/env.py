@@ -24,14 +24,19 @@ def run(connection: Connection) -> None:
         if connection.execute(text("SELECT to_regnamespace('etl')")).scalar_one() is None:
             connection.execute(text("CREATE SCHEMA etl"))
         connection.commit()
+        # Who goes back does so in one transaction, and looks first what would be lost.
+        around = context.config.attributes.get("around")
         context.configure(
             connection=connection,
             target_metadata=models.Base.metadata,
-            transaction_per_migration=True,
+            transaction_per_migration=around is None,
             **schema.COMPARE_OPTIONS,
         )
         with context.begin_transaction():
-            context.run_migrations()
+            if around is None:
+                context.run_migrations()
+            else:
+                around(context.run_migrations)
     finally:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": schema.MIGRATION_LOCK})

@@ -8,6 +8,7 @@ from etl.worker.state import WorkerState
 
 WORST_FIRST = (
     "misconfigured",
+    "migrated",
     "api_unreachable",
     "lost",
     "stopped",

@@ -20,7 +20,9 @@ LOOK_SECONDS = 1.0
 """How often the main thread, which alone handles signals, looks up: one that comes just as it begins to wait, or that
 the kernel gives to another thread, does not wake it."""
 
-LAST = ("stopped", "limit", "max_seconds", "misconfigured")
+FAULTS = ("misconfigured", "migrated")
+"""Outcomes that concern all jobs."""
+LAST = ("stopped", "limit", "max_seconds", *FAULTS)
 """Outcomes of a job after which the others are left."""
 
 Watched = Callable[[Job, RunLimits], AbstractContextManager[RunSpec]]
@@ -104,7 +106,7 @@ def _run(loop: Loop, loops: Sequence[Loop]) -> Report:
     is_fault = True
     try:
         report = loop.run()
-        is_fault = report.outcome == "misconfigured"
+        is_fault = report.outcome in FAULTS
         return report
     finally:
         if is_fault:

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 from etl.app.aggregate import added, shares, together, total
 from etl.app.composition import RunSpec, load_settings, warehouse
-from etl.app.job_runner import LOOK_SECONDS, Runner, run_together
+from etl.app.job_runner import FAULTS, LOOK_SECONDS, Runner, run_together
 from etl.app.signals import signals_stop
 from etl.config.jobs import Job
 from etl.errors import EtlError
@@ -152,7 +152,7 @@ class _Team:
             name, content = message
             worker.note(name, content)
             self._show(runs[name])
-            if isinstance(content, Report) and content.outcome == "misconfigured":
+            if isinstance(content, Report) and content.outcome in FAULTS:
                 self.stop()
 
     def _show(self, run: RunSpec) -> None:

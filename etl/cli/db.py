@@ -27,16 +27,44 @@ def upgrade() -> None:
         before = schema.revision(connection)
         schema.upgrade(connection)
         after = schema.revision(connection)
+        beside = schema.receivers_since(connection, before) if before and before != after else None
         granted = roles.granted(connection) if before != after else []
         spread = distribution.differences(distribution.read(connection))
     print_line(f"at {after}, nothing to do" if before == after else f"upgraded from {before or 'empty'} to {after}")
+    if beside:
+        print_line(f"Restart etl serve and etl run. A receiver of revision {beside} or later stores events meanwhile.")
+    _tell_to_grant(granted)
+    for difference in spread:
+        print_line(difference, err=True)
+
+
+def _tell_to_grant(granted: list[str]) -> None:
     if granted:
         print_line(
             f"Grant these roles again, with etl db grant-…, so that they may use what is new: {', '.join(granted)}",
             err=True,
         )
-    for difference in spread:
-        print_line(difference, err=True)
+
+
+@db.command()
+@click.argument("revision")
+def downgrade(revision: str) -> None:
+    """Go back to the tables of an older version, of this REVISION.
+
+    Stop receivers and workers first. Afterwards install the older version and run its etl db upgrade, which makes its
+    views. Nothing that is stored is lost: where it would be, this is refused.
+
+    \b
+    Example: etl db downgrade 0018
+    """
+    with warehouse(load_settings(), is_direct=True) as engine, engine.connect() as connection:
+        missing = schema.downgrade(connection, revision)
+        at = schema.revision(connection)
+        granted = roles.granted(connection)
+    print_line(f"went back from {schema.HEAD} to {at or 'empty'}")
+    if missing:
+        print_line(f"Views that the older version's etl db upgrade makes: {', '.join(missing)}", err=True)
+    _tell_to_grant(granted)
 
 
 @db.command()

@@ -104,7 +104,7 @@ def exit_code(report: Report) -> int:
     """0 done, 1 items died or a worker did, 2 the API's address or version is wrong, 3 nothing could be done now."""
     if report.outcome == "misconfigured":
         return ConfigurationError.exit_code
-    if report.outcome == "api_unreachable":
+    if report.outcome in ("api_unreachable", "migrated"):
         return 3
     if report.counts.dead or report.outcome == "lost":
         return 1
@@ -157,6 +157,8 @@ def _summarize(settings: Settings, job: Job, report: Report, *, as_json: bool) -
     if report.outcome in WORK_LEFT:
         for cause, names in report.skipped.items():
             print_sentence(reason(cause, [name or settings.highlevel_location_id for name in names]), hang=2, err=True)
+    if report.outcome == "migrated":
+        print_sentence(report.detail, hang=2, err=True)
     if report.outcome in UNANSWERED:
         print_sentence(unanswered(report.outcome, report.detail, address=address_of(settings)), hang=2, err=True)
 

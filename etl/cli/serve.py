@@ -115,7 +115,10 @@ def _database_url(settings: Settings) -> str:
     try:
         with reading_errors(engine), engine.connect() as connection:
             require_utf8(connection)
-            schema.require_head(connection)
+            if schema.revision(connection) is None:
+                schema.require_head(connection)
+            elif problem := schema.mismatch(connection):
+                print_line(f"{problem} Events are stored meanwhile if the tables allow it: see /readyz.", err=True)
     except DatabaseUnavailableError as error:
         print_line(f"{error}. Events are refused until it can.", err=True)
     finally:

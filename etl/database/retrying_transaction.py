@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from etl.database import schema
 from etl.database.failures import READ_ONLY, ErrorKind, first_line, kind_of_error, sqlstate_of, unavailable
 from etl.errors import ConfigurationError
 
@@ -37,7 +39,7 @@ class RetryingTransaction:
 
         Raises:
             DatabaseUnavailableError: patience is at an end; who has any waits for no server that takes no writes.
-            ConfigurationError: a table or a right is missing.
+            ConfigurationError: a table or a right is missing; or another version migrated the tables.
             DBAPIError: the data is at fault.
         """
         began = time.monotonic()
@@ -65,6 +67,8 @@ class RetryingTransaction:
         if kind is ErrorKind.DATA:
             raise error
         if kind is ErrorKind.SETUP:
+            with suppress(DBAPIError), self._engine.connect() as connection:
+                schema.require_head(connection)
             raise ConfigurationError(f"Postgres refuses: {first_line(error)}. Try: etl db check") from error
         is_read_only = sqlstate_of(error) == READ_ONLY
         if is_read_only:

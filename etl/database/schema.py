@@ -3,6 +3,8 @@
 The only module that drives Alembic, which it imports when needed: a run only compares two revision numbers.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +12,16 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from etl import models
-from etl.database import views
+from etl.database import losses, views
 from etl.database.connections import is_pooled
 from etl.database.urls import shown
 from etl.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
-HEAD = "0018"
+HEAD = "0019"
 """The newest migration; a test compares it with the scripts."""
 
 MIGRATION_LOCK = 4_719_024_811
@@ -50,22 +53,29 @@ def require_head(connection: Connection) -> None:
     Raises:
         ConfigurationError: it is not migrated, behind, or ahead.
     """
+    problem = mismatch(connection)
+    if problem is not None:
+        raise ConfigurationError(problem)
+
+
+def mismatch(connection: Connection) -> str | None:
+    """Say why the tables are not those of this version, and the cure; None when they are."""
     at = revision(connection)
     if at == HEAD:
-        return
+        return None
     database = f"The database {shown(connection.engine.url)}"
     if at is None:
-        raise ConfigurationError(f"{database} has no tables yet. Run: etl db upgrade")
+        return f"{database} has no tables yet. Run: etl db upgrade"
     if at in _revisions():
-        raise ConfigurationError(f"{database} is at revision {at}, this version needs {HEAD}. Run: etl db upgrade")
-    raise ConfigurationError(
+        return f"{database} is at revision {at}, this version needs {HEAD}. Run: etl db upgrade"
+    return (
         f"{database} is at revision {at}, which this version does not know: a newer highlevel-etl migrated it. "
-        "Upgrade highlevel-etl on this machine."
+        f"Upgrade highlevel-etl on this machine. To go back instead, with the newer one: etl db downgrade {HEAD}"
     )
 
 
 def upgrade(connection: Connection, target: str = "head") -> None:
-    """Migrate to ``target``; does nothing when already there. Commits.
+    """Migrate to ``target``, and make views anew that are not as they should be. Commits.
 
     Raises:
         ConfigurationError: a newer version migrated the database, the role may not create tables, or a pooler is
@@ -91,19 +101,62 @@ def upgrade(connection: Connection, target: str = "head") -> None:
                 "Use the database's owner, or: GRANT CREATE ON DATABASE … TO …"
             ) from error
         raise
+    if target == "head" and views.differences(connection, _scripts() / "views"):
+        renew_views(connection)
+
+
+def receivers_since(connection: Connection, before: str) -> str:
+    """Tell the oldest revision whose receivers can store events, now that the database came from ``before``."""
+    scripts = _directory(connection).iterate_revisions("head", before)
+    return max((getattr(each.module, "RECEIVERS_SINCE", each.revision) for each in scripts), default=before)
 
 
 def renew_views(connection: Connection) -> None:
     """Bring the views to the form that this Postgres takes, with or without Citus. Commits."""
-    views.create(connection, _scripts() / "views")
+    try:
+        with connection.begin_nested():
+            views.create(connection, _scripts() / "views")
+    except ProgrammingError:
+        # A newer version gave one more columns, and a view may grow only.
+        views.drop(connection)
+        views.create(connection, _scripts() / "views")
     connection.commit()
 
 
-def downgrade(connection: Connection, target: str = "base") -> None:
-    """Undo migrations down to ``target``, dropping what they made. Commits."""
-    from alembic import command  # noqa: PLC0415 - slow to import, needed here only
+def downgrade(connection: Connection, target: str) -> list[str]:
+    """Undo migrations down to ``target`` in one transaction; returns which views are missing then. Commits.
 
-    command.downgrade(_config(connection), target)
+    Views are made as this version has them. The older version makes those whose columns it does not have.
+
+    Raises:
+        ConfigurationError: this would lose something, or there is no such revision.
+    """
+    from alembic import command  # noqa: PLC0415 - slow to import, needed here only
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    missing: list[str] = []
+    around = partial(_undo, connection, missing=missing)
+    connection.rollback()
+    try:
+        command.downgrade(_config(connection, around=around), target)
+    except CommandError as error:
+        raise ConfigurationError(f"The database cannot go back to {target!r}: {error}") from error
+    return missing
+
+
+def _undo(connection: Connection, undo: Callable[[], None], *, missing: list[str]) -> None:
+    gone = losses.rehearse(connection, undo)
+    scripts = _directory(connection).walk_revisions()
+    dispensable = {name for each in scripts for name in getattr(each.module, "DISPENSABLE", ())}
+    held = losses.held(connection, gone, dispensable=dispensable)
+    if held:
+        raise ConfigurationError(
+            f"Going back would lose what is in {', '.join(held)}. The way back beyond it is to restore a backup: see "
+            "docs/operations.md, The way back."
+        )
+    undo()
+    if revision(connection) is not None:
+        missing += views.try_to_create(connection, _scripts() / "views")
 
 
 def differences(connection: Connection) -> list[str]:
@@ -132,10 +185,16 @@ def _in_words(difference: Any) -> list[str]:
     return [f"{what.partition('_')[2].replace('_', ' ')} {named} {side}"]
 
 
-def _config(connection: Connection) -> "Config":
+def _directory(connection: Connection) -> "ScriptDirectory":
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - slow to import, needed here only
+
+    return ScriptDirectory.from_config(_config(connection))
+
+
+def _config(connection: Connection, **attributes: object) -> "Config":
     from alembic.config import Config  # noqa: PLC0415 - slow to import, needed here only
 
-    config = Config(attributes={"connection": connection})
+    config = Config(attributes={"connection": connection} | attributes)
     config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config

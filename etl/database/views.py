@@ -1,10 +1,11 @@
 """The views of ``highlevel``, as the .sql files beside the migrations say; nothing here commits."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from etl.database.connections import is_read_only
 
@@ -38,6 +39,14 @@ def create(connection: Connection, directory: Path) -> None:
     """
     for name in NAMES:
         _run(connection, _definition(connection, directory, name))
+
+
+def try_to_create(connection: Connection, directory: Path) -> list[str]:
+    """Create the views as far as the tables allow; returns which are missing then."""
+    for name in NAMES:
+        with suppress(ProgrammingError), connection.begin_nested():
+            _run(connection, _definition(connection, directory, name))
+    return [name for name in NAMES if _described(connection, f"highlevel.{name}") is None]
 
 
 def drop(connection: Connection) -> None:
@@ -80,11 +89,25 @@ def _differs(connection: Connection, directory: Path, name: str) -> bool:
         with connection.begin_nested() as savepoint:
             _run(connection, trial)
             expected = _described(connection, f"pg_temp.{name}")
+            actual = _described(connection, f"highlevel.{name}")
+            if actual != expected:
+                actual, expected = (_reread(connection, each) for each in (actual, expected))
             savepoint.rollback()
     except DBAPIError:
         # It reads a column that another view should have, and has not.
         return True
-    return _described(connection, f"highlevel.{name}") != expected
+    return actual != expected
+
+
+def _reread(connection: Connection, described: tuple[object, ...] | None) -> tuple[object, ...] | None:
+    """Describe it as after a dump and a restore: Postgres writes a view that it read twice with fewer brackets."""
+    if described is None:
+        return None
+    definition, *comments = described
+    _run(connection, f"CREATE TEMPORARY VIEW reread AS {definition}")
+    reread = _described(connection, "pg_temp.reread")
+    _run(connection, "DROP VIEW pg_temp.reread")
+    return None if reread is None else (reread[0], *comments)
 
 
 DESCRIBED = text("""

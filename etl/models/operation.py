@@ -146,7 +146,8 @@ class Run(Base):
     # drained
     outcome: Mapped[str | None] = mapped_column(
         comment="drained, limit, max_seconds, stopped (signal), or why work was left: paused, budget, rate_limited, "
-        "api_unreachable, misconfigured. Null while it runs, and if it was killed or lost Postgres."
+        "api_unreachable, misconfigured, migrated (by another version). Null while it runs, and if it was killed or "
+        "lost Postgres."
     )
     loaded: Mapped[int] = mapped_column(server_default="0", comment="Items fetched and settled in the tables.")
     unchanged: Mapped[int] = mapped_column(server_default="0", comment="Of those, how many changed nothing.")

@@ -42,7 +42,7 @@ def build_app(
         return Response("alive\n", media_type="text/plain")
 
     async def readyz(_request: Request) -> Response:
-        """Postgres is reachable, takes writes, and has the schema of this version."""
+        """Postgres is reachable, takes writes, and has tables that events can be stored in."""
         trouble = storage.trouble
         return Response(f"{trouble or 'ready'}\n", 503 if trouble else 200, media_type="text/plain")
 

@@ -23,8 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from etl.database import schema
 from etl.database.connections import is_read_only
-from etl.database.failures import DISK_FULL, NOT_GRANTED
-from etl.receive import events
+from etl.database.failures import DISK_FULL, NOT_GRANTED, ErrorKind, kind_of_error
+from etl.receive import events, rehearsal
 from etl.receive.events import EventFilter
 from etl.receive.metrics import Metrics
 from etl.receive.webhook import Event
@@ -81,6 +81,7 @@ class Storage:
         self._arrived = asyncio.Event()
         self._next_purge = 0.0
         self._trouble = "starting"
+        self._usable_revision: str | None = schema.HEAD
         self._busy_since: float | None = None
         self._failure = ""
         self._failed_at = -math.inf
@@ -207,9 +208,28 @@ class Storage:
         """Why events cannot be stored now; empty when they can."""
         try:
             async with self._engine.connect() as connection:
-                return await connection.run_sync(_trouble_of)
+                return await connection.run_sync(self._trouble_of)
         except (DBAPIError, PoolTimeoutError):
             return "database_unavailable"
+
+    def _trouble_of(self, connection: Connection) -> str:
+        if is_read_only(connection):
+            return "database_read_only"
+        at = schema.revision(connection)
+        if at == self._usable_revision:
+            return ""
+        # During an upgrade, the tables are of a newer or an older version. Trying shows whether they take events.
+        try:
+            rehearsal.rehearse(connection)
+        except DBAPIError as error:
+            if kind_of_error(error) is ErrorKind.TRANSIENT:
+                raise
+            return "schema_not_at_head"
+        finally:
+            connection.rollback()
+        self._usable_revision = at
+        log.info("schema_changed", revision=at, expected=schema.HEAD)
+        return ""
 
     async def purge(self) -> None:
         """Delete the events that are too old, when it is time; a failure waits for the next time."""
@@ -230,12 +250,6 @@ class Storage:
                     log.warning("events_not_purged", error=describe(error))
                 return
             self._metrics.purged.inc(deleted)
-
-
-def _trouble_of(connection: Connection) -> str:
-    if is_read_only(connection):
-        return "database_read_only"
-    return "" if schema.revision(connection) == schema.HEAD else "schema_not_at_head"
 
 
 def sqlstate(error: Exception) -> str | None:

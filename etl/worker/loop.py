@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
 import structlog
 from sqlalchemy import Connection, Engine
 
+from etl.database import schema
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.errors import ItemError, LocationError, RateLimitedError, SnoozedError
 from etl.state import limits_upkeep, message_queue, runs
@@ -95,6 +97,7 @@ class Loop:
         self._has_turn = False
         self._tally = RunCounts()
         self._withheld: dict[str, set[str]] = {}
+        self._mismatch: str | None = None
         self._run_id = 0
         self._in_hand = 0
         self._claimed = 0
@@ -119,19 +122,14 @@ class Loop:
                 when its lease lapses.
             ConfigurationError: it refuses what a run needs.
         """
-        self._run_id = self._transact(lambda connection: runs.start(connection, self._limits.job))
+        self._run_id = self._transact(partial(runs.start, job=self._limits.job))
         if self._limits.max_seconds is not None:
             self._end_within(self._started + self._limits.max_seconds + GRACE_SECONDS - time.monotonic())
         with self._leases:
-            if self._limits.follow:
-                with Listener(self._listening, self._wake):
-                    end = self._drain()
-            else:
+            with Listener(self._listening, self._wake) if self._limits.follow else nullcontext():
                 end = self._drain()
             self._wind_down()
-        self._transact(
-            lambda connection: runs.finish(connection, self._run_id, outcome=end.outcome, drift=self._tally.drift)
-        )
+        self._transact(partial(runs.finish, run_id=self._run_id, outcome=end.outcome, drift=self._tally.drift))
         return Report(end.outcome, self._tally, time.monotonic() - self._started, self._withheld, end.detail)
 
     def _wake(self) -> None:
@@ -152,12 +150,15 @@ class Loop:
 
     def _beat(self) -> None:
         if time.monotonic() >= self._next_beat:
-            self._transact(lambda connection: runs.seen(connection, self._run_id))
+            self._transact(partial(runs.seen, run_id=self._run_id))
+            self._mismatch = self._transact(schema.mismatch)
             self._next_beat = time.monotonic() + BEAT_SECONDS
 
     def _claim(self) -> NothingClaimed | None:
         """Claim more when the fetchers will soon have nothing to begin; tells why when there is nothing to claim."""
         now = time.monotonic()
+        if self._mismatch is not None:
+            raise _End("migrated", self._mismatch)
         if self._is_over():
             raise _End("stopped" if self._stop_asked else "max_seconds")
         want = self._room()
@@ -258,9 +259,8 @@ class Loop:
         self._take_in(timeout=timeout)
         if self._batch.patience() == 0.0 or len(self._batch) == self._in_hand:
             self._settle()
-        if self._evidence.is_api_away and not self._limits.follow:
-            raise self._silent()
-        if self._evidence.ends_all and self._verdicts.is_all_answered:
+        is_away = self._evidence.is_api_away and not self._limits.follow
+        if is_away or (self._evidence.ends_all and self._verdicts.is_all_answered):
             raise self._silent()
 
     def _take_in(self, *, timeout: float) -> None:

@@ -9,6 +9,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+DISPENSABLE = ("highlevel.message_types",)
+
 # (message_type, type_code, channel, is_campaign, is_activity). Names and numbers: the conversations OpenAPI file of
 # GoHighLevel/highlevel-api-docs, and public codebases for the numbers that it does not give.
 MESSAGE_TYPES = [

@@ -8,6 +8,8 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+DISPENSABLE = ("highlevel.message_types.is_internal",)
+
 MEANINGS = """
 UPDATE highlevel.message_types SET channel = 'Call' WHERE message_type IN ('TYPE_VOICEMAIL', 'TYPE_CAMPAIGN_VOICEMAIL');
 UPDATE highlevel.message_types SET is_internal = true

@@ -10,6 +10,8 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
+DISPENSABLE = ("highlevel.settings", "highlevel.time_zones")
+
 # posix/ and right/ repeat every zone, the latter with leap seconds; the rest of the exceptions are no places.
 ZONES = """
 INSERT INTO highlevel.time_zones

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from etl.errors import ConfigurationError
+
 revision = "0013"
 down_revision = "0012"
 branch_labels = None
@@ -38,9 +40,8 @@ MOVED = """location_id = CASE WHEN q.lease_id IS NULL AND excluded.location_id <
 COMMENT_BEFORE = "Location it belongs to; empty: the location of HIGHLEVEL_TOKEN."
 COMMENT = f"{COMMENT_BEFORE} The same id at two locations is two items."
 
-ONE_LOCATION = """
-DELETE FROM etl.{table} AS t USING etl.{table} AS other
-WHERE t.kind = other.kind AND t.message_id = other.message_id AND t.location_id < other.location_id
+SEVERAL = """
+SELECT EXISTS (SELECT FROM etl.{table} GROUP BY kind, message_id HAVING count(*) > 1)
 """
 
 
@@ -51,9 +52,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Of an id at several locations, one item and one dead letter are kept."""
     for table in ("message_queue", "dead_letters"):
-        op.execute(ONE_LOCATION.format(table=table))
+        if op.get_bind().execute(sa.text(SEVERAL.format(table=table))).scalar_one():
+            raise ConfigurationError(f"Going back would lose items: etl.{table} has one id at several locations.")
     _key(["kind", "message_id"])
     _comment(COMMENT_BEFORE, before=COMMENT)
     op.execute(ENQUEUE.format(location="", moved=MOVED))

@@ -8,6 +8,8 @@ down_revision = "0013"
 branch_labels = None
 depends_on = None
 
+DISPENSABLE = ("etl.rate_limits.blocked_at",)
+
 BLOCKED_AT = "When that was heard. In the future: before the clock was set back, so that it no longer holds."
 HEARD_AT = "When headers last said the limits, or an answer that there are none. An hour later they are forgotten."
 HEARD_AT_BEFORE = "When the headers were last heard."

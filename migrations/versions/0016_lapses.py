@@ -8,6 +8,8 @@ down_revision = "0015"
 branch_labels = None
 depends_on = None
 
+DISPENSABLE = ("etl.message_queue.lapses",)
+
 COMMENT = (
     "How often its lease lapsed since an attempt ended: its worker was killed. From 2 on it is fetched alone, "
     "with 5 it becomes a dead letter."

@@ -12,6 +12,8 @@ down_revision = "0016"
 branch_labels = None
 depends_on = None
 
+DISPENSABLE = ("highlevel.time_zones.known_as",)
+
 # Today's name, and after it the older ones: the links of https://data.iana.org/time-zones/tzdb/backward, 2025b. Servers
 # drop the older ones: Debian 13 has them in a package of its own.
 LINKS = """

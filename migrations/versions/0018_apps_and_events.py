@@ -8,6 +8,9 @@ down_revision = "0017"
 branch_labels = None
 depends_on = None
 
+RECEIVERS_SINCE = "0017"
+DISPENSABLE = ("etl.companies.app_changed_at", "etl.locations.app_changed_at", "etl.webhook_events.digest")
+
 CHANGED = {
     "locations": "When the app was last installed, connected or uninstalled, by the event's own time: an older event changes nothing.",
     "companies": "As in etl.locations.",

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from etl.cli.run import exit_code
+from etl.errors import ConfigurationError
 from etl.sandbox.server import RunningSandbox
 from tests.job import Job
 from tests.waiting import await_, releasing
@@ -345,6 +347,28 @@ def test_a_follower_with_nothing_to_do_reports_that_it_is_alive(job: Job, monkey
     finally:
         loop.stop()
         thread.join()
+
+
+def test_a_follower_whose_tables_a_newer_version_migrated_puts_back_what_it_has_and_says_why(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etl.worker.loop.BEAT_SECONDS", 0.05)
+    job.enqueue(*job.ids)
+    job.execute("UPDATE etl.alembic_version SET version_num = '9999'")
+    report = job.run(follow=True)
+    assert (report.outcome, "a newer highlevel-etl migrated it" in report.detail) == ("migrated", True)
+    assert exit_code(report) == 3
+    assert job.value("SELECT outcome FROM etl.runs") == "migrated"
+    assert job.value("SELECT count(*) FROM etl.message_queue WHERE lease_id IS NOT NULL OR attempt > 0") == 0
+
+
+def test_a_worker_whose_column_a_newer_version_dropped_says_which_version_it_needs(job: Job) -> None:
+    job.enqueue(*job.ids)
+    loop = job.loop()
+    job.execute("ALTER TABLE etl.runs DROP COLUMN version")
+    job.execute("UPDATE etl.alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigurationError, match="a newer highlevel-etl migrated it"):
+        loop.run()
 
 
 def test_an_item_queued_again_while_it_is_fetched_is_fetched_once_more(job: Job, sandbox: RunningSandbox) -> None:

@@ -1,0 +1,59 @@
+"""What undoing migrations would lose; nothing here commits.
+
+A rehearsal tells which columns go: the migrations are undone in a savepoint, which is rolled back. So no list has to be
+kept in step with them, but for one of what nobody would miss.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+
+from sqlalchemy import Connection, text
+
+Columns = Mapping[str, frozenset[str]]
+"""The columns of each table, ``schema.table``."""
+
+COLUMNS = text("""
+    SELECT c.oid::regclass::text AS name, array_agg(a.attname::text) AS columns
+    FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relkind IN ('r', 'p') AND c.relname <> 'alembic_version'
+      AND c.relnamespace IN (to_regnamespace('etl'), to_regnamespace('highlevel'))
+    GROUP BY c.oid
+""")
+
+
+def rehearse(connection: Connection, undo: Callable[[], None]) -> Columns:
+    """Tell which columns of which tables are gone after ``undo``; change nothing."""
+    before = _columns(connection)
+    with connection.begin_nested() as rehearsal:
+        undo()
+        after = _columns(connection)
+        rehearsal.rollback()
+    gone = {table: columns - after.get(table, frozenset()) for table, columns in before.items()}
+    return {table: columns for table, columns in gone.items() if columns}
+
+
+def held(connection: Connection, gone: Columns, *, dispensable: Collection[str]) -> list[str]:
+    """Name what holds something among what would be ``gone``, and lock it, so that nothing is added meanwhile."""
+    whole = _columns(connection)
+    found = []
+    for table, columns in sorted(gone.items()):
+        missed = sorted(each for each in columns if f"{table}.{each}" not in dispensable)
+        if table in dispensable or not missed:
+            continue
+        connection.exec_driver_sql(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        if columns == whole[table]:
+            found += [table] if _exists(connection, f"SELECT FROM {table}") else []
+            continue
+        found += [
+            f"{table}.{each}"
+            for each in missed
+            if _exists(connection, f'SELECT FROM {table} WHERE "{each}" IS NOT NULL')
+        ]
+    return found
+
+
+def _columns(connection: Connection) -> Columns:
+    return {row.name: frozenset(row.columns) for row in connection.execute(COLUMNS)}
+
+
+def _exists(connection: Connection, query: str) -> bool:
+    return bool(connection.exec_driver_sql(f"SELECT EXISTS ({query})").scalar_one())

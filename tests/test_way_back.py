@@ -1,0 +1,140 @@
+"""Going back to an older version's tables, and coming back from a backup."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Engine, text
+
+from etl.database import embedded, schema, views
+from etl.database.connections import open_engine
+from etl.errors import ConfigurationError
+from tests.command import Command
+from tests.job import Job
+from tests.privacy.filling import fill
+from tests.servers import fresh_database
+
+SINCE_RELEASES = "0019"
+
+
+@pytest.fixture
+def filled(job: Job, engine: Engine) -> Engine:
+    """A warehouse with something in every table that holds words."""
+    fill(job, "C1")
+    return engine
+
+
+def missing_views(engine: Engine) -> list[str]:
+    query = text(
+        "SELECT name FROM unnest(CAST(:names AS text[])) AS name WHERE to_regclass('highlevel.' || name) IS NULL"
+    )
+    with engine.connect() as connection:
+        return list(connection.execute(query, {"names": list(views.NAMES)}).scalars())
+
+
+def test_the_command_goes_back_a_revision_keeps_views_and_comes_forth(etl: Command, filled: Engine) -> None:
+    before = ScriptDirectory(str(schema._scripts())).get_revision(schema.HEAD)  # noqa: SLF001 - no command names it
+    assert before is not None
+    assert isinstance(before.down_revision, str)
+    went = etl("db", "downgrade", before.down_revision)
+    assert (went.returncode, went.stdout) == (0, f"went back from {schema.HEAD} to {before.down_revision}\n")
+    assert missing_views(filled) == []
+    assert etl("db", "upgrade").returncode == 0
+    assert etl("db", "check").returncode == 0
+
+
+def test_views_that_older_tables_cannot_carry_are_told(filled: Engine) -> None:
+    with filled.connect() as connection:
+        told = schema.downgrade(connection, "0016")
+    assert told == missing_views(filled)
+    assert "messages_flat" in told
+
+
+def test_an_upgrade_makes_views_that_are_missing_or_of_another_version(filled: Engine) -> None:
+    with filled.begin() as connection:
+        connection.execute(text("DROP VIEW highlevel.delivery"))
+        connection.execute(text("DROP VIEW highlevel.calls"))
+        connection.execute(
+            text("CREATE VIEW highlevel.calls AS SELECT location_id, 1 AS of_a_newer FROM highlevel.meta")
+        )
+    with filled.connect() as connection:
+        schema.upgrade(connection)
+        assert schema.differences(connection) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "held"),
+    [("0011", "etl.erased"), ("0007", "etl.erased, etl.forgotten, etl.pruned"), ("0004", "highlevel.emails")],
+)
+def test_what_would_lose_words_is_refused_and_changes_nothing(filled: Engine, target: str, held: str) -> None:
+    with filled.begin() as connection:
+        connection.execute(text("INSERT INTO etl.erased VALUES ('\\x00', 'LOC1', '\\x01')"))
+        connection.execute(text("INSERT INTO etl.forgotten VALUES ('C2', 'LOC1')"))
+        connection.execute(text("INSERT INTO etl.pruned VALUES ('messages', now())"))
+    with filled.connect() as connection:
+        with pytest.raises(ConfigurationError, match=f"would lose what is in .*{held}"):
+            schema.downgrade(connection, target)
+        connection.rollback()
+        assert schema.differences(connection) == []
+
+
+def test_a_column_that_holds_something_is_named(filled: Engine) -> None:
+    with filled.begin() as connection:
+        connection.execute(text("DELETE FROM highlevel.emails; DELETE FROM highlevel.email_attachments"))
+        connection.execute(text("UPDATE highlevel.messages SET subject = 'Hello'"))
+    with filled.connect() as connection, pytest.raises(ConfigurationError, match=r"highlevel\.messages\.subject"):
+        schema.downgrade(connection, "0004")
+
+
+def test_one_id_at_several_locations_is_not_made_one(filled: Engine) -> None:
+    with filled.begin() as connection:
+        connection.execute(text("SELECT etl.enqueue('X1', place) FROM unnest('{LOC1, LOC2}'::text[]) AS place"))
+    with filled.connect() as connection, pytest.raises(ConfigurationError, match="would lose items"):
+        schema.downgrade(connection, "0012")
+
+
+def test_a_revision_that_is_not_there_is_an_error(etl: Command) -> None:
+    went = etl("db", "downgrade", "nonesuch")
+    assert (went.returncode, "cannot go back to 'nonesuch'" in went.stderr) == (2, True)
+
+
+@pytest.fixture
+def restored(server_url: URL, filled: Engine) -> Iterator[Engine]:
+    """The same from a dump of the two schemas."""
+    psql = embedded.psql()
+    dump = psql and shutil.which("pg_dump", path=str(psql.parent))
+    restore = psql and shutil.which("pg_restore", path=str(psql.parent))
+    if dump is None or restore is None:
+        pytest.skip("no pg_dump")
+    source = filled.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with fresh_database(server_url, options="ENCODING 'UTF8'") as url:
+        target = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        dumped = subprocess.run(
+            [dump, "-Fc", "-n", "etl", "-n", "highlevel", source], check=True, capture_output=True
+        ).stdout
+        subprocess.run(
+            [restore, "--no-owner", "--no-privileges", "--exit-on-error", "-d", target], input=dumped, check=True
+        )
+        engine = open_engine(url.render_as_string(hide_password=False))
+        yield engine
+        engine.dispose()
+
+
+def test_a_restored_warehouse_is_whole_and_gives_no_false_alarm(restored: Engine, filled: Engine) -> None:
+    query = text("SELECT location_id, message_id, email_id, contact_name FROM highlevel.messages_flat ORDER BY 1, 2, 3")
+    with restored.connect() as copy, filled.connect() as original:
+        assert schema.differences(copy) == []
+        assert copy.execute(query).all() == original.execute(query).all() != []
+
+
+def test_every_migration_since_the_releases_says_which_receivers_run_beside_it() -> None:
+    scripts = list(ScriptDirectory(str(schema._scripts())).walk_revisions())  # noqa: SLF001 - no command lists them
+    revisions = {each.revision for each in scripts}
+    silent = [
+        each.revision
+        for each in scripts
+        if each.revision >= SINCE_RELEASES and getattr(each.module, "RECEIVERS_SINCE", None) not in revisions
+    ]
+    assert silent == []
