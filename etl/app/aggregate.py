@@ -2,24 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.worker.run_limits import Report
 from etl.worker.state import WorkerState
-
-WORST_FIRST = (
-    "misconfigured",
-    "migrated",
-    "api_unreachable",
-    "lost",
-    "stopped",
-    "max_seconds",
-    "rate_limited",
-    "budget",
-    "paused",
-    "drained",
-    "limit",
-)
-"""Outcomes of workers, that of all first. One that drained knows that nothing is due, though others met their limit."""
 
 
 def shares(limit: int | None, count: int) -> list[int | None]:
@@ -34,9 +20,9 @@ def added(reports: Sequence[Report]) -> Report:
 
     A worker that got no proper answer may have asked for one location only: it tells nothing of the API if others did.
     """
-    worst = min(reports, key=lambda each: WORST_FIRST.index(each.outcome))
-    is_answered = any(each.counts.loaded and each.outcome != "api_unreachable" for each in reports)
-    outcome = "paused" if worst.outcome == "api_unreachable" and is_answered else worst.outcome
+    worst = min(reports, key=lambda each: RunOutcome(each.outcome).severity)
+    is_answered = any(each.counts.loaded and each.outcome != RunOutcome.API_UNREACHABLE for each in reports)
+    outcome = RunOutcome.PAUSED if worst.outcome == RunOutcome.API_UNREACHABLE and is_answered else worst.outcome
     counts = total(each.counts for each in reports)
     skipped = _union(each.skipped for each in reports)
     return Report(outcome, counts, max(each.seconds for each in reports), skipped, worst.detail)

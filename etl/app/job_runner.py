@@ -20,11 +20,6 @@ LOOK_SECONDS = 1.0
 """How often the main thread, which alone handles signals, looks up: one that comes just as it begins to wait, or that
 the kernel gives to another thread, does not wake it."""
 
-FAULTS = ("misconfigured", "migrated")
-"""Outcomes that concern all jobs."""
-LAST = ("stopped", "limit", "max_seconds", *FAULTS)
-"""Outcomes of a job after which the others are left."""
-
 Watched = Callable[[Job, RunLimits], AbstractContextManager[RunSpec]]
 """Gives a run somebody who watches it."""
 Runner = Callable[[Sequence[RunSpec]], list[Report]]
@@ -60,7 +55,7 @@ def work(request: RunRequest, run: Runner, *, watched: Watched) -> Iterator[tupl
         yield from zip(jobs, reports, strict=True)
         if limit is not None:
             limit -= sum(report.counts.loaded + report.counts.dead for report in reports)
-        if limit == 0 or reports[-1].outcome in LAST:
+        if limit == 0 or reports[-1].outcome.ends_other_jobs:
             return
 
 
@@ -106,7 +101,7 @@ def _run(loop: Loop, loops: Sequence[Loop]) -> Report:
     is_fault = True
     try:
         report = loop.run()
-        is_fault = report.outcome in FAULTS
+        is_fault = report.outcome.is_fault
         return report
     finally:
         if is_fault:

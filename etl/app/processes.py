@@ -21,11 +21,12 @@ from typing import Any, TypeAlias
 
 from etl.app.aggregate import added, shares, together, total
 from etl.app.composition import RunSpec, load_settings, warehouse
-from etl.app.job_runner import FAULTS, LOOK_SECONDS, Runner, run_together
+from etl.app.job_runner import LOOK_SECONDS, Runner, run_together
 from etl.app.signals import signals_stop
 from etl.config.jobs import Job
 from etl.errors import EtlError
 from etl.output import print_line
+from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.worker.evidence import SharedEvidence
 from etl.worker.leases import LEASE_SECONDS
@@ -133,7 +134,7 @@ class _Team:
                 self._hear(worker, runs)
         if self._fault is not None:
             raise self._fault
-        lost = Report("lost", RunCounts(), 0.0)
+        lost = Report(RunOutcome.LOST, RunCounts(), 0.0)
         return [added([worker.reports[name] for worker in chosen] or [lost]) for name in runs]
 
     def _hear(self, worker: _Worker, runs: Mapping[str, RunSpec]) -> None:
@@ -152,7 +153,7 @@ class _Team:
             name, content = message
             worker.note(name, content)
             self._show(runs[name])
-            if isinstance(content, Report) and content.outcome in FAULTS:
+            if isinstance(content, Report) and content.outcome.is_fault:
                 self.stop()
 
     def _show(self, run: RunSpec) -> None:
@@ -170,7 +171,7 @@ class _Team:
             how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"crashed (exit code {code})"
             _say(f"A worker {how}. Its items are free again after {LEASE_SECONDS:.0f} seconds.")
         for name in runs.keys() - worker.reports.keys():
-            worker.note(name, Report("lost", worker.run_counts.get(name, RunCounts()), 0.0))
+            worker.note(name, Report(RunOutcome.LOST, worker.run_counts.get(name, RunCounts()), 0.0))
         if any(each.limits.follow for each in runs.values()):
             self.stop()
 

@@ -19,6 +19,7 @@ from etl.config.settings import Settings
 from etl.output import print_sentence
 from etl.state import locations, message_queue
 from etl.state.locations import Overview
+from etl.state.outcomes import SkipCause
 from etl.state.runs import COUNTS, RunCounts
 from etl.watch.advice import REASONS, UNANSWERED, in_words, reason
 from etl.worker.run_limits import RunLimits
@@ -28,7 +29,7 @@ QUIET_SECONDS = 60.0
 """A count, or a state that was told already, is not told again within this time."""
 IDLE = ("resting",)
 """The key of a run that has nothing to do."""
-PACING = ("rate", "rate_limited", "renewing")
+PACING = (SkipCause.RATE, SkipCause.RATE_LIMITED, SkipCause.RENEWING)
 """Causes that come and go by the second, for one location after the other."""
 
 
@@ -155,11 +156,11 @@ def words(state: WorkerState, look: Outlook, *, now: datetime) -> list[str]:
 
 def _more(cause: str, location: Overview | None, until: datetime | None, now: datetime) -> str:
     """Return what else is known of the first location that waits for this cause."""
-    if cause in ("rate", "rate_limited") and until:
+    if cause in (SkipCause.RATE, SkipCause.RATE_LIMITED) and until:
         return f", next request in {max((until - now).total_seconds(), 1):.0f} s"
-    if cause == "daily_budget" and location and location.blocked_until:
+    if cause == SkipCause.DAILY_BUDGET and location and location.blocked_until:
         return f", next try{_at(location.blocked_until, now)}"
-    return f": {in_words(location.pause_cause)}" if cause == "paused" and location else ""
+    return f": {in_words(location.pause_cause)}" if cause == SkipCause.PAUSED and location else ""
 
 
 def pacing(state: WorkerState) -> str:

@@ -20,6 +20,7 @@ from etl.config.settings import Settings
 from etl.errors import ConfigurationError
 from etl.output import print_json, print_line, print_sentence
 from etl.state import message_queue
+from etl.state.outcomes import RunOutcome
 from etl.state.runs import COUNTS, RunCounts
 from etl.watch.advice import UNANSWERED, reason, unanswered
 from etl.worker.evidence import SharedEvidence
@@ -28,8 +29,6 @@ from etl.worker.state import WorkerState
 
 COUNTED = 1_000_000
 """The line of a run names what is due up to so many: counting more would delay its start."""
-WORK_LEFT = ("paused", "budget", "rate_limited")
-"""Outcomes of a run after which items of some locations wait."""
 
 
 @click.command()
@@ -102,14 +101,14 @@ def run_once(settings: Settings, engine: Engine, job: Job, limits: RunLimits) ->
 
 def exit_code(report: Report) -> int:
     """0 done, 1 items died or a worker did, 2 the API's address or version is wrong, 3 nothing could be done now."""
-    if report.outcome == "misconfigured":
+    if report.outcome == RunOutcome.MISCONFIGURED:
         return ConfigurationError.exit_code
-    if report.outcome in ("api_unreachable", "migrated"):
+    if report.outcome in (RunOutcome.API_UNREACHABLE, RunOutcome.MIGRATED):
         return 3
-    if report.counts.dead or report.outcome == "lost":
+    if report.counts.dead or report.outcome == RunOutcome.LOST:
         return 1
     # One location that waits among others that work is a line in the output.
-    return 3 if report.outcome in WORK_LEFT and not report.counts.loaded else 0
+    return 3 if report.outcome.leaves_locations and not report.counts.loaded else 0
 
 
 def _choose(entries: dict[str, Job], name: str | None, *, follow: bool, limit: int | None) -> list[Job]:
@@ -154,10 +153,10 @@ def _summarize(settings: Settings, job: Job, report: Report, *, as_json: bool) -
         print_json(_as_dict(job, report))
         return
     print_report(job, report)
-    if report.outcome in WORK_LEFT:
+    if report.outcome.leaves_locations:
         for cause, names in report.skipped.items():
             print_sentence(reason(cause, [name or settings.highlevel_location_id for name in names]), hang=2, err=True)
-    if report.outcome == "migrated":
+    if report.outcome == RunOutcome.MIGRATED:
         print_sentence(report.detail, hang=2, err=True)
     if report.outcome in UNANSWERED:
         print_sentence(unanswered(report.outcome, report.detail, address=address_of(settings)), hang=2, err=True)

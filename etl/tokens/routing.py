@@ -10,12 +10,10 @@ from sqlalchemy import Connection
 from etl.bearer import fingerprint
 from etl.errors import ItemError, LocationError, SnoozedError, TokenError
 from etl.state import stored_tokens
+from etl.state.outcomes import SkipCause
 from etl.tokens.vault import UnreadableError, Vault
 
-RENEWING = "renewing"
-"""Why a location cannot be served right now: its next token is on its way."""
-NO_TOKEN = "no_token"  # noqa: S105 - a cause, not a token
-"""Why it cannot be served for the time being: its token cannot be had or read; the log says why."""
+RENEWING, NO_TOKEN = SkipCause.RENEWING, SkipCause.NO_TOKEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from etl.config.settings import Settings
 from etl.output import counted
 from etl.state.locations import BY_HAND, Overview
+from etl.state.outcomes import RunOutcome, SkipCause
 from etl.tokens.routing import TokenRouting
 
 RESUME = "then: etl locations resume {id}"
@@ -28,22 +29,25 @@ CURES: dict[tuple[str, str | None], str] = {
 
 CONNECT = "Run etl connect, or set HIGHLEVEL_LOCATION_ID to the location of HIGHLEVEL_TOKEN"
 
-REASONS = {
-    "rate": ("rate limit", ""),
-    "rate_limited": ("the API asked to wait", ""),
-    "limit_too_low": ("the API allows fewer requests in an interval than one item may need", ""),
-    "renewing": ("its token is being renewed", ""),
-    "daily_budget": ("daily budget spent", ""),
-    "paused": ("paused", "See: etl locations list"),
-    "not_connected": ("no token serves it", CONNECT),
-    "no_token": ("no valid token can be had for now", "See: etl doctor"),
-    "unanswered": ("the API does not answer properly", ""),
-    "nothing_found": ("the API finds nothing of it any more", "Nothing is given up on or marked deleted meanwhile"),
+REASONS: dict[str, tuple[str, str]] = {
+    SkipCause.RATE: ("rate limit", ""),
+    SkipCause.RATE_LIMITED: ("the API asked to wait", ""),
+    SkipCause.LIMIT_TOO_LOW: ("the API allows fewer requests in an interval than one item may need", ""),
+    SkipCause.RENEWING: ("its token is being renewed", ""),
+    SkipCause.DAILY_BUDGET: ("daily budget spent", ""),
+    SkipCause.PAUSED: ("paused", "See: etl locations list"),
+    SkipCause.NOT_CONNECTED: ("no token serves it", CONNECT),
+    SkipCause.NO_TOKEN: ("no valid token can be had for now", "See: etl doctor"),
+    SkipCause.UNANSWERED: ("the API does not answer properly", ""),
+    SkipCause.NOTHING_FOUND: (
+        "the API finds nothing of it any more",
+        "Nothing is given up on or marked deleted meanwhile",
+    ),
 }
-"""Why the items of a location wait, by the cause of :class:`etl.worker.claims.NothingClaimed`; and what to do."""
-UNANSWERED = {
-    "api_unreachable": "The API does not answer properly",
-    "misconfigured": "The API refuses every request",
+"""Why the items of a location wait, by the :class:`etl.state.outcomes.SkipCause`; and what to do."""
+UNANSWERED: dict[str, str] = {
+    RunOutcome.API_UNREACHABLE: "The API does not answer properly",
+    RunOutcome.MISCONFIGURED: "The API refuses every request",
 }
 """Why the items of all locations wait, by the outcome of a run."""
 LATER = ("rate_limited", "daily_budget", "api_unreachable")
@@ -131,5 +135,5 @@ def reason(cause: str, location_ids: Iterable[str], *, more: str = "") -> str:
 
 def unanswered(cause: str, detail: str, *, address: str) -> str:
     """Why the API answers for no location, and where it is asked."""
-    cure = ". Check it, and HIGHLEVEL_API_VERSION" if cause == "misconfigured" else ""
+    cure = ". Check it, and HIGHLEVEL_API_VERSION" if cause == RunOutcome.MISCONFIGURED else ""
     return f"{UNANSWERED[cause]}: {detail}. HIGHLEVEL_BASE_URL is {address}{cure}"

@@ -13,6 +13,7 @@ from etl.database import schema
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.errors import ItemError, LocationError, RateLimitedError, SnoozedError
 from etl.state import limits_upkeep, message_queue, runs
+from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.worker.batch import Batch
 from etl.worker.bulk import Bulk, BulkTask
@@ -130,7 +131,9 @@ class Loop:
                 end = self._drain()
             self._wind_down()
         self._transact(partial(runs.finish, run_id=self._run_id, outcome=end.outcome, drift=self._tally.drift))
-        return Report(end.outcome, self._tally, time.monotonic() - self._started, self._withheld, end.detail)
+        return Report(
+            RunOutcome(end.outcome), self._tally, time.monotonic() - self._started, self._withheld, end.detail
+        )
 
     def _wake(self) -> None:
         self._next_claim = 0.0

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 
 
@@ -23,8 +24,7 @@ class RunLimits:
 class Report:
     """How a run ended."""
 
-    outcome: str
-    """As in ``etl.runs.outcome``."""
+    outcome: RunOutcome
     counts: RunCounts
     seconds: float
     skipped: dict[str, set[str]] = field(default_factory=dict)

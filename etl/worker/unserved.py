@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from sqlalchemy import Connection
 
 from etl.state import locations
+from etl.state.outcomes import SkipCause
 
 CHECK_SECONDS = 2.0
 """How often it looks whether a location has changed."""
 LONGEST_TRUST = 60.0
 """Seconds after which all is forgotten, even if nothing seems to have changed."""
-LASTING = ("paused", "not_connected")
-"""Causes that last until somebody changes a location; the others may pass by themselves."""
 
 
 class Unserved:
@@ -29,7 +28,7 @@ class Unserved:
 
     def add(self, cause: str, names: Iterable[str]) -> None:
         """Remember them, if the cause lasts."""
-        if cause in LASTING:
+        if SkipCause(cause).lasts:
             self.causes.update(dict.fromkeys(names, cause))
 
     def refresh(self, connection: Connection) -> None:

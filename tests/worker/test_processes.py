@@ -11,6 +11,7 @@ import pytest
 from etl.app.aggregate import added, shares, together
 from etl.cli.run import exit_code
 from etl.sandbox.server import RunningSandbox
+from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.worker.run_limits import Report
 from etl.worker.state import WORKING, WorkerState
@@ -44,12 +45,12 @@ def is_gone_after_a_signal(process: Process) -> bool:
     return process.poll() is not None
 
 
-def report(outcome: str, *, loaded: int = 0, seconds: float = 1.0) -> Report:
+def report(outcome: RunOutcome, *, loaded: int = 0, seconds: float = 1.0) -> Report:
     return Report(outcome, RunCounts(loaded=loaded), seconds)
 
 
 @pytest.mark.parametrize(
-    ("limit", "parts"), [(10, [3, 3, 2, 2]), (2, [1, 1]), (4, [1, 1, 1, 1]), (None, [None, None, None, None])]
+    (RunOutcome.LIMIT, "parts"), [(10, [3, 3, 2, 2]), (2, [1, 1]), (4, [1, 1, 1, 1]), (None, [None, None, None, None])]
 )
 def test_a_limit_is_shared_out_exactly(limit: int | None, parts: list[int | None]) -> None:
     assert shares(limit, 4) == parts
@@ -58,28 +59,28 @@ def test_a_limit_is_shared_out_exactly(limit: int | None, parts: list[int | None
 @pytest.mark.parametrize(
     ("outcomes", "together"),
     [
-        (["drained", "limit"], "drained"),
-        (["drained", "paused"], "paused"),
-        (["drained", "stopped"], "stopped"),
-        (["lost", "stopped"], "lost"),
-        (["lost", "api_unreachable"], "api_unreachable"),
+        ([RunOutcome.DRAINED, RunOutcome.LIMIT], RunOutcome.DRAINED),
+        ([RunOutcome.DRAINED, RunOutcome.PAUSED], RunOutcome.PAUSED),
+        ([RunOutcome.DRAINED, RunOutcome.STOPPED], RunOutcome.STOPPED),
+        ([RunOutcome.LOST, RunOutcome.STOPPED], RunOutcome.LOST),
+        ([RunOutcome.LOST, RunOutcome.API_UNREACHABLE], RunOutcome.API_UNREACHABLE),
     ],
 )
-def test_several_reports_end_as_the_worst_of_them(outcomes: list[str], together: str) -> None:
+def test_several_reports_end_as_the_worst_of_them(outcomes: list[RunOutcome], together: RunOutcome) -> None:
     assert added([report(outcome) for outcome in outcomes]).outcome == together
 
 
 def test_a_worker_that_asked_only_for_a_location_that_is_away_tells_nothing_of_the_others() -> None:
-    away = Report("api_unreachable", RunCounts(), 1.0, {"unanswered": {"x"}}, "…")
-    assert added([away, report("drained", loaded=5)]).outcome == "paused"
-    assert added([away, report("api_unreachable", loaded=5)]).outcome == "api_unreachable"
+    away = Report(RunOutcome.API_UNREACHABLE, RunCounts(), 1.0, {"unanswered": {"x"}}, "…")
+    assert added([away, report(RunOutcome.DRAINED, loaded=5)]).outcome == RunOutcome.PAUSED
+    assert added([away, report(RunOutcome.API_UNREACHABLE, loaded=5)]).outcome == RunOutcome.API_UNREACHABLE
 
 
 def test_reports_are_added_and_last_as_long_as_the_longest() -> None:
-    one = Report("paused", RunCounts(loaded=2, drift=Counter({"a": 1})), 3.0, {"paused": {"x"}})
-    other = Report("paused", RunCounts(loaded=3, drift=Counter({"a": 2})), 2.0, {"paused": {"y"}})
+    one = Report(RunOutcome.PAUSED, RunCounts(loaded=2, drift=Counter({"a": 1})), 3.0, {"paused": {"x"}})
+    other = Report(RunOutcome.PAUSED, RunCounts(loaded=3, drift=Counter({"a": 2})), 2.0, {"paused": {"y"}})
     assert added([one, other]) == Report(
-        "paused", RunCounts(loaded=5, drift=Counter({"a": 3})), 3.0, {"paused": {"x", "y"}}
+        RunOutcome.PAUSED, RunCounts(loaded=5, drift=Counter({"a": 3})), 3.0, {"paused": {"x", "y"}}
     )
 
 
@@ -92,14 +93,14 @@ def test_workers_rest_only_if_all_do() -> None:
 
 
 def test_a_lost_worker_makes_exit_code_1() -> None:
-    assert exit_code(report("lost", loaded=5)) == 1
+    assert exit_code(report(RunOutcome.LOST, loaded=5)) == 1
 
 
 def test_several_processes_share_the_work_and_print_one_summary(job: Job, etl: Command) -> None:
     job.enqueue(*job.ids)
     done = etl.alone("run", "--processes", "3", "--json")
     summary = json.loads(done.stdout)
-    assert (done.returncode, summary["loaded"], summary["outcome"]) == (0, len(job.ids), "drained")
+    assert (done.returncode, summary["loaded"], summary["outcome"]) == (0, len(job.ids), RunOutcome.DRAINED)
     assert job.value("SELECT count(*) FROM highlevel.messages") == len(job.ids)
     assert job.value("SELECT count(DISTINCT pid) FROM etl.runs") == 3
 
@@ -184,7 +185,7 @@ def test_processes_whose_parent_is_killed_end_in_good_order(job: Job, etl: Comma
         process.kill()
         process.wait()
         with releasing(sandbox):
-            await_(lambda: job.rows("SELECT outcome FROM etl.runs") == [("stopped",), ("stopped",)])
+            await_(lambda: job.rows("SELECT outcome FROM etl.runs") == [(RunOutcome.STOPPED,), (RunOutcome.STOPPED,)])
         process.communicate()
     # They may have fetched everything before they noticed.
     assert job.rows("SELECT count(lease_id), coalesce(max(attempt), 0) FROM etl.message_queue") == [(0, 0)]
