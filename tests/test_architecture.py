@@ -8,7 +8,7 @@ import pytest
 from etl.models import Base
 
 SOURCES = sorted(Path("etl").rglob("*.py"))
-ROOMS = {"etl": {"models", "state", "receive"}, "highlevel": {"models", "load", "kinds"}}
+ROOMS = {"etl": {"models", "state"}, "highlevel": {"models", "load", "kinds"}}
 """Which rooms use the tables of a schema: statements on ``etl`` are in ``state``, on ``highlevel`` in ``load``."""
 SCHEMA_OF = {model.__name__: model.__table__.schema for model in Base.__subclasses__()}
 

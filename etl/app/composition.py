@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from ipaddress import ip_address
-from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -13,16 +12,13 @@ from etl import __version__, kinds
 from etl.api.client import Client
 from etl.api.oauth import OAuth
 from etl.api.transport import Transport
+from etl.app.warehouse import direct_url
 from etl.config.jobs import Job
-from etl.config.logging_setup import configure
-from etl.config.settings import Settings, read
-from etl.database import schema
-from etl.database.connections import open_engine, require_utf8, require_writable
+from etl.config.settings import Settings
+from etl.database.connections import open_engine
 from etl.database.failures import reading_errors
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
-from etl.database.urls import parse_url, shown
 from etl.errors import ConfigurationError
-from etl.exports import bulk
 from etl.exports.bulk import Bulk
 from etl.exports.loading import Loading
 from etl.exports.pages import Exports, Manner
@@ -33,7 +29,7 @@ from etl.privacy.message_erasure import MessageErasure
 from etl.state import stored_tokens
 from etl.state.runs import RunCounts
 from etl.tokens.renewal import Renewal
-from etl.tokens.renewal_threads import WORKERS, Renewals
+from etl.tokens.renewal_threads import Renewals
 from etl.tokens.routing import LocationTokens, TokenRouting
 from etl.tokens.vault import Vault
 from etl.worker.claims import Claims
@@ -50,85 +46,14 @@ NO_TOKENS = (
     ".env; or connect locations with: etl connect"
 )
 
-RENEWING = 2 * WORKERS
-"""Connections that renewing tokens may take: two for each at once."""
-RUNNING = 4 + bulk.THREADS
-"""Connections of a run: the loop's, the leases', the listener's, one to look around, and those of bulk fetches."""
 BULK_PATIENCE = 10.0
 """Seconds that a bulk fetch waits for an allowance: one interval of HighLevel's."""
-
-
-def load_settings() -> Settings:
-    """Read the settings of this process, and set up logging as they say."""
-    settings = read()
-    configure(settings.log_level, settings.log_format)
-    return settings
-
-
-def database_url(settings: Settings, *, makes: bool = False) -> str:
-    """Return the warehouse's URL; where none is set, starts the embedded server and, with ``makes``, creates it.
-
-    Raises:
-        ConfigurationError: no URL is set, and there is no embedded server yet.
-    """
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
-    from etl.database import embedded
-
-    directory = settings.embedded_directory.absolute()
-    # A cron line without its .env must not begin a second, empty warehouse.
-    if not makes and not embedded.exists(directory):
-        raise ConfigurationError(
-            f"DATABASE_URL is not set, neither in the environment nor in {Path.cwd() / '.env'}, and there is no "
-            f"embedded Postgres in {directory}. Set DATABASE_URL, or make one: etl db upgrade"
-        )
-    return embedded.start(directory)
-
-
-def direct_url(settings: Settings, *, makes: bool = False) -> str:
-    """Return the same past a pooler, for what needs a session of its own."""
-    direct = settings.database_direct_url
-    return database_url(settings, makes=makes) if direct is None else direct.get_secret_value()
-
-
-def described(settings: Settings) -> str:
-    """Which database that is, without anything secret."""
-    if settings.database_url is None:
-        return f"the embedded Postgres in {settings.embedded_directory}"
-    return shown(parse_url(settings.database_url.get_secret_value()))
 
 
 def address_of(settings: Settings) -> str:
     """Where the API is, without the credentials that a URL may hold."""
     url = settings.highlevel_base_url
     return f"{url.scheme}://{url.host}:{url.port}{(url.path or '').rstrip('/')}"
-
-
-@contextmanager
-def warehouse(
-    settings: Settings, *, migrated: bool = True, writes: bool = True, runs: int = 1, is_direct: bool = False
-) -> Iterator[Engine]:
-    """Yield an engine on a database that was checked: reachable, UTF8 and, unless told otherwise, at head and writable.
-
-    It has connections for so many ``runs`` at once; with ``is_direct`` they go past a pooler. Where it need not be
-    ``migrated``, an embedded server that is not there yet is made.
-
-    Raises:
-        EtlError: it is not.
-    """
-    url = (direct_url if is_direct else database_url)(settings, makes=not migrated)
-    engine = open_engine(url, pool_size=RENEWING + runs * RUNNING)
-    try:
-        with reading_errors(engine):
-            with engine.connect() as connection:
-                require_utf8(connection)
-                if migrated:
-                    schema.require_head(connection)
-                    if writes:
-                        require_writable(connection)
-            yield engine
-    finally:
-        engine.dispose()
 
 
 @contextmanager

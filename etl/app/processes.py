@@ -20,9 +20,10 @@ from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 from etl.app.aggregate import added, shares, together, total
-from etl.app.composition import RunSpec, load_settings, warehouse
+from etl.app.composition import RunSpec
 from etl.app.job_runner import LOOK_SECONDS, Runner, run_together
 from etl.app.signals import signals_stop
+from etl.app.warehouse import load_settings, warehouse
 from etl.config.jobs import Job
 from etl.errors import EtlError
 from etl.output import print_line

@@ -10,8 +10,9 @@ import click
 from sqlalchemy import Engine
 
 from etl import kinds
-from etl.app.composition import load_settings, open_exports, options_of, warehouse
+from etl.app.composition import open_exports, options_of
 from etl.app.signals import hanging_up, signals_stop
+from etl.app.warehouse import load_settings, warehouse
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
 from etl.config import jobs
 from etl.config.settings import Settings

@@ -8,7 +8,8 @@ import click
 from sqlalchemy import Engine
 
 from etl.api.oauth import ClientRefusedError, OAuth, OAuthError, OAuthUnavailableError
-from etl.app.composition import client_of, load_settings, oauth_of, transport_of, warehouse
+from etl.app.composition import client_of, oauth_of, transport_of
+from etl.app.warehouse import load_settings, warehouse
 from etl.cli.code_receiver import CodeReceiver, code_in, is_local
 from etl.config.settings import Settings
 from etl.errors import ApiUnavailableError, ConfigurationError, EtlError, LocationError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from etl.app.composition import load_settings
+from etl.app.warehouse import load_settings
 from etl.config import jobs
 from etl.config.jobs import Job, Retention
 from etl.config.settings import outside_of

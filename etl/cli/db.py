@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 from sqlalchemy import Connection
 
-from etl.app.composition import database_url, load_settings, warehouse
+from etl.app.warehouse import database_url, load_settings, warehouse
 from etl.database import distribution, roles, schema
 from etl.database.urls import parse_url, without_secrets
 from etl.errors import ConfigurationError

@@ -3,7 +3,7 @@
 import click
 import yaml
 
-from etl.app.composition import load_settings, warehouse
+from etl.app.warehouse import load_settings, warehouse
 from etl.database import dbt_sources as sources
 from etl.database import dictionary
 from etl.output import print_lines

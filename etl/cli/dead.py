@@ -6,7 +6,7 @@ from operator import attrgetter
 
 import click
 
-from etl.app.composition import load_settings, warehouse
+from etl.app.warehouse import load_settings, warehouse
 from etl.cli.options import (
     JSON_LINES,
     LIST_LIMIT,

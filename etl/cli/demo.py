@@ -14,7 +14,7 @@ import click
 from pydantic import AnyHttpUrl, SecretStr
 from sqlalchemy import Engine, text
 
-from etl.app.composition import database_url, load_settings, warehouse
+from etl.app.warehouse import database_url, load_settings, warehouse
 from etl.cli.crontab import program
 from etl.cli.run import exit_code, print_report, run_once
 from etl.config import jobs

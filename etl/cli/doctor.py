@@ -8,16 +8,8 @@ import click
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from etl.app.composition import (
-    address_of,
-    client_of,
-    described,
-    load_settings,
-    require_known_recordings_urls,
-    routing_of,
-    transport_of,
-    warehouse,
-)
+from etl.app.composition import address_of, client_of, require_known_recordings_urls, routing_of, transport_of
+from etl.app.warehouse import described, load_settings, warehouse
 from etl.cli.checks import (
     RENEWABLE,
     Check,

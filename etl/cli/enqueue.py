@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from etl.app.composition import load_settings, warehouse
+from etl.app.warehouse import load_settings, warehouse
 from etl.config import jobs
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of

@@ -8,15 +8,16 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl.app.composition import load_settings, warehouse
+from etl.app.warehouse import load_settings, warehouse
 from etl.cli.options import LIST_LIMIT, RAW, SOME_IDS, YES, confirm, older_than, options, require_choice, tell_limit
 from etl.config import jobs
 from etl.database.connections import moment_of
 from etl.errors import ConfigurationError
 from etl.models import EVENT_OUTCOMES
 from etl.output import counted, print_json, print_line, print_record, print_table, write_bytes
-from etl.receive import events as webhook_events
-from etl.receive.events import EventFilter, Page
+from etl.receive.events import Page, replay_page
+from etl.state import webhook_events
+from etl.state.webhook_events import EventFilter
 
 PURGE_EVENTS = 5000
 """Events deleted in one transaction."""
@@ -135,7 +136,7 @@ def _pages(engine: Engine, which: EventFilter, kinds: Collection[str]) -> Iterat
     page: Page | None = None
     while True:
         with engine.begin() as connection:
-            page = webhook_events.replay(connection, which, kinds=kinds, until=until, after=page)
+            page = replay_page(connection, which, kinds=kinds, until=until, after=page)
         if page is None:
             return
         yield page

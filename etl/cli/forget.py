@@ -5,7 +5,8 @@ from collections import Counter
 
 import click
 
-from etl.app.composition import load_settings, message_erasure_of, warehouse
+from etl.app.composition import message_erasure_of
+from etl.app.warehouse import load_settings, warehouse
 from etl.cli.options import YES, confirm
 from etl.config import jobs
 from etl.errors import ConfigurationError

@@ -7,7 +7,8 @@ from collections import Counter
 import click
 from sqlalchemy import Connection
 
-from etl.app.composition import load_settings, oauth_of, routing_of, transport_of, warehouse
+from etl.app.composition import oauth_of, routing_of, transport_of
+from etl.app.warehouse import load_settings, warehouse
 from etl.cli.options import JSON_LINES, YES, confirm
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of

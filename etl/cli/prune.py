@@ -2,7 +2,8 @@
 
 import click
 
-from etl.app.composition import load_settings, message_erasure_of, warehouse
+from etl.app.composition import message_erasure_of
+from etl.app.warehouse import load_settings, warehouse
 from etl.config import jobs
 from etl.output import print_line, print_table
 from etl.privacy.retention import Pruning

@@ -10,8 +10,9 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl.app.composition import load_settings, open_exports, warehouse
+from etl.app.composition import open_exports
 from etl.app.signals import hanging_up, signals_stop
+from etl.app.warehouse import load_settings, warehouse
 from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
 from etl.config.settings import Settings
 from etl.database.connections import moment_of

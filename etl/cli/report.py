@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from etl.app.composition import load_settings, warehouse
+from etl.app.warehouse import load_settings, warehouse
 from etl.errors import ConfigurationError
 from etl.output import print_line
 

@@ -9,9 +9,10 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl.app.composition import RunSpec, address_of, described, load_settings, require_known_recordings_urls, warehouse
+from etl.app.composition import RunSpec, address_of, require_known_recordings_urls
 from etl.app.job_runner import RunRequest, run_together, work
 from etl.app.processes import open_team
+from etl.app.warehouse import described, load_settings, warehouse
 from etl.cli.options import FiniteRange
 from etl.cli.progress import first_line, local_now, narrated, pacing, say
 from etl.config import jobs

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from etl.app.composition import database_url, load_settings
+from etl.app.warehouse import database_url, load_settings
 from etl.cli.options import listen_at
 from etl.config import jobs
 from etl.config.settings import Settings

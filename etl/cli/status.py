@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import click
 
-from etl.app.composition import described, load_settings, routing_of, warehouse
+from etl.app.composition import routing_of
+from etl.app.warehouse import described, load_settings, warehouse
 from etl.config import jobs
 from etl.database import distribution
 from etl.output import duration, print_json, print_line, print_sentence, print_table

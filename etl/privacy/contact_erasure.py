@@ -18,11 +18,10 @@ from etl.errors import ConfigurationError
 from etl.load import erasure
 from etl.load.erasure import ContactRows
 from etl.privacy.message_erasure import AUDIO, BATCH, ROWS, MessageErasure, batches
-from etl.receive import events
-from etl.receive.events import EventFilter
-from etl.state import dead_letters, message_queue, suppression_list
+from etl.state import dead_letters, message_queue, suppression_list, webhook_events
 from etl.state.dead_letters import LetterFilter
 from etl.state.suppression_list import About
+from etl.state.webhook_events import EventFilter
 
 PAUSE_SECONDS = 0.2
 """Between looks at rows that somebody else has locked."""
@@ -57,7 +56,9 @@ class ContactErasure:
         gone = suppression_list.locations_of(connection, self.contact_id)
         anywhere = About(None, frozenset((self.contact_id,)), frozenset())
         letters = dead_letters.find(connection, LetterFilter(about=anywhere))
-        named = events.location_ids(connection, EventFilter(about=anywhere)) | {each.location_id for each in letters}
+        named = webhook_events.location_ids(connection, EventFilter(about=anywhere)) | {
+            each.location_id for each in letters
+        }
         location_ids = {
             *gone,
             *named,
@@ -87,7 +88,7 @@ class ContactErasure:
         rows["contacts"] = int(erasure.has_contact(connection, self.contact_id, location_id=location_id))
         rows["message_queue"] = message_queue.count(connection, about.ids, location_id=location_id)
         rows["dead_letters"] = dead_letters.count(connection, LetterFilter(about=about))
-        rows["webhook_events"] = events.count(connection, EventFilter(about=about))
+        rows["webhook_events"] = webhook_events.count(connection, EventFilter(about=about))
         return +rows
 
     def _about(self, connection: Connection, traces: ContactRows, location_id: str) -> About:
@@ -96,7 +97,7 @@ class ContactErasure:
         about = About(location_id, named, traces.ids | {self.contact_id})
         letters = dead_letters.find(connection, LetterFilter(about=about))
         received = {each.message_id for each in letters if each.kind not in NAMES}
-        for event in events.find(connection, EventFilter(about=about)):
+        for event in webhook_events.find(connection, EventFilter(about=about)):
             received |= {id_ for id_ in (event.message_id, event.email_id, event.conversation_id) if id_}
         return replace(about, ids=about.ids | received)
 
@@ -122,8 +123,8 @@ class ContactErasure:
             lambda connection: dead_letters.count(connection, letters),
         )
         rows["webhook_events"] = self._drain(
-            lambda connection: events.purge(connection, posted, limit=ROWS),
-            lambda connection: events.count(connection, posted),
+            lambda connection: webhook_events.purge(connection, posted, limit=ROWS),
+            lambda connection: webhook_events.count(connection, posted),
         )
         for ids in batches(sorted(traces.email_ids), BATCH):
             rows += transact(partial(erasure.erase_emails, email_ids=ids, location_id=location_id))

@@ -12,10 +12,9 @@ from sqlalchemy import Connection
 from etl.config.jobs import Retention
 from etl.load import erasure, loader
 from etl.privacy.message_erasure import BATCH, ROWS, MessageErasure
-from etl.receive import events
-from etl.receive.events import EventFilter
-from etl.state import dead_letters, runs, suppression_list
+from etl.state import dead_letters, runs, suppression_list, webhook_events
 from etl.state.dead_letters import LetterFilter
+from etl.state.webhook_events import EventFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Pruning:
             rows["dead_letters"] = dead_letters.count(connection, LetterFilter(older_than_days=keep.dead_letters))
         if keep.runs is not None:
             rows["runs"] = runs.count_old(connection, older_than_days=keep.runs)
-        rows["webhook_events"] = events.count(connection, EventFilter(older_than_days=self.event_days))
+        rows["webhook_events"] = webhook_events.count(connection, EventFilter(older_than_days=self.event_days))
         return +rows
 
     def run(self) -> Counter[str]:
@@ -62,7 +61,9 @@ class Pruning:
             if keep.status_changes is not None:
                 rows["status_changes"] += self._status_changes(keep.status_changes, location_id)
         rows["webhook_events"] = self.erasing.until_none(
-            lambda connection: events.purge(connection, EventFilter(older_than_days=self.event_days), limit=ROWS)
+            lambda connection: webhook_events.purge(
+                connection, EventFilter(older_than_days=self.event_days), limit=ROWS
+            )
         )
         if keep.dead_letters is not None:
             rows["dead_letters"] = self.erasing.until_none(

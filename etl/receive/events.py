@@ -1,20 +1,17 @@
-"""Every statement on ``etl.webhook_events``, and what an event sets going. Nothing here commits."""
+"""What an event sets going: it is stored once, and the items that it names are queued. Nothing here commits."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection
 
-from etl.database.conditions import contains, in_array
-from etl.models import WebhookEvent
 from etl.receive import webhook
 from etl.receive.policy import choose
 from etl.receive.webhook import Event, digest_of, name_of
-from etl.state import locations, message_queue, suppression_list
+from etl.state import locations, message_queue, suppression_list, webhook_events
 from etl.state.message_queue import NewItem
-from etl.state.suppression_list import About
+from etl.state.webhook_events import EventFilter
 
 DUPLICATE = "duplicate"
 FORGOTTEN = "forgotten"
@@ -77,16 +74,12 @@ def _insert(connection: Connection, events: Sequence[Event]) -> set[Event]:
     """Keep events; returns those that are new. Of several with one id the first may be."""
     # In order of id, so that two receivers given the same redeliveries wait for each other but cannot deadlock.
     distinct = dict(sorted({event.webhook_id: event for event in reversed(events)}.items()))
-    statement = insert(WebhookEvent).on_conflict_do_nothing().returning(WebhookEvent.webhook_id)
-    new = connection.execute(statement, list(map(_columns, distinct.values()))).scalars() if distinct else ()
-    return {distinct[webhook_id] for webhook_id in new}
+    return {distinct[id_] for id_ in webhook_events.insert_new(connection, list(map(_columns, distinct.values())))}
 
 
 def _taken(connection: Connection, events: Collection[Event]) -> set[Event]:
     """Those of the events whose id another one has, which has another body; a redelivery's is the same."""
-    query = select(WebhookEvent.webhook_id, WebhookEvent.digest)
-    query = query.where(WebhookEvent.webhook_id.in_({event.webhook_id for event in events}))
-    stored = {row.webhook_id: row.digest for row in connection.execute(query)} if events else {}
+    stored = webhook_events.digests(connection, {event.webhook_id for event in events})
     return {event for event in events if stored.get(event.webhook_id) not in (None, digest_of(event.body))}
 
 
@@ -124,104 +117,15 @@ def act(connection: Connection, events: Sequence[Event]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """One row of etl.webhook_events, without its body."""
-
-    webhook_id: str
-    received_at: datetime
-    type: str
-    location_id: str
-    conversation_id: str | None
-    message_id: str | None
-    email_id: str | None
-    outcome: str
-    replayed_at: datetime | None
-    body_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which events; None chooses all."""
-
-    webhook_ids: Sequence[str] | None = None
-    outcome: str | None = None
-    type: str | None = None
-    location_id: str | None = None
-    since: datetime | None = None
-    """Received then or later."""
-    about: About | None = None
-    older_than_days: float | None = None
-    """Since they were received."""
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """Return the filter in SQL."""
-        found: list[ColumnElement[bool]] = []
-        if self.webhook_ids is not None:
-            found.append(WebhookEvent.webhook_id.in_(self.webhook_ids))
-        if self.outcome is not None:
-            found.append(WebhookEvent.outcome == self.outcome)
-        if self.type is not None:
-            found.append(WebhookEvent.type == self.type)
-        if self.location_id is not None:
-            found.append(WebhookEvent.location_id == self.location_id)
-        if self.since is not None:
-            found.append(WebhookEvent.received_at >= self.since)
-        if self.about is not None:
-            columns = WebhookEvent.conversation_id, WebhookEvent.message_id, WebhookEvent.email_id
-            by_column = [in_array(column, self.about.ids) for column in columns]
-            by_body = [contains(WebhookEvent.body, id_) for id_ in self.about.named]
-            found += [self.about.is_at(WebhookEvent.location_id), or_(*by_column, *by_body)]
-        if self.older_than_days is not None:
-            found.append(WebhookEvent.received_at < func.now() - timedelta(days=self.older_than_days))
-        return found
-
-
-def find(connection: Connection, which: EventFilter, *, limit: int | None = None) -> list[StoredEvent]:
-    """Return the newest chosen events."""
-    query = (
-        select(
-            WebhookEvent.webhook_id,
-            WebhookEvent.received_at,
-            WebhookEvent.type,
-            WebhookEvent.location_id,
-            WebhookEvent.conversation_id,
-            WebhookEvent.message_id,
-            WebhookEvent.email_id,
-            WebhookEvent.outcome,
-            WebhookEvent.replayed_at,
-            func.length(WebhookEvent.body).label("body_bytes"),
-        )
-        .where(*which.conditions())
-        .order_by(WebhookEvent.received_at.desc(), WebhookEvent.webhook_id)
-        .limit(limit)
-    )
-    return [StoredEvent(**row) for row in connection.execute(query).mappings()]
-
-
-def body(connection: Connection, webhook_id: str) -> bytes | None:
-    """Return what was posted. Holds customers' words."""
-    query = select(WebhookEvent.body).where(WebhookEvent.webhook_id == webhook_id)
-    return connection.execute(query).scalar_one_or_none()
-
-
-def outcomes(connection: Connection) -> dict[str, int]:
-    """How many events are kept, by outcome. Reads the whole table."""
-    count = func.count()
-    query = select(WebhookEvent.outcome, count.label("events")).group_by(WebhookEvent.outcome)
-    rows = connection.execute(query.order_by(count.desc(), WebhookEvent.outcome))
-    return {row.outcome: row.events for row in rows}
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     """Where a replay stands."""
 
     replayed: int
-    after_at: datetime
-    after_id: str
+    last: tuple[datetime, str]
+    """When the last event was received, and its id."""
 
 
-def replay(
+def replay_page(
     connection: Connection,
     which: EventFilter,
     *,
@@ -235,38 +139,23 @@ def replay(
     transaction. Installations are left alone: an old one would bring back, or take away, a location that has changed
     since.
     """
-    place = tuple_(WebhookEvent.received_at, WebhookEvent.webhook_id)
-    beyond = [] if after is None else [place > tuple_(after.after_at, after.after_id)]
-    query = (
-        select(
-            WebhookEvent.webhook_id,
-            WebhookEvent.received_at,
-            WebhookEvent.type,
-            WebhookEvent.outcome,
-            WebhookEvent.body,
-        )
-        .where(
-            *which.conditions(),
-            *beyond,
-            WebhookEvent.outcome.not_in(("install", "uninstall")),
-            WebhookEvent.received_at <= until,
-        )
-        .order_by(WebhookEvent.received_at, WebhookEvent.webhook_id)
-        .limit(REPLAYED_EVENTS)
-        .with_for_update()
+    last = None if after is None else after.last
+    rows = webhook_events.lock_page(
+        connection,
+        which,
+        without=("install", "uninstall"),
+        until=until,
+        after=last,
+        limit=REPLAYED_EVENTS,
     )
-    rows = connection.execute(query).all()
     if not rows:
         return None
     read = [choose(_read_again(row.webhook_id, row.type, row.body), kinds) for row in rows]
     act(connection, read)
     for event in read:
-        connection.execute(
-            update(WebhookEvent)
-            .where(WebhookEvent.webhook_id == event.webhook_id)
-            .values(replayed_at=func.now(), outcome=event.outcome, message_id=event.message_id, email_id=event.email_id)
-        )
-    return Page(len(rows), rows[-1].received_at, rows[-1].webhook_id)
+        new = {"outcome": event.outcome, "message_id": event.message_id, "email_id": event.email_id}
+        webhook_events.note_replay(connection, event.webhook_id, new)
+    return Page(len(rows), (rows[-1].received_at, rows[-1].webhook_id))
 
 
 def _read_again(webhook_id: str, event_type: str, posted: bytes) -> Event:
@@ -274,27 +163,3 @@ def _read_again(webhook_id: str, event_type: str, posted: bytes) -> Event:
         return webhook.parse_workflow(posted, webhook_id=webhook_id)
     event = replace(webhook.parse(posted), webhook_id=webhook_id)
     return replace(event, outcome="ignored") if event.outcome in ("install", "uninstall") else event
-
-
-def location_ids(connection: Connection, which: EventFilter) -> set[str]:
-    """Return the locations that the chosen events name; empty: one names none."""
-    query = select(WebhookEvent.location_id).where(*which.conditions()).distinct()
-    return set(connection.execute(query).scalars())
-
-
-def count(connection: Connection, which: EventFilter) -> int:
-    """How many events are chosen."""
-    query = select(func.count()).select_from(WebhookEvent).where(*which.conditions())
-    return connection.execute(query).scalar_one()
-
-
-def purge(connection: Connection, which: EventFilter, *, limit: int) -> int:
-    """Delete the oldest chosen events for good, at most so many; returns how many."""
-    oldest = (
-        select(WebhookEvent.webhook_id)
-        .where(*which.conditions())
-        .order_by(WebhookEvent.received_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return connection.execute(delete(WebhookEvent).where(WebhookEvent.webhook_id.in_(oldest))).rowcount

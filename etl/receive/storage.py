@@ -25,9 +25,10 @@ from etl.database import schema
 from etl.database.connections import is_read_only
 from etl.database.failures import DISK_FULL, NOT_GRANTED, ErrorKind, kind_of_error
 from etl.receive import events, rehearsal
-from etl.receive.events import EventFilter
 from etl.receive.metrics import Metrics
 from etl.receive.webhook import Event
+from etl.state import webhook_events
+from etl.state.webhook_events import EventFilter
 
 log = structlog.get_logger("etl.receive")
 
@@ -240,7 +241,7 @@ class Storage:
         while deleted == PURGE_EVENTS:
             try:
                 async with self._engine.begin() as connection:
-                    deleted = await connection.run_sync(events.purge, self._too_old, limit=PURGE_EVENTS)
+                    deleted = await connection.run_sync(webhook_events.purge, self._too_old, limit=PURGE_EVENTS)
             except (DBAPIError, PoolTimeoutError) as error:
                 if sqlstate(error) == NOT_GRANTED:
                     # A role of etl db grant-receiver. That stays so, and etl prune does it.

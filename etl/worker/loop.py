@@ -47,7 +47,7 @@ GRACE_SECONDS = 10.0
 class _End(Exception):  # noqa: N818 - not an error: the way out of the loop
     def __init__(self, outcome: str, detail: str = "") -> None:
         super().__init__(outcome)
-        self.outcome = outcome
+        self.outcome = RunOutcome(outcome)
         self.detail = detail
 
 
@@ -83,12 +83,8 @@ class Loop:
         self._outcomes = OutcomeQueue()
         self._process = process
         self._fetchers = Fetchers(self._begin, concurrency=limits.concurrency, outcomes=self._outcomes)
-        self._batch = Batch(
-            settlement,
-            self._transact,
-            size=limits.batch_size,
-            linger=FOLLOW_LINGER_SECONDS if limits.follow else LINGER_SECONDS,
-        )
+        linger = FOLLOW_LINGER_SECONDS if limits.follow else LINGER_SECONDS
+        self._batch = Batch(settlement, self._transact, size=limits.batch_size, linger=linger)
         self._leases = Leases(engine)
         self._evidence = Evidence(settlement.kind, shared)
         self._verdicts = Verdicts(self._evidence, refused=refused)
@@ -131,9 +127,7 @@ class Loop:
                 end = self._drain()
             self._wind_down()
         self._transact(partial(runs.finish, run_id=self._run_id, outcome=end.outcome, drift=self._tally.drift))
-        return Report(
-            RunOutcome(end.outcome), self._tally, time.monotonic() - self._started, self._withheld, end.detail
-        )
+        return Report(end.outcome, self._tally, time.monotonic() - self._started, self._withheld, end.detail)
 
     def _wake(self) -> None:
         self._next_claim = 0.0

@@ -1,0 +1,176 @@
+"""Every statement on ``etl.webhook_events``: the webhooks that were posted. Nothing here commits."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from etl.database.conditions import contains, in_array
+from etl.models import WebhookEvent
+from etl.state.suppression_list import About
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One row of etl.webhook_events, without its body."""
+
+    webhook_id: str
+    received_at: datetime
+    type: str
+    location_id: str
+    conversation_id: str | None
+    message_id: str | None
+    email_id: str | None
+    outcome: str
+    replayed_at: datetime | None
+    body_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events; None chooses all."""
+
+    webhook_ids: Sequence[str] | None = None
+    outcome: str | None = None
+    type: str | None = None
+    location_id: str | None = None
+    since: datetime | None = None
+    """Received then or later."""
+    about: About | None = None
+    older_than_days: float | None = None
+    """Since they were received."""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the filter in SQL."""
+        found: list[ColumnElement[bool]] = []
+        if self.webhook_ids is not None:
+            found.append(WebhookEvent.webhook_id.in_(self.webhook_ids))
+        if self.outcome is not None:
+            found.append(WebhookEvent.outcome == self.outcome)
+        if self.type is not None:
+            found.append(WebhookEvent.type == self.type)
+        if self.location_id is not None:
+            found.append(WebhookEvent.location_id == self.location_id)
+        if self.since is not None:
+            found.append(WebhookEvent.received_at >= self.since)
+        if self.about is not None:
+            columns = WebhookEvent.conversation_id, WebhookEvent.message_id, WebhookEvent.email_id
+            by_column = [in_array(column, self.about.ids) for column in columns]
+            by_body = [contains(WebhookEvent.body, id_) for id_ in self.about.named]
+            found += [self.about.is_at(WebhookEvent.location_id), or_(*by_column, *by_body)]
+        if self.older_than_days is not None:
+            found.append(WebhookEvent.received_at < func.now() - timedelta(days=self.older_than_days))
+        return found
+
+
+def find(connection: Connection, which: EventFilter, *, limit: int | None = None) -> list[StoredEvent]:
+    """Return the newest chosen events."""
+    query = (
+        select(
+            WebhookEvent.webhook_id,
+            WebhookEvent.received_at,
+            WebhookEvent.type,
+            WebhookEvent.location_id,
+            WebhookEvent.conversation_id,
+            WebhookEvent.message_id,
+            WebhookEvent.email_id,
+            WebhookEvent.outcome,
+            WebhookEvent.replayed_at,
+            func.length(WebhookEvent.body).label("body_bytes"),
+        )
+        .where(*which.conditions())
+        .order_by(WebhookEvent.received_at.desc(), WebhookEvent.webhook_id)
+        .limit(limit)
+    )
+    return [StoredEvent(**row) for row in connection.execute(query).mappings()]
+
+
+def body(connection: Connection, webhook_id: str) -> bytes | None:
+    """Return what was posted. Holds customers' words."""
+    query = select(WebhookEvent.body).where(WebhookEvent.webhook_id == webhook_id)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def outcomes(connection: Connection) -> dict[str, int]:
+    """How many events are kept, by outcome. Reads the whole table."""
+    count = func.count()
+    query = select(WebhookEvent.outcome, count.label("events")).group_by(WebhookEvent.outcome)
+    rows = connection.execute(query.order_by(count.desc(), WebhookEvent.outcome))
+    return {row.outcome: row.events for row in rows}
+
+
+def insert_new(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Insert events; return the ids of those that are new."""
+    if not rows:
+        return set()
+    statement = insert(WebhookEvent).on_conflict_do_nothing().returning(WebhookEvent.webhook_id)
+    return set(connection.execute(statement, rows).scalars())
+
+
+def digests(connection: Connection, webhook_ids: Collection[str]) -> dict[str, bytes]:
+    """Return the digests of the bodies of those of these events that are stored."""
+    if not webhook_ids:
+        return {}
+    query = select(WebhookEvent.webhook_id, WebhookEvent.digest).where(WebhookEvent.webhook_id.in_(webhook_ids))
+    return {row.webhook_id: row.digest for row in connection.execute(query)}
+
+
+def lock_page(
+    connection: Connection,
+    which: EventFilter,
+    *,
+    without: Sequence[str],
+    until: datetime,
+    after: tuple[datetime, str] | None,
+    limit: int,
+) -> Sequence[Row[str, datetime, str, bytes]]:
+    """Lock and return the next chosen events with their bodies, in order of arrival, but for some outcomes."""
+    key = tuple_(WebhookEvent.received_at, WebhookEvent.webhook_id)
+    beyond = [] if after is None else [key > tuple_(*after)]
+    columns = WebhookEvent.webhook_id, WebhookEvent.received_at, WebhookEvent.type, WebhookEvent.body
+    query = (
+        select(*columns)
+        .where(
+            *which.conditions(),
+            *beyond,
+            WebhookEvent.outcome.not_in(without),
+            WebhookEvent.received_at <= until,
+        )
+        .order_by(WebhookEvent.received_at, WebhookEvent.webhook_id)
+        .limit(limit)
+        .with_for_update()
+    )
+    return connection.execute(query).all()
+
+
+def note_replay(connection: Connection, webhook_id: str, new: Mapping[str, str | None]) -> None:
+    """Note that an event was replayed, and what was read in it."""
+    event = update(WebhookEvent).where(WebhookEvent.webhook_id == webhook_id)
+    connection.execute(event.values(replayed_at=func.now(), **new))
+
+
+def location_ids(connection: Connection, which: EventFilter) -> set[str]:
+    """Return the locations that the chosen events name; empty: one names none."""
+    query = select(WebhookEvent.location_id).where(*which.conditions()).distinct()
+    return set(connection.execute(query).scalars())
+
+
+def count(connection: Connection, which: EventFilter) -> int:
+    """How many events are chosen."""
+    query = select(func.count()).select_from(WebhookEvent).where(*which.conditions())
+    return connection.execute(query).scalar_one()
+
+
+def purge(connection: Connection, which: EventFilter, *, limit: int) -> int:
+    """Delete the oldest chosen events for good, at most so many; returns how many."""
+    oldest = (
+        select(WebhookEvent.webhook_id)
+        .where(*which.conditions())
+        .order_by(WebhookEvent.received_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(delete(WebhookEvent).where(WebhookEvent.webhook_id.in_(oldest))).rowcount
