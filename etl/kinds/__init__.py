@@ -6,7 +6,7 @@ in ``etl/models/highlevel.py``, a migration, and an entry in jobs.yaml.
 
 from collections.abc import Callable, Collection
 
-from etl.kinds import conversations, emails, messages, names, recordings, transcriptions
+from etl.kinds import contacts, conversations, emails, locations, messages, recordings, transcriptions, users
 from etl.kinds.kind import Absence, Kind, Options, Origin
 from etl.models import Base
 
@@ -16,9 +16,9 @@ KINDS: dict[str, Callable[[Options], Kind]] = {
     "conversation": conversations.kind,
     "recording": recordings.kind,
     "transcription": transcriptions.kind,
-    "contact": names.contact,
-    "user": names.user,
-    "location": names.location,
+    "contact": contacts.kind,
+    "user": users.kind,
+    "location": locations.kind,
 }
 
 

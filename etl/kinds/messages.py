@@ -72,8 +72,9 @@ def transform(
     row = _row(reader, key, origin)
     if is_partial and row["message_type"] in EMAILS:
         row["body"] = None
-    children: dict[type, list[Row]] = {Attachment: attachment_rows(reader, key), Meta: []}
-    email_ids = _meta(reader, key, children[Meta])
+    attachments = attachment_rows(reader, key)
+    meta, email_ids = _meta(reader, key)
+    children: dict[type, list[Row]] = {Attachment: attachments, Meta: meta}
     row["extra"] = reader.extra()
     if is_partial:
         children = {table: rows for table, rows in children.items() if rows}
@@ -163,8 +164,10 @@ def _type_of_name(name: str, code: int | None) -> str:
     return SHORT_NAMES.get(short, "TYPE_" + "_".join(name.upper().split()))
 
 
-def _meta(reader: Reader, key: Row, rows: list[Row]) -> list[str]:
-    """Call length and outcome from all objects where they are seen, the rest as it came; the emails that meta names.
+def _meta(reader: Reader, key: Row) -> tuple[list[Row], list[str]]:
+    """Return the row of meta, if there is anything in it, and the ids of the emails that it names.
+
+    The row has the length and outcome of a call, from wherever they are seen, and the rest as it came.
 
     Documented as ``meta.callDuration``, real as ``meta.call.duration`` (docs issues 110, 214, 258); events have them at
     the top. Emails: documented as ``meta.email.email.messageIds``, real one level less.
@@ -192,11 +195,11 @@ def _meta(reader: Reader, key: Row, rows: list[Row]) -> list[str]:
         reader.report("kind:callStatus")
     if outcome is not None and outcome not in CALL_STATUSES:
         reader.report(f"callStatus:{outcome}")
-    if seconds is not None or outcome is not None or extra:
-        rows.append({**key, "call_duration": seconds, "call_status": outcome, "extra": storable(extra) or None})
+    row = {**key, "call_duration": seconds, "call_status": outcome, "extra": storable(extra) or None}
+    rows = [row] if seconds is not None or outcome is not None or extra else []
     email = object_of(object_of(given).get("email"))
     ids = email.get("messageIds") or object_of(email.get("email")).get("messageIds")
-    return list(dict.fromkeys(_ids(ids)))
+    return rows, list(dict.fromkeys(_ids(ids)))
 
 
 def _first(names: tuple[str, str], objects: Sequence[Row], extra: Row, top: Row) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
-from etl.kinds import Options, Origin, emails, messages, names
+from etl.kinds import Options, Origin, emails, messages, users
 from etl.load import loader
 from etl.models import Base, Email, Message, User
 from etl.models.record import FollowUp, Record
@@ -148,7 +148,7 @@ def test_a_user_of_two_locations_has_a_row_at_each_and_is_asked_for_at_each(
     queued = warehouse.rows("SELECT message_id, location_id FROM etl.message_queue ORDER BY 2")
     assert queued == [("USR1", "LOC1"), ("USR1", "LOC2")]
     for place in ("LOC1", "LOC2"):
-        warehouse.load_records(names.user_records({"id": "USR1", "name": "Sam"}, Origin("USR1", place, NOON)))
+        warehouse.load_records(users.transform({"id": "USR1", "name": "Sam"}, Origin("USR1", place, NOON)))
     assert warehouse.rows("SELECT location_id, name FROM highlevel.users ORDER BY 1") == [
         ("LOC1", "Sam"),
         ("LOC2", "Sam"),

@@ -1,0 +1,41 @@
+"""Kind ``user``: GET /users/{id}, a row of ``users``. Needs the scope users.readonly.
+
+Shape: HighLevel docs, "Get user".
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from etl.api.client import Answer, Call, segment
+from etl.kinds.kind import Kind, Options, Origin
+from etl.kinds.names import UNKNOWN, person, record
+from etl.models import User
+from etl.models.record import Record
+from etl.transform.reading import Reader
+from etl.transform.values import id_of, object_of, text_of
+
+
+def kind(_options: Options) -> Kind:
+    """Return the kind, as jobs.yaml wants it."""
+    return Kind("user", User, extract, transform, UNKNOWN)
+
+
+def extract(call: Call, user_id: str, _location_id: str) -> Answer:
+    """GET /users/{id}, which answers the user. Raises ItemError."""
+    return call.get(f"/users/{segment(user_id)}").unwrapped("user").about(user_id)
+
+
+def transform(payload: Mapping[str, Any], origin: Origin) -> list[Record]:
+    """Normalize a user; one that works at several locations has a row at each.
+
+    Raises:
+        TransformError: it has no id.
+    """
+    reader = Reader(payload)
+    row = {
+        "location_id": id_of("locationId", origin.location_id),
+        "user_id": id_of("id", reader.take("id")),
+        **person(reader),
+        "role": text_of(object_of(payload.get("roles")).get("role"))[0],
+    }
+    return [record(User, row, reader, origin)]
