@@ -17,7 +17,7 @@ from bench.stage import Stage
 from etl.database import schema
 from etl.database.connections import open_engine
 from etl.tokens.routing import LocationTokens
-from etl.worker.claims import Claims
+from etl.worker.claims import Claims, Round
 
 QUOTA = 100
 """Items a claim asks for: the default ``batch_size``."""
@@ -97,9 +97,9 @@ def _compare(
 def _claim(engine: Engine, claims: Claims) -> float:
     began = time.perf_counter()
     with engine.begin() as connection:
-        claimed = claims.claim(connection, QUOTA)
+        claim = claims.claim(connection, QUOTA, round_=Round())
     milliseconds = (time.perf_counter() - began) * 1000
-    if not isinstance(claimed, list) or len(claimed) != QUOTA:
+    if len(claim.items) != QUOTA:
         raise RuntimeError(f"not exactly {QUOTA} items were claimed")
     return milliseconds
 

@@ -15,7 +15,7 @@ from bench.report import Target, print_table, print_targets
 from bench.stage import Stage, warehouse
 from etl.exports.bulk import LOOK_ITEMS, LOOK_LOCATIONS
 from etl.state import limits, message_queue
-from etl.worker.claims import Claims
+from etl.worker.claims import Claims, Round
 from etl.worker.leases import LEASE_SECONDS
 
 ROOM = {"shared_buffers": "1GB", "max_wal_size": "8GB"}
@@ -126,13 +126,15 @@ def _churn(engine: Engine, size: Size) -> Target:
 
 def _work(engine: Engine, items: int) -> list[float]:
     claims = Claims(kind="message", tokens=EveryLocation())
-    taken = []
+    taken: list[float] = []
+    round_ = Round()
     while items > 0:
         began = time.perf_counter()
         with engine.begin() as connection:
-            claimed = claims.claim(connection, QUOTA)
-        if not isinstance(claimed, list):
+            claim = claims.claim(connection, QUOTA, round_=round_)
+        if claim.nothing is not None:
             break
+        round_, claimed = claim.round, claim.items
         with engine.begin() as connection:
             message_queue.complete(connection, [each.item for each in claimed])
             limits.settle(connection, [], [(each.token_location_id, each.item.lease_id) for each in claimed])

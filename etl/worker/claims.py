@@ -6,7 +6,7 @@ million items holds up nobody, and one without allowance, or paused, is passed o
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import ceil
 
@@ -106,130 +106,146 @@ class NothingClaimed:
         return POLL_SECONDS
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """How far a worker has come on its way over the locations. Each claim says where the next one goes on."""
+
+    after: str | None = None
+    """The location that was passed last; None: the first one is next."""
+    has_claimed: bool = False
+    skipped: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """As in :class:`NothingClaimed`."""
+    wait: float | None = None
+    took_suspect: bool = False
+    """Whether the last claim took a suspect, which must stay alone in hand. Others come before the next one."""
+
+    def noting(self, skipped: Mapping[str, Collection[str]]) -> "Round":
+        """Note locations that were not claimed, by cause."""
+        causes = dict(self.skipped)
+        for cause, names in skipped.items():
+            if names:
+                causes[cause] = causes.get(cause, frozenset()) | frozenset(names)
+        return replace(self, skipped=causes)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a look at one page of locations took."""
+
+    round: Round
+    """Hand it in with the next claim."""
+    items: list[Claimed]
+    nothing: NothingClaimed | None = None
+    """At the end of a round without any item: why."""
+    passed_suspect: bool = False
+    """Whether a suspect was passed over, because something else was in hand or because it is the others' turn."""
+
+
 class Claims:
-    """One worker's rounds over the locations of one kind of item."""
+    """Takes due items of one kind."""
 
     def __init__(self, *, kind: str, tokens: LocationTokens, requests: int = 1) -> None:
         """Claim items of ``kind``, each of which may need so many ``requests``."""
         self._kind = kind
         self._requests = requests
         self._tokens = tokens
-        self._after: str | None = None
-        self._found = False
-        self._withheld: dict[str, set[str]] = {}
-        self._wait: float | None = None
         self._unserved = Unserved()
-        self.took_suspect = False
-        """Whether the last claim took a suspect, which must stay alone in hand."""
-        self.has_suspects = False
-        """Whether it passed over one."""
 
     def claim(
         self,
         connection: Connection,
         want: int,
         *,
+        round_: Round,
         is_alone: bool = True,
         room: Callable[[str], int | None] = lambda _: None,
-    ) -> list[Claimed] | NothingClaimed:
+    ) -> Claim:
         """Claim up to ``want`` due items of the next page of locations; or, if ``is_alone``, one suspect.
 
         Suspects and others take turns, so that many suspects do not hold up the others, nor the others them.
 
         ``room`` tells how many items may be claimed for a location's token; None: as many as it may send.
-
-        Returns the items, none when only this page has nothing; or, at the end of a round in which there was nothing at
-        all, why.
         """
-        page = self._page(connection)
+        page, round_ = self._page(connection, round_)
         due = message_queue.due_locations(connection, page, kind=self._kind)
         served, stopped = resolve_tokens(connection, self._tokens, list(due))
-        for cause, names in stopped.items():
-            self._note(cause, names)
-            self._unserved.add(cause, names)
+        self._unserved.add(stopped)
         rooms = {by: room(by) for by in served.values()}
-        self._note("unanswered", [name for name, by in served.items() if rooms[by] == 0])
+        unanswered = [name for name, by in served.items() if rooms[by] == 0]
         served = {name: by for name, by in served.items() if rooms[by] != 0}
         allowed = limits.allowances(connection, sorted(set(served.values())), each=self._requests)
-        quotas = _share(
-            want,
-            served,
-            {by: min(each.requests // self._requests, rooms[by] or want) for by, each in allowed.items()},
-        )
+        most = {by: min(each.requests // self._requests, rooms[by] or want) for by, each in allowed.items()}
+        quotas = _share(want, served, most)
         suspects = [name for name in quotas if due[name]]
-        items = self._take(connection, quotas, suspects if is_alone else [])
-        self.has_suspects = bool(suspects) and not self.took_suspect
+        items, took_suspect = self._take(connection, quotas, suspects if is_alone else [], round_)
         since = time.monotonic()
         claimed = [Claimed(item, served[item.location_id], since) for item in items]
         granted = [(each.token_location_id, each.item.lease_id) for each in claimed] * self._requests
         limits.spend(connection, granted, seconds=USAGE_SECONDS)
-        self._note_rates([name for name in served if name not in quotas], served, allowed)
-        self._note("rate", suspects if self.has_suspects else [])
-        self._found = self._found or bool(claimed)
-        if self.took_suspect:
-            return claimed
-        return self._turn(page, list(quotas), is_full=sum(quotas.values()) >= want) or claimed
+        passed = [] if took_suspect else suspects
+        short = {name: allowed.get(by) for name, by in served.items() if name not in quotas}
+        round_ = _limited(round_.noting({**stopped, "unanswered": unanswered, "rate": passed}), short)
+        round_ = replace(round_, has_claimed=round_.has_claimed or bool(claimed), took_suspect=took_suspect)
+        nothing = None
+        if not took_suspect:
+            round_, nothing = _moved_on(round_, page, list(quotas), is_full=sum(quotas.values()) >= want)
+        return Claim(round_, claimed, nothing, passed_suspect=bool(passed))
 
-    def _take(self, connection: Connection, quotas: Mapping[str, int], suspects: Sequence[str]) -> list[Item]:
-        """Claim one suspect of these locations, but after a suspect first the others."""
+    def _take(
+        self, connection: Connection, quotas: Mapping[str, int], suspects: Sequence[str], round_: Round
+    ) -> tuple[list[Item], bool]:
+        """Claim one suspect of these locations, but after a suspect first the others; returns whether it is one."""
         ask = partial(message_queue.claim, connection, kind=self._kind, lease_seconds=LEASE_SECONDS)
-        items = ask(quotas=quotas) if quotas and (self.took_suspect or not suspects) else []
-        self.took_suspect = False
-        if suspects and not items:
-            items = ask(quotas={suspects[0]: 1}, suspects=True)
-            self.took_suspect = bool(items)
-        return items
+        items = ask(quotas=quotas) if quotas and (round_.took_suspect or not suspects) else []
+        if items or not suspects:
+            return items, False
+        items = ask(quotas={suspects[0]: 1}, suspects=True)
+        return items, bool(items)
 
-    def _page(self, connection: Connection) -> list[str]:
+    def _page(self, connection: Connection, round_: Round) -> tuple[list[str], Round]:
+        """Return the next locations, and the round that they are part of."""
         self._unserved.refresh(connection)
-        page = self._beyond(connection, self._after)
-        if page or self._after is None or not self._found:
-            return page
-        # The last page ended exactly at the last location: what follows is the first one.
-        self._begin_round()
-        return self._beyond(connection, None)
+        page, unserved = self._beyond(connection, round_.after)
+        if not page and round_.after is not None and round_.has_claimed:
+            # The last page ended exactly at the last location: what follows is the first one.
+            round_ = Round(took_suspect=round_.took_suspect)
+            page, unserved = self._beyond(connection, None)
+        return page, round_.noting(unserved)
 
-    def _beyond(self, connection: Connection, after: str | None) -> list[str]:
-        """Return the next locations, without those that are known to be served by nobody."""
+    def _beyond(self, connection: Connection, after: str | None) -> tuple[list[str], dict[str, list[str]]]:
+        """Return the next locations, apart from those, by cause, that are known to be served by nobody."""
         causes = self._unserved.causes
         limit = PAGE + len(causes)
         names = message_queue.waiting_locations(connection, kind=self._kind, after=after, limit=limit)
+        unserved: dict[str, list[str]] = {}
         for name in causes.keys() & names:
-            self._note(causes[name], [name])
-        return [name for name in names if name not in causes][:PAGE]
+            unserved.setdefault(causes[name], []).append(name)
+        return [name for name in names if name not in causes][:PAGE], unserved
 
-    def _note_rates(self, short: list[str], served: Mapping[str, str], allowed: Mapping[str, Allowance]) -> None:
-        """Note the locations that got no quota, and when they may get one."""
-        for name in short:
-            allowance = allowed.get(served[name])
-            self._note(allowance.cause if allowance else "rate", [name])
-            if allowance and allowance.wait is not None:
-                self._wait = min(self._wait or allowance.wait, allowance.wait)
 
-    def _turn(self, page: list[str], quotas: list[str], *, is_full: bool) -> NothingClaimed | None:
-        """Move on: behind the last location that got a quota when they ran out, else behind the page.
+def _limited(round_: Round, short: Mapping[str, Allowance | None]) -> Round:
+    """Note the locations whose allowance gave no quota, and when it may give one."""
+    wait = round_.wait
+    for name, allowance in short.items():
+        round_ = round_.noting({allowance.cause if allowance else "rate": [name]})
+        if allowance and allowance.wait is not None:
+            wait = min(wait or allowance.wait, allowance.wait)
+    return replace(round_, wait=wait)
 
-        At the end of a round without any item, says why.
-        """
-        if is_full and quotas and (len(page) >= PAGE or quotas[-1] != page[-1]):
-            self._after = quotas[-1]
-            return None
-        if len(page) >= PAGE:
-            self._after = page[-1]
-            return None
-        idle = None if self._found else NothingClaimed(self._withheld, self._wait)
-        self._begin_round()
-        return idle
 
-    def _begin_round(self) -> None:
-        self._after = None
-        self._found = False
-        self._withheld = {}
-        self._wait = None
+def _moved_on(
+    round_: Round, page: Sequence[str], quotas: Sequence[str], *, is_full: bool
+) -> tuple[Round, NothingClaimed | None]:
+    """Move behind the last location that got a quota when they ran out, else behind the page.
 
-    def _note(self, cause: str, names: list[str]) -> None:
-        if names:
-            self._withheld.setdefault(cause, set()).update(names)
+    At the end of a round, begin a new one; if there was nothing to claim, say why.
+    """
+    if is_full and quotas and (len(page) >= PAGE or quotas[-1] != page[-1]):
+        return replace(round_, after=quotas[-1]), None
+    if len(page) >= PAGE:
+        return replace(round_, after=page[-1]), None
+    skipped = {cause: set(names) for cause, names in round_.skipped.items()}
+    return Round(), None if round_.has_claimed else NothingClaimed(skipped, round_.wait)
 
 
 def _share(want: int, served: Mapping[str, str], allowed: Mapping[str, int]) -> dict[str, int]:

@@ -1,9 +1,8 @@
 """The loop of a run. It alone claims and settles, one transaction at a time; fetching goes on meanwhile."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -13,15 +12,15 @@ from etl.database import schema
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.errors import ItemError, LocationError, RateLimitedError, SnoozedError
 from etl.state import limits_upkeep, message_queue, runs
-from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.worker.batch import Batch
 from etl.worker.bulk import Bulk, BulkTask
-from etl.worker.claims import SHORT_POLL_SECONDS, Claims, NothingClaimed, passes_soon
+from etl.worker.claims import SHORT_POLL_SECONDS, Claim, Claims, NothingClaimed, Round
 from etl.worker.evidence import Evidence, SharedEvidence
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import USAGE_SECONDS, Leases
 from etl.worker.listener import Listener
+from etl.worker.next_step import ClaimItems, Collect, End, FetchBacklog, LoopState, Rest, next_step
 from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.run_limits import Report, RunLimits
 from etl.worker.settlement import Settlement
@@ -34,21 +33,12 @@ LINGER_SECONDS = 0.2
 """A batch that is not full is settled when its oldest outcome is this old."""
 FOLLOW_LINGER_SECONDS = 0.02
 """The same while following, when somebody waits for the row."""
-MOST_BATCHES = 10
-"""A run has no more in hand, however many of them belong to locations that do not answer."""
 LAPSE_CHECK_SECONDS = 5.0
 """How often the items of vanished workers, and usage that no longer counts, are looked for."""
 BEAT_SECONDS = 15.0
 """How often a run reports that it is alive, even when it has nothing to do."""
 GRACE_SECONDS = 10.0
 """How much longer requests may take that are under way when the time of a run is over, or it is stopped."""
-
-
-class _End(Exception):  # noqa: N818 - not an error: the way out of the loop
-    def __init__(self, outcome: str, detail: str = "") -> None:
-        super().__init__(outcome)
-        self.outcome = RunOutcome(outcome)
-        self.detail = detail
 
 
 class Loop:
@@ -93,17 +83,19 @@ class Loop:
         self._turn = shared.turn
         self._has_turn = False
         self._tally = RunCounts()
-        self._withheld: dict[str, set[str]] = {}
         self._mismatch: str | None = None
+        self._skipped: Mapping[str, set[str]] = {}
         self._run_id = 0
         self._in_hand = 0
         self._claimed = 0
         self._started = time.monotonic()
+        self._round = Round()
+        self._nothing: NothingClaimed | None = None
+        self._passed_suspect = self._has_claimed = False
         self._next_claim = 0.0
         self._next_lapse_check = 0.0
         self._next_beat = self._started + BEAT_SECONDS
-        # Enough that the fetchers never wait while a batch is settled, little enough to give back soon.
-        self._low_water = limits.batch_size + limits.concurrency
+        self._ends_at = None if limits.max_seconds is None else self._started + limits.max_seconds
 
     def stop(self) -> None:
         """Finish what is in hand, give the rest back, and end; safe to call from a signal handler."""
@@ -120,30 +112,67 @@ class Loop:
             ConfigurationError: it refuses what a run needs.
         """
         self._run_id = self._transact(partial(runs.start, job=self._limits.job))
-        if self._limits.max_seconds is not None:
-            self._end_within(self._started + self._limits.max_seconds + GRACE_SECONDS - time.monotonic())
+        if self._ends_at is not None:
+            self._end_within(self._ends_at + GRACE_SECONDS - time.monotonic())
         with self._leases:
             with Listener(self._listening, self._wake) if self._limits.follow else nullcontext():
                 end = self._drain()
             self._wind_down()
         self._transact(partial(runs.finish, run_id=self._run_id, outcome=end.outcome, drift=self._tally.drift))
-        return Report(end.outcome, self._tally, time.monotonic() - self._started, self._withheld, end.detail)
+        detail = self._verdicts.detail if end.is_silent else self._mismatch or ""
+        return Report(end.outcome, self._tally, time.monotonic() - self._started, dict(self._skipped), detail)
 
     def _wake(self) -> None:
         self._next_claim = 0.0
         self._outcomes.wake()
 
-    def _drain(self) -> _End:
-        try:
-            while True:
-                self._beat()
-                idle = self._claim()
-                if self._in_hand:
+    def _drain(self) -> End:
+        """Do one step after the other until the run is over."""
+        while True:
+            self._beat()
+            step = next_step(self._state(), time.monotonic())
+            self._has_claimed = isinstance(step, ClaimItems)
+            match step:
+                case ClaimItems(want):
+                    self._claim(want)
+                case Collect():
+                    self._nothing = None
                     self._collect()
-                elif idle is not None:
-                    self._rest(idle)
-        except _End as end:
-            return end
+                case FetchBacklog():
+                    assert self._bulk is not None  # noqa: S101 - for the type checker
+                    self._bulk.fetch(BulkTask(self._run_id, self._is_over, self._count))
+                case Rest(nothing):
+                    self._rest(nothing)
+                case End():
+                    self._skipped = step.skipped or self._skipped
+                    return step
+
+    def _state(self) -> LoopState:
+        limits, evidence = self._limits, self._evidence
+        is_silent = evidence.is_silent
+        must_give_up = (evidence.is_api_away and not limits.follow) or (
+            evidence.ends_all and self._verdicts.is_all_answered
+        )
+        return LoopState(
+            batch_size=limits.batch_size,
+            concurrency=limits.concurrency,
+            follow=limits.follow,
+            ends_at=self._ends_at,
+            is_stopped=self._stop_asked,
+            left=None if limits.limit is None else limits.limit - self._claimed,
+            in_hand=self._in_hand,
+            waiting=self._fetchers.waiting,
+            has_suspect=self._has_turn or self._passed_suspect,
+            has_backlog=self._bulk is not None and not is_silent and self._bulk.is_wanted(self._transact),
+            next_claim=self._next_claim,
+            has_claimed=self._has_claimed,
+            nothing=self._nothing,
+            nothing_found=evidence.nothing_found() if self._nothing else frozenset(),
+            is_silent=is_silent,
+            must_give_up=must_give_up,
+            has_mismatch=self._mismatch is not None,
+            is_misconfigured=evidence.is_misconfigured,
+        )
 
     def _beat(self) -> None:
         if time.monotonic() >= self._next_beat:
@@ -151,37 +180,26 @@ class Loop:
             self._mismatch = self._transact(schema.mismatch)
             self._next_beat = time.monotonic() + BEAT_SECONDS
 
-    def _claim(self) -> NothingClaimed | None:
-        """Claim more when the fetchers will soon have nothing to begin; tells why when there is nothing to claim."""
+    def _claim(self, want: int) -> None:
+        """Claim items and have them fetched, or note why there are none."""
         now = time.monotonic()
-        if self._mismatch is not None:
-            raise _End("migrated", self._mismatch)
-        if self._is_over():
-            raise _End("stopped" if self._stop_asked else "max_seconds")
-        want = self._room()
-        if self._bulk is not None and not self._evidence.is_silent and self._bulk.is_wanted(self._transact):
-            want = 0
-            if not self._in_hand:
-                self._bulk.fetch(BulkTask(self._run_id, self._is_over, self._count))
-        if want == 0 or (self._in_hand and now < self._next_claim):
-            return None
-        claimed = self._transact(lambda connection: self._take(connection, want))
-        if isinstance(claimed, NothingClaimed):
-            self._next_claim = time.monotonic() + claimed.pause()
-            return claimed
-        if claimed:
-            self._in_hand += len(claimed)
-            self._claimed += len(claimed)
-            self._verdicts.expect(claimed)
-            self._leases.hold(claimed, since=now)
-            self._fetchers.submit(claimed)
+        claim = self._transact(lambda connection: self._take(connection, want))
+        self._round, self._nothing, self._passed_suspect = claim.round, claim.nothing, claim.passed_suspect
+        if not claim.round.took_suspect:
+            self._end_turn()
+        if claim.nothing is not None:
+            self._next_claim = time.monotonic() + claim.nothing.pause()
+        if claim.items:
+            self._in_hand += len(claim.items)
+            self._claimed += len(claim.items)
+            self._verdicts.expect(claim.items)
+            self._leases.hold(claim.items, since=now)
+            self._fetchers.submit(claim.items)
             if not self._evidence.is_silent:
                 self._watch(WORKING)
-        return None
 
     def _is_over(self) -> bool:
-        too_long = self._limits.max_seconds is not None and time.monotonic() - self._started >= self._limits.max_seconds
-        return self._stop_asked or too_long
+        return self._stop_asked or (self._ends_at is not None and time.monotonic() >= self._ends_at)
 
     def _count(self, counts: RunCounts) -> None:
         """Count what a bulk fetch did."""
@@ -199,20 +217,7 @@ class Loop:
             self._has_turn = False
             self._turn.release()
 
-    def _room(self) -> int:
-        """How many items to claim now: none beside a suspect, and none before one."""
-        if self._in_hand and (self._has_turn or self._claims.has_suspects):
-            return 0
-        is_low = self._fetchers.waiting < self._low_water and self._in_hand < MOST_BATCHES * self._limits.batch_size
-        want = self._limits.batch_size if is_low else 0
-        if self._limits.limit is None:
-            return want
-        left = self._limits.limit - self._claimed
-        if left <= 0 and not self._in_hand:
-            raise _End("limit")
-        return min(want, left)
-
-    def _take(self, connection: Connection, want: int) -> list[Claimed] | NothingClaimed:
+    def _take(self, connection: Connection, want: int) -> Claim:
         if time.monotonic() >= self._next_lapse_check:
             self._next_lapse_check = time.monotonic() + LAPSE_CHECK_SECONDS
             message_queue.release_lapsed(connection)
@@ -220,34 +225,22 @@ class Loop:
         if not self._in_hand and not self._has_turn:
             self._has_turn = self._turn.acquire(blocking=False)
         room = partial(self._verdicts.room, now=time.monotonic())
-        claimed = self._claims.claim(connection, want, is_alone=self._has_turn, room=room)
-        if not self._claims.took_suspect:
-            self._end_turn()
-        return claimed
+        return self._claims.claim(connection, want, round_=self._round, is_alone=self._has_turn, room=room)
 
-    def _rest(self, idle: NothingClaimed) -> None:
-        """Nothing can be claimed and nothing is in hand: wait, or end."""
-        if nothing_found := self._evidence.nothing_found():
-            idle = replace(idle, skipped={**idle.skipped, "nothing_found": nothing_found})
-        self._withheld = idle.skipped
-        if not self._limits.follow and not passes_soon(idle.skipped.keys(), idle.wait):
-            if self._evidence.is_silent:
-                raise self._silent()
-            raise _End(idle.outcome())
-        if self._evidence.is_silent and "unanswered" in idle.skipped:
+    def _rest(self, nothing: NothingClaimed) -> None:
+        """Wait until there may be something to claim, and tell what for."""
+        self._nothing, self._skipped = None, nothing.skipped
+        if self._evidence.is_silent and "unanswered" in nothing.skipped:
             self._watch(WorkerState("api_unreachable", wait=self._evidence.wait(now=time.monotonic())))
         else:
-            self._watch(WorkerState("resting", idle.skipped, idle.wait))
-        self._sleep(idle.pause())
-
-    def _silent(self) -> _End:
-        return _End("misconfigured" if self._evidence.is_misconfigured else "api_unreachable", self._verdicts.detail)
+            self._watch(WorkerState("resting", nothing.skipped, nothing.wait))
+        self._sleep(nothing.pause())
 
     def _sleep(self, seconds: float) -> None:
         """Wait until woken, but not beyond the next report or the end of the run."""
         seconds = min(seconds, max(self._next_beat - time.monotonic(), 0.0))
-        if self._limits.max_seconds is not None:
-            seconds = min(seconds, self._started + self._limits.max_seconds - time.monotonic())
+        if self._ends_at is not None:
+            seconds = min(seconds, self._ends_at - time.monotonic())
         self._outcomes.take(timeout=seconds)
 
     def _collect(self) -> None:
@@ -256,9 +249,6 @@ class Loop:
         self._take_in(timeout=timeout)
         if self._batch.patience() == 0.0 or len(self._batch) == self._in_hand:
             self._settle()
-        is_away = self._evidence.is_api_away and not self._limits.follow
-        if is_away or (self._evidence.ends_all and self._verdicts.is_all_answered):
-            raise self._silent()
 
     def _take_in(self, *, timeout: float) -> None:
         """Take outcomes as they come, and let them change what happens to the items that were not begun."""

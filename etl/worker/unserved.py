@@ -1,7 +1,7 @@
 """Remembers which locations nobody serves, so that a look at many of them costs next to nothing."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection
 
@@ -26,10 +26,10 @@ class Unserved:
         self._changes = ""
         self._next_check = self._trusted_until = 0.0
 
-    def add(self, cause: str, names: Iterable[str]) -> None:
-        """Remember them, if the cause lasts."""
-        if SkipCause(cause).lasts:
-            self.causes.update(dict.fromkeys(names, cause))
+    def add(self, stopped: Mapping[str, Iterable[str]]) -> None:
+        """Remember the locations whose cause lasts."""
+        for cause in filter(lambda each: SkipCause(each).lasts, stopped):
+            self.causes.update(dict.fromkeys(stopped[cause], cause))
 
     def refresh(self, connection: Connection) -> None:
         """Forget all when a location has changed: somebody may have connected or resumed it."""

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, event, text
 from etl.state import locations, message_queue
 from etl.state.message_queue.items import SUSPECT
 from etl.tokens.routing import LocationTokens
-from etl.worker.claims import Claims, NothingClaimed
+from etl.worker.claims import Claims, NothingClaimed, Round
 
 FILL = text("""
     INSERT INTO etl.message_queue (message_id, location_id)
@@ -45,10 +45,12 @@ def claim_until_quiet(engine: Engine, *, most: int) -> tuple[int, int]:
     """Claim again and again; how many items of the quiet and of the busy locations that took."""
     claims = Claims(kind="message", tokens=EveryLocation())
     quiet = busy = 0
+    round_ = Round()
     for _ in range(most):
         with engine.begin() as connection:
-            claimed_items = claims.claim(connection, 100)
-            for claimed in [] if isinstance(claimed_items, NothingClaimed) else claimed_items:
+            claim = claims.claim(connection, 100, round_=round_)
+            round_ = claim.round
+            for claimed in claim.items:
                 if claimed.item.location_id == "LOC-BUSY":
                     busy += 1
                 else:
@@ -86,9 +88,8 @@ def test_items_that_wait_for_their_time_take_nothing_from_those_that_are_due(eng
         connection.execute(HEARD)
     for want in (100, 1):
         with engine.connect() as connection:
-            claimed = Claims(kind="message", tokens=EveryLocation()).claim(connection, want)
-            assert not isinstance(claimed, NothingClaimed)
-            assert [each.item.message_id for each in claimed] == ["due"]
+            claim = Claims(kind="message", tokens=EveryLocation()).claim(connection, want, round_=Round())
+            assert [each.item.message_id for each in claim.items] == ["due"]
 
 
 def test_a_location_without_allowance_is_told_though_others_took_all_that_was_wanted(engine: Engine) -> None:
@@ -105,9 +106,9 @@ def test_a_location_without_allowance_is_told_though_others_took_all_that_was_wa
         )
     with engine.connect() as another, engine.connect() as connection:
         another.execute(text("SELECT FROM etl.message_queue WHERE message_id = 'taken' FOR UPDATE"))
-        idle = Claims(kind="message", tokens=EveryLocation()).claim(connection, 1)
-        assert isinstance(idle, NothingClaimed)
-        assert idle.skipped == {"rate": {"LOC1"}}
+        nothing = Claims(kind="message", tokens=EveryLocation()).claim(connection, 1, round_=Round()).nothing
+        assert nothing is not None
+        assert nothing.skipped == {"rate": {"LOC1"}}
 
 
 def test_suspects_and_others_take_turns(engine: Engine) -> None:
@@ -120,11 +121,13 @@ def test_suspects_and_others_take_turns(engine: Engine) -> None:
         )
         connection.execute(HEARD)
     claims = Claims(kind="message", tokens=EveryLocation())
+    claimed, round_ = [], Round()
     with engine.begin() as connection:
-        claimed = [claims.claim(connection, 1, is_alone=True) for _ in range(5)]
-    assert [
-        [each.item.lapses >= SUSPECT for each in items] for items in claimed if not isinstance(items, NothingClaimed)
-    ] == [
+        for _ in range(5):
+            claim = claims.claim(connection, 1, round_=round_, is_alone=True)
+            claimed.append(claim.items)
+            round_ = claim.round
+    assert [[each.item.lapses >= SUSPECT for each in items] for items in claimed] == [
         [True],
         [False],
         [True],
@@ -141,8 +144,8 @@ def test_a_suspect_is_passed_over_and_told_where_something_is_in_hand(engine: En
         connection.execute(HEARD)
     claims = Claims(kind="message", tokens=EveryLocation())
     with engine.begin() as connection:
-        idle = claims.claim(connection, 1, is_alone=False)
-    assert (idle, claims.has_suspects) == (NothingClaimed({"rate": {"LOC1"}}, None), True)
+        claim = claims.claim(connection, 1, round_=Round(), is_alone=False)
+    assert (claim.nothing, claim.passed_suspect) == (NothingClaimed({"rate": {"LOC1"}}, None), True)
 
 
 @pytest.fixture
@@ -185,20 +188,24 @@ def test_a_location_that_is_resumed_or_that_comes_is_seen_among_many_paused_ones
 
 
 def round_of(claims: Claims, engine: Engine) -> NothingClaimed:
-    """Look until a whole round found nothing."""
+    """Look until a whole round took nothing."""
+    round_ = Round()
     while True:
         with engine.begin() as connection:
-            found = claims.claim(connection, 100)
-        if isinstance(found, NothingClaimed):
-            return found
-        assert not found
+            claim = claims.claim(connection, 100, round_=round_)
+        if claim.nothing is not None:
+            return claim.nothing
+        assert not claim.items
+        round_ = claim.round
 
 
 def claimed_at(claims: Claims, engine: Engine) -> list[str]:
     """Look until something is claimed; where."""
+    round_ = Round()
     while True:
         with engine.begin() as connection:
-            found = claims.claim(connection, 100)
-        assert not isinstance(found, NothingClaimed)
-        if found:
-            return [each.item.location_id for each in found]
+            claim = claims.claim(connection, 100, round_=round_)
+        assert claim.nothing is None
+        if claim.items:
+            return [each.item.location_id for each in claim.items]
+        round_ = claim.round

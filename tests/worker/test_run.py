@@ -307,7 +307,7 @@ def test_a_run_ends_after_its_seconds_and_gives_the_rest_back(job: Job, sandbox:
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(loop.run)
         sandbox.wait_for(held=2)
-        loop._started -= 3600  # noqa: SLF001 - an hour goes by
+        loop._ends_at = 0.0  # noqa: SLF001 - an hour goes by
         with releasing(sandbox):
             report = run.result()
     loaded = report.counts.loaded

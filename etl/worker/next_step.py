@@ -1,0 +1,139 @@
+"""Decides what the loop of a run does next; pure, with the clock handed in."""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from etl.state.outcomes import RunOutcome
+from etl.worker.claims import NothingClaimed, passes_soon
+
+MOST_BATCHES = 10
+"""A run has no more in hand, however many of them belong to locations that do not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopState:
+    """All that the next step depends on."""
+
+    batch_size: int
+    concurrency: int
+    follow: bool = False
+    ends_at: float | None = None
+    """When its time is over; None: never."""
+    is_stopped: bool = False
+    left: int | None = None
+    """How many items may still be claimed; None: as many as there are."""
+    in_hand: int = 0
+    waiting: int = 0
+    """Of those, how many no thread has begun, but could."""
+    has_suspect: bool = False
+    """Whether one is in hand, or waits until nothing else is."""
+    has_backlog: bool = False
+    """Whether one is to be fetched in bulk."""
+    next_claim: float = 0.0
+    """When there may be something to claim again, while something is in hand."""
+    has_claimed: bool = False
+    """Whether the last step was a claim: outcomes must not wait for the next one."""
+    nothing: NothingClaimed | None = None
+    """Why the last claim took nothing; None once that was waited for."""
+    nothing_found: AbstractSet[str] = field(default_factory=frozenset)
+    """Locations of which the API finds nothing any more."""
+    is_silent: bool = False
+    """Whether nothing is answered properly any more."""
+    must_give_up: bool = False
+    """Whether that ends the run, whatever is in hand."""
+    has_mismatch: bool = False
+    """Whether the database was migrated meanwhile, by another version."""
+    is_misconfigured: bool = False
+    """Whether the API's address or version is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The run is over; the outcome is that of ``etl.runs``."""
+
+    outcome: RunOutcome
+    skipped: Mapping[str, set[str]] | None = None
+    """Locations whose due items are left, by cause; None: as when the run last waited."""
+    is_silent: bool = False
+    """Whether it ended because nothing was answered properly."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimItems:
+    """Claim up to so many items."""
+
+    want: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Wait for outcomes of what is in hand, and settle them when that is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchBacklog:
+    """Fetch in bulk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Wait, because nothing can be claimed."""
+
+    nothing: NothingClaimed
+
+
+Step: TypeAlias = End | ClaimItems | Collect | FetchBacklog | Rest
+
+
+def next_step(state: LoopState, now: float) -> Step:
+    """Return what to do next."""
+    if (end := _end(state, now)) is not None:
+        return end
+    if state.nothing is not None and not state.in_hand:
+        return _rest(state, state.nothing)
+    if state.in_hand and (state.has_claimed or state.has_backlog or now < state.next_claim):
+        return Collect()
+    if state.has_backlog:
+        return FetchBacklog()
+    want = _want(state)
+    return ClaimItems(want) if want else Collect()
+
+
+def _end(state: LoopState, now: float) -> End | None:
+    """Return how the run ends that has more to do, or None."""
+    if state.must_give_up:
+        return _silent(state)
+    if state.has_mismatch:
+        return End(RunOutcome.MIGRATED)
+    if state.is_stopped:
+        return End(RunOutcome.STOPPED)
+    if state.ends_at is not None and now >= state.ends_at:
+        return End(RunOutcome.MAX_SECONDS)
+    return End(RunOutcome.LIMIT) if state.left == 0 and not state.in_hand else None
+
+
+def _want(state: LoopState) -> int:
+    """Return how many items to claim: none beside a suspect, and none before one."""
+    if state.in_hand and state.has_suspect:
+        return 0
+    # Enough that the fetchers never wait while a batch is settled, little enough to give back soon.
+    is_low = state.waiting < state.batch_size + state.concurrency
+    want = state.batch_size if is_low and state.in_hand < MOST_BATCHES * state.batch_size else 0
+    return want if state.left is None else min(want, state.left)
+
+
+def _rest(state: LoopState, nothing: NothingClaimed) -> Step:
+    """Wait when something passes by itself before long, else end."""
+    if state.nothing_found:
+        skipped = {**nothing.skipped, "nothing_found": set(state.nothing_found)}
+        nothing = NothingClaimed(skipped, nothing.wait)
+    if state.follow or passes_soon(nothing.skipped.keys(), nothing.wait):
+        return Rest(nothing)
+    return _silent(state, nothing) if state.is_silent else End(RunOutcome(nothing.outcome()), nothing.skipped)
+
+
+def _silent(state: LoopState, nothing: NothingClaimed | None = None) -> End:
+    outcome = RunOutcome.MISCONFIGURED if state.is_misconfigured else RunOutcome.API_UNREACHABLE
+    return End(outcome, nothing.skipped if nothing else None, is_silent=True)
