@@ -12,13 +12,13 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
     model_validator,
 )
 
+from etl.config.alarms import STRICT, Alarms
 from etl.errors import ConfigurationError
 
 DEFAULT_FILE = Path("jobs.yaml")
@@ -34,7 +34,6 @@ OPTIONS = {
 }
 """Keys that only some kinds have."""
 
-STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 DAYS = re.compile(r"([1-9][0-9]{0,4}) days?")
 
 Location: TypeAlias = tuple[str | int, ...]
@@ -136,6 +135,7 @@ class JobsFile(BaseModel):
 
     jobs: Annotated[dict[str, JobKeys | None], Field(min_length=1)]
     retention: Retention = Retention()
+    alarms: Alarms = Alarms()
 
     def named(self) -> dict[str, Job]:
         """Return the jobs by name; one without keys has the defaults."""
@@ -159,6 +159,15 @@ def read_retention(path: Path | None) -> Retention:
         ConfigurationError: with everything that is wrong.
     """
     return _read(path).retention
+
+
+def read_alarms(path: Path | None) -> Alarms:
+    """Return from when on something is wrong, as the same file says.
+
+    Raises:
+        ConfigurationError: with everything that is wrong.
+    """
+    return _read(path).alarms
 
 
 def enabled_kinds(jobs: Mapping[str, Job]) -> frozenset[str]:
@@ -210,7 +219,7 @@ class _Source:
         near = [(*loc, "kind"), *(loc[:n] for n in range(len(loc), 0, -1))]
         line = next((self._lines[each] for each in near if each in self._lines), 1)
         whose = f"job {loc[1]!r}: " if loc[:1] == ("jobs",) and len(loc) > 1 else ""
-        whose = "retention: " if loc[:1] == ("retention",) else whose
+        whose = f"{loc[0]}: " if loc and loc[0] in SECTIONS and loc[0] != "jobs" else whose
         return f"{self._path}:{line}: {whose}{reason}"
 
     def complain(self, loc: Location, reason: str) -> None:
@@ -258,7 +267,7 @@ REASONS = {
     "model_type": "expected keys and values",
 }
 """By pydantic's name of a mistake."""
-SECTIONS: dict[str | int, type[BaseModel]] = {"jobs": JobKeys, "retention": Retention}
+SECTIONS: dict[str | int, type[BaseModel]] = {"jobs": JobKeys, "retention": Retention, "alarms": Alarms}
 
 
 def _reason(problem: Any) -> str:
@@ -273,7 +282,7 @@ def _reason(problem: Any) -> str:
     keys = loc[2:] if loc[0] == "jobs" else loc[1:]
     if not keys:
         return reason
-    if loc[0] == "retention":
+    if loc[0] != "jobs":
         given = "a list or mapping" if isinstance(given, (list, dict)) else str(given)
     return f"{keys[0]}: {reason}, not {given!r}"
 

@@ -70,6 +70,8 @@ WORKER = Grants(
         "etl.dead_letters": "DELETE",
         "etl.rate_usage": "DELETE",
         "etl.forgotten": LOCKED,
+        # When events came, and of which location: etl check.
+        "etl.webhook_events": "SELECT (location_id, received_at)",
     },
     sequences=("etl.lease_id_seq",),
     settings={**OURS, "statement_timeout": "5min", **SHORT},

@@ -322,6 +322,8 @@ class WebhookEvent(Base):
         "See etl events list|show|replay|purge.",
         CheckConstraint(one_of("outcome", EVENT_OUTCOMES), name="outcome_is_known"),
         Index(None, "received_at"),
+        # How often a location's events come: etl check.
+        Index(None, "location_id", "received_at"),
         # What etl events list --outcome looks for: few among many.
         Index("webhook_events_unnamed_idx", "received_at", postgresql_where=text("outcome IN ('no_id', 'bad_id')")),
     )

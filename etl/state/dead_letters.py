@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, text, tuple_, update
 
 from etl.database.conditions import contains, in_array, in_rows
 from etl.models import DeadLetter
@@ -122,6 +122,35 @@ def count(connection: Connection, which: LetterFilter) -> int:
     """How many letters are chosen."""
     query = select(func.count()).select_from(DeadLetter).where(*which.conditions())
     return connection.execute(query).scalar_one()
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many letters of one kind and cause there are."""
+
+    kind: str
+    cause: str
+    letters: int
+    recent: int
+    """Of those, how many died within a day and were not retried since."""
+    recent_since: datetime | None
+    """When the first of these died."""
+
+
+TALLIES = text("""
+    WITH letters AS (
+        SELECT kind, cause, died_at, died_at > now() - interval '1 day'
+               AND coalesce(retried_at < died_at, true) AS is_recent FROM etl.dead_letters
+    )
+    SELECT kind, cause, count(*) AS letters, count(*) FILTER (WHERE is_recent) AS recent,
+           min(died_at) FILTER (WHERE is_recent) AS recent_since
+    FROM letters GROUP BY kind, cause ORDER BY letters DESC, kind, cause
+""")
+
+
+def tallies(connection: Connection) -> list[Tally]:
+    """Return how many letters there are, by kind and cause."""
+    return [Tally(**row) for row in connection.execute(TALLIES).mappings()]
 
 
 def causes(connection: Connection) -> dict[str, int]:

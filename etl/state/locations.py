@@ -171,12 +171,14 @@ def remove_company(connection: Connection, company_id: str) -> bool:
 
 
 OVERVIEW = text("""
-    SELECT location_id, l.name, l.company_id, l.token_source, l.token_expires_at, l.retired_at,
+    SELECT location_id, l.name, l.company_id, l.token_source, l.token_issued_at, l.token_expires_at, l.retired_at,
            l.access_token IS NOT NULL OR c.access_token IS NOT NULL AS connected,
            l.paused_at, l.pause_cause, l.pause_detail,
            CASE WHEN r.blocked_until > now() THEN r.blocked_cause END AS blocked_cause,
            CASE WHEN r.blocked_until > now() THEN r.blocked_until END AS blocked_until,
-           r.max_requests, r.interval_ms, coalesce(used.requests, 0) AS used, r.daily_remaining, r.heard_at
+           r.max_requests, r.interval_ms, coalesce(used.requests, 0) AS used, r.daily_limit, r.heard_at,
+           CASE WHEN r.daily_since < (now() AT TIME ZONE 'utc')::date THEN r.daily_limit ELSE r.daily_remaining END
+               AS daily_remaining
     FROM etl.locations AS l FULL JOIN etl.rate_limits AS r USING (location_id)
     LEFT JOIN etl.companies AS c ON c.company_id = l.company_id AND c.retired_at IS NULL
     LEFT JOIN LATERAL (
@@ -195,6 +197,7 @@ class Overview:
     name: str | None = None
     company_id: str | None = None
     token_source: str | None = None
+    token_issued_at: datetime | None = None
     token_expires_at: datetime | None = None
     retired_at: datetime | None = None
     connected: bool = False
@@ -209,7 +212,9 @@ class Overview:
     interval_ms: int | None = None
     used: int = 0
     """Requests that count against the current interval."""
+    daily_limit: int | None = None
     daily_remaining: int | None = None
+    """Of those of today (UTC)."""
     heard_at: datetime | None = None
 
 
@@ -225,6 +230,7 @@ class CompanyOverview:
     company_id: str
     name: str | None
     connected: bool
+    token_issued_at: datetime | None
     token_expires_at: datetime | None
     retired_at: datetime | None
     locations: int
@@ -237,6 +243,7 @@ def companies(connection: Connection) -> list[CompanyOverview]:
         Company.company_id,
         Company.name,
         Company.access_token.is_not(None).label("connected"),
+        Company.token_issued_at,
         Company.token_expires_at,
         Company.retired_at,
         of_company.label("locations"),

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Double, and_, delete, extract, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Double, and_, delete, extract, func, insert, or_, select, text, update
 
 from etl import __version__
 from etl.models import Run
@@ -132,6 +132,16 @@ def state_of(run: RunSummary) -> str:
     if run.finished_at is not None:
         return "ended"
     return "running" if run.unseen_seconds < SILENT_SECONDS else "lost"
+
+
+LAST_SEEN = text("""
+    SELECT job, max(seen_at) AS seen_at FROM etl.runs WHERE seen_at > now() - interval '90 days' GROUP BY job
+""")
+
+
+def last_seen(connection: Connection) -> dict[str, datetime]:
+    """Return when a run of each job was seen last."""
+    return {row.job: row.seen_at for row in connection.execute(LAST_SEEN)}
 
 
 def latest(connection: Connection, limit: int) -> list[RunSummary]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.database.conditions import contains, in_array
@@ -92,6 +92,63 @@ def body(connection: Connection, webhook_id: str) -> bytes | None:
     """Return what was posted. Holds customers' words."""
     query = select(WebhookEvent.body).where(WebhookEvent.webhook_id == webhook_id)
     return connection.execute(query).scalar_one_or_none()
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """When the events of a location come."""
+
+    location_id: str
+    first_at: datetime
+    last_at: datetime
+    events: int
+    """How many are kept; counted to 100 only."""
+    weeks: int
+    """Of the last four weeks, how many are known. In each, the same hours as those since ``last_at`` were counted."""
+    least: int
+    """The fewest events of those hours, of any week; counted to 100 only."""
+    total: int
+    """Their events in all weeks."""
+
+
+RHYTHMS = text("""
+    SELECT asked.location_id, f.at AS first_at, l.at AS last_at, n.events,
+           p.weeks, coalesce(p.least, 0) AS least, coalesce(p.total, 0) AS total
+    FROM unnest(CAST(:location_ids AS text[])) AS asked (location_id)
+    CROSS JOIN LATERAL (
+        SELECT received_at AS at FROM etl.webhook_events AS e WHERE e.location_id = asked.location_id
+        ORDER BY received_at DESC LIMIT 1
+    ) AS l
+    CROSS JOIN LATERAL (
+        SELECT received_at AS at FROM etl.webhook_events AS e WHERE e.location_id = asked.location_id
+        ORDER BY received_at LIMIT 1
+    ) AS f
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS events FROM (
+            SELECT FROM etl.webhook_events AS e WHERE e.location_id = asked.location_id LIMIT 100
+        ) AS kept
+    ) AS n
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS weeks, min(c.events) AS least, sum(c.events) AS total
+        FROM generate_series(1, 4) AS w (week)
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS events FROM (
+                SELECT FROM etl.webhook_events AS e
+                WHERE e.location_id = asked.location_id AND e.received_at > l.at - w.week * interval '7 days'
+                  AND e.received_at <= least(now(), l.at + interval '7 days') - w.week * interval '7 days'
+                LIMIT 100
+            ) AS kept
+        ) AS c
+        WHERE f.at <= l.at - w.week * interval '7 days'
+    ) AS p
+    ORDER BY asked.location_id
+""")
+
+
+def rhythms(connection: Connection, location_ids: Collection[str]) -> list[Rhythm]:
+    """Return when events of these locations come, of those that have any."""
+    rows = connection.execute(RHYTHMS, {"location_ids": sorted(location_ids)})
+    return [Rhythm(**row) for row in rows.mappings()]
 
 
 def outcomes(connection: Connection) -> dict[str, int]:

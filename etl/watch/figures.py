@@ -1,0 +1,110 @@
+"""Gather what tells how the work goes: the one place that asks for it. Changes nothing."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import requests
+from sqlalchemy import Connection
+
+from etl.config.jobs import Job
+from etl.config.settings import Settings
+from etl.database.activity import OpenTransaction, open_transactions
+from etl.database.connections import moment_of
+from etl.errors import EtlError
+from etl.kinds.audio import AudioStore
+from etl.state import dead_letters, locations, message_queue, runs, webhook_events
+from etl.state.dead_letters import Tally
+from etl.state.locations import CompanyOverview, Overview
+from etl.state.message_queue import Depth
+from etl.state.webhook_events import Rhythm
+from etl.tokens.routing import TokenRouting
+from etl.watch.advice import as_served, unserved
+
+RECEIVER_SECONDS = 5.0
+"""How long the receiver may take to say how it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the tables say at one time."""
+
+    taken_at: datetime
+    """By the clock of Postgres."""
+    depth: Sequence[Depth] = ()
+    letters: Sequence[Tally] = ()
+    locations: Sequence[Overview] = ()
+    companies: Sequence[CompanyOverview] = ()
+    unserved: Sequence[str] = ()
+    """Locations that have items and no token."""
+    last_seen: Mapping[str, datetime] = field(default_factory=dict)
+    """When a run of each job was seen last."""
+    rhythms: Sequence[Rhythm] = ()
+    transactions: Sequence[OpenTransaction] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is asked of others than Postgres; None: nothing is wrong, or nobody wants to know."""
+
+    disk_free: float | None = None
+    """Percent of the disk of the embedded Postgres."""
+    audio: Mapping[str, str] = field(default_factory=dict)
+    """Why the jobs that keep audio cannot, by the names of the jobs."""
+    receiver: str | None = None
+    """Why the receiver cannot store events."""
+
+
+def gather(connection: Connection, settings: Settings, routing: TokenRouting) -> Figures:
+    """Read everything that is in Postgres. Reads the whole queue once."""
+    overviews = as_served(locations.overview(connection), routing)
+    depth = message_queue.depth(connection)
+    named = {each.location_id for each in overviews if each.connected and each.retired_at is None}
+    named |= {settings.highlevel_location_id, *settings.webhook_locations} - {""}
+    return Figures(
+        taken_at=moment_of(connection),
+        depth=depth,
+        letters=dead_letters.tallies(connection),
+        locations=overviews,
+        companies=locations.companies(connection),
+        unserved=unserved({each.location_id for each in depth if each.items}, overviews, routing),
+        last_seen=runs.last_seen(connection),
+        rhythms=webhook_events.rhythms(connection, named),
+        transactions=open_transactions(connection),
+    )
+
+
+def look_around(settings: Settings, jobs: Mapping[str, Job], *, receiver: str | None) -> Surroundings:
+    """Ask the disk, the places where audio is kept (writes a small file and removes it), and the receiver."""
+    audio = {job.name: _audio_problem(job.recordings_url) for job in jobs.values() if job.recordings_url is not None}
+    return Surroundings(
+        disk_free=_disk_free(settings),
+        audio={name: problem for name, problem in audio.items() if problem is not None},
+        receiver=None if receiver is None else _receiver_problem(receiver.rstrip("/")),
+    )
+
+
+def _disk_free(settings: Settings) -> float | None:
+    if settings.database_url is not None or not settings.embedded_directory.is_dir():
+        return None
+    usage = shutil.disk_usage(settings.embedded_directory)
+    return 100 * usage.free / usage.total
+
+
+def _audio_problem(url: str) -> str | None:
+    try:
+        AudioStore(url).probe()
+    except EtlError as error:
+        return str(error)
+    return None
+
+
+def _receiver_problem(url: str) -> str | None:
+    try:
+        answer = requests.get(f"{url}/readyz", timeout=RECEIVER_SECONDS, allow_redirects=False)
+    except requests.RequestException as error:
+        return f"does not answer ({type(error).__name__})"
+    if answer.ok:
+        return None
+    return f"cannot store events: {answer.text.strip()[:80] or answer.status_code}"

@@ -1,0 +1,261 @@
+"""Decide what is wrong: figures and thresholds in, findings out; pure. Holds no customer's word and no secret."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cronsim import CronSim
+
+from etl.config.alarms import Alarms
+from etl.config.jobs import Job, enabled_kinds
+from etl.output import counted, duration
+from etl.state.locations import Overview
+from etl.state.message_queue import Depth
+from etl.state.webhook_events import Rhythm
+from etl.watch.advice import CONNECT, cure_of, shown, state_of
+from etl.watch.figures import Figures, Surroundings
+
+UNSCHEDULED = timedelta(days=1)
+"""How long a job may not run whose schedule is not written: nothing says when it should."""
+NEW = timedelta(days=3)
+"""How long a location may be silent that is known for less than a week."""
+USUAL = 10
+"""Events that must have come in the same hours of the weeks before; in each week at least three."""
+REFRESH_TOKEN = timedelta(days=365)
+"""A refresh token is valid for a year or until it is used: HighLevel docs, OAuth "Authorization"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong."""
+
+    name: str
+    """What kind of thing: webhooks, runs, queue, dead_letters, location, token, allowance, transaction, …"""
+    subject: str
+    """Which one: a location, a job, a kind of item; empty where there is only one."""
+    says: str
+    since: datetime | None
+    """None: not known."""
+    costs: str
+    fix: str
+
+    def line(self, now: datetime | None) -> str:
+        """Say it in one line; None: the time is not known."""
+        about = f"{self.name} {self.subject}".strip()
+        age = (
+            ""
+            if self.since is None or now is None
+            else f", since {self.since.astimezone():%Y-%m-%d %H:%M} ({_ago(self.since, now)})"
+        )
+        return f"{about}: {self.says}{age}. {self.costs}. {self.fix}"
+
+
+def findings(figures: Figures, around: Surroundings, *, alarms: Alarms, jobs: Mapping[str, Job]) -> list[Finding]:
+    """Return everything that is wrong, what is lost for good first."""
+    return [
+        *of_surroundings(around, alarms),
+        *_of_webhooks(figures, alarms),
+        *_of_runs(figures, alarms, jobs),
+        *_of_locations(figures),
+        *_of_tokens(figures, alarms),
+        *_of_queue(figures, alarms, jobs),
+        *_of_letters(figures, alarms),
+        *_of_allowance(figures, alarms),
+        *_of_transactions(figures, alarms),
+    ]
+
+
+def of_surroundings(around: Surroundings, alarms: Alarms) -> Iterator[Finding]:
+    """Find what is wrong beside Postgres."""
+    if around.receiver is not None:
+        yield Finding(
+            "receiver",
+            "",
+            around.receiver,
+            None,
+            "HighLevel is asked to send again, for a while, what is not stored",
+            "Look at the log of etl serve, then: etl doctor; and at last: etl reconcile",
+        )
+    for name, problem in around.audio.items():
+        fix = f"Mend that place, or change recordings_url in jobs.yaml; then: etl run {name}; etl dead retry --all"
+        yield Finding("audio", name, problem, None, "Recordings are retried, and given up on in the end", fix)
+    if around.disk_free is not None and alarms.disk is not None and around.disk_free < alarms.disk:
+        says = f"{around.disk_free:.0f} % of the disk of the embedded Postgres are free"
+        costs = "When it is full, nothing can be stored or loaded"
+        yield Finding("disk", "", says, None, costs, "Free space there, or move: docs/operations.md, Postgres")
+
+
+def is_overdue(rhythm: Rhythm, now: datetime, least: timedelta) -> bool:
+    """Whether a location's webhooks should have come by now.
+
+    They should if in the same hours of each of the last weeks some came. So nights and weekends on which a location is
+    always quiet are none of our business.
+    """
+    silence = now - rhythm.last_at
+    if silence < least:
+        return False
+    if rhythm.weeks:
+        return rhythm.least >= 3 and rhythm.total >= USUAL
+    return silence >= max(NEW, least) and rhythm.events >= USUAL
+
+
+def _of_webhooks(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
+    if alarms.webhooks is None:
+        return
+    for rhythm in figures.rhythms:
+        if is_overdue(rhythm, figures.taken_at, alarms.webhooks):
+            usual = f", though in these hours of {counted(rhythm.weeks, 'week')} before there were some"
+            yield Finding(
+                "webhooks",
+                rhythm.location_id,
+                "none came" + (usual if rhythm.weeks else ""),
+                rhythm.last_at,
+                "New messages are missing in the tables",
+                "Look whether etl serve runs and HighLevel can reach it; what was missed: etl reconcile",
+            )
+
+
+def due_again(job: Job, seen_at: datetime) -> datetime:
+    """Return when a job should have run again; cron goes by the local time of this machine."""
+    if "schedule" not in job.model_fields_set:
+        return seen_at + UNSCHEDULED
+    local = seen_at.astimezone().replace(tzinfo=None)
+    return next(CronSim(job.schedule, local)).astimezone(UTC)
+
+
+def _of_runs(figures: Figures, alarms: Alarms, jobs: Mapping[str, Job]) -> Iterator[Finding]:
+    """Find jobs that ran once and do so no more. One that never ran may be run by nobody on purpose."""
+    if alarms.runs is None:
+        return
+    for name, job in jobs.items():
+        seen_at = figures.last_seen.get(name)
+        if seen_at is None or figures.taken_at - due_again(job, seen_at) < alarms.runs:
+            continue
+        waiting = sum(each.due for each in figures.depth if each.kind == job.kind)
+        yield Finding(
+            "runs",
+            name,
+            "the job does not run",
+            seen_at,
+            f"{counted(waiting, 'item')} of kind {job.kind} wait for it",
+            f"Look at cron (etl crontab prints its lines) or the service; now: etl run {name}",
+        )
+
+
+def _of_locations(figures: Figures) -> Iterator[Finding]:
+    for location in figures.locations:
+        if location.paused_at is not None:
+            yield Finding(
+                "location",
+                shown(location.location_id),
+                state_of(location),
+                location.paused_at,
+                f"{counted(_waiting(figures, location.location_id), 'item')} of it wait",
+                cure_of(location) or "",
+            )
+    paused = {location.location_id for location in figures.locations if location.paused_at is not None}
+    for location_id in figures.unserved:
+        if location_id not in paused:
+            waiting = counted(_waiting(figures, location_id), "item")
+            yield Finding("location", shown(location_id), "no token serves it", None, f"{waiting} of it wait", CONNECT)
+
+
+def _waiting(figures: Figures, location_id: str) -> int:
+    return sum(each.items for each in figures.depth if each.location_id == location_id)
+
+
+def _of_tokens(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
+    if alarms.token_ends is None:
+        return
+    ends = {shown(each.location_id): _end_of(each) for each in figures.locations if each.retired_at is None}
+    for company in figures.companies:
+        if company.connected and company.retired_at is None and company.token_issued_at is not None:
+            ends[f"of company {company.company_id}"] = company.token_issued_at + REFRESH_TOKEN
+    for name, end in ends.items():
+        if end is not None and end - figures.taken_at < alarms.token_ends:
+            says = f"its token ends on {end:%Y-%m-%d}"
+            yield Finding("token", name, says, None, "Then its items wait, untouched", "Connect it again: etl connect")
+
+
+def _end_of(location: Overview) -> datetime | None:
+    """Return when a token ends that is not renewed by then. Those of a company are got anew."""
+    match location.token_source:
+        case "app" if location.token_issued_at is not None:
+            return location.token_issued_at + REFRESH_TOKEN
+        case "private":
+            return location.token_expires_at
+    return None
+
+
+def _of_queue(figures: Figures, alarms: Alarms, jobs: Mapping[str, Job]) -> Iterator[Finding]:
+    """Find items that wait though their location is served. Why others wait is told of their locations."""
+    if alarms.oldest_due is None:
+        return
+    held = {each.location_id for each in figures.locations if each.paused_at is not None or each.blocked_cause}
+    served = [each for each in figures.depth if each.location_id not in held | set(figures.unserved)]
+    for kind in sorted({each.kind for each in served}):
+        mine = [each for each in served if each.kind == kind and each.due]
+        oldest = min((each.oldest for each in mine if each.oldest is not None), default=None)
+        if oldest is None or figures.taken_at - oldest < alarms.oldest_due:
+            continue
+        is_taken = kind in enabled_kinds(jobs)
+        fix = "Is etl run at work? etl status; more at a time: etl run --processes, concurrency in jobs.yaml"
+        yield Finding(
+            "queue",
+            kind,
+            f"the oldest of {_due(mine)} waits" + ("" if is_taken else ", and no job takes this kind"),
+            oldest,
+            "They are not in the tables yet, or not as they are now",
+            fix if is_taken else "Add a job for that kind to jobs.yaml",
+        )
+
+
+def _due(depths: Sequence[Depth]) -> str:
+    return counted(sum(each.due for each in depths), "due item")
+
+
+def _of_letters(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
+    recent = [each for each in figures.letters if each.recent]
+    total = sum(each.recent for each in recent)
+    if alarms.dead_letters is None or total < alarms.dead_letters:
+        return
+    causes: dict[str, int] = {}
+    for each in recent:
+        causes[each.cause] = causes.get(each.cause, 0) + each.recent
+    says = ", ".join(
+        f"{count} {cause}" for cause, count in sorted(causes.items(), key=lambda each: (-each[1], each[0]))
+    )
+    since = min(each.recent_since for each in recent if each.recent_since is not None)
+    fix = "etl dead list says why; when the cause is mended: etl dead retry --all"
+    yield Finding(
+        "dead_letters", "", f"{counted(total, 'item')} given up on: {says}", since, "They are not in the tables", fix
+    )
+
+
+def _of_allowance(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
+    if alarms.allowance is None:
+        return
+    for location in figures.locations:
+        left, limit = location.daily_remaining, location.daily_limit
+        if left is None or not limit or location.heard_at is None:
+            continue
+        percent = 100 * max(left, 0) / limit
+        if percent >= alarms.allowance and location.blocked_cause != "daily_budget":
+            continue
+        says = f"{percent:.0f} % of {limit:,} requests a day are left"
+        fix = "It comes back by itself; to need less: bulk: auto, fewer status_checks in jobs.yaml"
+        costs = "When none is left, its items wait for the next day (UTC)"
+        yield Finding("allowance", shown(location.location_id), says, None, costs, fix)
+
+
+def _of_transactions(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
+    for each in figures.transactions:
+        if alarms.transactions is not None and figures.taken_at - each.since >= alarms.transactions:
+            says = f"{each.program or 'a session'} of role {each.role} has a transaction open"
+            costs = "Postgres cannot clean up meanwhile, so that the queue grows slow"
+            fix = f"End it there, or: SELECT pg_terminate_backend({each.pid})"
+            yield Finding("transaction", f"pid {each.pid}", says, each.since, costs, fix)
+
+
+def _ago(since: datetime, now: datetime) -> str:
+    return duration(max((now - since).total_seconds(), 0.0))
