@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from etl.api.rate_headers import NO_HEADERS, RateHeaders
+from etl.state.outcomes import SkipCause
 
 GUARD = 0.05
 """Seconds an answered request counts beyond the interval: clocks of two machines do not run equally fast."""
@@ -83,16 +84,16 @@ def allowance_of(limit: Limit, usages: Sequence[Usage], *, each: int = 1) -> All
     """Return what may be sent now, for items that may need so many requests ``each``."""
     counting = [usage for usage in usages if usage.seconds_left > 0]
     if limit.blocked_seconds > 0:
-        return Allowance(0, limit.blocked_seconds, limit.blocked_cause or "rate_limited")
+        return Allowance(0, limit.blocked_seconds, limit.blocked_cause or SkipCause.RATE_LIMITED)
     wait = min((usage.seconds_left for usage in counting if usage.lease_id is None), default=None)
     if limit.daily_remaining < each:
         # A spent budget is probed with one request: the hour at which it is given again is undocumented.
         under_way = any(usage.lease_id is not None for usage in counting)
-        may_probe = limit.blocked_cause == "daily_budget" or not limit.is_heard
-        return Allowance(int(may_probe and not under_way), wait, "daily_budget")
+        may_probe = limit.blocked_cause == SkipCause.DAILY_BUDGET or not limit.is_heard
+        return Allowance(int(may_probe and not under_way), wait, SkipCause.DAILY_BUDGET)
     most = limit.max_requests if limit.is_heard else min(limit.max_requests, UNHEARD_LIMIT)
     used = sum(usage.requests for usage in counting)
-    cause = "rate" if most >= each else "limit_too_low"
+    cause = SkipCause.RATE if most >= each else SkipCause.LIMIT_TOO_LOW
     return Allowance(max(min(most - used, limit.daily_remaining), 0), wait, cause, most)
 
 
@@ -123,33 +124,42 @@ def settle(
     ended = Counter(unsent) + Counter(answer.lease_id for answer in answers)
     proper = [each for each in answers if each.is_proper or each.headers != NO_HEADERS]
     youngest = min(proper, key=lambda each: (each.headers == NO_HEADERS, each.age), default=None)
-    said = youngest.headers if youngest else NO_HEADERS
+    headers = youngest.headers if youngest else NO_HEADERS
     budgets = [each.headers.daily_remaining for each in proper if each.headers.daily_remaining is not None]
-    new = _limit_after(limit, said, min(budgets, default=None), usages, ended, unsent)
-    seconds = new.interval_ms / 1000 + GUARD
-    grains: dict[int, list[float]] = {}
-    for answer in answers:
-        grains.setdefault(int(answer.age / BUCKET_SECONDS), []).append(answer.age)
-    counting = [(len(ages), seconds - min(ages)) for ages in grains.values()]
-    is_said = said.max_requests is not None or said.interval_ms is not None
-    if youngest is not None and said.remaining is not None:
-        ours = sum(each.requests for each in usages if each.seconds_left > -youngest.age)
-        others = new.max_requests - said.remaining - ours
-        if others > 0:
-            counting.append((others, seconds - youngest.age))
+    new = _limit_after(limit, headers, min(budgets, default=None), usages, ended, unsent)
+    counting = _counting(answers, seconds=new.interval_ms / 1000 + GUARD)
+    if youngest is not None and (others := _sent_by_others(youngest, usages, max_requests=new.max_requests)) > 0:
+        counting.append((others, new.interval_ms / 1000 + GUARD - youngest.age))
+    says_limits = headers.max_requests is not None or headers.interval_ms is not None
     return Settled(
         limit=new,
-        # A silent answer does not make what was said before any younger.
-        is_heard=is_said or (youngest is not None and not limit.is_heard),
+        # Limits that headers said stay known when a younger answer is silent about them.
+        is_heard=says_limits or (youngest is not None and not limit.is_heard),
         budget=None if not budgets else min(budgets) > 0,
         under_way=_under_way_after(usages, ended),
         counting=counting,
     )
 
 
+def _counting(answers: Sequence[AnsweredRequest], *, seconds: float) -> list[tuple[int, float]]:
+    """Return entries for answered requests, one for each tenth of a second: how many, and how long they count."""
+    buckets: dict[int, list[float]] = {}
+    for answer in answers:
+        buckets.setdefault(int(answer.age / BUCKET_SECONDS), []).append(answer.age)
+    return [(len(ages), seconds - min(ages)) for ages in buckets.values()]
+
+
+def _sent_by_others(youngest: AnsweredRequest, usages: Sequence[Usage], *, max_requests: int) -> int:
+    """Return how many requests the API counted beyond ours; 0 or less when its headers do not say."""
+    if youngest.headers.remaining is None:
+        return 0
+    ours = sum(each.requests for each in usages if each.seconds_left > -youngest.age)
+    return max_requests - youngest.headers.remaining - ours
+
+
 def _limit_after(
     limit: Limit,
-    said: RateHeaders,
+    headers: RateHeaders,
     daily_remaining: int | None,
     usages: Sequence[Usage],
     ended: Mapping[int, int],
@@ -163,9 +173,9 @@ def _limit_after(
         remaining = daily_remaining - max(granted - sum(ended.values()), 0)
     return replace(
         limit,
-        max_requests=said.max_requests or limit.max_requests,
-        interval_ms=said.interval_ms or limit.interval_ms,
-        daily_limit=said.daily_limit or limit.daily_limit,
+        max_requests=headers.max_requests or limit.max_requests,
+        interval_ms=headers.interval_ms or limit.interval_ms,
+        daily_limit=headers.daily_limit or limit.daily_limit,
         daily_remaining=remaining,
     )
 
