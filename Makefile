@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint audit format tables bench clean
+.PHONY: help demo test pythons lint audit format tables docs bench lock sbom image dist release clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -23,6 +23,9 @@ demo: $(VENV)/installed ## See the whole story on this machine
 
 test: $(VENV)/installed ## Prove it, on a real Postgres
 	$(BIN)/pytest -n 2 --dist worksteal
+
+pythons: ## Run the tests on each Python from 3.11 to 3.14 that is here
+	tools/pythons.sh -n 2 --dist worksteal
 
 lint: $(VENV)/installed ## Style, types, and which module may import which
 	$(BIN)/ruff format --check .
@@ -51,6 +54,36 @@ tables: $(VENV)/installed ## Write docs/tables.md anew, from the comments in the
 
 bench: $(VENV)/installed-bench ## Measure, side by side
 	$(BIN)/python -m bench
+
+lock: ## Write requirements.txt anew: what constraints.txt pins of what is needed, with hashes
+	@test -x $(VENV)/lock/bin/uv || $(PYTHON) -m venv $(VENV)/lock
+	@$(VENV)/lock/bin/pip install --quiet --disable-pip-version-check uv
+	sed -n '/^#/p' requirements.txt > requirements.new
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--constraints constraints.txt pyproject.toml >> requirements.new
+	mv requirements.new requirements.txt
+
+sbom: ## Write dist/sbom.json, a CycloneDX list of what is needed, with hashes
+	@test -x $(VENV)/sbom/bin/cyclonedx-py || $(PYTHON) -m venv $(VENV)/sbom
+	@$(VENV)/sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom
+	@mkdir -p dist
+	$(VENV)/sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate \
+		--output-format JSON --output-file dist/sbom.json requirements.txt
+
+image: ## Build the container image highlevel-etl
+	@test -x $(VENV)/dist/bin/hatchling || $(PYTHON) -m venv $(VENV)/dist
+	@$(VENV)/dist/bin/pip install --quiet --disable-pip-version-check build hatchling hatch-vcs
+	docker build --file deploy/container/Containerfile --tag highlevel-etl \
+		--build-arg VERSION="$$($(VENV)/dist/bin/hatchling version)" .
+
+dist: sbom ## Build the wheel and the source distribution, with what is released beside them
+	@test -x $(VENV)/dist/bin/hatchling || $(PYTHON) -m venv $(VENV)/dist
+	@$(VENV)/dist/bin/pip install --quiet --disable-pip-version-check build hatchling hatch-vcs
+	$(VENV)/dist/bin/python -m build --outdir dist .
+	cp requirements.txt constraints.txt dist
+
+release: ## Date the changelog and tag VERSION; nothing leaves this machine
+	@$(PYTHON) tools/release.py "$(VERSION)" "$$(date -u +%F)"
 
 clean: ## Remove what make made, and stop its embedded Postgres
 	@for home in .etl .etl/demo; do test ! -x $(BIN)/etl || ETL_HOME=$$home DATABASE_URL= $(BIN)/etl db stop; done

@@ -15,4 +15,7 @@
 messages at a time, ``cli`` starts both, ``sandbox`` is a stand-in for HighLevel.
 """
 
-__version__ = "0.1.0"
+from importlib.metadata import version
+
+__version__ = version("highlevel-etl")
+"""The last tag, and the commits since: git said so when it was installed."""

@@ -15,7 +15,7 @@ from etl.config import jobs, settings
 from etl.sandbox.server import RunningSandbox
 from etl.tokens.vault import new_key
 
-PAGES = sorted([Path("README.md"), *Path("docs").rglob("*.md")])
+PAGES = sorted([Path("README.md"), Path("CONTRIBUTING.md"), *Path("docs").rglob("*.md")])
 CODE = re.compile(r"```(?:mermaid.*?|[a-z]*\n(.*?))```|`([^`]+)`", re.DOTALL)
 ETL = re.compile(r"(?:^|[\s/(;`])etl((?: +[^\s`|;&)#,:]+)+)", re.MULTILINE)
 MAKE = re.compile(r"(?:^|[\s(`])make ([a-z]+)\b", re.MULTILINE)

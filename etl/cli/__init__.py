@@ -29,6 +29,7 @@ COMMANDS = {
     "dbt-sources": "Print the tables and views as sources of dbt.",
     "doctor": "Check everything a run needs, and say how to fix what is wrong.",
     "crontab": "Print lines for cron, from the schedules in jobs.yaml.",
+    "docs": "Print a page of the documentation.",
     "sandbox": "Serve a HighLevel look-alike for demos and tests.",
 }
 
@@ -60,6 +61,9 @@ def cli() -> None:
                   etl db upgrade
                   etl enqueue MESSAGE_ID …
                   etl run
+
+    \b
+    More:         etl docs    (the pages that are named docs/….md)
 
     \b
     Exit codes:   0 done

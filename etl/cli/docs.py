@@ -1,0 +1,34 @@
+"""``etl docs``: the pages that the help texts name, wherever the program is installed."""
+
+from pathlib import Path
+
+import click
+
+from etl.errors import ConfigurationError
+from etl.output import print_line, print_lines
+
+
+@click.command()
+@click.argument("page", required=False)
+def docs(page: str | None) -> None:
+    """Print a PAGE of the documentation; without one, list the pages.
+
+    \b
+    Example: etl docs operations
+    """
+    pages = {path.stem: path for path in sorted(_directory("docs").glob("*.md"))}
+    if page is None:
+        for name, path in pages.items():
+            print_line(f"{name:<14} {path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
+        print_line(f"\nUnits, containers and manifests: {_directory('deploy')}")
+        return
+    name = Path(page).stem
+    if name not in pages:
+        raise ConfigurationError(f"There is no page {name!r}; there are: {', '.join(pages)}")
+    print_lines(pages[name].read_text(encoding="utf-8"))
+
+
+def _directory(name: str) -> Path:
+    """Find a folder: inside an installed package, beside it in a checkout."""
+    installed = Path(__file__).parent.parent / name
+    return installed if installed.is_dir() else Path(__file__).parent.parent.parent / name
