@@ -39,7 +39,7 @@ def test_the_jobs_that_need_other_scopes_are_ready_to_be_switched_on(path: Path)
 
 def test_without_a_file_the_built_in_jobs_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert jobs.read(None) == jobs.read(Path(__file__).parent.parent / "jobs.yaml")
+    assert jobs.read(None) == jobs.read(Path(__file__).parents[2] / "jobs.yaml")
 
 
 def test_every_key_has_a_default(path: Path) -> None:
