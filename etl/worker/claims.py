@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from etl.state import limits, locations, message_queue
 from etl.state.allowance import Allowance
 from etl.state.message_queue import Item
+from etl.state.outcomes import RunOutcome, SkipCause
 from etl.tokens.routing import LocationTokens
 from etl.worker.leases import LEASE_SECONDS, USAGE_SECONDS
 from etl.worker.pipeline import Claimed
@@ -31,18 +32,6 @@ SHORT_POLL_SECONDS = 0.05
 LONGEST_WAIT = 60.0
 """Seconds that a location is waited for which a 429 blocks; then its items are left to the next run."""
 
-OUTCOMES = {
-    "not_connected": "paused",
-    "paused": "paused",
-    "no_token": "paused",
-    "unanswered": "paused",
-    "nothing_found": "paused",
-    "daily_budget": "budget",
-    "limit_too_low": "rate_limited",
-    "rate_limited": "rate_limited",
-}
-"""How a run ends that leaves items for this cause; the first that applies."""
-
 
 def resolve_tokens(
     connection: Connection, tokens: LocationTokens, names: Sequence[str]
@@ -56,7 +45,7 @@ def resolve_tokens(
         by = tokens.token_location_id(name)
         cause = _stop_cause(connection, tokens, by, paused)
         if by is None or cause is not None:
-            stopped.setdefault(cause or "not_connected", []).append(name)
+            stopped.setdefault(cause or SkipCause.NOT_CONNECTED, []).append(name)
         else:
             served[name] = by
     return served, stopped
@@ -67,11 +56,11 @@ def _stop_cause(
 ) -> str | None:
     """Why nothing can be fetched with that location's token; None when it can. Another token lifts a pause."""
     if by is None:
-        return "not_connected"
+        return SkipCause.NOT_CONNECTED
     if by in paused:
         # A pause by hand names no token.
         if paused[by] is None or paused[by] == tokens.fingerprint(by):
-            return "paused"
+            return SkipCause.PAUSED
         locations.unpause(connection, location_id=by)
         del paused[by]
     return tokens.unavailable_reason(by)
@@ -79,8 +68,8 @@ def _stop_cause(
 
 def passes_soon(causes: Collection[str], wait: float | None) -> bool:
     """Whether a cause for skipping locations ends by itself soon; ``wait`` as in :class:`NothingClaimed`."""
-    is_soon = "rate" in causes or "renewing" in causes
-    return is_soon or ("rate_limited" in causes and (wait or 0.0) <= LONGEST_WAIT)
+    is_soon = any(SkipCause(cause).passes_soon for cause in causes)
+    return is_soon or (SkipCause.RATE_LIMITED in causes and (wait or 0.0) <= LONGEST_WAIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +77,19 @@ class NothingClaimed:
     """A whole round over all locations found nothing to claim."""
 
     skipped: dict[str, set[str]]
-    """Locations with due items that were not claimed, by cause: paused, not_connected, renewing, no_token, unanswered,
-    rate, rate_limited, daily_budget, limit_too_low. Of nothing_found, the items are due later."""
+    """Locations with due items that were not claimed, by :class:`SkipCause`. Of nothing_found, they are due later."""
     wait: float | None
     """Seconds until an allowance may come back; None when unknown."""
 
-    def outcome(self) -> str:
-        """How a run ends that leaves what is skipped; as in ``etl.runs.outcome``."""
-        return next((outcome for cause, outcome in OUTCOMES.items() if cause in self.skipped), "drained")
+    def outcome(self) -> RunOutcome:
+        """How a run ends that leaves what is skipped: for the first cause, in the order of their declaration."""
+        return next((cause.outcome for cause in SkipCause if cause in self.skipped), RunOutcome.DRAINED)
 
     def pause(self) -> float:
         """Seconds to leave the queue alone."""
-        if "renewing" in self.skipped:
+        if SkipCause.RENEWING in self.skipped:
             return SHORT_POLL_SECONDS
-        if "rate" in self.skipped:
+        if SkipCause.RATE in self.skipped:
             return min(self.wait, POLL_SECONDS) if self.wait is not None else SHORT_POLL_SECONDS
         return POLL_SECONDS
 
@@ -184,7 +172,7 @@ class Claims:
         limits.spend(connection, granted, seconds=USAGE_SECONDS)
         passed = [] if took_suspect else suspects
         short = {name: allowed.get(by) for name, by in served.items() if name not in quotas}
-        round_ = _limited(round_.noting({**stopped, "unanswered": unanswered, "rate": passed}), short)
+        round_ = _limited(round_.noting({**stopped, SkipCause.UNANSWERED: unanswered, SkipCause.RATE: passed}), short)
         round_ = replace(round_, has_claimed=round_.has_claimed or bool(claimed), took_suspect=took_suspect)
         nothing = None
         if not took_suspect:
@@ -227,7 +215,7 @@ def _limited(round_: Round, short: Mapping[str, Allowance | None]) -> Round:
     """Note the locations whose allowance gave no quota, and when it may give one."""
     wait = round_.wait
     for name, allowance in short.items():
-        round_ = round_.noting({allowance.cause if allowance else "rate": [name]})
+        round_ = round_.noting({allowance.cause if allowance else SkipCause.RATE: [name]})
         if allowance and allowance.wait is not None:
             wait = min(wait or allowance.wait, allowance.wait)
     return replace(round_, wait=wait)
