@@ -36,9 +36,10 @@ def _of_containers(node: Any) -> Iterator[list[str]]:
             yield from _of_containers(each)
     if isinstance(node, dict):
         for key, value in node.items():
-            if key in ("command", "args") and isinstance(value, list) and all(isinstance(each, str) for each in value):
+            is_command = key in ("command", "args") and isinstance(value, list)
+            if is_command and value[0] != "sleep":
                 yield value
-            else:
+            elif not is_command:
                 yield from _of_containers(value)
 
 
