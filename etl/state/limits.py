@@ -18,21 +18,22 @@ UTC. When Postgres's own clock is set forward, requests count for as much less t
 Limits: 100 requests in 10 s and 200,000 a day for each app and location, HighLevel docs, OAuth "Rate Limits".
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
+    ARRAY,
     ColumnElement,
     Connection,
+    Text,
+    any_,
     bindparam,
     case,
-    delete,
     extract,
     func,
-    insert,
     literal_column,
     select,
     text,
@@ -54,7 +55,6 @@ def allowances(connection: Connection, locations: Sequence[str], *, each: int = 
     """
     if not locations:
         return {}
-    connection.execute(NEW_DAY, {"locations": list(locations)})
     limits = _lock(connection, locations, skip_locked=True)
     if len(limits) < len(locations) and _add_unknown(connection, locations):
         limits = _lock(connection, locations, skip_locked=True)
@@ -72,34 +72,30 @@ def _add_unknown(connection: Connection, locations: Sequence[str]) -> bool:
     return bool(new)
 
 
-# Before the lock, and without waiting for it: whoever holds it is granting today.
-NEW_DAY = text("""
-    UPDATE etl.rate_limits SET daily_remaining = daily_limit, daily_since = (now() AT TIME ZONE 'utc')::date
-    WHERE location_id IN (
-        SELECT location_id FROM etl.rate_limits
-        WHERE location_id = ANY(CAST(:locations AS text[])) AND daily_since < (now() AT TIME ZONE 'utc')::date
-        ORDER BY location_id FOR UPDATE SKIP LOCKED)
-""")
+TODAY: ColumnElement[date] = literal_column("(now() AT TIME ZONE 'utc')::date")
+COUNTED = (
+    select(
+        RateLimit.location_id,
+        RateLimit.max_requests,
+        RateLimit.interval_ms,
+        RateLimit.daily_limit,
+        case((RateLimit.daily_since < TODAY, RateLimit.daily_limit), else_=RateLimit.daily_remaining).label(
+            "daily_remaining"
+        ),
+        RateLimit.blocked_cause,
+        extract("epoch", RateLimit.blocked_until - func.clock_timestamp()).label("blocked_seconds"),
+        extract("epoch", func.clock_timestamp() - RateLimit.heard_at).label("heard_seconds"),
+    )
+    .where(RateLimit.location_id == any_(bindparam("locations", type_=ARRAY(Text))))
+    .order_by(RateLimit.location_id)
+)
+LOCK, LOCK_FREE = COUNTED.with_for_update(), COUNTED.with_for_update(skip_locked=True)
 
 
 def _lock(connection: Connection, locations: Sequence[str], *, skip_locked: bool) -> dict[str, Limit]:
-    """Lock locations in order of their ids, and read their limits."""
-    query = (
-        select(
-            RateLimit.location_id,
-            RateLimit.max_requests,
-            RateLimit.interval_ms,
-            RateLimit.daily_limit,
-            RateLimit.daily_remaining,
-            RateLimit.blocked_cause,
-            extract("epoch", RateLimit.blocked_until - func.clock_timestamp()).label("blocked_seconds"),
-            extract("epoch", func.clock_timestamp() - RateLimit.heard_at).label("heard_seconds"),
-        )
-        .where(RateLimit.location_id.in_(locations))
-        .order_by(RateLimit.location_id)
-        .with_for_update(skip_locked=skip_locked)
-    )
-    return {row.location_id: _limit_of(row) for row in connection.execute(query)}
+    """Lock locations in order of their ids, and read their limits; the daily budget is whole again on a new day."""
+    rows = connection.execute(LOCK_FREE if skip_locked else LOCK, {"locations": list(locations)})
+    return {row.location_id: _limit_of(row) for row in rows}
 
 
 def _limit_of(row: Any) -> Limit:
@@ -115,45 +111,48 @@ def _limit_of(row: Any) -> Limit:
     )
 
 
+USAGES = select(
+    RateUsage.usage_id,
+    RateUsage.location_id,
+    RateUsage.lease_id,
+    RateUsage.requests,
+    extract("epoch", RateUsage.expires_at - func.clock_timestamp()).label("seconds_left"),
+).where(RateUsage.location_id == any_(bindparam("locations", type_=ARRAY(Text))))
+
+
 def _usages(connection: Connection, locations: Sequence[str]) -> dict[str, list[Usage]]:
     """Return what counts at locked locations: a separate statement, which sees what was committed before the lock."""
-    left = extract("epoch", RateUsage.expires_at - func.clock_timestamp()).label("seconds_left")
-    query = select(RateUsage.usage_id, RateUsage.location_id, RateUsage.lease_id, RateUsage.requests, left).where(
-        RateUsage.location_id.in_(locations)
-    )
     found: dict[str, list[Usage]] = {name: [] for name in locations}
-    for row in connection.execute(query):
+    for row in connection.execute(USAGES, {"locations": list(locations)}):
         usage = Usage(row.usage_id, row.lease_id, row.requests, float(row.seconds_left))
         found[row.location_id].append(usage)
     return found
 
 
-IN_SECONDS: ColumnElement[datetime] = func.clock_timestamp() + func.make_interval(
-    0, 0, 0, 0, 0, 0, bindparam("seconds")
-)
+SPEND = text("""
+    WITH granted AS (
+        INSERT INTO etl.rate_usage (location_id, lease_id, requests, expires_at)
+        SELECT location_id, lease_id, requests, clock_timestamp() + make_interval(secs => :seconds)
+        FROM jsonb_to_recordset(CAST(:granted AS jsonb)) AS given (location_id text, lease_id bigint, requests int)
+        RETURNING location_id, requests
+    )
+    UPDATE etl.rate_limits AS r
+    SET daily_remaining = CASE WHEN daily_since < (now() AT TIME ZONE 'utc')::date THEN daily_limit
+                               ELSE daily_remaining END - spent.requests,
+        daily_since = greatest(daily_since, (now() AT TIME ZONE 'utc')::date)
+    FROM (SELECT location_id, sum(requests)::int AS requests FROM granted GROUP BY location_id) AS spent
+    WHERE r.location_id = spent.location_id
+""")
 
 
 def spend(connection: Connection, granted: Iterable[tuple[str, int]], *, seconds: float) -> None:
     """Count requests as under way, one ``(location_id, lease_id)`` each; forgotten after ``seconds`` unless renewed."""
-    counts = Counter(granted)
-    if not counts:
-        return
-    totals: Counter[str] = Counter()
-    for (location_id, _), requests in counts.items():
-        totals[location_id] += requests
-    connection.execute(
-        update(RateLimit)
-        .where(RateLimit.location_id == bindparam("name"))
-        .values(daily_remaining=RateLimit.daily_remaining - bindparam("requests")),
-        [{"name": name, "requests": requests} for name, requests in totals.items()],
-    )
-    connection.execute(
-        insert(RateUsage).values(expires_at=IN_SECONDS),
-        [
-            {"location_id": location_id, "lease_id": lease_id, "requests": requests, "seconds": seconds}
-            for (location_id, lease_id), requests in counts.items()
-        ],
-    )
+    counts = [
+        {"location_id": location_id, "lease_id": lease_id, "requests": requests}
+        for (location_id, lease_id), requests in Counter(granted).items()
+    ]
+    if counts:
+        connection.execute(SPEND, {"granted": json.dumps(counts), "seconds": seconds})
 
 
 RENEW = text("""
@@ -191,64 +190,64 @@ def settle(connection: Connection, answers: Sequence[AnsweredRequest], unsent: I
         name: allowance.settle(limit, usages[name], answered.get(name, []), given_back.get(name, {}))
         for name, limit in limits.items()
     }
-    _write_limits(connection, settled)
-    _write_usages(connection, settled)
+    _write(connection, settled, usages)
 
 
 # A spent budget blocks until the next full hour, when it may be given again.
-NEXT_HOUR = func.date_trunc("hour", func.now()) + func.make_interval(0, 0, 0, 0, 1, 0, 5)
-
-
-def _write_limits(connection: Connection, settled: dict[str, Settled]) -> None:
-    spent, restored = bindparam("is_spent", type_=Boolean), bindparam("is_restored", type_=Boolean)
-    over = restored & (RateLimit.blocked_cause == "daily_budget")
-    today: ColumnElement[date] = literal_column("(now() AT TIME ZONE 'utc')::date")
-    connection.execute(
-        update(RateLimit)
-        .where(RateLimit.location_id == bindparam("name"))
-        .values(
-            max_requests=bindparam("max"),
-            interval_ms=bindparam("interval"),
-            daily_limit=bindparam("daily"),
-            daily_remaining=bindparam("remaining"),
-            daily_since=case((spent | restored, today), else_=RateLimit.daily_since),
-            blocked_until=case((spent, NEXT_HOUR), (over, None), else_=RateLimit.blocked_until),
-            blocked_at=case((spent, func.clock_timestamp()), else_=RateLimit.blocked_at),
-            blocked_cause=case((spent, "daily_budget"), (over, None), else_=RateLimit.blocked_cause),
-            heard_at=case((bindparam("is_heard", type_=Boolean), func.clock_timestamp()), else_=RateLimit.heard_at),
-        ),
-        [
-            {
-                "name": name,
-                "max": each.limit.max_requests,
-                "interval": each.limit.interval_ms,
-                "daily": each.limit.daily_limit,
-                "remaining": each.limit.daily_remaining,
-                "is_spent": each.budget is False,
-                "is_restored": each.budget is True,
-                "is_heard": each.is_heard,
-            }
-            for name, each in settled.items()
-        ],
+SETTLE = text("""
+    WITH over AS (
+        DELETE FROM etl.rate_usage WHERE usage_id = ANY(CAST(:over AS bigint[]))
+    ), counting AS (
+        INSERT INTO etl.rate_usage (location_id, lease_id, requests, expires_at)
+        SELECT location_id, lease_id, requests, clock_timestamp() + make_interval(secs => seconds)
+        FROM jsonb_to_recordset(CAST(:counting AS jsonb)) AS given (
+            location_id text, lease_id bigint, requests int, seconds float)
     )
+    UPDATE etl.rate_limits AS r
+    SET max_requests = new.max_requests, interval_ms = new.interval_ms, daily_limit = new.daily_limit,
+        daily_remaining = new.daily_remaining, daily_since = greatest(daily_since, (now() AT TIME ZONE 'utc')::date),
+        blocked_until = CASE WHEN new.budget = false THEN date_trunc('hour', now()) + interval '1 hour 5 seconds'
+                             WHEN new.budget AND blocked_cause = 'daily_budget' THEN NULL ELSE blocked_until END,
+        blocked_at = CASE WHEN new.budget = false THEN clock_timestamp() ELSE blocked_at END,
+        blocked_cause = CASE WHEN new.budget = false THEN 'daily_budget'
+                             WHEN new.budget AND blocked_cause = 'daily_budget' THEN NULL ELSE blocked_cause END,
+        heard_at = CASE WHEN new.is_heard THEN clock_timestamp() ELSE heard_at END
+    FROM jsonb_to_recordset(CAST(:limits AS jsonb)) AS new (
+        location_id text, max_requests int, interval_ms int, daily_limit int, daily_remaining int, budget bool,
+        is_heard bool)
+    WHERE r.location_id = new.location_id
+""")
 
 
-def _write_usages(connection: Connection, settled: dict[str, Settled]) -> None:
-    left = {usage_id: requests for each in settled.values() for usage_id, requests in each.under_way.items()}
-    over = [usage_id for usage_id, requests in left.items() if not requests]
-    if over:
-        connection.execute(delete(RateUsage).where(RateUsage.usage_id.in_(over)))
-    fewer = [{"id": usage_id, "fewer": requests} for usage_id, requests in left.items() if requests]
-    if fewer:
-        statement = update(RateUsage).where(RateUsage.usage_id == bindparam("id")).values(requests=bindparam("fewer"))
-        connection.execute(statement, fewer)
+def _write(connection: Connection, settled: dict[str, Settled], usages: dict[str, list[Usage]]) -> None:
+    """Write what answers changed; entries that still stand for requests under way are written anew, with fewer."""
+    limits = [
+        {
+            "location_id": name,
+            "max_requests": each.limit.max_requests,
+            "interval_ms": each.limit.interval_ms,
+            "daily_limit": each.limit.daily_limit,
+            "daily_remaining": each.limit.daily_remaining,
+            "budget": each.budget,
+            "is_heard": each.is_heard,
+        }
+        for name, each in settled.items()
+    ]
     counting = [
         {"location_id": name, "requests": requests, "seconds": seconds}
         for name, each in settled.items()
         for requests, seconds in each.counting
     ]
-    if counting:
-        connection.execute(insert(RateUsage).values(expires_at=IN_SECONDS), counting)
+    changed = [
+        (name, usage) for name, each in settled.items() for usage in usages[name] if usage.usage_id in each.under_way
+    ]
+    counting += [
+        {"location_id": name, "lease_id": usage.lease_id, "requests": left, "seconds": usage.seconds_left}
+        for name, usage in changed
+        if (left := settled[name].under_way[usage.usage_id])
+    ]
+    over = [usage.usage_id for _, usage in changed]
+    connection.execute(SETTLE, {"over": over, "counting": json.dumps(counting), "limits": json.dumps(limits)})
 
 
 def unblock(connection: Connection, location_id: str) -> bool:

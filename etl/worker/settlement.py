@@ -68,7 +68,12 @@ class Settlement:
 
         Items whose lease was lost are somebody else's: they are neither written nor counted.
         """
-        held = message_queue.lock(connection, [each.claimed.item for each in outcomes] + [each.item for each in unsent])
+        held = message_queue.complete(
+            connection,
+            [each.claimed.item for each in outcomes if each.error is None],
+            others=[*(each.claimed.item for each in outcomes if each.error), *(each.item for each in unsent)],
+            default=self.default() or "",
+        )
         outcomes = [each for each in outcomes if each.claimed.item in held]
         unsent = [each for each in unsent if each.item in held]
         counts = RunCounts()
@@ -100,12 +105,11 @@ class Settlement:
         return counts
 
     def _complete(self, connection: Connection, items: Sequence[Item]) -> int:
-        return message_queue.complete(connection, items, default=self.default() or "")
+        return len(message_queue.complete(connection, items, default=self.default() or ""))
 
     def _load(self, connection: Connection, outcomes: Sequence[Outcome], counts: RunCounts) -> list[FollowUp]:
-        """Write the rows and remove the items; returns what the records ask for."""
+        """Write the rows of items; returns what the records ask for."""
         done = [outcome for outcome in outcomes if outcome.error is None]
-        self._complete(connection, [outcome.claimed.item for outcome in done])
         records = [record for outcome in outcomes for record in outcome.records or ()]
         loaded = loader.load(connection, records)
         counts.loaded = len(done)

@@ -238,7 +238,7 @@ def test_a_clock_that_is_set_back_makes_requests_count_for_an_interval_once_more
     set_clock_back(connection)
     limits_upkeep.tidy(connection, under_way=60)
     assert allowed(connection) == 70
-    left = "SELECT requests, extract(epoch FROM expires_at - clock_timestamp()) FROM etl.rate_usage ORDER BY usage_id"
+    left = "SELECT requests, extract(epoch FROM expires_at - clock_timestamp()) FROM etl.rate_usage ORDER BY lease_id"
     (under_way, for_a_minute), (answered, for_an_interval) = connection.execute(text(left)).all()
     assert (under_way, 50 < for_a_minute <= 60) == (10, True)
     assert (answered, 0 < for_an_interval < 11) == (20, True)

@@ -122,7 +122,7 @@ def test_two_claims_at_once_share_nothing(engine: Engine) -> None:
 def test_a_completed_item_is_gone(connection: Connection) -> None:
     enqueue(connection, "MSG1")
     item = claim_one(connection)
-    assert message_queue.complete(connection, [item]) == 1
+    assert message_queue.complete(connection, [item]) == {item}
     assert state(connection) == []
 
 
@@ -163,7 +163,7 @@ def test_dying_again_keeps_the_payload_when_the_new_failure_brought_none(connect
 
 Settle = Callable[[Connection, Item], int]
 SETTLEMENTS: dict[str, Settle] = {
-    "complete": lambda connection, item: message_queue.complete(connection, [item]),
+    "complete": lambda connection, item: len(message_queue.complete(connection, [item])),
     "retry": lambda connection, item: message_queue.put_back(connection, [PutBack(item, 60.0)]),
     "snooze": lambda connection, item: message_queue.put_back(connection, [PutBack(item, 60.0, spent=False)]),
     "bury": lambda connection, item: message_queue.bury(connection, [Burial(item, "x", "…")]),
@@ -212,8 +212,8 @@ def test_settling_an_item_leaves_the_same_id_at_another_location_in_hand(
 def test_items_that_are_settled_together_are_told_apart_by_id_and_location(connection: Connection) -> None:
     claimed = claim_at_both(connection)
     together = [claimed["MSG1", "LOC1"], claimed["MSG2", "LOC2"]]
-    assert message_queue.lock(connection, together) == set(together)
-    assert message_queue.complete(connection, together) == 2
+    assert message_queue.complete(connection, [], others=together) == set(together)
+    assert message_queue.complete(connection, together) == set(together)
     assert at(connection) == [("MSG1", "LOC2"), ("MSG2", "LOC1")]
 
 
@@ -334,7 +334,7 @@ def test_settling_and_enqueuing_the_same_items_never_deadlocks(engine: Engine) -
         with engine.begin() as connection:
             items = claim(connection, quota=100)
         with engine.begin() as connection:
-            message_queue.lock(connection, items)
+            message_queue.complete(connection, [], others=items)
             message_queue.complete(connection, items[50:])
             message_queue.put_back(connection, [PutBack(item, 0.0) for item in items[:50]])
     stop.set()
@@ -356,7 +356,7 @@ def test_a_retry_of_dead_letters_and_a_worker_that_settles_them_do_not_deadlock(
 
     thread = Thread(target=retry)
     with engine.begin() as connection:
-        message_queue.lock(connection, [item])
+        message_queue.complete(connection, [], others=[item])
         thread.start()
         await_a_waiter(engine)
         message_queue.complete(connection, [item])
@@ -383,7 +383,7 @@ def test_events_of_a_location_and_a_settlement_that_pauses_it_do_not_deadlock(en
 
     thread = Thread(target=receive)
     with engine.begin() as connection:
-        message_queue.lock(connection, [item])
+        message_queue.complete(connection, [], others=[item])
         thread.start()
         await_a_waiter(engine)
         locations.pause(connection, "LOC1", cause="x", detail="x", token="x")

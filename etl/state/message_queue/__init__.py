@@ -28,4 +28,4 @@ from etl.state.message_queue.enqueuing import enqueue, enqueue_items, follow_up
 from etl.state.message_queue.erasing import count, erase
 from etl.state.message_queue.items import Burial, Item, NewItem, PutBack, Unasked
 from etl.state.message_queue.overview import Backlog, Depth, backlogs, depth, due
-from etl.state.message_queue.settling import bury, complete, keep, lock, put_back
+from etl.state.message_queue.settling import bury, complete, keep, put_back

@@ -1,12 +1,13 @@
 """What becomes of claimed items. Each statement names their lease, and changes nothing where that is over.
 
-A transaction that settles many items first takes :func:`lock` on all of them, in one order, so that two of them can
-wait for each other but not deadlock; and it changes the queue before it changes dead letters, as others do.
+A transaction that settles many items first names all of them to :func:`complete`, which locks them in one order, so
+that two of them can wait for each other but not deadlock; and it changes the queue before dead letters, as others do.
 """
 
+import json
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.database.conditions import in_array, in_rows
@@ -34,34 +35,60 @@ def _key(item: Item) -> tuple[str, str, int]:
     return item.message_id, item.location_id, item.lease_id
 
 
-def lock(connection: Connection, items: Collection[Item]) -> set[Item]:
-    """Lock items until the transaction ends; returns those whose lease stands.
-
-    The others were claimed by somebody else meanwhile: their rows must not be written.
-    """
-    if not items:
-        return set()
-    query = (
-        select(QueueItem.message_id, QueueItem.location_id, QueueItem.lease_id)
-        .where(*_under_lease(items))
-        .order_by(QueueItem.message_id, QueueItem.location_id)
-        .with_for_update()
+# The rows are locked in order of their keys, as by every statement that locks many, so that two of them can wait for
+# each other but not deadlock. What was queued again meanwhile, or has a dead letter, is rare: only told here.
+COMPLETE = text("""
+    WITH held AS (
+        SELECT q.message_id, q.location_id, q.lease_id, given.is_done, q.again
+        FROM jsonb_to_recordset(CAST(:items AS jsonb)) AS given (
+            message_id text, location_id text, lease_id bigint, is_done bool)
+        JOIN etl.message_queue AS q USING (message_id, location_id, lease_id)
+        WHERE q.kind = :kind
+        ORDER BY q.message_id, q.location_id FOR UPDATE OF q
+    ), gone AS (
+        DELETE FROM etl.message_queue AS q USING held
+        WHERE q.kind = :kind AND q.message_id = held.message_id AND q.location_id = held.location_id
+          AND held.is_done AND NOT held.again
     )
-    found = {tuple(row) for row in connection.execute(query)}
-    return {item for item in items if _key(item) in found}
+    SELECT message_id, location_id, lease_id, is_done AND again AS stays, is_done AND EXISTS (
+        SELECT FROM etl.dead_letters AS d WHERE d.kind = :kind AND d.message_id = held.message_id
+          AND d.location_id IN (held.location_id, CASE held.location_id WHEN '' THEN :default WHEN :default THEN ''
+                                                                        ELSE held.location_id END)) AS has_letter
+    FROM held
+""")
 
 
-def complete(connection: Connection, items: Collection[Item], *, default: str = "") -> int:
-    """Remove items whose rows this transaction writes, and dead letters of earlier tries; returns how many.
+def complete(
+    connection: Connection, items: Collection[Item], *, others: Collection[Item] = (), default: str = ""
+) -> set[Item]:
+    """Remove items whose rows this transaction writes; returns those whose lease stands, of ``others`` too.
 
-    An item queued again meanwhile stays, and waits anew. ``default`` is the location of items that name none: their
-    dead letters may name it.
+    What is not returned was claimed by somebody else meanwhile: its rows must not be written. Dead letters of earlier
+    tries go, too; an item queued again meanwhile stays, and waits anew.
+
+    Args:
+        connection: The caller's transaction.
+        items: They are done; all of them and the others are of one kind.
+        others: What the transaction settles in further statements: all are locked here, in one order.
+        default: The location of items that name none: their dead letters may name it.
     """
-    if not items:
-        return 0
-    completed = _end(connection, items)
-    if completed:
-        of_kind = in_array(DeadLetter.kind, {item.kind for item in items})
+    given = {_key(item): item for item in (*items, *others)}
+    if not given:
+        return set()
+    done = {*map(_key, items)}
+    document = [
+        {"message_id": key[0], "location_id": key[1], "lease_id": key[2], "is_done": key in done} for key in given
+    ]
+    kind = next(iter(given.values())).kind
+    rows = connection.execute(COMPLETE, {"items": json.dumps(document), "kind": kind, "default": default}).all()
+    held = {tuple(row[:3]): given[tuple(row[:3])] for row in rows}
+    _end(connection, [held[tuple(row[:3])] for row in rows if row.stays])
+    _remove_letters(connection, [held[tuple(row[:3])] for row in rows if row.has_letter], default=default)
+    return set(held.values())
+
+
+def _remove_letters(connection: Connection, items: Collection[Item], *, default: str) -> None:
+    if items:
         same = {"", default}
         letter_keys = [
             (item.message_id, name)
@@ -69,12 +96,13 @@ def complete(connection: Connection, items: Collection[Item], *, default: str = 
             for name in (same if item.location_id in same else {item.location_id})
         ]
         letters = in_rows((DeadLetter.message_id, DeadLetter.location_id), letter_keys)
-        connection.execute(delete(DeadLetter).where(of_kind, letters))
-    return completed
+        connection.execute(delete(DeadLetter).where(in_array(DeadLetter.kind, {item.kind for item in items}), letters))
 
 
 def _end(connection: Connection, items: Collection[Item]) -> int:
     """Remove items; those queued again meanwhile wait anew, with their attempts back. Returns how many there were."""
+    if not items:
+        return 0
     fresh = {**WAITING, "attempt": 0, "lapses": 0, "cause": None}
     anew = update(QueueItem).where(*_under_lease(items), QueueItem.again).values(**fresh)
     gone = delete(QueueItem).where(*_under_lease(items))
