@@ -1,4 +1,4 @@
-"""The connections of the transport: requests' own, held to the time that one request may take, and dropped when idle.
+"""The connections of the transport: urllib3's, held to the time that one request may take, and dropped when idle.
 
 urllib3 does neither. Its timeouts begin anew with each byte that comes, of headers as of a body (its reference,
 ``urllib3.util.Timeout``), and it keeps an idle connection for as long as that seems open (its issues 2498 and 3184).
@@ -9,11 +9,20 @@ import io
 import math
 import socket
 import time
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
+import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
-from urllib3.response import HTTPResponse
+from urllib3.response import BaseHTTPResponse, HTTPResponse
+from urllib3.util import Retry, Timeout
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds to connect, for each address that the host's name has."""
+ONCE = Retry(total=False, redirect=False)
+"""A request is sent once, and its errors are urllib3's own."""
 
 SILENCE_SECONDS = 30.0
 """How long the next byte of an answer may take."""
@@ -27,7 +36,9 @@ class DiedIdleError(Exception):
 
 
 class Adapter(HTTPAdapter):
-    """Sends a request that requests has prepared.
+    """The pools of connections, one a host, by the proxies and certificates that the environment names.
+
+    requests knows what the environment means, so it chooses a host's pool; urllib3 alone sends, at half the cost.
 
     Attributes:
         latest: the ``time.monotonic()`` at which every GET ends.
@@ -35,13 +46,57 @@ class Adapter(HTTPAdapter):
 
     latest = math.inf
 
-    def get_connection_with_tls_context(self, *request: Any, **settings: Any) -> Any:
-        """Return the pool that requests chooses, with connections of our own."""
-        pool: Any = super().get_connection_with_tls_context(*request, **settings)
-        if not issubclass(pool.ConnectionCls, _Connection):
-            # Made of the pool's own class: there is one for HTTP, one for HTTPS, and one for each kind of proxy.
-            pool.ConnectionCls = type("Connection", (_Connection, pool.ConnectionCls), {"adapter": self})
-        return pool
+    def __init__(self, *, pool_size: int) -> None:
+        super().__init__(pool_connections=4, pool_maxsize=pool_size, max_retries=0)
+        self._routes: dict[tuple[str, str], tuple[Any, str]] = {}
+
+    def ask(
+        self, method: str, url: str, *, body: str | None, headers: Mapping[str, str], seconds: float
+    ) -> BaseHTTPResponse:
+        """Send one request; its answer's body is still to be read.
+
+        Raises:
+            requests.RequestException: there is no way to that host.
+            urllib3.exceptions.HTTPError: there was no answer.
+            ValueError: the request cannot be sent.
+        """
+        parts = urlsplit(url)
+        pool, prefix = self._route(url, (parts.scheme, parts.netloc))
+        answer: BaseHTTPResponse = pool.urlopen(
+            method,
+            prefix + (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            body=body,
+            headers=headers,
+            retries=ONCE,
+            redirect=False,
+            assert_same_host=False,
+            timeout=Timeout(connect=CONNECT_TIMEOUT, total=seconds),
+            preload_content=False,
+            decode_content=False,
+        )
+        return answer
+
+    def _route(self, url: str, host: tuple[str, str]) -> tuple[Any, str]:
+        """Return the pool for a host, and what comes before a path: a proxy for plain HTTP wants the whole URL."""
+        route = self._routes.get(host)
+        if route is None:
+            request = requests.Request("GET", url).prepare()
+            # Neither ~/.netrc nor a cookie is ever sent.
+            found = requests.Session().merge_environment_settings(url, {}, None, None, None)
+            verify, proxies = True if found["verify"] is None else found["verify"], found["proxies"]
+            pool: Any = self.get_connection_with_tls_context(request, verify, proxies=proxies)
+            self.cert_verify(pool, request.url, verify, None)  # type: ignore[no-untyped-call] # of requests
+            if not issubclass(pool.ConnectionCls, _Connection):
+                # Made of the pool's own class: there is one for HTTP, one for HTTPS, and one for each kind of proxy.
+                pool.ConnectionCls = type("Connection", (_Connection, pool.ConnectionCls), {"adapter": self})
+            wants_whole = self.request_url(request, proxies) == request.url
+            route = self._routes[host] = pool, f"{host[0]}://{host[1]}" if wants_whole else ""
+        return route
+
+    def close(self) -> None:
+        """Drop all connections; what is asked next opens new ones."""
+        self._routes.clear()
+        super().close()
 
 
 class _Connection(HTTPConnection):

@@ -3,21 +3,20 @@
 It never retries or sleeps. Secrets that were sent never stand in what it says.
 """
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from json import dumps, loads
 from typing import Any, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
-import requests
-from urllib3.util import Timeout
+from requests import RequestException
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
 
 from etl.api.connections import Adapter, DiedIdleError
 
-CONNECT_TIMEOUT = 5.0
-"""Seconds to connect, for each address that the host's name has."""
 MAX_HOPS = 5
 """Redirects that are followed for one answer."""
 
@@ -27,9 +26,9 @@ IN_WORDS = {
     "ConnectTimeoutError": "the host does not answer",
     "SSLError": "TLS fails: the certificate is not valid, or the port speaks plain HTTP",
     "ReadTimeoutError": "it took too long",
-    "ReadTimeout": "it took too long",
+    "ProtocolError": "the connection broke",
 }
-"""What requests and urllib3 call the reasons why there was no answer."""
+"""What urllib3 calls the reasons why there was no answer."""
 
 
 class NoAnswerError(Exception):
@@ -107,11 +106,9 @@ class Transport:
     """Pooled connections to one host; safe to share between threads. A context manager, which closes them."""
 
     def __init__(self, *, base_url: str, pool_size: int, user_agent: str) -> None:
-        """Keep up to ``pool_size`` connections: requests' default of 10 throttles more threads than that."""
+        """Keep up to ``pool_size`` connections."""
         self._base_url = base_url.rstrip("/")
-        # Proxies and certificate bundles are read from the environment once, not for each request.
-        self._environment = _environment(self._base_url)
-        self._adapter = Adapter(pool_connections=4, pool_maxsize=pool_size, max_retries=0)
+        self._adapter = Adapter(pool_size=pool_size)
         self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": user_agent}
 
     def __enter__(self) -> Self:
@@ -134,12 +131,12 @@ class Transport:
     ) -> AbstractContextManager[Stream]:
         """Send one request and leave the answer's body to the caller; what it does not read is not sent.
 
-        ``content`` is ``params``, ``data`` or ``json``, as requests takes them.
+        ``content`` is ``params`` for the query, or ``data`` for a form, or ``json``.
 
         Raises:
             NoAnswerError: there was no answer.
         """
-        return self._open(method, self._base_url + path, self._environment, bounds, headers, content)
+        return self._open(method, self._base_url + path, bounds, headers, **content)
 
     @contextmanager
     def follow(self, redirect: Stream, *, bounds: Bounds, headers: Mapping[str, str] = {}) -> Iterator[Stream]:
@@ -156,7 +153,7 @@ class Transport:
             if urlsplit(target).scheme not in ("https", urlsplit(redirect.url).scheme):
                 raise NoAnswerError("it was redirected from https to something else")
             left = replace(bounds, total_seconds=deadline - time.monotonic())
-            with self._open("GET", target, _environment(target), left, headers, {}) as stream:
+            with self._open("GET", target, left, headers) as stream:
                 if stream.status == 200:
                     yield stream
                     return
@@ -178,52 +175,48 @@ class Transport:
         self,
         method: str,
         url: str,
-        environment: Mapping[str, Any],
         bounds: Bounds,
         headers: Mapping[str, str],
-        content: Mapping[str, Any],
+        *,
+        params: Mapping[str, str | int] = {},
+        data: Mapping[str, str] | None = None,
+        json: object = None,
     ) -> Iterator[Stream]:
+        sent, body = {**self._headers, **headers}, None
+        if data is not None:
+            sent["Content-Type"], body = "application/x-www-form-urlencoded", urlencode(data)
+        elif json is not None:
+            sent["Content-Type"], body = "application/json", dumps(json)
+        if params:
+            url += f"?{urlencode(params)}"
         try:
-            request = requests.PreparedRequest()
-            request.prepare(method, url, {**self._headers, **headers}, **content)
-            timeout = Timeout(connect=CONNECT_TIMEOUT, total=bounds.total_seconds)
-            response = self._adapter.send(request, stream=True, timeout=timeout, **environment)  # type: ignore[arg-type] # requests takes it, its stubs do not
+            response = self._adapter.ask(method, url, body=body, headers=sent, seconds=bounds.total_seconds)
         except DiedIdleError:
             # What broke this connection broke the other idle ones as well.
             self._adapter.close()
             raise LostRequestError("a connection had died while it was idle") from None
-        except (requests.RequestException, ValueError) as error:
+        except (RequestException, HTTPError, ValueError) as error:
             raise self._no_answer(method, error) from None
-        with response:
-            yield Stream(response.status_code, response.headers, self._chunks(method, response), url)
-
-    def _chunks(self, method: str, response: requests.Response) -> Iterator[bytes]:
         try:
-            yield from response.iter_content(64 * 1024)
-        except (requests.RequestException, ValueError) as error:
+            yield Stream(response.status, response.headers, self._chunks(method, response), url)
+        finally:
+            response.close()
+
+    def _chunks(self, method: str, response: BaseHTTPResponse) -> Iterator[bytes]:
+        try:
+            yield from response.stream(64 * 1024, decode_content=True)
+        except (HTTPError, ValueError) as error:
             raise self._no_answer(method, error) from None
 
     def _no_answer(self, method: str, error: Exception) -> NoAnswerError:
         """Return the error without its text and its chain, which may hold the request.
 
-        requests lets a bare ValueError through when an answer names an impossible host.
+        An answer that names an impossible host makes a bare ValueError.
         """
         if method == "GET" and time.monotonic() >= self._adapter.latest:
             return LostRequestError("it was not awaited any longer")
-        return NoAnswerError(_kind_of(error))
-
-
-def _environment(url: str) -> dict[str, Any]:
-    """Proxies and certificates as the environment says; neither ~/.netrc nor a cookie is ever sent."""
-    found = requests.Session().merge_environment_settings(url, {}, None, None, None)
-    return {"proxies": found["proxies"], "verify": True if found["verify"] is None else found["verify"]}
-
-
-def _kind_of(error: Exception) -> str:
-    """Return what failed, in words where a person can act on it: requests calls most of it ConnectionError."""
-    first = error.args[0] if error.args else None
-    cause = getattr(first, "reason", None) or error
-    return IN_WORDS.get(type(cause).__name__) or IN_WORDS.get(type(first).__name__) or type(error).__name__
+        name = type(error).__name__
+        return NoAnswerError(IN_WORDS.get(name, name))
 
 
 def redacted(body: bytes, secrets: Sequence[str]) -> bytes:
@@ -240,7 +233,7 @@ def reason_of(body: bytes, secrets: Sequence[str]) -> str | None:
     docs, common schemas and apps/oauth.json).
     """
     try:
-        answer = json.loads(body)
+        answer = loads(body)
     except (ValueError, RecursionError):
         return None
     if not isinstance(answer, dict):

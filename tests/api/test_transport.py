@@ -210,3 +210,23 @@ def test_no_redirect_leaves_https(transport: Transport, target: str) -> None:
 def test_only_another_host_is_elsewhere(status: int, location: str, *, is_elsewhere: bool) -> None:
     answer = Stream(status, {"Location": location}, iter(()), "https://services.example/x")
     assert answer.is_elsewhere == is_elsewhere
+
+
+def test_a_proxy_of_the_environment_is_told_the_whole_address(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    def serve(connection: socket.socket, _number: int) -> None:
+        asked.append(heard(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    server.serve = serve
+    monkeypatch.setenv("HTTP_PROXY", server.url.replace("http://", "http://user:word@"))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with Transport(base_url="http://api.example", pool_size=1, user_agent="tests") as transport:
+        assert transport.send("GET", "/a", bounds=BOUNDS, params={"x": "1 2"}).body == b"{}"
+    head = asked[0].split(b"\r\n")
+    assert (head[0], b"Proxy-Authorization: Basic dXNlcjp3b3Jk" in head) == (
+        b"GET http://api.example/a?x=1+2 HTTP/1.1",
+        True,
+    )
