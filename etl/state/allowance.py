@@ -166,7 +166,7 @@ def _limit_after(
     unsent: Mapping[int, int],
 ) -> Limit:
     if daily_remaining is None:
-        remaining = min(limit.daily_remaining + sum(unsent.values()), limit.daily_limit)
+        remaining = limit.daily_remaining + sum(unsent.values())
     else:
         # The API has not counted what is still under way.
         granted = sum(each.requests for each in usages if each.lease_id is not None and each.seconds_left > 0)

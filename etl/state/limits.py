@@ -205,7 +205,9 @@ SETTLE = text("""
     )
     UPDATE etl.rate_limits AS r
     SET max_requests = new.max_requests, interval_ms = new.interval_ms, daily_limit = new.daily_limit,
-        daily_remaining = new.daily_remaining, daily_since = greatest(daily_since, (now() AT TIME ZONE 'utc')::date),
+        daily_remaining = CASE WHEN daily_since < (now() AT TIME ZONE 'utc')::date
+                               THEN least(new.daily_remaining, new.daily_limit) ELSE new.daily_remaining END,
+        daily_since = greatest(daily_since, (now() AT TIME ZONE 'utc')::date),
         blocked_until = CASE WHEN new.budget = false THEN date_trunc('hour', now()) + interval '1 hour 5 seconds'
                              WHEN new.budget AND blocked_cause = 'daily_budget' THEN NULL ELSE blocked_until END,
         blocked_at = CASE WHEN new.budget = false THEN clock_timestamp() ELSE blocked_at END,
