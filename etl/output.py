@@ -10,10 +10,12 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import click
+import structlog
 
 from etl.errors import ConfigurationError
 
@@ -72,9 +74,11 @@ def print_table(
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     columns = list(zip(header, zip(*cells, strict=True) if cells else [()] * len(header), strict=True))
+    left_out = []
     for name in optional:
         if sum(_least(*column) + GAP for column in columns) > console.width:
             columns = [column for column in columns if column[0] != name]
+            left_out.append(name)
     for name, column in columns:
         table.add_column(name, no_wrap=_is_whole(column), min_width=_least(name, column))
     for kept in zip(*(column for _, column in columns), strict=True):
@@ -82,6 +86,8 @@ def print_table(
     if title:
         console.print(Text(title, style="bold"))
     console.print(table)
+    if left_out:
+        print_sentence(f"A wider terminal also shows: {', '.join(left_out)}")
 
 
 def _text(value: object) -> str:
@@ -111,6 +117,20 @@ def print_sentence(text: str, *, indent: int = 0, hang: int = 0, err: bool = Fal
         click.echo(text, err=err)
     else:
         click.echo(" " * indent + text, err=err)
+
+
+def tell(text: str, *, hang: int = 0) -> None:
+    """Tell on standard error how work goes on; where the log is JSON lines, as one of those."""
+    with suppress(OSError, ValueError):  # nobody may be reading any more
+        if logs_json():
+            structlog.get_logger("etl").info("progress", says=text)
+        else:
+            print_sentence(text, hang=hang, err=True)
+
+
+def logs_json() -> bool:
+    """Return whether log lines are JSON, so that whoever reads standard error wants nothing else there."""
+    return isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer)
 
 
 def print_json(value: object) -> None:

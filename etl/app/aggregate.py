@@ -25,7 +25,14 @@ def added(reports: Sequence[Report]) -> Report:
     outcome = RunOutcome.PAUSED if worst.outcome == RunOutcome.API_UNREACHABLE and is_answered else worst.outcome
     counts = total(each.counts for each in reports)
     skipped = _union(each.skipped for each in reports)
-    return Report(outcome, counts, max(each.seconds for each in reports), skipped, worst.detail)
+    return Report(
+        outcome,
+        counts,
+        max(each.seconds for each in reports),
+        skipped,
+        worst.detail,
+        any(each.is_news for each in reports),
+    )
 
 
 def total(run_counts: Iterable[RunCounts]) -> RunCounts:

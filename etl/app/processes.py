@@ -26,7 +26,7 @@ from etl.app.signals import signals_stop
 from etl.app.warehouse import load_settings, warehouse
 from etl.config.jobs import Job
 from etl.errors import EtlError
-from etl.output import print_line
+from etl.output import print_line, tell
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.worker.evidence import SharedEvidence
@@ -146,7 +146,8 @@ class _Team:
             self._lose(worker, runs)
             return
         if isinstance(message, str):
-            _say(message)
+            with suppress(OSError, ValueError):  # nobody may be reading any more
+                print_line(message, err=True)
         elif isinstance(message, EtlError):
             self._fault = self._fault or message
             self.stop()
@@ -170,16 +171,11 @@ class _Team:
         code = worker.process.exitcode or 0
         if code:
             how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"crashed (exit code {code})"
-            _say(f"A worker {how}. Its items are free again after {LEASE_SECONDS:.0f} seconds.")
+            tell(f"A worker {how}. Its items are free again after {LEASE_SECONDS:.0f} seconds.")
         for name in runs.keys() - worker.reports.keys():
             worker.note(name, Report(RunOutcome.LOST, worker.run_counts.get(name, RunCounts()), 0.0))
         if any(each.limits.follow for each in runs.values()):
             self.stop()
-
-
-def _say(text: str) -> None:
-    with suppress(OSError, ValueError):  # nobody may be reading any more
-        print_line(text, err=True)
 
 
 def _work(pipe: Pipe, runs: int) -> None:

@@ -10,7 +10,7 @@ from types import FrameType
 from sqlalchemy import Engine
 
 from etl.database import connections
-from etl.output import print_line
+from etl.output import tell
 
 SAME_SECONDS = 1.0
 """Signals that come so close together are one: timeout(1) signals a command, and then its process group."""
@@ -34,8 +34,9 @@ def signals_stop(stops: Sequence[Callable[[], None]]) -> Iterator[None]:
         stopped_at = time.monotonic()
         for each in stops:
             each()
-        with suppress(OSError, RuntimeError):  # nobody may be reading any more
-            print_line("Finishing what is in hand …", err=True)
+        with suppress(RuntimeError):  # no thread can be had
+            # A handler may interrupt somebody who holds the lock of the log.
+            threading.Thread(target=tell, args=("Finishing what is in hand …",), daemon=True).start()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

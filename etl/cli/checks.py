@@ -77,7 +77,8 @@ def of_app(overviews: Sequence[Overview], *, given: bool) -> Check:
     if renewed and not given:
         fix = "Set HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET"
         return Check("app", ok=False, says=f"the tokens of {renewed} locations cannot be renewed", fix=fix)
-    return Check("app", ok=True, says=f"{renewed} locations need the OAuth app" + (", which is set" if given else ""))
+    needs = "1 location needs" if renewed == 1 else f"{renewed} locations need"
+    return Check("app", ok=True, says=f"{needs} the OAuth app" + (", which is set" if given else ""))
 
 
 def of_pauses(overviews: Sequence[Overview]) -> Check:

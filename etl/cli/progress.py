@@ -5,7 +5,7 @@ It sleeps never and starts no thread: the loop calls it often enough.
 
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from etl.app.composition import RunSpec
 from etl.config.jobs import Job
 from etl.config.settings import Settings
-from etl.output import print_sentence
+from etl.output import logs_json, tell
 from etl.state import locations, message_queue
 from etl.state.locations import Overview
 from etl.state.outcomes import SkipCause
@@ -52,9 +52,9 @@ def narrated(settings: Settings, engine: Engine, job: Job, limits: RunLimits) ->
 
 
 def say(line: str) -> None:
-    """Print a line of the story."""
-    with suppress(OSError, ValueError):  # nobody may be reading any more
-        print_sentence(line, hang=len("10:21:17 "), err=True)
+    """Print a line of the story, which begins with the time of day; a log line has a time of its own."""
+    clock = len("10:21:17 ")
+    tell(line[clock:] if logs_json() else line, hang=clock)
 
 
 def _look(engine: Engine, kind: str, default: str, state: WorkerState) -> Outlook:

@@ -19,17 +19,19 @@ from etl.config import jobs
 from etl.config.jobs import Job
 from etl.config.settings import Settings
 from etl.errors import ConfigurationError
-from etl.output import print_json, print_line, print_sentence
+from etl.output import logs_json, print_json, print_line, print_sentence
 from etl.state import message_queue
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import COUNTS, RunCounts
-from etl.watch.advice import UNANSWERED, reason, unanswered
+from etl.watch.advice import UNANSWERED, ending, reason, unanswered
 from etl.worker.evidence import SharedEvidence
 from etl.worker.run_limits import Report, RunLimits
 from etl.worker.state import WorkerState
 
 COUNTED = 1_000_000
 """The line of a run names what is due up to so many: counting more would delay its start."""
+AS_USUAL = (RunOutcome.DRAINED, RunOutcome.LIMIT, RunOutcome.MAX_SECONDS)
+"""Outcomes that are no news."""
 
 
 @click.command()
@@ -42,6 +44,11 @@ COUNTED = 1_000_000
 )
 @click.option("--dry-run", is_flag=True, help="Only show what is due. Fetch and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option(
+    "--quiet/--no-quiet",
+    default=None,
+    help="Say nothing where nothing was done or is new. Default: quiet where there is no terminal, as in cron.",
+)
 def run(
     job: str | None,
     limit: int | None,
@@ -51,6 +58,7 @@ def run(
     processes: int,
     dry_run: bool,
     as_json: bool,
+    quiet: bool | None,
 ) -> None:
     """Fetch the messages that are due, load them, and exit.
 
@@ -71,6 +79,7 @@ def run(
     Example, as a service: etl run --follow
     """
     settings = load_settings()
+    is_quiet = not (sys.stdout.isatty() or sys.stderr.isatty()) if quiet is None else quiet
     entries = jobs.read(settings.etl_jobs)
     chosen = _choose(entries, job, follow=follow, limit=limit)
     require_known_recordings_urls(chosen)
@@ -89,9 +98,12 @@ def run(
         reports = []
         with here if processes == 1 else open_team(processes, runs=runs) as runner:
             for each, report in work(request, runner, watched=watched):
-                _summarize(settings, each, report, as_json=as_json)
+                if as_json or (follow and logs_json()):
+                    print_json(_as_dict(each, report))
+                else:
+                    _summarize(settings, each, report, is_quiet=is_quiet and not follow)
                 reports.append(report)
-    sys.exit(max(exit_code(report) for report in reports))
+    sys.exit(exit_code(*reports))
 
 
 def run_once(settings: Settings, engine: Engine, job: Job, limits: RunLimits) -> Report:
@@ -100,7 +112,14 @@ def run_once(settings: Settings, engine: Engine, job: Job, limits: RunLimits) ->
         return run_together(settings, engine, [spec])[0]
 
 
-def exit_code(report: Report) -> int:
+def exit_code(*reports: Report) -> int:
+    """Return the worst code of the jobs, but 3 only if none could do anything: others that work are a line."""
+    is_partial = len(reports) > 1 and any(report.counts.loaded for report in reports)
+    codes = [_exit_code(each) for each in reports if each.outcome.is_fault or not is_partial or _exit_code(each) != 3]
+    return max(codes, default=0)
+
+
+def _exit_code(report: Report) -> int:
     """0 done, 1 items died or a worker did, 2 the API's address or version is wrong, 3 nothing could be done now."""
     if report.outcome == RunOutcome.MISCONFIGURED:
         return ConfigurationError.exit_code
@@ -149,11 +168,16 @@ def _progress(engine: Engine, job: Job, limits: RunLimits) -> Iterator[RunSpec]:
         yield RunSpec(job, limits, show, watch)
 
 
-def _summarize(settings: Settings, job: Job, report: Report, *, as_json: bool) -> None:
-    if as_json:
-        print_json(_as_dict(job, report))
+def _summarize(settings: Settings, job: Job, report: Report, *, is_quiet: bool) -> None:
+    """Print what a run did; if quiet, only what happened or is new, so that cron mails nothing else."""
+    counts = report.counts
+    has_done = any((counts.loaded, counts.deleted, counts.retried, counts.dead, counts.drift))
+    has_news = report.is_news and report.outcome not in AS_USUAL
+    if is_quiet and not has_done and not has_news:
         return
     print_report(job, report)
+    if is_quiet and not has_news:
+        return
     if report.outcome.leaves_locations:
         for cause, names in report.skipped.items():
             print_sentence(reason(cause, [name or settings.highlevel_location_id for name in names]), hang=2, err=True)
@@ -170,7 +194,9 @@ def print_report(job: Job, report: Report) -> None:
     others = _counts(("retried", counts.retried), ("snoozed", counts.snoozed), ("dead", counts.dead))
     loaded = f"{counts.loaded} loaded" + (f" ({of_these})" if of_these else "")
     print_sentence(
-        f"{job.name}: {', '.join(filter(None, (loaded, others)))} in {report.seconds:.1f} s ({report.outcome})", hang=2
+        f"{job.name}: {', '.join(filter(None, (loaded, others)))} in {report.seconds:.1f} s "
+        f"({ending(report.outcome, report.skipped)})",
+        hang=2,
     )
     if counts.drift:
         seen = ", ".join(f"{entry} x{count}" for entry, count in counts.drift.most_common(10))

@@ -11,7 +11,7 @@ from etl.config import jobs
 from etl.database import distribution
 from etl.output import duration, print_json, print_line, print_sentence, print_table
 from etl.state import dead_letters, locations, message_queue, runs
-from etl.watch.advice import advice_on, as_served, in_words, shown, state_of
+from etl.watch.advice import advice_on, as_served, ending, shown, state_of
 
 
 @click.command()
@@ -107,7 +107,7 @@ def _ending(run: runs.RunSummary) -> str:
     """How a run ended, or whether it lives."""
     state = runs.state_of(run)
     if state == "ended":
-        return in_words(run.outcome)
+        return ending(run.outcome, run.skipped)
     ago = duration(run.unseen_seconds)
     return f"running, seen {ago} ago" if state == "running" else f"killed? seen {ago} ago"
 

@@ -131,7 +131,8 @@ class Run(Base):
     __tablename__ = "runs"
     __table_args__ = table_args(
         "etl",
-        "One row each execution of a job; the history of what was loaded and what was not.",
+        "One row each execution of a job; the history of what was loaded and what was not. One that had nothing to do "
+        "takes the row of the one before it.",
         Index(None, "started_at"),
     )
 
@@ -157,6 +158,9 @@ class Run(Base):
     dead: Mapped[int] = mapped_column(server_default="0", comment="Items given up on: new rows of etl.dead_letters.")
     drift: Mapped[json | None] = mapped_column(
         comment="Schema drift: how often each field or value was seen that this version does not know."
+    )
+    skipped: Mapped[json | None] = mapped_column(
+        comment="Locations whose due items were left, by cause, up to 100 of each; null when none were."
     )
 
 

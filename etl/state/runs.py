@@ -3,10 +3,26 @@
 import os
 import platform
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Double, and_, delete, extract, func, insert, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    and_,
+    delete,
+    exists,
+    extract,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import aliased
 
 from etl import __version__
 from etl.models import Run
@@ -44,10 +60,46 @@ COUNTS = ("loaded", "unchanged", "deleted", "retried", "snoozed", "dead")
 """The columns that count items."""
 
 
-def start(connection: Connection, job: str) -> int:
-    """Note that a run begins; returns its run_id."""
-    statement = insert(Run).values(job=job, host=platform.node(), pid=os.getpid(), version=__version__)
-    return connection.execute(statement.returning(Run.run_id)).scalar_one()
+MAX_SKIPPED = 100
+"""Locations that are kept of those that a run left, for each cause."""
+
+Skipped = Mapping[str, Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that has begun, and how the one before it ended."""
+
+    run_id: int
+    outcome: str | None = None
+    skipped: dict[str, list[str]] | None = None
+
+    def is_news(self, outcome: str, skipped: Skipped) -> bool:
+        """Return whether a run that ends so does not end as the one before it."""
+        return (outcome, _kept(skipped)) != (self.outcome, self.skipped)
+
+
+def start(connection: Connection, job: str) -> Started:
+    """Note that a run begins. It takes the row of the job's last run if that did nothing, as most of a day's do."""
+    did_nothing = and_(*(getattr(Run, name) == 0 for name in COUNTS), Run.drift.is_(None)).label("did_nothing")
+    ended = (Run.job == job, Run.finished_at.is_not(None), Run.started_at > func.now() - timedelta(days=1))
+    query = select(Run.run_id, Run.outcome, Run.skipped, did_nothing).where(*ended).order_by(Run.run_id.desc())
+    last = connection.execute(query.limit(1)).first()
+    values = {"job": job, "host": platform.node(), "pid": os.getpid(), "version": __version__}
+    run_id = None
+    if last is not None and last.did_nothing:
+        anew = dict.fromkeys(("started_at", "seen_at"), func.now()) | dict.fromkeys(
+            ("finished_at", "outcome", "skipped")
+        )
+        # Another run of the job may have taken it meanwhile.
+        free = update(Run).where(Run.run_id == last.run_id, Run.finished_at.is_not(None))
+        run_id = connection.execute(free.values(values | anew).returning(Run.run_id)).scalar_one_or_none()
+    run_id = run_id or connection.execute(insert(Run).values(values).returning(Run.run_id)).scalar_one()
+    return Started(run_id, *(last[1:3] if last else ()))
+
+
+def _kept(skipped: Skipped) -> dict[str, list[str]] | None:
+    return {cause: sorted(names)[:MAX_SKIPPED] for cause, names in sorted(skipped.items())} or None
 
 
 def report(connection: Connection, run_id: int, counts: RunCounts) -> None:
@@ -64,8 +116,8 @@ def seen(connection: Connection, run_id: int) -> None:
     connection.execute(update(Run).where(Run.run_id == run_id).values(seen_at=func.now()))
 
 
-def finish(connection: Connection, run_id: int, *, outcome: str, drift: Counter[str]) -> None:
-    """Note how a run ended, and the schema drift it saw."""
+def finish(connection: Connection, *, run_id: int, outcome: str, drift: Counter[str], skipped: Skipped) -> None:
+    """Note how a run ended, the schema drift it saw, and the locations whose due items it left, by cause."""
     connection.execute(
         update(Run)
         .where(Run.run_id == run_id)
@@ -74,6 +126,7 @@ def finish(connection: Connection, run_id: int, *, outcome: str, drift: Counter[
             finished_at=func.now(),
             outcome=outcome,
             drift=dict(drift.most_common()) or None,
+            skipped=_kept(skipped),
         )
     )
 
@@ -99,6 +152,7 @@ class RunSummary:
     snoozed: int
     dead: int
     drift: dict[str, int] | None
+    skipped: dict[str, list[str]] | None
 
 
 def count(connection: Connection) -> int:
@@ -145,10 +199,20 @@ def last_seen(connection: Connection) -> dict[str, datetime]:
 
 
 def latest(connection: Connection, limit: int) -> list[RunSummary]:
-    """Return the last runs, and those of the last day that have not ended; newest first."""
-    unseen = extract("epoch", func.clock_timestamp() - Run.seen_at).cast(Double).label("unseen_seconds")
-    columns = [unseen if each.name == "unseen_seconds" else getattr(Run, each.name) for each in fields(RunSummary)]
-    last = select(Run.run_id).order_by(Run.run_id.desc()).limit(limit)
+    """Return the last runs, those that live, and those of the last day that were lost and that no other followed.
+
+    What was active last comes first.
+    """
+    silent = extract("epoch", func.clock_timestamp() - Run.seen_at).cast(Double)
+    columns = [
+        silent.label(each.name) if each.name == "unseen_seconds" else getattr(Run, each.name)
+        for each in fields(RunSummary)
+    ]
+    last = select(Run.run_id).order_by(Run.started_at.desc(), Run.run_id.desc()).limit(limit)
+    later = aliased(Run)
+    followed = exists().where(later.job == Run.job, later.started_at > Run.started_at)
     recent = Run.seen_at > func.now() - timedelta(days=1)
-    query = select(*columns).where(or_(Run.run_id.in_(last), and_(Run.finished_at.is_(None), recent)))
-    return [RunSummary(**row) for row in connection.execute(query.order_by(Run.run_id.desc())).mappings()]
+    open_ = and_(Run.finished_at.is_(None), recent, or_(silent < SILENT_SECONDS, ~followed))
+    active_at = func.coalesce(Run.finished_at, Run.seen_at)
+    query = select(*columns).where(or_(Run.run_id.in_(last), open_)).order_by(active_at.desc(), Run.run_id.desc())
+    return [RunSummary(**row) for row in connection.execute(query).mappings()]

@@ -1,6 +1,6 @@
 """Why locations wait, and what to do about it, in words; pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from etl.config.settings import Settings
@@ -96,6 +96,12 @@ def whose_webhooks(settings: Settings) -> str:
 def in_words(cause: str | None) -> str:
     """Return a cause as people say it."""
     return (cause or "").replace("_", " ")
+
+
+def ending(outcome: str | None, skipped: Mapping[str, object] | None) -> str:
+    """Return how a run ended, in words: one that left items because nobody may ask for them says why."""
+    cause = next((cause for cause in SkipCause if cause in (skipped or {}) and cause.outcome == outcome), None)
+    return in_words(cause if outcome == RunOutcome.PAUSED and cause else outcome)
 
 
 def state_of(location: Overview) -> str:

@@ -111,16 +111,22 @@ class Loop:
                 when its lease lapses.
             ConfigurationError: it refuses what a run needs.
         """
-        self._run_id = self._transact(partial(runs.start, job=self._limits.job))
+        started = self._transact(partial(runs.start, job=self._limits.job))
+        self._run_id = started.run_id
         if self._ends_at is not None:
             self._end_within(self._ends_at + GRACE_SECONDS - time.monotonic())
         with self._leases:
             with Listener(self._listening, self._wake) if self._limits.follow else nullcontext():
                 end = self._drain()
             self._wind_down()
-        self._transact(partial(runs.finish, run_id=self._run_id, outcome=end.outcome, drift=self._tally.drift))
+        skipped = dict(self._skipped)
+        finish = partial(
+            runs.finish, run_id=self._run_id, outcome=end.outcome, drift=self._tally.drift, skipped=skipped
+        )
+        self._transact(finish)
         detail = self._verdicts.detail if end.is_silent else self._mismatch or ""
-        return Report(end.outcome, self._tally, time.monotonic() - self._started, dict(self._skipped), detail)
+        seconds, is_news = time.monotonic() - self._started, started.is_news(end.outcome, skipped)
+        return Report(end.outcome, self._tally, seconds, skipped, detail, is_news)
 
     def _wake(self) -> None:
         self._next_claim = 0.0

@@ -30,3 +30,5 @@ class Report:
     skipped: dict[str, set[str]] = field(default_factory=dict)
     """Locations whose due items were left, by cause."""
     detail: str = ""
+    is_news: bool = True
+    """Whether the run of the job before it ended otherwise, or left other locations."""

@@ -350,8 +350,9 @@ def test_following_without_a_job_follows_all_until_a_signal(job: Job, etl: Comma
         await_(lambda: job.value("SELECT count(*) FROM highlevel.messages") == 30)
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=90)
-    assert (process.returncode, [line.partition(":")[0] for line in out.splitlines()]) == (0, ["a", "b"])
-    assert "following a, b: loads what is queued in " in err.splitlines()[0]
+    assert (process.returncode, [json.loads(line)["job"] for line in out.splitlines()]) == (0, ["a", "b"])
+    says = [json.loads(line).get("says", "") for line in err.splitlines()]
+    assert says[0].startswith("following a, b: loads what is queued in ")
     assert job.rows("SELECT job, outcome FROM etl.runs ORDER BY job") == [("a", "stopped"), ("b", "stopped")]
 
 
@@ -359,8 +360,8 @@ def test_a_fault_that_one_follower_meets_stops_all(job: Job, etl: Command, sandb
     sandbox.faults(shares={"redirect": 1.0})
     with follow_two_jobs(etl, job) as process:
         job.enqueue(job.ids[0])
-        _, err = process.communicate(timeout=90)
-    assert (process.returncode, "HIGHLEVEL_BASE_URL" in err) == (2, True)
+        out, _ = process.communicate(timeout=90)
+    assert (process.returncode, "check HIGHLEVEL_BASE_URL" in out) == (2, True)
     assert sorted(job.rows("SELECT outcome FROM etl.runs")) == [("misconfigured",), ("stopped",)]
 
 
@@ -376,9 +377,47 @@ def test_a_kind_that_is_redirected_leaves_the_jobs_after_it_alone(
     job.enqueue(job.ids[0])
     job.enqueue(*contacts[:3], kind="contact")
     job.enqueue(user, kind="user")
-    assert etl("run").returncode == 3
+    done = etl("run")
+    assert (done.returncode, "The API does not answer properly" in done.stderr) == (0, True)
     assert set(job.queued()) >= {("contact", each) for each in contacts[:3]}
     assert job.value("SELECT count(*) FROM highlevel.users WHERE user_id = :id", id=user) == 1
+
+
+def test_a_lost_run_is_told_until_its_job_runs_again(job: Job, etl: Command) -> None:
+    job.execute(
+        "INSERT INTO etl.runs (job, host, pid, version, started_at, seen_at) "
+        "SELECT job, '', 1, '', now() - interval '1 hour', now() - interval '1 hour' "
+        "FROM unnest(ARRAY['messages', 'gone']) AS job"
+    )
+    for _ in range(6):
+        job.enqueue(job.ids[0])
+        etl("run")
+    lines = etl("status").stdout.partition("# last runs\n")[2].splitlines()
+    assert ("killed?" in lines[1], [line for line in lines if "killed?" in line]) == (False, lines[-1:])
+    assert "\tgone\t" in lines[-1]
+
+
+def test_a_run_that_does_nothing_says_nothing_to_cron(job: Job, etl: Command) -> None:
+    assert outcome(etl("run")) == (0, "")
+    assert "messages: 0 loaded" in outcome(etl("run", "--no-quiet"))[1]
+    job.enqueue(job.ids[0])
+    assert "messages: 1 loaded" in outcome(etl("run"))[1]
+
+
+def test_cron_hears_of_a_paused_location_when_that_changes(job: Job, etl: Command) -> None:
+    job.enqueue(job.ids[0])
+    job.enqueue("M2", location_id="LOC2")
+    first, second = (etl("run", HIGHLEVEL_TOKEN="pit-revoked") for _ in range(2))
+    assert [(3, True), (3, False)] == [(done.returncode, bool(done.stdout + done.stderr)) for done in (first, second)]
+    job.enqueue("M3", location_id="LOC3")
+    assert "LOC3" in etl("run", HIGHLEVEL_TOKEN="pit-revoked").stderr
+
+
+def test_a_run_says_why_items_wait_and_not_that_they_are_paused(job: Job, etl: Command) -> None:
+    job.enqueue("M2", location_id="LOC2")
+    printed = outcome(etl("run"))[1]
+    assert ("(not connected)" in printed, "paused" in printed) == (True, False)
+    assert "\tnot connected\t" in etl("status").stdout
 
 
 def test_status_knows_a_healthy_follower_from_a_killed_one(job: Job, etl: Command) -> None:

@@ -127,10 +127,15 @@ def test_what_can_be_read_is_printed_as_it_is_and_what_steers_is_spelled_out(giv
     assert printable(given) == printed
 
 
-def on_a_terminal(etl: Command, *arguments: str) -> str:
+def test_a_table_says_which_columns_a_narrow_terminal_left_out(hostile: Command) -> None:
+    assert "A wider terminal also shows: requests" in on_a_terminal(hostile, "status", columns=60)
+    assert "A wider terminal" not in on_a_terminal(hostile, "status", columns=500)
+
+
+def on_a_terminal(etl: Command, *arguments: str, columns: int = 200) -> str:
     """What a terminal receives."""
     ours, theirs = os.openpty()
-    process = _run(etl, *arguments, stdout=theirs)
+    process = _run(etl, *arguments, stdout=theirs, columns=columns)
     os.close(theirs)
     received = bytearray()
     try:
@@ -143,8 +148,9 @@ def on_a_terminal(etl: Command, *arguments: str) -> str:
     return received.decode()
 
 
-def _run(etl: Command, *arguments: str, stdout: int) -> "subprocess.Popen[bytes]":
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "COLUMNS": "200"} | etl.environment
+def _run(etl: Command, *arguments: str, stdout: int, columns: int = 200) -> "subprocess.Popen[bytes]":
+    inherited = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    environment = inherited | {"COLUMNS": str(columns)} | etl.environment
     return subprocess.Popen(
         [sys.executable, "-m", "etl", *arguments],
         cwd=etl.directory,

@@ -194,7 +194,7 @@ def test_processes_whose_parent_is_killed_end_in_good_order(job: Job, etl: Comma
 def test_a_killed_process_is_told_and_the_others_go_on(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
     (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n    kind: message\n  b:\n    kind: conversation\n")
     hold_all(job, sandbox)
-    with etl.start("run", "--processes", "2") as process:
+    with etl.start("run", "--processes", "2", "--no-quiet") as process:
         sandbox.wait_for(held=16)
         os.kill(job.rows(RUNNING)[0][0], signal.SIGKILL)
         with releasing(sandbox):

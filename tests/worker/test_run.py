@@ -1,13 +1,16 @@
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Thread
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from etl.cli.run import exit_code
 from etl.errors import ConfigurationError
 from etl.sandbox.server import RunningSandbox
+from etl.state import runs
 from tests.job import Job
 from tests.waiting import await_, releasing
 
@@ -44,6 +47,33 @@ def test_a_run_is_a_row_with_what_it_did(job: Job) -> None:
     assert job.rows("SELECT job, outcome, loaded, dead, finished_at IS NOT NULL FROM etl.runs") == [
         ("messages", "drained", 30, 0, True)
     ]
+
+
+def test_runs_that_do_nothing_share_one_row(job: Job) -> None:
+    job.enqueue(job.ids[0])
+    job.run()
+    for _ in range(3):
+        job.run()
+    job.execute("UPDATE etl.runs SET started_at = now() - interval '1 hour', seen_at = now() - interval '1 hour'")
+    job.run()
+    assert job.rows(
+        "SELECT loaded, outcome, started_at > now() - interval '1 minute' FROM etl.runs ORDER BY run_id"
+    ) == [
+        (1, "drained", False),
+        (0, "drained", True),
+    ]
+    job.enqueue(job.ids[1])
+    job.run()
+    job.run()
+    assert job.rows("SELECT loaded FROM etl.runs ORDER BY run_id") == [(1,), (1,), (0,)]
+
+
+def test_a_run_that_lives_keeps_its_row(engine: Engine) -> None:
+    with engine.begin() as connection:
+        first, second = (runs.start(connection, "messages").run_id for _ in range(2))
+        runs.finish(connection, run_id=first, outcome="drained", drift=Counter(), skipped={})
+        third = runs.start(connection, "messages").run_id
+    assert (first != second, third) == (True, first)
 
 
 def test_drift_is_counted_in_the_run(job: Job, sandbox: RunningSandbox) -> None:
