@@ -79,6 +79,7 @@ class Call:
 
     Attributes:
         sent: how many were sent; never more than were granted.
+        statuses: what was answered to them, as far as anything was.
         headers: what the last answer said, whatever its status.
     """
 
@@ -87,6 +88,7 @@ class Call:
         self._token = token
         self._granted = granted
         self.sent = 0
+        self.statuses: list[int] = []
         self.headers = NO_HEADERS
 
     def get(self, path: str, **params: str | int) -> Answer:
@@ -140,6 +142,7 @@ class Call:
             with transport.open("GET", path, headers=headers, bounds=bounds, params=params) as stream:
                 # Now, because the rest of the answer may never come.
                 self.headers = RateHeaders.from_headers(stream.headers)
+                self.statuses.append(stream.status)
                 if stream.status == 200:
                     yield stream
                     return

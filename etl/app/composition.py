@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 from ipaddress import ip_address
 
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 
 from etl import __version__, kinds
 from etl.api.client import Client
 from etl.api.oauth import OAuth
 from etl.api.transport import Transport
 from etl.app.warehouse import direct_url
+from etl.config import jobs
 from etl.config.jobs import Job
 from etl.config.settings import Settings
 from etl.database.connections import open_engine
@@ -32,6 +33,7 @@ from etl.tokens.renewal import Renewal
 from etl.tokens.renewal_threads import Renewals
 from etl.tokens.routing import LocationTokens, TokenRouting
 from etl.tokens.vault import Vault
+from etl.watch.watcher import Watcher
 from etl.worker.claims import Claims
 from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
@@ -97,6 +99,17 @@ def routing_of(settings: Settings) -> TokenRouting:
     """Whose token serves a location."""
     token = settings.highlevel_token
     return TokenRouting(token.get_secret_value() if token else None, settings.highlevel_location_id)
+
+
+@contextmanager
+def watching(settings: Settings, url: URL | str) -> Iterator[Watcher]:
+    """Yield what looks at the work again and again, on a connection of its own."""
+    alarms, entries = jobs.read_alarms(settings.etl_jobs), jobs.read(settings.etl_jobs)
+    engine = open_engine(url if isinstance(url, str) else url.render_as_string(hide_password=False), pool_size=1)
+    try:
+        yield Watcher(engine, settings, routing_of(settings), alarms, entries)
+    finally:
+        engine.dispose()
 
 
 def require_known_recordings_urls(chosen: Iterable[Job]) -> None:

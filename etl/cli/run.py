@@ -9,7 +9,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl.app.composition import RunSpec, address_of, require_known_recordings_urls
+from etl.app.composition import RunSpec, address_of, require_known_recordings_urls, watching
 from etl.app.job_runner import RunRequest, run_together, work
 from etl.app.processes import open_team
 from etl.app.warehouse import described, load_settings, warehouse
@@ -42,6 +42,9 @@ AS_USUAL = (RunOutcome.DRAINED, RunOutcome.LIMIT, RunOutcome.MAX_SECONDS)
 @click.option(
     "--processes", type=click.IntRange(1), metavar="N", default=1, help="Use N processes, for more than one core."
 )
+@click.option(
+    "--health-port", metavar="[HOST:]PORT", help="With --follow: answer /healthz and /metrics there, by plain HTTP."
+)
 @click.option("--dry-run", is_flag=True, help="Only show what is due. Fetch and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
@@ -49,13 +52,14 @@ AS_USUAL = (RunOutcome.DRAINED, RunOutcome.LIMIT, RunOutcome.MAX_SECONDS)
     default=None,
     help="Say nothing where nothing was done or is new. Default: quiet where there is no terminal, as in cron.",
 )
-def run(
+def run(  # noqa: PLR0913 - one parameter an option
     job: str | None,
     limit: int | None,
     max_seconds: float | None,
     *,
     follow: bool,
     processes: int,
+    health_port: str | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool | None,
@@ -96,7 +100,10 @@ def run(
         watched = partial(narrated, settings, engine) if follow else partial(_progress, engine)
         here = nullcontext(partial(run_together, settings, engine, shared=SharedEvidence()))
         reports = []
-        with here if processes == 1 else open_team(processes, runs=runs) as runner:
+        with (
+            _health(settings, engine, health_port if follow else None),
+            here if processes == 1 else open_team(processes, runs=runs) as runner,
+        ):
             for each, report in work(request, runner, watched=watched):
                 if as_json or (follow and logs_json()):
                     print_json(_as_dict(each, report))
@@ -104,6 +111,19 @@ def run(
                     _summarize(settings, each, report, is_quiet=is_quiet and not follow)
                 reports.append(report)
     sys.exit(exit_code(*reports))
+
+
+@contextmanager
+def _health(settings: Settings, engine: Engine, address: str | None) -> Iterator[None]:
+    if address is None:
+        yield
+        return
+    from etl.app.health import serving_health
+    from etl.watch.metrics import text_of
+
+    with watching(settings, engine.url) as watcher, serving_health(address, lambda: text_of(watcher.look())) as url:
+        say(f"Telling how it is on {url}")
+        yield
 
 
 def run_once(settings: Settings, engine: Engine, job: Job, limits: RunLimits) -> Report:

@@ -47,11 +47,13 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
     Example: etl serve --port 8080
     """
     from etl import listening
+    from etl.app.composition import watching
     from etl.receive import public_keys
     from etl.receive.app import build_app
     from etl.receive.metrics import Metrics
     from etl.receive.server import allow_connections, server_of
     from etl.receive.storage import Storage
+    from etl.watch.metrics import text_of
 
     settings = load_settings()
     keys = public_keys.read(settings.webhook_ed25519_public_key, settings.webhook_rsa_public_key)
@@ -70,12 +72,14 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
             metrics=metrics,
             keep_days=jobs.read_retention(settings.etl_jobs).webhook_events or settings.webhook_keep_days,
         )
+        watcher = opened.enter_context(watching(settings, url))
         app = build_app(
             storage=storage,
             keys=keys,
             policy=_policy(settings),
             workflow_secret=secret.get_secret_value() if secret else None,
             metrics=metrics,
+            work=lambda: text_of(watcher.look()),
             private_port=listeners[1].getsockname()[1] if len(listeners) > 1 else None,
         )
         allow_connections()

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, or_, select, text
 
 from etl.database.conditions import in_array
 from etl.load.versions import Versions
@@ -41,3 +41,20 @@ def living(
         or_(Message.message_type.is_(None), Message.message_type.not_in(without)),
     )
     return {row.message_id: row.date_added for row in connection.execute(query)}
+
+
+LAG = text("""
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY m.seconds) AS p50,
+           percentile_cont(0.95) WITHIN GROUP (ORDER BY m.seconds) AS p95
+    FROM (
+        SELECT location_id, extract(epoch FROM created_at - date_added) AS seconds FROM highlevel.messages
+        WHERE location_id = ANY(CAST(:location_ids AS text[])) AND date_added > CAST(:since AS timestamptz)
+          AND date_added <= created_at
+    ) AS m
+""")
+
+
+def lag(connection: Connection, location_ids: Collection[str], *, since: datetime) -> tuple[float, float] | None:
+    """Return the seconds from a message to its row, median and 95th percentile, of those created since; None: none."""
+    row = connection.execute(LAG, {"location_ids": sorted(location_ids), "since": since}).one()
+    return None if row.p50 is None else (float(row.p50), float(row.p95))

@@ -35,5 +35,6 @@ from etl.models.operation import (
     RateLimit,
     RateUsage,
     Run,
+    RunTotal,
     WebhookEvent,
 )

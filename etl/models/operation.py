@@ -156,12 +156,41 @@ class Run(Base):
     retried: Mapped[int] = mapped_column(server_default="0", comment="Attempts that failed and will be repeated.")
     snoozed: Mapped[int] = mapped_column(server_default="0", comment="Items put off without spending an attempt.")
     dead: Mapped[int] = mapped_column(server_default="0", comment="Items given up on: new rows of etl.dead_letters.")
+    answered_2xx: Mapped[int] = mapped_column(server_default="0", comment="Requests that the API answered.")
+    answered_4xx: Mapped[int] = mapped_column(
+        server_default="0", comment="Requests that the API refused, but for 429; or redirected."
+    )
+    answered_429: Mapped[int] = mapped_column(server_default="0", comment="Requests that were too many: HTTP 429.")
+    answered_5xx: Mapped[int] = mapped_column(server_default="0", comment="Requests at which the API failed.")
+    unanswered: Mapped[int] = mapped_column(server_default="0", comment="Requests without a complete answer.")
     drift: Mapped[json | None] = mapped_column(
         comment="Schema drift: how often each field or value was seen that this version does not know."
     )
     skipped: Mapped[json | None] = mapped_column(
         comment="Locations whose due items were left, by cause, up to 100 of each; null when none were."
     )
+
+
+class RunTotal(Base):
+    """What the deleted runs of one job had done."""
+
+    __tablename__ = "run_totals"
+    __table_args__ = table_args(
+        "etl", "What the runs had done that etl prune deleted, one row a job: totals of etl metrics never fall."
+    )
+
+    job: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.runs.")
+    loaded: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
+    unchanged: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
+    deleted: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
+    retried: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
+    snoozed: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
+    dead: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
+    answered_2xx: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
+    answered_4xx: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
+    answered_429: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
+    answered_5xx: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
+    unanswered: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
 
 
 class Location(Written, Base):

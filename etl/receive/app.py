@@ -1,10 +1,12 @@
 """The receiver's routes, and whose events they take."""
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,10 +33,12 @@ def build_app(
     workflow_secret: str | None,
     metrics: Metrics,
     private_port: int | None = None,
+    work: Callable[[], bytes] = lambda: b"",
 ) -> ASGIApp:
     """Return the application; without a workflow secret it has no workflow endpoint.
 
-    What tells about the receiver is only there on ``private_port``, if there is one, and webhooks are not.
+    What tells about the receiver is only there on ``private_port``, if there is one, and webhooks are not. ``work`` are
+    metrics of the rest of the work, and may take a while.
     """
 
     async def healthz(_request: Request) -> Response:
@@ -48,7 +52,7 @@ def build_app(
 
     async def measurements(_request: Request) -> Response:
         """For Prometheus."""
-        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+        return Response(metrics.text() + await run_in_threadpool(work), media_type=CONTENT_TYPE_LATEST)
 
     intake = Intake(storage, metrics)
     takes: dict[str, Take] = {"/webhooks/highlevel": partial(take_signed, keys, policy)}

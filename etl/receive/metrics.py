@@ -7,6 +7,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 
@@ -17,6 +18,8 @@ class Metrics:
     """The measurements of one receiver, with a registry of its own."""
 
     def __init__(self) -> None:
+        # When a counter began is told by its first value.
+        disable_created_metrics()  # type: ignore[no-untyped-call] # it has no types
         self._registry = CollectorRegistry()
         self.stored = Counter(
             "etl_webhook_events", "Events acknowledged, by what became of them.", ["outcome"], registry=self._registry

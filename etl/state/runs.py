@@ -3,7 +3,7 @@
 import os
 import platform
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
@@ -12,7 +12,6 @@ from sqlalchemy import (
     Connection,
     Double,
     and_,
-    delete,
     exists,
     extract,
     func,
@@ -41,11 +40,29 @@ class RunCounts:
     retried: int = 0
     snoozed: int = 0
     dead: int = 0
+    answered_2xx: int = 0
+    answered_4xx: int = 0
+    answered_429: int = 0
+    answered_5xx: int = 0
+    unanswered: int = 0
     drift: Counter[str] = field(default_factory=Counter)
+
+    def count_answers(self, statuses: Sequence[int], *, sent: int) -> None:
+        """Count what the API answered to so many requests; a redirect is an answer that a setting is wrong, as 4xx."""
+        for status in statuses:
+            if status < 300:
+                self.answered_2xx += 1
+            elif status == 429:
+                self.answered_429 += 1
+            elif status < 500:
+                self.answered_4xx += 1
+            else:
+                self.answered_5xx += 1
+        self.unanswered += sent - len(statuses)
 
     def add(self, other: "RunCounts") -> None:
         """Add what one transaction did, once it is committed."""
-        for name in COUNTS:
+        for name in (*COUNTS, *ANSWERS):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for entry, count in other.drift.items():
             if entry in self.drift or len(self.drift) < MAX_DRIFT:
@@ -58,6 +75,8 @@ later while Postgres is busy."""
 
 COUNTS = ("loaded", "unchanged", "deleted", "retried", "snoozed", "dead")
 """The columns that count items."""
+ANSWERS = ("answered_2xx", "answered_4xx", "answered_429", "answered_5xx", "unanswered")
+"""The columns that count requests to the API, by what was answered."""
 
 
 MAX_SKIPPED = 100
@@ -107,7 +126,7 @@ def report(connection: Connection, run_id: int, counts: RunCounts) -> None:
 
     Increments rather than totals: the transaction that loads the rows also counts them, whatever happens to its worker.
     """
-    totals = {name: getattr(Run, name) + getattr(counts, name) for name in COUNTS}
+    totals = {name: getattr(Run, name) + getattr(counts, name) for name in (*COUNTS, *ANSWERS)}
     connection.execute(update(Run).where(Run.run_id == run_id).values(seen_at=func.now(), **totals))
 
 
@@ -169,16 +188,59 @@ def count_old(connection: Connection, *, older_than_days: float) -> int:
     return connection.execute(select(func.count()).select_from(Run).where(_older(older_than_days))).scalar_one()
 
 
-def purge(connection: Connection, *, older_than_days: float, limit: int) -> int:
-    """Delete the oldest runs that started longer ago; returns how many. One that reports right now is passed over."""
-    oldest = (
-        select(Run.run_id)
-        .where(_older(older_than_days))
-        .order_by(Run.run_id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+COLUMNS = ", ".join((*COUNTS, *ANSWERS))
+SUMS = ", ".join(f"sum({name}) AS {name}" for name in (*COUNTS, *ANSWERS))
+ADDED = ", ".join(f"{name} = t.{name} + excluded.{name}" for name in (*COUNTS, *ANSWERS))
+PURGE = text(f"""
+    WITH oldest AS (
+        SELECT run_id FROM etl.runs WHERE started_at < now() - make_interval(secs => :seconds)
+        ORDER BY run_id LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM etl.runs WHERE run_id IN (SELECT run_id FROM oldest) RETURNING *
+    ), kept AS (
+        INSERT INTO etl.run_totals AS t (job, {COLUMNS})
+        SELECT job, {SUMS} FROM gone GROUP BY job
+        ON CONFLICT (job) DO UPDATE SET {ADDED}
     )
-    return connection.execute(delete(Run).where(Run.run_id.in_(oldest))).rowcount
+    SELECT count(*) FROM gone
+""")  # noqa: S608 - names of columns
+
+
+def purge(connection: Connection, *, older_than_days: float, limit: int) -> int:
+    """Delete the oldest runs that started longer ago; returns how many. One that reports right now is passed over.
+
+    What they had done is kept in ``etl.run_totals``, so that no total ever falls.
+    """
+    given = {"seconds": older_than_days * 86_400, "limit": limit}
+    deleted: int = connection.execute(PURGE, given).scalar_one()
+    return deleted
+
+
+TOTALS = text(f"""
+    SELECT job, {SUMS} FROM (
+        SELECT job, {COLUMNS} FROM etl.runs UNION ALL SELECT job, {COLUMNS} FROM etl.run_totals
+    ) AS counted GROUP BY job ORDER BY job
+""")  # noqa: S608 - names of columns
+
+
+def totals(connection: Connection) -> dict[str, dict[str, int]]:
+    """Return what the runs of each job did, ever; by the names in COUNTS and ANSWERS."""
+    rows = connection.execute(TOTALS).mappings()
+    return {row["job"]: {name: int(row[name]) for name in (*COUNTS, *ANSWERS)} for row in rows}
+
+
+ENDINGS = text("""
+    SELECT job, coalesce(outcome, CASE WHEN seen_at < now() - make_interval(secs => :silent) THEN 'lost'
+                                       ELSE 'running' END) AS ending, count(*) AS runs
+    FROM etl.runs
+    WHERE started_at > now() - interval '1 day' OR (finished_at IS NULL AND seen_at > now() - interval '1 day')
+    GROUP BY 1, 2 ORDER BY 1, 2
+""")
+
+
+def endings(connection: Connection) -> list[tuple[str, str, int]]:
+    """Return how many runs of the last day ended how, by job; ``running`` and ``lost`` did not end."""
+    return [tuple(row) for row in connection.execute(ENDINGS, {"silent": SILENT_SECONDS})]
 
 
 def state_of(run: RunSummary) -> str:

@@ -111,6 +111,11 @@ class Rhythm:
     """Their events in all weeks."""
 
 
+def last_at(connection: Connection) -> datetime | None:
+    """Return when the last event was stored; None: none is kept."""
+    return connection.execute(select(func.max(WebhookEvent.received_at))).scalar_one()
+
+
 RHYTHMS = text("""
     SELECT asked.location_id, f.at AS first_at, l.at AS last_at, n.events,
            p.weeks, coalesce(p.least, 0) AS least, coalesce(p.total, 0) AS total

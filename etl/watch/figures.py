@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import requests
 from sqlalchemy import Connection
@@ -14,6 +14,7 @@ from etl.database.activity import OpenTransaction, open_transactions
 from etl.database.connections import moment_of
 from etl.errors import EtlError
 from etl.kinds.audio import AudioStore
+from etl.load import known
 from etl.state import dead_letters, locations, message_queue, runs, webhook_events
 from etl.state.dead_letters import Tally
 from etl.state.locations import CompanyOverview, Overview
@@ -22,6 +23,8 @@ from etl.state.webhook_events import Rhythm
 from etl.tokens.routing import TokenRouting
 from etl.watch.advice import as_served, unserved
 
+LATELY = timedelta(minutes=15)
+"""Of how young messages the lag is told."""
 RECEIVER_SECONDS = 5.0
 """How long the receiver may take to say how it is."""
 
@@ -42,6 +45,13 @@ class Figures:
     """When a run of each job was seen last."""
     rhythms: Sequence[Rhythm] = ()
     transactions: Sequence[OpenTransaction] = ()
+    totals: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """What the runs of each job did, ever."""
+    endings: Sequence[tuple[str, str, int]] = ()
+    """Job, how its runs of the last day ended, and how many did."""
+    last_event_at: datetime | None = None
+    lag: tuple[float, float] | None = None
+    """Seconds from a message of the last 15 minutes to its row: median and 95th percentile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +72,9 @@ def gather(connection: Connection, settings: Settings, routing: TokenRouting) ->
     depth = message_queue.depth(connection)
     named = {each.location_id for each in overviews if each.connected and each.retired_at is None}
     named |= {settings.highlevel_location_id, *settings.webhook_locations} - {""}
+    now = moment_of(connection)
     return Figures(
-        taken_at=moment_of(connection),
+        taken_at=now,
         depth=depth,
         letters=dead_letters.tallies(connection),
         locations=overviews,
@@ -72,6 +83,10 @@ def gather(connection: Connection, settings: Settings, routing: TokenRouting) ->
         last_seen=runs.last_seen(connection),
         rhythms=webhook_events.rhythms(connection, named),
         transactions=open_transactions(connection),
+        totals=runs.totals(connection),
+        endings=runs.endings(connection),
+        last_event_at=webhook_events.last_at(connection),
+        lag=known.lag(connection, named, since=now - LATELY),
     )
 
 

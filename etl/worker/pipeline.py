@@ -1,6 +1,7 @@
 """One item's story: extract it, transform it, and say what came of it. Touches neither queue nor database."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -46,6 +47,8 @@ class Outcome:
     headers: RateHeaders = NO_HEADERS
     sent: int = 0
     """Requests that were sent for it."""
+    statuses: Sequence[int] = ()
+    """Of those that were answered, what the API answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +98,5 @@ class Pipeline:
             body=answer.body if answer else b"",
             headers=call.headers if call else NO_HEADERS,
             sent=call.sent if call else 0,
+            statuses=call.statuses if call else (),
         )

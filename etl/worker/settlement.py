@@ -113,6 +113,8 @@ class Settlement:
         records = [record for outcome in outcomes for record in outcome.records or ()]
         loaded = loader.load(connection, records)
         counts.loaded = len(done)
+        for outcome in outcomes:
+            counts.count_answers(outcome.statuses, sent=outcome.sent)
         counts.unchanged = sum(not loaded.has_written(outcome.records or ()) for outcome in done)
         counts.drift.update(entry for record in records for entry in record.drift)
         return [*loaded.follow_ups, *(each for outcome in outcomes for each in outcome.follow_ups)]

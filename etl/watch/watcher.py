@@ -1,0 +1,63 @@
+"""Look at the work now and then, for whoever asks often: one look serves all of them for 15 seconds."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from etl.config.alarms import Alarms
+from etl.config.jobs import Job
+from etl.config.settings import Settings
+from etl.tokens.routing import TokenRouting
+from etl.watch.figures import Figures, Surroundings, gather
+from etl.watch.findings import Finding, findings
+
+log = structlog.get_logger("etl.watch")
+
+FRESH_SECONDS = 15.0
+"""How long a look serves."""
+BOUND = text("SELECT set_config('statement_timeout', '10s', true)")
+"""Who watches never makes others wait."""
+
+Look = tuple[Figures, Sequence[Finding]]
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Figures and findings, at most 15 seconds old; safe to share between threads."""
+
+    engine: Engine
+    settings: Settings
+    routing: TokenRouting
+    alarms: Alarms
+    jobs: Mapping[str, Job]
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _last: Look | None = field(default=None, repr=False)
+    _next: float = 0.0
+    _error: str = ""
+
+    def look(self) -> Look | None:
+        """Return the last look, or a new one; None when Postgres cannot be asked, or may not be by this role."""
+        with self._lock:
+            if time.monotonic() >= self._next:
+                self._last = self._ask()
+                self._next = time.monotonic() + FRESH_SECONDS
+            return self._last
+
+    def _ask(self) -> Look | None:
+        try:
+            with self.engine.connect() as connection:
+                connection.execute(BOUND)
+                figures = gather(connection, self.settings, self.routing)
+        except SQLAlchemyError as error:
+            reason = type(getattr(error, "orig", error)).__name__
+            if reason != self._error:
+                log.warning("work_not_watched", error=reason)
+            self._error = reason
+            return None
+        self._error = ""
+        return figures, findings(figures, Surroundings(), alarms=self.alarms, jobs=self.jobs)
