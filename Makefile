@@ -52,6 +52,14 @@ tables: $(VENV)/installed ## Write docs/tables.md anew, from the comments in the
 	DATABASE_URL= ETL_HOME=.etl/tables $(BIN)/etl db describe > docs/tables.md
 	DATABASE_URL= ETL_HOME=.etl/tables $(BIN)/etl db stop
 
+docs: ## Build the pages as a site, dist/site, and check each link
+	@test -x $(VENV)/docs/bin/zensical || $(PYTHON) -m venv $(VENV)/docs
+	@$(VENV)/docs/bin/pip install --quiet --disable-pip-version-check zensical==0.0.73
+	rm -rf dist/pages && mkdir -p dist && cp -r docs dist/pages && cp README.md dist/pages/index.md
+	cp CHANGELOG.md CONTRIBUTING.md SECURITY.md dist/pages
+	sed -i.old -e 's#](docs/#](#g' -e 's#](\.\./\([A-Z]*\.md\)#](\1#g' dist/pages/*.md && rm dist/pages/*.old
+	$(VENV)/docs/bin/zensical build --strict
+
 bench: $(VENV)/installed-bench ## Measure, side by side
 	$(BIN)/python -m bench
 

@@ -172,3 +172,30 @@ def test_the_examples_of_python_run(sandbox: RunningSandbox, capsys: pytest.Capt
     names = ("message_id", "call_id", "location_id", "contact_id", "other_id")
     exec(second, {"sandbox": sandbox, **{name: name for name in names}})  # noqa: S102
     assert "message" in capsys.readouterr().out
+
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@pytest.mark.parametrize("page", [*PAGES, Path("SECURITY.md")], ids=str)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    """The site's builder checks them, too; this one needs nothing to be installed."""
+    links = [each.partition("#") for each in LINK.findall(page.read_text()) if "://" not in each]
+    broken = [
+        f"{path}#{anchor}"
+        for path, _, anchor in links
+        if not (page.parent / path).exists() or (anchor and anchor not in anchors(page.parent / path if path else page))
+    ]
+    assert broken == []
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub and the site call the headings of a page."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).strip().replace(" ", "-") for each in headings}
+
+
+def test_the_site_has_every_page() -> None:
+    named = re.findall(r"[\w/]+\.md", Path("mkdocs.yml").read_text().partition("nav:")[2])
+    there = {path.relative_to("docs").as_posix() for path in Path("docs").rglob("*.md")}
+    assert there - set(named) == set()
