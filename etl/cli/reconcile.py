@@ -47,8 +47,9 @@ class Duration(click.ParamType[timedelta]):
 def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> None:
     """Compare HighLevel's export with the tables, and queue every message that differs.
 
-    "missing" messages are not in the tables; "lost" are those of them for which no webhook came in time. "changed"
-    messages are newer in HighLevel. "gone" messages are no longer in the export. etl run then fetches them all.
+    "missing" messages are not in the tables; "lost" are those of them for which no webhook came in time, although the
+    location was connected or had sent one before. "changed" messages are newer in HighLevel. "gone" messages are no
+    longer in the export. etl run then fetches them all.
 
     Exit code 1 when webhooks were lost, 3 when no location could be compared.
 

@@ -18,7 +18,7 @@ from etl.load import known, suppression
 from etl.load.known import Version
 from etl.load.versions import Versions
 from etl.models.record import Row
-from etl.state import dead_letters, message_queue
+from etl.state import dead_letters, locations, message_queue
 from etl.state.dead_letters import LetterFilter
 from etl.state.message_queue import NewItem
 
@@ -37,7 +37,7 @@ class Day:
     missing: int = 0
     """In the export and not in the tables; now queued."""
     lost: int = 0
-    """Of those, how many nobody had queued, although they are old enough: no webhook came."""
+    """Of those, how many nobody had queued, although they are old enough and webhooks could come: none came."""
     changed: int = 0
     """Newer in the export than in the tables; now queued."""
     gone: int = 0
@@ -143,7 +143,12 @@ def _compare(connection: Connection, location_id: str, rows: dict[str, Row], *, 
         which = LetterFilter(message_ids=missing, kind="message", location_ids=places)
         letters = dead_letters.find(connection, which)
         expected |= {each.message_id for each in letters}
-    lost = [id_ for id_ in missing if id_ not in expected and _is_settled(rows[id_], now)]
+    since = locations.webhooks_since(connection, location_id) if missing else None
+    lost = [
+        id_
+        for id_ in missing
+        if id_ not in expected and since is not None and _is_lost(rows[id_], since=since, now=now)
+    ]
     named = [
         NewItem("message", id_, location_id, rows[id_]["conversation_id"], rows[id_]["date_added"])
         for id_ in (*missing, *changed)
@@ -162,8 +167,9 @@ def is_newer(row: Row, version: Version) -> bool:
     return row["status"] is not None and row["status"] != version.status
 
 
-def _is_settled(row: Row, now: datetime) -> bool:
-    return row["date_added"] is not None and row["date_added"] < now - SETTLED
+def _is_lost(row: Row, *, since: datetime, now: datetime) -> bool:
+    """Tell whether a webhook of the message should have come by now."""
+    return row["date_added"] is not None and since <= row["date_added"] < now - SETTLED
 
 
 def _queue_gone(

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, DateTime, and_, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.models import Company, Location
+from etl.models import Company, Location, WebhookEvent
 
 BY_HAND = "by_hand"
 """The pause_cause of a pause that somebody asked for."""
@@ -156,6 +156,18 @@ def known(connection: Connection, location_ids: Collection[str]) -> set[str]:
     """Those of the locations that somebody connected, or in which our app was installed."""
     query = select(Location.location_id).where(Location.location_id.in_(location_ids))
     return set(connection.execute(query).scalars())
+
+
+def webhooks_since(connection: Connection, location_id: str) -> datetime | None:
+    """Return since when webhooks of a location could come: its first event or connection; None where there is neither.
+
+    Old events are deleted, so this may be later than the truth.
+    """
+    first_event = select(func.min(WebhookEvent.received_at)).where(WebhookEvent.location_id == location_id)
+    connected = select(Location.created_at).where(Location.location_id == location_id)
+    query = select(func.least(first_event.scalar_subquery(), connected.scalar_subquery()))
+    since: datetime | None = connection.execute(query).scalar_one()
+    return since
 
 
 def remove(connection: Connection, location_id: str) -> bool:

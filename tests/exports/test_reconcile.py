@@ -41,6 +41,16 @@ def loaded(opener: Opener, large: RunningSandbox) -> list[str]:
     return of_time(large)
 
 
+def hear(job: Job, when: str = "2020-01-01Z") -> None:
+    """Let the first webhook of the location be of that time."""
+    job.execute(
+        "INSERT INTO etl.webhook_events (webhook_id, received_at, type, location_id, outcome, body) "
+        "VALUES ('first', :at, '', :location_id, 'ignored', '{}')",
+        at=when,
+        location_id=job.location_id,
+    )
+
+
 def queued(job: Job) -> set[str]:
     return {message_id for (message_id,) in job.rows("SELECT message_id FROM etl.message_queue WHERE priority >= 0")}
 
@@ -66,9 +76,25 @@ def test_each_day_is_told_apart(opener: Opener, large: RunningSandbox, loaded: l
 def test_a_missing_message_is_queued_with_its_date(opener: Opener, large_job: Job, loaded: list[str]) -> None:
     gone = loaded[5]
     large_job.execute("DELETE FROM highlevel.messages WHERE message_id = :id", id=gone)
+    hear(large_job)
     days = compare(opener)
     assert (total(days, "missing"), total(days, "lost"), queued(large_job)) == (1, 1, {gone})
     assert large_job.value("SELECT dated_at IS NOT NULL AND conversation_id IS NOT NULL FROM etl.message_queue") is True
+
+
+def test_what_is_older_than_the_first_webhook_and_the_connection_was_not_lost(
+    opener: Opener, large: RunningSandbox, large_job: Job
+) -> None:
+    assert [0, len(of_time(large))] == [total(days := compare(opener), "lost"), total(days, "missing")]
+    large_job.execute("DELETE FROM etl.message_queue")
+    dates = sorted(str(large.dataset.messages[known]["dateAdded"]) for known in of_time(large))
+    hear(large_job, dates[-7])
+    assert 7 == total(compare(opener), "lost")
+    large_job.execute("DELETE FROM etl.message_queue")
+    large_job.execute(
+        "INSERT INTO etl.locations (location_id, created_at) VALUES (:id, :at)", id=large_job.location_id, at=dates[-9]
+    )
+    assert 9 == total(compare(opener), "lost")
 
 
 @pytest.mark.parametrize("table", ["message_queue", "dead_letters"])
@@ -84,6 +110,7 @@ def test_a_missing_message_that_is_known_to_be_missing_was_not_lost(
             "VALUES ('message', :id, '', 8, 'http_503', 'x')",
             id=loaded[5],
         )
+    hear(large_job)
     days = compare(opener)
     assert (total(days, "missing"), total(days, "lost")) == (1, 0)
 
@@ -179,6 +206,7 @@ def test_a_row_is_newer_when_it_tells_something(row: tuple[Any, Any], version: V
 
 
 def test_lost_webhooks_are_exit_code_1_once(large_etl: Command, large_job: Job, loaded: list[str]) -> None:
+    hear(large_job)
     large_job.execute("DELETE FROM highlevel.messages WHERE message_id = ANY(:ids)", ids=loaded[-3:])
     first = large_etl("reconcile", "--window", "900d", "--json")
     days = [json.loads(line) for line in first.stdout.splitlines()]
