@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import click
@@ -37,6 +38,12 @@ ASK = "-"
     help="Store a private integration token. Without a value, it asks for the token.",
 )
 @click.option("--location", "location_id", help="The location of --token.")
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Store the private integration tokens of many locations: a location and its token on each line; - reads them.",
+)
 @click.option("--company", is_flag=True, help="Connect a company (agency) with all its locations.")
 @click.option("--paste", is_flag=True, help="Paste the address you were sent to, for a browser on another machine.")
 @click.option(
@@ -49,6 +56,7 @@ def connect(
     location_id: str | None,
     redirect_uri: str,
     authorize_url: str | None,
+    path: str | None,
     *,
     company: bool,
     paste: bool,
@@ -61,11 +69,15 @@ def connect(
     A whole agency:  etl connect --company
     With a token:    etl connect --location ve9EPM428h8vShlRW1KT --token
     From a script:   etl connect --location … --token < token.txt
+    Many locations:  etl connect --file tokens.csv
     """
     if new_key:
         print_line(vault.new_key())
         return
     settings = load_settings()
+    if path is not None:
+        _require(settings)
+        sys.exit(_store(settings, _read_tokens(path)))
     if token is not None or location_id is not None:
         _connect_private(settings, token, location_id)
         return
@@ -93,13 +105,54 @@ def _connect_private(settings: Settings, token: str | None, location_id: str | N
         raise ConfigurationError(f"--location {problem_of(location_id)}")
     _require(settings)
     pasted = _ask("Token", "--token") if token == ASK else token
-    value = connecting.read_private(pasted, location_id)
+    if _store(settings, {location_id: connecting.read_private(pasted, location_id)}):
+        raise ConfigurationError("Nothing was stored.")
+
+
+def _store(settings: Settings, tokens: Mapping[str, str]) -> int:
+    """Store tokens that HighLevel does not refuse; returns 1 if it refuses any."""
+    refused = 0
     with warehouse(settings) as engine, transport_of(settings) as transport:
-        problem = probe.refusal(client_of(settings, transport), value)
-        if isinstance(problem, LocationError):
-            raise ConfigurationError(f"HighLevel refuses this token: {problem.detail}. Nothing was stored.")
-        connecting.keep_private(engine, vault.Vault(settings.secret_keys), location_id, value)
-    print_line(f"{location_id} is connected" + (f"; not checked: {problem.detail}" if problem else ""))
+        for location_id, token in tokens.items():
+            problem = probe.refusal(client_of(settings, transport), token)
+            if isinstance(problem, LocationError):
+                refused = 1
+                print_line(f"{location_id} is not connected: HighLevel refuses this token: {problem.detail}", err=True)
+                continue
+            connecting.keep_private(engine, vault.Vault(settings.secret_keys), location_id, token)
+            print_line(f"{location_id} is connected" + (f"; not checked: {problem.detail}" if problem else ""))
+    return refused
+
+
+def _read_tokens(path: str) -> dict[str, str]:
+    """Read lines of a location and its token, with a comma or blanks between; what follows # is left out.
+
+    Raises:
+        ConfigurationError: everything that is wrong, by its line, and no token in it.
+    """
+    try:
+        with click.open_file(path, encoding="utf-8-sig") as file:
+            lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read ({type(error).__name__})") from None
+    tokens: dict[str, str] = {}
+    problems = []
+    for number, line in enumerate(lines, 1):
+        location_id, _, token = line.partition("#")[0].replace(",", " ").strip().partition(" ")
+        if not location_id:
+            continue
+        if location_id in tokens:
+            problems.append(f"{path}:{number}: names a location again")
+        elif not is_fetchable(location_id):
+            problems.append(f"{path}:{number}: {problem_of(location_id)}")
+        else:
+            try:
+                tokens[location_id] = connecting.read_private(token, location_id)
+            except ConfigurationError as error:
+                problems.append(f"{path}:{number}: {error}")
+    if problems or not tokens:
+        raise ConfigurationError(*(problems or [f"{path} names no location"]))
+    return tokens
 
 
 def _keep(engine: Engine, settings: Settings, app: OAuth, code: str, redirect_uri: str) -> None:

@@ -7,14 +7,15 @@ import click
 import structlog
 
 from etl.app.warehouse import database_url, load_settings
-from etl.cli.options import listen_at
+from etl.cli.options import MAX_DAYS, listen_at
 from etl.config import jobs
 from etl.config.settings import Settings
 from etl.database import schema
 from etl.database.connections import open_async_engine, open_engine, require_utf8
 from etl.database.failures import reading_errors
 from etl.database.urls import parse_url
-from etl.errors import DatabaseUnavailableError
+from etl.errors import ConfigurationError, DatabaseUnavailableError
+from etl.models import KINDS
 from etl.output import print_line
 from etl.watch.advice import whose_webhooks
 
@@ -55,7 +56,7 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
     from etl.receive.storage import Storage
     from etl.watch.metrics import text_of
 
-    settings = load_settings()
+    settings, kinds = _with_jobs(load_settings())
     keys = public_keys.read(settings.webhook_ed25519_public_key, settings.webhook_rsa_public_key)
     secret = settings.webhook_workflow_secret
     metrics = Metrics()
@@ -76,7 +77,7 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
         app = build_app(
             storage=storage,
             keys=keys,
-            policy=_policy(settings),
+            policy=_policy(settings, kinds),
             workflow_secret=secret.get_secret_value() if secret else None,
             metrics=metrics,
             work=lambda: text_of(watcher.look()),
@@ -86,7 +87,23 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
         listening.serve(server_of(app), *listeners, on_ready=lambda: print_line(_greeting(settings, *addresses)))
 
 
-def _policy(settings: Settings) -> "Policy":
+def _with_jobs(settings: Settings) -> tuple[Settings, frozenset[str]]:
+    """Return the settings and the kinds of items to queue.
+
+    A mistake in the jobs of the workers keeps no webhook away: every kind is queued then, and no event deleted.
+    """
+    try:
+        return settings, jobs.enabled_kinds(jobs.read(settings.etl_jobs))
+    except ConfigurationError as error:
+        means = (
+            "items of every kind are queued, and no old event is deleted, until it is corrected and etl serve restarted"
+        )
+        structlog.get_logger("etl.receive").error("jobs_file_not_read", problems=error.args, means=means)
+        unread = {"etl_jobs": jobs.built_in(), "webhook_keep_days": MAX_DAYS}
+        return settings.model_copy(update=unread), frozenset(KINDS)
+
+
+def _policy(settings: Settings, kinds: frozenset[str]) -> "Policy":
     from etl.receive.policy import Policy
 
     return Policy(
@@ -94,7 +111,7 @@ def _policy(settings: Settings) -> "Policy":
         home=settings.highlevel_location_id,
         locations=frozenset(settings.webhook_locations),
         max_age=settings.webhook_max_age,
-        kinds=jobs.enabled_kinds(jobs.read(settings.etl_jobs)),
+        kinds=kinds,
         dropped_types=frozenset(settings.webhook_drop_types),
     )
 

@@ -184,7 +184,7 @@ def least_days(jobs: Iterable[JobKeys]) -> int:
 
 def _read(path: Path | None) -> JobsFile:
     if path is None:
-        path = DEFAULT_FILE if DEFAULT_FILE.is_file() else _built_in()
+        path = DEFAULT_FILE if DEFAULT_FILE.is_file() else built_in()
     source = _Source(path)
     try:
         file = JobsFile.model_validate(source.document, context={"is_file": True})
@@ -287,6 +287,7 @@ def _reason(problem: Any) -> str:
     return f"{keys[0]}: {reason}, not {given!r}"
 
 
-def _built_in() -> Path:
+def built_in() -> Path:
+    """Return the jobs file that came along."""
     installed = Path(__file__).parent.parent / "jobs.yaml"
     return installed if installed.is_file() else Path(__file__).parent.parent.parent / "jobs.yaml"

@@ -158,6 +158,18 @@ def test_a_deleted_contact_is_queued_only_where_a_job_takes_contacts(
     assert [("contact", unique)] == warehouse.queued(unique)
 
 
+def test_a_mistake_in_a_worker_s_job_keeps_no_webhook_away(
+    launch: Launch, warehouse: Warehouse, tmp_path: Path, unique: str
+) -> None:
+    jobs = tmp_path / "jobs.yaml"
+    jobs.write_text("jobs:\n  messages:\n    conurrency: 8\n")
+    with launch(warehouse.url, ETL_JOBS=str(jobs)) as other:
+        assert 200 == other.say(type="ContactDelete", id=unique, locationId=unique)
+        assert "jobs_file_not_read" in other.log
+        assert "jobs.yaml:3: job 'messages': unknown" in other.log
+    assert [("contact", unique)] == warehouse.queued(unique)
+
+
 def test_many_items_of_one_event_after_another_are_all_queued(
     receiver: Receiver, warehouse: Warehouse, unique: str
 ) -> None:

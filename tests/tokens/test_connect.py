@@ -139,3 +139,24 @@ def test_an_old_key_is_dropped_after_rekeying(office: Office) -> None:
     key = new_key()
     rekey(office.engine, Vault([key, office.key]))
     assert grant.access_token == Vault([key]).decrypt(office.value("SELECT access_token FROM etl.locations"))
+
+
+def test_many_locations_are_connected_from_a_file(connecting: Connecting, office: Office) -> None:
+    good = [f"{name}, {office.sandbox.token(name)}" for name in (office.first, office.second)]
+    lines = ["# location, token", "", good[0], f"{office.third} pit-unknown  # of last year", good[1]]
+    done = connecting.etl("connect", "--file", "-", stdin="\n".join(lines))
+    assert (1, 2) == (done.returncode, done.stdout.count("is connected\n"))
+    assert f"{office.third} is not connected: HighLevel refuses this token" in done.stderr
+    assert [office.sandbox.token(name) for name in (office.first, office.second)] == [
+        office.token(name) for name in (office.first, office.second)
+    ]
+
+
+def test_a_file_with_mistakes_stores_nothing_and_names_every_line_without_its_token(
+    connecting: Connecting, office: Office
+) -> None:
+    lines = f"{office.first} pit-hush\nonlyalocation\na/b pit-hush\n{office.first} pit-hush\n"
+    (connecting.etl.directory / "tokens.csv").write_text(lines)
+    done = connecting.etl("connect", "--file", "tokens.csv")
+    assert (2, False, 0) == (done.returncode, "hush" in done.stderr, office.value("SELECT count(*) FROM etl.locations"))
+    assert ["tokens.csv:2", "tokens.csv:3", "tokens.csv:4"] == re.findall(r"tokens\.csv:\d", done.stderr)
