@@ -78,11 +78,11 @@ sbom: ## Write dist/sbom.json, a CycloneDX list of what is needed, with hashes
 	$(VENV)/sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate \
 		--output-format JSON --output-file dist/sbom.json requirements.txt
 
-image: ## Build the container image highlevel-etl
+image: ## Build the container image highlevel-etl; IMAGE_ARGS are for docker build
 	@test -x $(VENV)/dist/bin/hatchling || $(PYTHON) -m venv $(VENV)/dist
 	@$(VENV)/dist/bin/pip install --quiet --disable-pip-version-check build hatchling hatch-vcs
 	docker build --file deploy/container/Containerfile --tag highlevel-etl \
-		--build-arg VERSION="$$($(VENV)/dist/bin/hatchling version)" .
+		--build-arg VERSION="$$($(VENV)/dist/bin/hatchling version)" $(IMAGE_ARGS) .
 
 dist: sbom ## Build the wheel and the source distribution, with what is released beside them
 	@test -x $(VENV)/dist/bin/hatchling || $(PYTHON) -m venv $(VENV)/dist

@@ -20,7 +20,7 @@ def docs(page: str | None) -> None:
     if page is None:
         for name, path in pages.items():
             print_line(f"{name:<14} {path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
-        print_line(f"\nUnits, containers and manifests: {_directory('deploy')}")
+        print_line(f"Units, containers and manifests: {_directory('deploy')}")
         return
     name = Path(page).stem
     if name not in pages:

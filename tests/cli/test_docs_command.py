@@ -14,7 +14,9 @@ def test_each_page_that_help_or_errors_name_can_be_printed(etl: Command) -> None
 
 
 def test_the_pages_are_listed_with_their_titles(etl: Command) -> None:
-    assert "operations     Operations: run it for real\n" in etl("docs").stdout
+    listed = etl("docs").stdout
+    assert "operations     Operations: run it for real\n" in listed
+    assert listed.splitlines()[-1] == f"Units, containers and manifests: {Path('deploy').absolute()}"
 
 
 def test_an_unknown_page_is_an_error_that_names_those_there_are(etl: Command) -> None:
