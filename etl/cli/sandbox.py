@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +25,13 @@ def _data_options(command: Command) -> Command:
         click.option("--messages", default=1000, show_default=True, type=click.IntRange(1), help="Number of messages."),
         click.option("--locations", default=3, show_default=True, type=click.IntRange(1), help="Number of locations."),
         click.option("--seed", default=1, show_default=True, help="Another seed gives other ids and texts."),
+        click.option(
+            "--until",
+            type=click.DateTime(["%Y-%m-%d"]),
+            default=lambda: f"{datetime.now(UTC):%Y-%m-%d}",  # noqa: TID251 - today, for whoever types it
+            show_default="today",
+            help="Day at whose begin (UTC) the last message is sent.",
+        ),
     ):
         command = option(command)
     return command
@@ -36,7 +44,9 @@ def _data_options(command: Command) -> Command:
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(0), help="Requests in 10 s; 0: no limit.")
 @click.option("--faults", default="{}", help="What shall go wrong, as JSON; see docs/sandbox.md.")
 @click.pass_context
-def sandbox(context: click.Context, /, host: str, port: int, limit: int, faults: str, **data: int) -> None:
+def sandbox(
+    context: click.Context, /, host: str, port: int, limit: int, faults: str, until: datetime, **data: int
+) -> None:
     """Serve a HighLevel look-alike on this machine, for demos and tests.
 
     Prints what to paste into another terminal to use it.
@@ -48,6 +58,7 @@ def sandbox(context: click.Context, /, host: str, port: int, limit: int, faults:
         return
     from etl.listening import serve, url_of
     from etl.sandbox.config import SandboxConfig
+    from etl.sandbox.dataset import newest_for
     from etl.sandbox.faults import FaultPlan
     from etl.sandbox.server import server_of
 
@@ -57,7 +68,8 @@ def sandbox(context: click.Context, /, host: str, port: int, limit: int, faults:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise click.UsageError(f"--faults is not understood: {wrong}") from error
     listener = listen_at(host, port)
-    config = SandboxConfig(limit=limit or None, daily=200_000 if limit else None, faults=plan, **data)
+    newest = newest_for(until.replace(tzinfo=UTC), **data)
+    config = SandboxConfig(limit=limit or None, daily=200_000 if limit else None, faults=plan, newest=newest, **data)
     url = url_of(listener)
     serve(server_of(config), listener, on_ready=lambda: print_lines(_instructions(url, config)))
 
@@ -65,15 +77,53 @@ def sandbox(context: click.Context, /, host: str, port: int, limit: int, faults:
 def _instructions(url: str, config: "SandboxConfig") -> str:
     data = config.dataset()
     location_id = data.location_ids[0]
+    options = "".join(
+        f" --{name} {getattr(config, name)}"
+        for name in ("seed", "locations", "messages")
+        if getattr(config, name) != type(config).model_fields[name].default
+    )
     return (
         f"Sandbox: {config.messages} messages in {config.locations} locations on {url} (Ctrl-C stops it).\n"
         f"All locations, tokens and routes: curl {url}/sandbox\n"
         "\n"
         f"export HIGHLEVEL_BASE_URL={url} HIGHLEVEL_TOKEN=pit-sandbox-{location_id}"
         f" HIGHLEVEL_LOCATION_ID={location_id}\n"
+        "etl db upgrade\n"
         f"etl enqueue {' '.join(data.ids(location_id)[:3])}\n"
-        "etl run"
+        "etl run\n"
+        "\n"
+        "To have webhooks sent, start a receiver with the keys that sign them:\n"
+        'eval "$(etl sandbox keys)"; etl serve\n'
+        f"etl sandbox send{options} --to http://127.0.0.1:8080/webhooks/highlevel   # in another terminal"
     )
+
+
+KEYS = click.option(
+    "--keys",
+    "keys_directory",
+    default=Path(".etl/sandbox-keys"),
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory of the signing keys.",
+)
+
+
+@sandbox.command()
+@KEYS
+def keys(keys_directory: Path) -> None:
+    """Print the keys that sign webhooks, as a receiver wants them.
+
+    \b
+    Example: eval "$(etl sandbox keys)"; etl serve
+    """
+    print_line(_export(keys_directory))
+
+
+def _export(keys_directory: Path) -> str:
+    from etl.sandbox.keys import SandboxKeys
+
+    environment = SandboxKeys.load_or_create(keys_directory).environment()
+    return "export " + " ".join(f"{name}={value}" for name, value in environment.items())
 
 
 @sandbox.command()
@@ -87,34 +137,31 @@ def _instructions(url: str, config: "SandboxConfig") -> str:
 @_data_options
 @click.option("--duplicates", default=0.0, type=FiniteRange(0, 1), help="Share that is sent twice.")
 @click.option("--bad-signatures", default=0.0, type=FiniteRange(0, 1), help="Share with a wrong signature.")
-@click.option(
-    "--keys",
-    "keys_directory",
-    default=Path(".etl/sandbox-keys"),
-    show_default=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Directory of the signing keys.",
-)
-def send(*, to_url: str, seed: int, locations: int, messages: int, keys_directory: Path, **traffic: Any) -> None:
+@KEYS
+def send(
+    *, to_url: str, seed: int, locations: int, messages: int, until: datetime, keys_directory: Path, **traffic: Any
+) -> None:
     """Post signed webhooks to a receiver, as HighLevel would.
+
+    The receiver has to know the keys that sign them: start it with those of etl sandbox keys.
 
     Exits with 1 if an event was never answered 200, or a forged one was.
 
     \b
     Example: etl sandbox send --to http://127.0.0.1:8080/webhooks/highlevel
     """
-    from etl.sandbox.dataset import Dataset
+    from etl.sandbox.dataset import Dataset, newest_for
     from etl.sandbox.keys import SandboxKeys
     from etl.sandbox.send import Traffic
     from etl.sandbox.send import send as send_webhooks
 
     keys = SandboxKeys.load_or_create(keys_directory)
-    environment = " ".join(f"{name}={value}" for name, value in keys.environment().items())
-    print_line(f"The receiver accepts these webhooks with: export {environment}")
+    print_line(f"The receiver accepts these webhooks with: {_export(keys_directory)}")
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    dataset = Dataset(seed, locations, messages)
+    newest = newest_for(until.replace(tzinfo=UTC), seed=seed, locations=locations, messages=messages)
+    dataset = Dataset(seed, locations, messages, newest=newest)
     report = send_webhooks(to_url, dataset=dataset, keys=keys, traffic=Traffic(**traffic), stop=stop.is_set)
     statuses = ", ".join(f"{status}: {count}" for status, count in sorted(report.statuses.items()))
     print_line(

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import blake2b
 from itertools import accumulate
 from random import Random
@@ -64,10 +65,14 @@ class Dataset:
     Attributes:
         things: everything by its id.
         messages: the content of each message by its id.
+
+    Args:
+        newest: no message is younger, in milliseconds since 1970.
     """
 
-    def __init__(self, seed: int = 1, locations: int = 3, messages: int = 1000) -> None:
+    def __init__(self, seed: int = 1, locations: int = 3, messages: int = 1000, *, newest: int = NEWEST) -> None:
         self._seed = seed
+        self._newest = newest
         self.company_id = self._id("company", 0)
         self.location_ids = tuple(self._id("location", n) for n in range(locations))
         self.things: dict[str, Thing] = {}
@@ -124,7 +129,7 @@ class Dataset:
             name=draw.choice(NAMES),
             phone=f"+1555{draw.randrange(10**7):07d}",
         )
-        begun = NEWEST - draw.randrange(8 * DAY, SPAN_DAYS * DAY)
+        begun = self._newest - draw.randrange(8 * DAY, SPAN_DAYS * DAY)
         pace = draw.choice((DAY // 480, DAY // 24, DAY // 4))
         self._add(contact_id, "contact", location_id, things.contact(talk, iso(begun - draw.randrange(DAY)), draw))
         first = len(self.messages)
@@ -161,3 +166,10 @@ class Dataset:
         """Twenty letters and digits, like every id of HighLevel; 15 bytes are exactly 20 base-64 digits."""
         digest = blake2b(b"%d %s %d" % (self._seed, purpose.encode(), number), digest_size=15).digest()
         return b64encode(digest, b"Zz").decode("ascii")
+
+
+def newest_for(end: datetime, *, seed: int, locations: int, messages: int) -> int:
+    """Return the ``newest`` with which the last message of these data is of ``end``: all dates move alike."""
+    dates = Dataset(seed, locations, messages).messages.values()
+    last = datetime.fromisoformat(max(str(each["dateAdded"]) for each in dates))
+    return NEWEST + round((end - last).total_seconds() * 1000)

@@ -1,8 +1,9 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from etl.sandbox.dataset import Dataset
+from etl.sandbox.dataset import Dataset, newest_for
 from etl.sandbox.messages import MESSAGE_TYPES
 from etl.sandbox.replies import encode
 
@@ -180,3 +181,10 @@ def test_the_same_event_keeps_its_webhook_id() -> None:
 def test_another_edition_has_another_webhook_id() -> None:
     first = DATA.ids()[0]
     assert DATA.event(first)["webhookId"] != DATA.event(first, edition=1)["webhookId"]
+
+
+def test_all_dates_move_alike_so_that_the_last_message_is_of_the_day_that_is_asked_for() -> None:
+    day = datetime(2027, 3, 1, tzinfo=UTC)
+    moved = Dataset(messages=2000, newest=newest_for(day, seed=1, locations=3, messages=2000))
+    assert "2027-03-01T00:00:00.000Z" == max(str(each["dateAdded"]) for each in moved.messages.values())
+    assert list(moved.ids()) == list(DATA.ids())

@@ -98,7 +98,10 @@ def test_the_command_prints_what_to_paste() -> None:
         assert process.stdout is not None
         printed = process.stdout.read()
     variables = f"HIGHLEVEL_TOKEN={place['token']} HIGHLEVEL_LOCATION_ID={place['location_id']}"
-    assert f"export HIGHLEVEL_BASE_URL={url} {variables}\netl enqueue {' '.join(place['message_ids'])}\n" in printed
+    assert (
+        f"export HIGHLEVEL_BASE_URL={url} {variables}\netl db upgrade\netl enqueue {' '.join(place['message_ids'])}\n"
+        in printed
+    )
 
 
 def test_the_options_reach_the_sandbox() -> None:
