@@ -36,7 +36,7 @@ def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool
         forgetting = ContactErasure(message_erasure_of(engine, jobs.read(settings.etl_jobs).values()), contact_id)
         findings = forgetting.find(location_id=location_id)
         if not findings:
-            print_line(f"Nobody here knows the contact {contact_id}. Nothing was changed.", err=True)
+            print_line(f"No data found for contact {contact_id}. Nothing was changed.", err=True)
             sys.exit(1)
         if dry_run:
             _print(sum((each.rows for each in findings), Counter()), "would be erased")

@@ -1,6 +1,6 @@
 """Tells what a run that stays is doing, one line at a change and one a minute while something happens.
 
-It sleeps never and starts no thread: the loop calls it often enough.
+Never sleeps and starts no threads: the loop calls it often enough.
 """
 
 import time

@@ -196,7 +196,7 @@ AWAY = "Start it, or take it out of the cluster. Who reaches whom: SELECT * FROM
 
 
 def _of_tables(cluster: Cluster) -> list[str]:
-    """Return what no statement of ours mends: somebody wanted it so."""
+    """Return what no statement of ours can fix, since somebody set it on purpose."""
     problems = []
     groups = {table.name: table.group for table in cluster.tables if table.kind == DISTRIBUTED}
     anchor = ANCHOR if ANCHOR in groups else min(groups, default=ANCHOR)
@@ -239,7 +239,7 @@ def apply(connection: Connection, step: Step) -> None:
             raise
         raise ConfigurationError(
             f"Citus refuses: {first_line(error)}. The statement was: {statement}. What was done before stays; "
-            "repeat etl db distribute when that is mended."
+            "repeat etl db distribute when that is fixed."
         ) from error
 
 

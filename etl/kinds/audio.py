@@ -204,8 +204,7 @@ def remove(url: str, *, recordings_urls: Sequence[str]) -> bool:
         files.rm_file(path)
     except Exception as error:  # as in AudioStore.keep()
         raise AudioNotRemovedError(
-            f"Audio cannot be removed at {url}: {_reason(error)}. "
-            "Its rows stay. Mend that place and repeat the command."
+            f"Audio cannot be removed at {url}: {_reason(error)}. Its rows stay. Fix that, then repeat the command."
         ) from error
     return True
 

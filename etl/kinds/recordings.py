@@ -72,7 +72,7 @@ def _leg(call: Call, path: str, name: str, store: AudioStore | None, **query: in
             return {"media_type": media_type, "size_bytes": kept.size_bytes, "sha256": kept.sha256, "url": kept.url}
     except ItemError as error:
         if query and error.cause == "http_500":
-            raise  # of a call whose first leg is there, that is no way to say that there is no second one
+            raise  # a 500 for leg 2 is a server error, not "no second leg"
         raise absent_for(error) from error
 
 

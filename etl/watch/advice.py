@@ -78,7 +78,7 @@ def cure_of(location: Overview) -> str | None:
     name = shown(location.location_id)
     if location.paused_at is not None:
         cause = location.pause_cause or ""
-        cure = CURES.get((cause, location.token_source)) or CURES.get((cause, ANY), "Mend the cause; " + RESUME)
+        cure = CURES.get((cause, location.token_source)) or CURES.get((cause, ANY), "Fix the cause, " + RESUME)
         return cure.format(id=name)
     return f"Install the app again, or: etl locations resume {name}" if location.retired_at is not None else None
 
@@ -115,12 +115,12 @@ def state_of(location: Overview) -> str:
 
 def advice_on(location: Overview) -> str | None:
     """Return what is wrong with a location, and how to have it served again; None when it is served."""
-    mend = cure_of(location)
-    if mend is None:
+    fix = cure_of(location)
+    if fix is None:
         return None
     words = in_words(location.pause_cause)
     detail = f" ({location.pause_detail})" if location.pause_detail not in (None, "", f"paused {words}") else ""
-    return f"{shown(location.location_id)} is {state_of(location)}{detail}. {mend}"
+    return f"{shown(location.location_id)} is {state_of(location)}{detail}. {fix}"
 
 
 def shown(location_id: str) -> str:

@@ -77,7 +77,7 @@ def of_surroundings(around: Surroundings, alarms: Alarms) -> Iterator[Finding]:
             "Look at the log of etl serve, then: etl doctor; and at last: etl reconcile",
         )
     for name, problem in around.audio.items():
-        fix = f"Mend that place, or change recordings_url in jobs.yaml; then: etl run {name}; etl dead retry --all"
+        fix = f"Fix that address, or change recordings_url in jobs.yaml; then: etl run {name}; etl dead retry --all"
         yield Finding("audio", name, problem, None, "Recordings are retried, and given up on in the end", fix)
     if around.disk_free is not None and alarms.disk is not None and around.disk_free < alarms.disk:
         says = f"{around.disk_free:.0f} % of the disk of the embedded Postgres are free"
@@ -226,7 +226,7 @@ def _of_letters(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
         f"{count} {cause}" for cause, count in sorted(causes.items(), key=lambda each: (-each[1], each[0]))
     )
     since = min(each.recent_since for each in recent if each.recent_since is not None)
-    fix = "etl dead list says why; when the cause is mended: etl dead retry --all"
+    fix = "etl dead list says why; when the cause is fixed: etl dead retry --all"
     yield Finding(
         "dead_letters", "", f"{counted(total, 'item')} given up on: {says}", since, "They are not in the tables", fix
     )

@@ -14,7 +14,7 @@ from etl.models.record import FollowUp, PartlyReadError, Record
 from etl.state.message_queue import Item
 from etl.tokens.routing import LocationTokens
 
-LOST = "its worker was killed each time that it had nothing else in hand; when that is mended: etl dead retry"
+LOST = "its worker was killed each time that it had nothing else in hand; when that is fixed: etl dead retry"
 
 
 @dataclass(frozen=True, slots=True)

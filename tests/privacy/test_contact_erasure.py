@@ -58,7 +58,7 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(job: Job, etl: Command) ->
 def test_a_contact_that_nobody_knows_is_one_sentence(job: Job, etl: Command) -> None:
     fill(job, "ZOE")
     done = etl("forget", "--contact", "BOB", "--yes")
-    assert (1, "Nobody here knows the contact BOB. Nothing was changed.\n") == (done.returncode, done.stderr)
+    assert (1, "No data found for contact BOB. Nothing was changed.\n") == (done.returncode, done.stderr)
     assert (rows(job), job.rows(TOMBSTONES)) == (FILLED, [])
 
 

@@ -42,7 +42,7 @@ def enqueue_items(connection: Connection, named: Sequence[NewItem], *, priority:
     return added
 
 
-# What waits, is in hand or was given up on stays as it is: a follow-up is no news of it. Behind what was asked for.
+# Never touches an existing item or dead letter. Behind what was asked for.
 # Looked for in the queue first, because ON CONFLICT would wait for whoever settles it, who may wait for our rows.
 # It does wait for whoever adds the same item just now. If that one waits for us, Postgres ends one, who tries again.
 FOLLOW_UP = text("""
