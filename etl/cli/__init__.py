@@ -25,6 +25,7 @@ COMMANDS = {
     "locations": "List, pause, resume or remove locations.",
     "status": "Show the queue, dead letters, locations and last runs.",
     "check": "Say what is wrong, since when, and how to fix it; for cron.",
+    "notify": "Try the addresses for notices.",
     "metrics": "Print how the work goes, for Prometheus.",
     "dead": "List, show, retry or delete dead letters (items given up on).",
     "forget": "Erase a contact for good, wherever it is.",

@@ -5,20 +5,13 @@ from collections import Counter
 from datetime import datetime
 
 import click
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
-from etl.app.composition import routing_of
-from etl.app.warehouse import load_settings, warehouse
+from etl.app.checking import Teller, look
+from etl.app.warehouse import load_settings
 from etl.cli.options import JSON_LINES
-from etl.config import jobs
-from etl.config.settings import Settings
-from etl.database.connections import probe_writes
-from etl.database.failures import NOT_GRANTED, sqlstate_of
-from etl.errors import EtlError
+from etl.errors import ConfigurationError
 from etl.output import print_json, print_line, print_sentence
-from etl.watch.figures import Figures, gather, look_around
-from etl.watch.findings import Finding, findings, of_surroundings
+from etl.watch.findings import Finding
 
 SHOWN = 20
 """Findings of one name that are printed."""
@@ -26,7 +19,8 @@ SHOWN = 20
 
 @click.command()
 @JSON_LINES
-def check(*, as_json: bool) -> None:
+@click.option("--notify", is_flag=True, help="Tell whoever notify in jobs.yaml names: of what is new, over, or lasts.")
+def check(*, as_json: bool, notify: bool) -> None:
     """Say what is wrong, since when, what it costs, and how to fix it: one line each. Nothing is asked of HighLevel.
 
     From when on something is wrong is in jobs.yaml: alarms. Exits with 1 if anything is, else with 0; then nothing is
@@ -34,44 +28,21 @@ def check(*, as_json: bool) -> None:
 
     \b
     Example, from cron, which mails what is printed: etl check
+    Example, with notices to Slack, mail or others:  etl check --notify > /dev/null
     """
     settings = load_settings()
+    teller = Teller(settings) if notify else None
+    if teller is not None and not teller:
+        raise ConfigurationError("Nobody is to be told: set notify in jobs.yaml, or ETL_NOTIFY_URLS.")
     figures, found = look(settings)
+    if teller is not None:
+        teller.tell(figures, found)
     if as_json:
         for finding in found:
             print_json(finding)
     else:
         _print(found, figures.taken_at if figures else None)
     sys.exit(1 if found else 0)
-
-
-def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
-    """Return the figures and what is wrong; no figures where Postgres cannot be asked.
-
-    Raises:
-        ConfigurationError: jobs.yaml is not understood.
-    """
-    alarms, entries = jobs.read_alarms(settings.etl_jobs), jobs.read(settings.etl_jobs)
-    around = look_around(settings, entries, receiver=alarms.receiver)
-    try:
-        with warehouse(settings) as engine, engine.connect() as connection:
-            _write(connection)
-            figures = gather(connection, settings, routing_of(settings))
-    except EtlError as error:
-        costs = "Nothing is stored or loaded meanwhile; HighLevel is asked to send again"
-        away = Finding("database", "", "; ".join(str(error).splitlines()), None, costs, "More says: etl doctor")
-        return None, [away, *of_surroundings(around, alarms)]
-    return figures, findings(figures, around, alarms=alarms, jobs=entries)
-
-
-def _write(connection: Connection) -> None:
-    """Write something: a full disk shows only there."""
-    try:
-        probe_writes(connection)
-    except DBAPIError as error:
-        # The role of a worker may make no temporary tables.
-        if sqlstate_of(error) != NOT_GRANTED:
-            raise
 
 
 def _print(found: list[Finding], now: datetime | None) -> None:

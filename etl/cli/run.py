@@ -9,6 +9,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
+from etl.app.checking import telling
 from etl.app.composition import RunSpec, address_of, require_known_recordings_urls, watching
 from etl.app.job_runner import RunRequest, run_together, work
 from etl.app.processes import open_team
@@ -101,6 +102,7 @@ def run(  # noqa: PLR0913 - one parameter an option
         here = nullcontext(partial(run_together, settings, engine, shared=SharedEvidence()))
         reports = []
         with (
+            telling(settings) if follow else nullcontext(),
             _health(settings, engine, health_port if follow else None),
             here if processes == 1 else open_team(processes, runs=runs) as runner,
         ):

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 SPAN = re.compile(r"([1-9][0-9]{0,4}) (min|h|days?)")
@@ -43,3 +43,16 @@ class Alarms(BaseModel):
     transactions: Span = Field(timedelta(hours=1), description="A transaction of Postgres is open.")
     disk: Number = Field(10, description="Percent of the embedded Postgres's disk that are free.")
     receiver: str | None = Field(None, description="URL of etl serve, to be asked whether it can store events.")
+
+
+class Notify(BaseModel):
+    """Who is told of findings, by ``etl check --notify`` and ``etl run --follow``. The addresses are secret."""
+
+    model_config = STRICT
+
+    urls: Annotated[
+        tuple[SecretStr, ...], BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given)
+    ] = Field((), description="Addresses as Apprise wants them, such as mailto://…; ETL_NOTIFY_URLS adds to them.")
+    ping: SecretStr | None = Field(
+        None, description="URL that is asked after each check; its owner tells when none comes."
+    )

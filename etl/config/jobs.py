@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from etl.config.alarms import STRICT, Alarms
+from etl.config.alarms import STRICT, Alarms, Notify
 from etl.errors import ConfigurationError
 
 DEFAULT_FILE = Path("jobs.yaml")
@@ -136,6 +136,7 @@ class JobsFile(BaseModel):
     jobs: Annotated[dict[str, JobKeys | None], Field(min_length=1)]
     retention: Retention = Retention()
     alarms: Alarms = Alarms()
+    notify: Notify = Notify()
 
     def named(self) -> dict[str, Job]:
         """Return the jobs by name; one without keys has the defaults."""
@@ -149,7 +150,7 @@ def read(path: Path | None) -> dict[str, Job]:
     Raises:
         ConfigurationError: with everything that is wrong.
     """
-    return _read(path).named()
+    return read_file(path).named()
 
 
 def read_retention(path: Path | None) -> Retention:
@@ -158,16 +159,7 @@ def read_retention(path: Path | None) -> Retention:
     Raises:
         ConfigurationError: with everything that is wrong.
     """
-    return _read(path).retention
-
-
-def read_alarms(path: Path | None) -> Alarms:
-    """Return from when on something is wrong, as the same file says.
-
-    Raises:
-        ConfigurationError: with everything that is wrong.
-    """
-    return _read(path).alarms
+    return read_file(path).retention
 
 
 def enabled_kinds(jobs: Mapping[str, Job]) -> frozenset[str]:
@@ -182,7 +174,8 @@ def least_days(jobs: Iterable[JobKeys]) -> int:
     return ceil(latest / 86_400) + 1
 
 
-def _read(path: Path | None) -> JobsFile:
+def read_file(path: Path | None) -> JobsFile:
+    """Return all that such a file says; raises as :func:`read`."""
     if path is None:
         path = DEFAULT_FILE if DEFAULT_FILE.is_file() else built_in()
     source = _Source(path)
@@ -267,7 +260,12 @@ REASONS = {
     "model_type": "expected keys and values",
 }
 """By pydantic's name of a mistake."""
-SECTIONS: dict[str | int, type[BaseModel]] = {"jobs": JobKeys, "retention": Retention, "alarms": Alarms}
+SECTIONS: dict[str | int, type[BaseModel]] = {
+    "jobs": JobKeys,
+    "retention": Retention,
+    "alarms": Alarms,
+    "notify": Notify,
+}
 
 
 def _reason(problem: Any) -> str:
@@ -282,6 +280,9 @@ def _reason(problem: Any) -> str:
     keys = loc[2:] if loc[0] == "jobs" else loc[1:]
     if not keys:
         return reason
+    if loc[0] == "notify":
+        # Addresses hold passwords.
+        return f"{keys[0]}: {reason}"
     if loc[0] != "jobs":
         given = "a list or mapping" if isinstance(given, (list, dict)) else str(given)
     return f"{keys[0]}: {reason}, not {given!r}"

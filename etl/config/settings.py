@@ -69,6 +69,11 @@ def _words(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
+def _secrets(value: object) -> object:
+    """Words separated by spaces: addresses may hold commas."""
+    return tuple(map(SecretStr, value.split())) if isinstance(value, str) else value
+
+
 Token = Annotated[SecretStr, AfterValidator(_token)]
 
 
@@ -121,6 +126,9 @@ class Settings(BaseSettings):
         description="Seconds after which an event is refused; unset: never.",
     )
     webhook_keep_days: float = Field(30, gt=0, le=3650, description="How long events are kept.")
+    etl_notify_urls: Annotated[tuple[SecretStr, ...], BeforeValidator(_secrets)] = Field(
+        (), description="Addresses for notices, as Apprise wants them, separated by spaces; beside those of jobs.yaml."
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lambda v: str(v).lower())] = (
         "info"
     )

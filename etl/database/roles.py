@@ -70,6 +70,7 @@ WORKER = Grants(
         "etl.dead_letters": "DELETE",
         "etl.rate_usage": "DELETE",
         "etl.forgotten": LOCKED,
+        "etl.notices": "DELETE",
         # When events came, and of which location: etl check.
         "etl.webhook_events": "SELECT (location_id, received_at)",
     },

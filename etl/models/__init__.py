@@ -30,6 +30,7 @@ from etl.models.operation import (
     Erased,
     Forgotten,
     Location,
+    Notice,
     Pruned,
     QueueItem,
     RateLimit,

@@ -416,6 +416,18 @@ class Backfill(Base):
     finished_at: Mapped[timestamp | None] = mapped_column(comment="When it reached its end; null while it has not.")
 
 
+class Notice(Base):
+    """A finding that somebody was told of and that is not over."""
+
+    __tablename__ = "notices"
+    __table_args__ = table_args("etl", "Findings of etl check that somebody was told of, until they are over.")
+
+    name: Mapped[str] = mapped_column(primary_key=True, comment="What kind of finding, e.g. webhooks or runs.")
+    subject: Mapped[str] = mapped_column(primary_key=True, comment="Which location, job or kind; empty: there is one.")
+    began_at: Mapped[timestamp_now] = mapped_column(comment="When it was first told.")
+    told_at: Mapped[timestamp_now] = mapped_column(comment="When it was last told; a reminder follows a day later.")
+
+
 class Forgotten(Base):
     """A contact that was erased and must not come back."""
 

@@ -60,7 +60,7 @@ def test_keys_are_read(path: Path) -> None:
         ("- a", "1: expected: jobs:"),
         ("jobs:\n  - a", "1: expected a job's name and its keys"),
         ("jobs:\n  a: 5", "2: job 'a': expected keys and values"),
-        ("jobs:\n  a:\nextra: 1", "3: unknown key 'extra'; known: jobs, retention, alarms"),
+        ("jobs:\n  a:\nextra: 1", "3: unknown key 'extra'; known: jobs, retention, alarms, notify"),
         ("jobs:\n  a:\nretention: 5", "3: retention: expected keys and values"),
         (
             "jobs:\n  a:\nretention:\n  message: 5 days",

@@ -1,0 +1,49 @@
+"""Every statement on ``etl.notices``: what somebody was told of. Nothing here commits."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert
+
+from etl.models import Notice
+
+KEY = Notice.name, Notice.subject
+LOCK = 4_719_024_812
+"""Key of the advisory lock of whoever tells; arbitrary, but the same for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One finding that was told and is not over."""
+
+    name: str
+    subject: str
+    began_at: datetime
+    told_at: datetime
+
+
+def lock(connection: Connection) -> bool:
+    """Tell alone until the transaction ends; False: somebody else does."""
+    taken: bool = connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}).scalar_one()
+    return taken
+
+
+def told(connection: Connection) -> list[Told]:
+    """Return what was told and is not over."""
+    rows = connection.execute(select(Notice.name, Notice.subject, Notice.began_at, Notice.told_at).order_by(*KEY))
+    return [Told(*row) for row in rows]
+
+
+def note(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
+    """Note that these were told now."""
+    rows = [{"name": name, "subject": subject} for name, subject in keys]
+    if rows:
+        statement = insert(Notice).values(rows)
+        connection.execute(statement.on_conflict_do_update(index_elements=KEY, set_={"told_at": func.now()}))
+
+
+def drop(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
+    """Note that these are over."""
+    connection.execute(delete(Notice).where(tuple_(*KEY).in_(list(keys))))

@@ -1,0 +1,60 @@
+"""Decide what to tell, once when it begins, once when it is over, and once a day in between; pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from etl.output import counted, duration
+from etl.state.notices import Told
+from etl.watch.findings import Finding
+
+REMINDER = timedelta(days=1)
+LINES = 20
+"""Lines of one notice; etl check has all."""
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What is to be told."""
+
+    begun: Sequence[Finding] = ()
+    lasting: Sequence[Finding] = ()
+    """Told a day ago, and not over."""
+    over: Sequence[Told] = ()
+    now: datetime | None = field(default=None, kw_only=True)
+
+    def __bool__(self) -> bool:
+        return bool(self.begun or self.lasting or self.over)
+
+    @property
+    def told(self) -> list[Key]:
+        """What is told of what is wrong."""
+        return [(each.name, each.subject) for each in (*self.begun, *self.lasting)]
+
+    @property
+    def title(self) -> str:
+        """Say it in a few words."""
+        counts = {"new": self.begun, "not over": self.lasting, "over": self.over}
+        return "highlevel-etl: " + ", ".join(f"{len(each)} {word}" for word, each in counts.items() if each)
+
+    @property
+    def body(self) -> str:
+        """Say it all, a line each."""
+        lines = [f"NEW {each.line(self.now)}" for each in self.begun]
+        lines += [f"NOT OVER {each.line(self.now)}" for each in self.lasting]
+        lines += [f"OVER {each.name} {each.subject}".rstrip() + self._after(each) for each in self.over]
+        left = len(lines) - LINES
+        return "\n".join(lines[:LINES] + ([f"… {counted(left, 'line')} more: etl check"] if left > 0 else []))
+
+    def _after(self, told: Told) -> str:
+        return "" if self.now is None else f", after {duration((self.now - told.began_at).total_seconds())}"
+
+
+def news(findings: Sequence[Finding], told: Sequence[Told], now: datetime) -> News:
+    """Return what to tell, of what is wrong now and what was told of before."""
+    before = {(each.name, each.subject): each for each in told}
+    current = {(each.name, each.subject): each for each in findings}
+    begun = [each for key, each in current.items() if key not in before]
+    lasting = [each for key, each in current.items() if key in before and now - before[key].told_at >= REMINDER]
+    return News(begun, lasting, [each for key, each in before.items() if key not in current], now=now)

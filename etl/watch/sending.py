@@ -1,0 +1,76 @@
+"""Send notices, and ask a URL whose owner tells when nobody does. No log or error has an address: they are secret."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import requests
+import structlog
+from pydantic import SecretStr
+
+from etl.errors import ConfigurationError
+
+log = structlog.get_logger("etl.watch")
+
+PING_SECONDS = 10.0
+
+
+def targets(urls: Sequence[SecretStr]) -> list[Any]:
+    """Return where to send to.
+
+    Raises:
+        ConfigurationError: the library is not installed, or does not know an address.
+    """
+    try:
+        import apprise  # noqa: PLC0415 - an optional install
+    except ImportError as error:
+        raise ConfigurationError(
+            "To send notices, install the notify extra: pip install 'highlevel-etl[notify]'"
+        ) from error
+    # What it logs may hold parts of an address.
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+    found = [apprise.Apprise.instantiate(url.get_secret_value(), suppress_exceptions=True) for url in urls]
+    unknown = [str(number) for number, each in enumerate(found, 1) if each is None]
+    if unknown:
+        raise ConfigurationError(
+            f"Apprise does not know address {', '.join(unknown)} of notify: urls in jobs.yaml and, after those, of "
+            "ETL_NOTIFY_URLS. See https://github.com/caronc/apprise/wiki"
+        )
+    return found
+
+
+def send(found: Sequence[Any], *, title: str, body: str) -> list[bool]:
+    """Send to all at the same time; returns which took it."""
+    if not found:
+        return []
+    with ThreadPoolExecutor(len(found)) as pool:
+        taken = list(pool.map(lambda each: _send(each, title, body), found))
+    for each, is_taken in zip(found, taken, strict=True):
+        if not is_taken:
+            log.warning("notice_not_sent", by=service_of(each))
+    return taken
+
+
+def service_of(target: Any) -> str:
+    """Name the service of an address, without anything secret."""
+    return str(target.service_name)
+
+
+def ping(url: SecretStr) -> bool:
+    """Ask a URL, to say that somebody looked."""
+    try:
+        answer = requests.get(url.get_secret_value(), timeout=PING_SECONDS)
+    except (requests.RequestException, ValueError) as error:
+        log.warning("ping_not_sent", error=type(error).__name__)
+        return False
+    if not answer.ok:
+        log.warning("ping_not_sent", error=f"HTTP {answer.status_code}")
+    return answer.ok
+
+
+def _send(target: Any, title: str, body: str) -> bool:
+    try:
+        return bool(target.notify(title=title, body=body))
+    except Exception:  # noqa: BLE001 - a plugin may raise anything, and its words may hold the address
+        return False
