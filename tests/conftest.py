@@ -76,36 +76,32 @@ def server_url() -> Iterator[URL]:
 
 @pytest.fixture(scope="session")
 def template(server_url: URL) -> Iterator[str]:
-    """Name of a migrated, empty database to copy."""
+    """Name of a migrated, empty database to copy; on Citus a distributed one."""
     with fresh_database(server_url, options="ENCODING 'UTF8'") as url:
+        if servers.CITUS:
+            servers.make_cluster(url)
         engine = open_engine(url.render_as_string(hide_password=False))
         with engine.connect() as connection:
             schema.upgrade(connection)
+            if servers.CITUS:
+                spread(connection)
         engine.dispose()
         assert url.database is not None
+        servers.close(server_url, url.database)
         yield url.database
+
+
+def spread(connection: Connection) -> None:
+    """Distribute a migrated database of Citus."""
+    for step in distribution.plan(distribution.read(connection)):
+        distribution.apply(connection, step)
 
 
 @pytest.fixture
 def database_url(server_url: URL, template: str) -> Iterator[str]:
     """URL of a migrated, empty database; on Citus a distributed one."""
-    if servers.CITUS:
-        with servers.fresh_citus_database(server_url) as url:
-            spread(url)
-            yield url.render_as_string(hide_password=False)
-        return
     with fresh_database(server_url, template=template) as url:
         yield url.render_as_string(hide_password=False)
-
-
-def spread(url: URL) -> None:
-    """Migrate a database of Citus and distribute it."""
-    engine = open_engine(url.render_as_string(hide_password=False))
-    with engine.connect() as connection:
-        schema.upgrade(connection)
-        for step in distribution.plan(distribution.read(connection)):
-            distribution.apply(connection, step)
-    engine.dispose()
 
 
 @pytest.fixture

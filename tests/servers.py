@@ -108,44 +108,60 @@ def administrator(url: URL) -> Iterator[Connection]:
 
 @contextmanager
 def fresh_database(server: URL, *, template: str = "template0", options: str = "") -> Iterator[URL]:
-    """A database of its own, dropped at the end even if somebody is still connected."""
+    """A database of its own, dropped at the end even if somebody is still connected; on Citus one on every node.
+
+    A node finds its part by the database's name. So copies of one template on every node are a cluster of their own.
+    """
     name = f"test_{uuid.uuid4().hex[:12]}"
-    with administrator(server) as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template} {options}"))
-        try:
-            yield server.set(database=name)
-        finally:
+    with ExitStack() as stack:
+        for node in (*workers(server), server):
+            connection = stack.enter_context(administrator(node))
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template} {options}"))
+            stack.callback(_drop, connection, name)
+        yield server.set(database=name)
+
+
+def _drop(connection: Connection, name: str) -> None:
+    for _ in range(5):
+        # A process of Citus may just start there, and end too late for it.
+        with suppress(OperationalError):
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+            return
+    raise AssertionError(f"somebody holds on to {name}")
 
 
-@contextmanager
-def fresh_citus_database(coordinator: URL) -> Iterator[URL]:
-    """The same on a Citus, with the nodes that its own database names. A copy of a template would share its shards."""
+def workers(coordinator: URL) -> list[URL]:
+    """The nodes that the coordinator's own database names; none without Citus."""
+    if not CITUS:
+        return []
     with administrator(coordinator) as connection:
         nodes = connection.execute(text("SELECT nodename, nodeport FROM pg_dist_node WHERE groupid <> 0")).all()
-    with ExitStack() as stack:
-        url = stack.enter_context(fresh_database(coordinator, options="ENCODING 'UTF8'"))
-        workers = [coordinator.set(host=host, port=port) for host, port in nodes]
-        places = [url, *(stack.enter_context(_same_database(worker, url)) for worker in workers)]
-        for place in places:
-            with administrator(place) as connection:
-                connection.execute(text("CREATE EXTENSION citus"))
-        with administrator(url) as connection:
-            here = {"host": url.host or "localhost", "port": url.port or 5432}
-            connection.execute(text("SELECT citus_set_coordinator_host(:host, :port)"), here)
-            for host, port in nodes:
-                connection.execute(text("SELECT citus_add_node(:host, :port)"), {"host": host, "port": port})
-        yield url
+    return [coordinator.set(host=host, port=port) for host, port in nodes]
 
 
-@contextmanager
-def _same_database(worker: URL, url: URL) -> Iterator[URL]:
-    with administrator(worker) as connection:
-        connection.execute(text(f"CREATE DATABASE {url.database} TEMPLATE template0 ENCODING 'UTF8'"))
-        try:
-            yield worker.set(database=url.database)
-        finally:
-            connection.execute(text(f"DROP DATABASE {url.database} WITH (FORCE)"))
+def make_cluster(url: URL) -> None:
+    """Make the databases of one name on all nodes a cluster."""
+    nodes = workers(url.set(database=make_url(CITUS or "").database))
+    for node in (url, *nodes):
+        with administrator(node.set(database=url.database)) as connection:
+            connection.execute(text("CREATE EXTENSION citus"))
+    with administrator(url) as connection:
+        connection.execute(text("SELECT citus_set_coordinator_host(:host, :port)"), _address(url))
+        for node in nodes:
+            connection.execute(text("SELECT citus_add_node(:host, :port)"), _address(node))
+
+
+def _address(url: URL) -> dict[str, object]:
+    return {"host": url.host or "localhost", "port": url.port or 5432}
+
+
+def close(server: URL, template: str) -> None:
+    """Let nobody in any more, so that it can be copied: a process of Citus would stay connected."""
+    for node in (server, *workers(server)):
+        with administrator(node) as connection:
+            connection.execute(text(f"ALTER DATABASE {template} ALLOW_CONNECTIONS false"))
+            query = text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = :name")
+            connection.execute(query, {"name": template})
 
 
 class OwnServer:
