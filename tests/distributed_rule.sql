@@ -1,4 +1,5 @@
 -- Statements that break the rule for distributed tables, each under what is said of it, and some that keep it.
+-- Citus takes those marked [taken], but not on one node alone: see docs/architecture.md.
 
 -- has a function in DO UPDATE that is not immutable
 INSERT INTO highlevel.users (location_id, user_id) VALUES ($1, $2)
@@ -29,13 +30,13 @@ SELECT message_id FROM highlevel.messages WHERE message_id = $1 FOR UPDATE;
 -- locks rows without a value for location_id
 SELECT message_id FROM highlevel.messages WHERE location_id = ANY($1) FOR SHARE;
 
--- changes messages without location_id in WHERE
+-- changes messages without location_id in WHERE [taken]
 UPDATE highlevel.messages SET deleted_at = $1 WHERE message_id = $2;
 
--- changes messages without location_id in WHERE
+-- changes messages without location_id in WHERE [taken]
 DELETE FROM highlevel.messages WHERE location_id = $1 OR message_id = $2;
 
--- changes messages without location_id in WHERE
+-- changes messages without location_id in WHERE [taken]
 DELETE FROM highlevel.messages USING highlevel.message_types WHERE messages.message_id = $1;
 
 -- joins messages, attachments without equating location_id
@@ -51,11 +52,11 @@ SELECT (SELECT count(*) FROM highlevel.attachments AS a WHERE a.message_id = m.m
 SELECT 1 FROM highlevel.messages AS m
 WHERE EXISTS (SELECT FROM highlevel.attachments AS a WHERE a.message_id = m.message_id);
 
--- joins messages, attachments without equating location_id
+-- joins messages, attachments without equating location_id [taken]
 SELECT 1 FROM highlevel.messages AS m
 JOIN (SELECT location_id, message_id FROM highlevel.attachments) AS a ON a.message_id = m.message_id;
 
--- joins messages, attachments without equating location_id
+-- joins messages, attachments without equating location_id [taken]
 WITH a AS (SELECT location_id, message_id FROM highlevel.attachments)
 SELECT 1 FROM highlevel.messages AS m JOIN a ON a.message_id = m.message_id;
 
@@ -66,7 +67,7 @@ WHERE m.location_id = $1 AND a.message_id = m.message_id;
 -- inserts into users without location_id
 INSERT INTO highlevel.users (user_id) VALUES ($1);
 
--- joins highlevel with etl, which stays on the coordinator
+-- joins highlevel with etl, which stays on the coordinator [taken]
 DELETE FROM highlevel.contacts AS c USING etl.forgotten AS f WHERE c.location_id = f.location_id AND c.location_id = $1;
 
 -- a lateral subquery has LIMIT

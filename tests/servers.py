@@ -122,12 +122,16 @@ def fresh_database(server: URL, *, template: str = "template0", options: str = "
 
 
 def _drop(connection: Connection, name: str) -> None:
-    for _ in range(5):
-        # A process of Citus may just start there, and end too late for it.
-        with suppress(OperationalError):
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-            return
-    raise AssertionError(f"somebody holds on to {name}")
+    if CITUS:
+        _close(connection, name)
+    connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def _close(connection: Connection, name: str) -> None:
+    """Let nobody in any more: processes of Citus stay connected, and come back."""
+    connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+    query = text("SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE datname = :name")
+    connection.execute(query, {"name": name})
 
 
 def workers(coordinator: URL) -> list[URL]:
@@ -156,12 +160,10 @@ def _address(url: URL) -> dict[str, object]:
 
 
 def close(server: URL, template: str) -> None:
-    """Let nobody in any more, so that it can be copied: a process of Citus would stay connected."""
+    """Make a database fit to be copied, on all nodes."""
     for node in (server, *workers(server)):
         with administrator(node) as connection:
-            connection.execute(text(f"ALTER DATABASE {template} ALLOW_CONNECTIONS false"))
-            query = text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = :name")
-            connection.execute(query, {"name": template})
+            _close(connection, template)
 
 
 class OwnServer:
