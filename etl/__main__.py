@@ -1,5 +1,6 @@
 """The command line's entry: turns every error that a user can cause into one clear message and an exit code."""
 
+import gc
 import os
 import sys
 
@@ -12,6 +13,7 @@ from etl.output import print_line, print_sentence
 
 def main() -> None:
     """Run the command line and exit."""
+    gc.disable()  # until the command's module is imported, see etl.cli
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:

@@ -5,8 +5,6 @@ The module of a command is imported when the command is called, so that a cron l
 
 import gc
 import importlib
-import sys
-from types import ModuleType
 
 import click
 
@@ -47,24 +45,17 @@ class _LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
-        command: click.Command = getattr(_imported(f"etl.cli.{name}"), name)
+        command: click.Command = getattr(importlib.import_module(f"etl.cli.{name}"), name)
+        if not gc.isenabled():
+            # etl.__main__ switched it off: a look for garbage while modules are imported, which all stay, took a third
+            # of the start.
+            gc.freeze()
+            gc.enable()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
-
-
-def _imported(name: str) -> ModuleType:
-    """Import a module, without a look for garbage meanwhile: that took a third of the start, and all of it stays."""
-    if name in sys.modules:
-        return sys.modules[name]
-    gc.disable()
-    try:
-        return importlib.import_module(name)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
