@@ -1,6 +1,5 @@
 """What the tests share: a real Postgres, a clean database for each test, and a sandbox that answers like HighLevel."""
 
-import gc
 import socket
 import sys
 from collections.abc import Iterator
@@ -19,12 +18,6 @@ from tests.distributed_rule import Functions, violations
 from tests.job import Job
 from tests.servers import OwnServer, fresh_database, shared_server
 from tests.tcp import Server, heard
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish() -> None:
-    """Give back what commands froze: hypothesis looks at the end who refers to its objects."""
-    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
