@@ -25,6 +25,7 @@ COMMANDS = {
     "check": "Say what is wrong, since when, and how to fix it; for cron.",
     "notify": "Try the addresses for notices.",
     "metrics": "Print how the work goes, for Prometheus.",
+    "queue": "List, show, cancel or hurry what waits to be fetched.",
     "dead": "List, show, retry or delete dead letters (items given up on).",
     "forget": "Erase a contact for good, wherever it is.",
     "prune": "Delete what is older than the retention in jobs.yaml.",

@@ -8,7 +8,9 @@ import click
 
 from etl.app.warehouse import load_settings, warehouse
 from etl.cli.options import (
+    CAUSE,
     JSON_LINES,
+    KIND,
     LIST_LIMIT,
     RAW,
     SOME_IDS,
@@ -20,13 +22,10 @@ from etl.cli.options import (
     tell_limit,
 )
 from etl.errors import ConfigurationError
-from etl.models import KINDS
 from etl.output import counted, print_json, print_line, print_record, print_table, write_bytes
 from etl.state import dead_letters
 from etl.state.dead_letters import BAD_ID, LetterFilter
 
-CAUSE = click.option("--cause", help="Only with this cause, e.g. not_found.")
-KIND = click.option("--kind", type=click.Choice(KINDS), help="Only of this kind.")
 SOME = options(SOME_IDS, CAUSE, KIND)
 
 

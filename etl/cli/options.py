@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from etl.errors import ConfigurationError
+from etl.models import KINDS
 from etl.output import print_line, printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -45,10 +46,14 @@ LIST_LIMIT = click.option(
 )
 
 
-def tell_limit(shown: int, limit: int) -> None:
+def tell_limit(shown: int, limit: int, *, which: str = "the newest") -> None:
     """Say that a list may go on."""
     if shown == limit:
-        print_line(f"These are the newest {limit}; --limit shows more.", err=True)
+        print_line(f"These are {which} {limit}; --limit shows more.", err=True)
+
+
+CAUSE = click.option("--cause", help="Only with this cause, e.g. not_found.")
+KIND = click.option("--kind", type=click.Choice(KINDS), help="Only of this kind.")
 
 
 SOME_IDS = options(

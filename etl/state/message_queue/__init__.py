@@ -23,6 +23,7 @@ that the next lapse is its own. Then it spends an attempt, and after three of th
 """
 
 from etl.state.message_queue.answering import queued, remove, waiting
+from etl.state.message_queue.choosing import ItemFilter, Waiting, cancel, causes, counts, find, hurry
 from etl.state.message_queue.claiming import claim, due_locations, release_lapsed, renew, waiting_locations
 from etl.state.message_queue.enqueuing import enqueue, enqueue_items, follow_up
 from etl.state.message_queue.erasing import count, erase

@@ -1,0 +1,180 @@
+"""``etl queue``: what waits to be fetched, why, and how to empty it."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any
+
+import click
+from sqlalchemy import Connection, Engine
+
+from etl.app.composition import routing_of
+from etl.app.warehouse import load_settings, warehouse
+from etl.cli.options import (
+    CAUSE,
+    JSON_LINES,
+    KIND,
+    LIST_LIMIT,
+    SOME_IDS,
+    YES,
+    confirm,
+    older_than,
+    options,
+    require_choice,
+    tell_limit,
+)
+from etl.config import jobs
+from etl.config.settings import Settings
+from etl.output import counted, print_json, print_line, print_table
+from etl.state import locations, message_queue
+from etl.state.message_queue import ItemFilter, Waiting
+from etl.watch.advice import as_served, in_words, shown, state_of, unserved
+
+WHICH = options(
+    CAUSE,
+    KIND,
+    click.option("--location", "location_id", metavar="ID", help="Only of this location; (default): of none."),
+    older_than("queued"),
+)
+
+
+@click.group()
+def queue() -> None:
+    """List, show, cancel or hurry items: what waits to be fetched."""
+
+
+@queue.command("list")
+@WHICH
+@LIST_LIMIT
+@JSON_LINES
+def list_(limit: int, *, as_json: bool, **narrowing: Any) -> None:
+    """List what waits and why, what comes due first."""
+    settings = load_settings()
+    with warehouse(settings) as engine, engine.connect() as connection:
+        which = _filter((), **narrowing)
+        items = message_queue.find(connection, which, limit=limit)
+        waits, in_hand = message_queue.counts(connection, which)
+        causes = message_queue.causes(connection)
+        why = _reasons(settings, connection)
+    if as_json:
+        for item in items:
+            print_json(dataclasses.asdict(item) | {"waits_for": why(item)})
+        return
+    header = ("id", "location", "kind", "attempts", "waits for", "until", "queued")
+    columns = attrgetter("message_id", "location_id", "kind", "attempt")
+    rows = [
+        (*columns(item), why(item), None if item.is_due else item.leased_until or item.scheduled_at, item.enqueued_at)
+        for item in items
+    ]
+    print_table(header, rows, optional=("location", "attempts", "queued", "kind"))
+    print_line(f"{waits} waiting, {in_hand} in hand")
+    failed = ", ".join(f"{count} {name}" for name, count in causes.items() if name)
+    if failed:
+        print_line(f"by cause, in the whole queue: {failed}")
+    tell_limit(len(items), limit, which="the first")
+
+
+@queue.command()
+@click.argument("message_id", metavar="ID")
+def show(message_id: str) -> None:
+    """Show an item, and why it waits."""
+    settings = load_settings()
+    with warehouse(settings) as engine, engine.connect() as connection:
+        items = message_queue.find(connection, ItemFilter([message_id]), limit=100)
+        why = _reasons(settings, connection)
+    for item in items:
+        for name, value in (dataclasses.asdict(item) | {"waits_for": why(item)}).items():
+            print_line(f"{name}: {'' if value is None else value}")
+        print_line("")
+    if not items:
+        _exit_unknown((message_id,))
+
+
+@queue.command()
+@SOME_IDS
+@WHICH
+@YES
+def cancel(ids: tuple[str, ...], *, every: bool, yes: bool, **narrowing: Any) -> None:
+    """Delete items that wait, so that they are not fetched. What a worker has in hand stays.
+
+    \b
+    Example: etl queue cancel --cause not_found --location ve9EPM428h8vShlRW1KT
+    """
+    which = _chosen(ids, every=every, **narrowing)
+    with warehouse(load_settings()) as engine:
+        with engine.connect() as connection:
+            waits, in_hand = message_queue.counts(connection, which)
+        if ids and not waits + in_hand:
+            _exit_unknown(ids)
+        if waits:
+            confirm(f"Cancel {counted(waits, 'item')}, which will not be fetched?", yes=yes)
+        done = _in_batches(engine, which, message_queue.cancel, most=waits)
+    print_line(f"{done} cancelled" + (f"; {in_hand} in hand stay" if in_hand else ""))
+
+
+@queue.command()
+@SOME_IDS
+@WHICH
+def retry(ids: tuple[str, ...], *, every: bool, **narrowing: Any) -> None:
+    """Fetch items now that wait for a later try, with all their attempts anew."""
+    which = _chosen(ids, every=every, **narrowing)
+    with warehouse(load_settings()) as engine:
+        with engine.connect() as connection:
+            waits, in_hand = message_queue.counts(connection, which)
+        if ids and not waits + in_hand:
+            _exit_unknown(ids)
+        done = _in_batches(engine, which, message_queue.hurry, most=waits)
+    print_line(f"{done} due now")
+
+
+def _chosen(ids: tuple[str, ...], *, every: bool, **narrowing: Any) -> ItemFilter:
+    is_narrowed = any(each is not None for each in narrowing.values())
+    require_choice(ids, every=every, narrowed=is_narrowed, by="--cause, --kind, --location, --older-than")
+    return _filter(ids, **narrowing)
+
+
+def _filter(
+    ids: tuple[str, ...], *, cause: str | None, kind: str | None, location_id: str | None, days: float | None
+) -> ItemFilter:
+    return ItemFilter(ids or None, cause, kind, "" if location_id == shown("") else location_id, days)
+
+
+def _in_batches(
+    engine: Engine, which: ItemFilter, change: Callable[[Connection, ItemFilter], int], *, most: int
+) -> int:
+    """Change one batch after another, each in a transaction, but no more than there were; returns how many."""
+    total = 0
+    while total < most:
+        with engine.begin() as connection:
+            changed = change(connection, which)
+        if not changed:
+            break
+        total += changed
+    return total
+
+
+def _reasons(settings: Settings, connection: Connection) -> Callable[[Waiting], str]:
+    """Return what says why an item waits."""
+    routing, taken = routing_of(settings), jobs.enabled_kinds(jobs.read(settings.etl_jobs))
+    overviews = as_served(locations.overview(connection), routing)
+    states: Mapping[str, str] = {each.location_id: state_of(each) for each in overviews}
+
+    def why(item: Waiting) -> str:
+        if item.leased_until is not None:
+            return "nothing: a worker has it in hand"
+        if not item.is_due:
+            return f"a later try: {in_words(item.cause)}" if item.cause else "its time"
+        if item.kind not in taken:
+            return "a job of its kind in jobs.yaml"
+        if unserved([item.location_id], overviews, routing):
+            return "a token: its location is not connected"
+        state = states.get(item.location_id or routing.location_id, "served")
+        return "a worker" if state == "served" else f"its location: {state}"
+
+    return why
+
+
+def _exit_unknown(ids: tuple[str, ...]) -> None:
+    print_line(f"Nothing is queued of {', '.join(ids)}. See: etl queue list", err=True)
+    sys.exit(1)

@@ -1,0 +1,97 @@
+"""Items that an operator looks at, cancels or hurries; never what a worker has in hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, tuple_, update
+
+from etl.models import QueueItem
+
+KEY = QueueItem.kind, QueueItem.message_id, QueueItem.location_id
+BATCH = 10_000
+"""Rows that one transaction changes, so that workers wait for none for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """Which items; None chooses all."""
+
+    message_ids: Sequence[str] | None = None
+    cause: str | None = None
+    kind: str | None = None
+    location_id: str | None = None
+    older_than_days: float | None = None
+    """Since they were queued."""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the filter in SQL."""
+        equal = ((QueueItem.cause, self.cause), (QueueItem.kind, self.kind), (QueueItem.location_id, self.location_id))
+        conditions = [column == value for column, value in equal if value is not None]
+        if self.message_ids is not None:
+            conditions.append(QueueItem.message_id.in_(self.message_ids))
+        if self.older_than_days is not None:
+            conditions.append(QueueItem.enqueued_at < func.now() - timedelta(days=self.older_than_days))
+        return conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An item as an operator sees it."""
+
+    kind: str
+    message_id: str
+    location_id: str
+    priority: int
+    attempt: int
+    cause: str | None
+    """Why the last attempt failed or waits."""
+    scheduled_at: datetime
+    enqueued_at: datetime
+    leased_until: datetime | None
+    """Until when a worker has it in hand, unless it renews that; None while it waits."""
+    is_due: bool
+
+
+def find(connection: Connection, which: ItemFilter, *, limit: int) -> list[Waiting]:
+    """Return the chosen items that come due first."""
+    is_due = (QueueItem.leased_until.is_(None) & (QueueItem.scheduled_at <= func.now())).label("is_due")
+    columns = [getattr(QueueItem, name) for name in Waiting.__dataclass_fields__ if name != "is_due"]
+    query = select(*columns, is_due).where(*which.conditions())
+    rows = connection.execute(query.order_by(QueueItem.scheduled_at, QueueItem.message_id).limit(limit))
+    return [Waiting(**row) for row in rows.mappings()]
+
+
+def counts(connection: Connection, which: ItemFilter) -> tuple[int, int]:
+    """How many chosen items wait, and how many are in hand."""
+    waits, in_hand = (func.count().filter(condition) for condition in (_WAITS, ~_WAITS))
+    row = connection.execute(select(waits, in_hand).select_from(QueueItem).where(*which.conditions())).one()
+    return row[0], row[1]
+
+
+def causes(connection: Connection) -> dict[str | None, int]:
+    """How many items there are, by cause; None: nothing went wrong yet."""
+    count = func.count()
+    query = select(QueueItem.cause, count.label("items")).group_by(QueueItem.cause).order_by(count.desc())
+    return {row.cause: row.items for row in connection.execute(query)}
+
+
+def cancel(connection: Connection, which: ItemFilter) -> int:
+    """Delete up to :data:`BATCH` of the chosen items that wait; returns how many."""
+    return connection.execute(delete(QueueItem).where(tuple_(*KEY).in_(_locked(which)))).rowcount
+
+
+def hurry(connection: Connection, which: ItemFilter) -> int:
+    """Let up to :data:`BATCH` of the chosen items that wait be due now, with all their attempts; returns how many."""
+    is_late = (QueueItem.scheduled_at > func.now()) | (QueueItem.attempt > 0)
+    statement = update(QueueItem).where(tuple_(*KEY).in_(_locked(which, is_late)))
+    return connection.execute(statement.values(scheduled_at=func.now(), attempt=0)).rowcount
+
+
+_WAITS = QueueItem.lease_id.is_(None)
+
+
+def _locked(which: ItemFilter, *more: ColumnElement[bool]) -> Select[str, str, str]:
+    """Choose items that wait, in the order in which all lock them; one that somebody else locks is passed over."""
+    chosen = select(*KEY).where(*which.conditions(), _WAITS, *more).order_by(*KEY).limit(BATCH)
+    return chosen.with_for_update(skip_locked=True)
