@@ -12,6 +12,7 @@ from etl import __version__
 
 COMMANDS = {
     "demo": "Show the whole story on this machine, without an account.",
+    "init": "Write a first jobs.yaml and .env.",
     "db": "Create, check and open the database.",
     "enqueue": "Queue messages to be fetched.",
     "run": "Fetch the messages that are due, load them, and exit.",
