@@ -21,11 +21,11 @@ BOUNDS = Bounds(total_seconds=60.0, max_bytes=8 * 1024 * 1024)
 AUDIO_BOUNDS = Bounds(total_seconds=900.0, max_bytes=1024 * 1024 * 1024)
 """The audio of a call is 10 to 50 MB (HighLevel docs, "Get recording by message id"; public codebases)."""
 AUDIO_HEADERS = {"Accept": "audio/*, */*;q=0.5", "Accept-Encoding": "identity"}
-"""Packed audio would be no smaller, and its length would not be told."""
+"""Compressed audio is no smaller, and its answer has no Content-Length."""
 KEPT_BODY = 1024 * 1024
-"""Bytes of an answer that a dead letter keeps."""
+"""Most bytes of an answer that a dead letter keeps."""
 MAX_DEPTH = 100
-"""Nesting of an answer's JSON; the deepest one seen has 5 levels."""
+"""Deepest nesting of an answer's JSON that is read; the deepest one seen has 5 levels."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -37,15 +37,15 @@ class Answer:
     token: str
 
     def kept(self) -> bytes:
-        """Return what a dead letter keeps of it."""
+        """Return the part of this answer that a dead letter keeps."""
         return kept(self.body, self.token)
 
     def unwrapped(self, *names: str) -> "Answer":
-        """Return the object under the first of these names that is there, or the answer itself: both shapes are met.
+        """Return the object under the first of these names that exists, else the answer itself: both shapes occur.
 
         Raises:
-            NotFoundError: there is nothing in it: the thing is not there, or not yet.
-            RefusedError: there is no object.
+            NotFoundError: the answer is empty: the thing does not exist, or not yet.
+            RefusedError: the answer holds no object.
         """
         answer = self.payload
         inner = next((answer[name] for name in names if name in answer), answer) if isinstance(answer, dict) else answer
@@ -56,10 +56,10 @@ class Answer:
         return replace(self, payload=inner)
 
     def about(self, id_: str) -> "Answer":
-        """Return this answer itself.
+        """Return this answer unchanged.
 
         Raises:
-            RefusedError: it is about something else than was asked for.
+            RefusedError: the answer is about another id.
         """
         if self.payload.get("id") != id_:
             raise RefusedError("wrong_id", "the answer is about another id than was asked for", payload=self.kept())
@@ -78,9 +78,9 @@ class Call:
     """The requests that an item may make: sends them with its token, and remembers what the answers say about limits.
 
     Attributes:
-        sent: how many were sent; never more than were granted.
-        statuses: what was answered to them, as far as anything was.
-        headers: what the last answer said, whatever its status.
+        sent: how many requests were sent; never more than were granted.
+        statuses: the statuses of the answers that came.
+        headers: the limits that the last answer stated, whatever its status.
     """
 
     def __init__(self, client: Client, token: str, *, granted: int = 1) -> None:
@@ -110,7 +110,7 @@ class Call:
             raise
 
     def open_audio(self, path: str, **params: str | int) -> AbstractContextManager[Stream]:
-        """GET a path whose answer is audio, which the caller reads, or not; it may be at another host.
+        """GET a path whose answer is audio, possibly redirected to another host. The caller may leave it unread.
 
         Raises:
             ItemError: a subclass that says what to do, also when the stream breaks off while it is read.
@@ -118,7 +118,7 @@ class Call:
         return self._open(path, params, AUDIO_BOUNDS, AUDIO_HEADERS, follows=True)
 
     def kept(self, body: bytes) -> bytes:
-        """Return what a dead letter keeps of an answer."""
+        """Return the part of a payload that a dead letter keeps."""
         return kept(body, self._token)
 
     @contextmanager
@@ -152,17 +152,17 @@ class Call:
             with transport.follow(stream, headers=own, bounds=bounds) as found:
                 yield found
         except LostRequestError as error:
-            # Sent, and counted so; only a new claim grants another.
+            # The request counts as sent; only a new claim grants another.
             raise SnoozedError("no_answer", f"no complete answer ({error.reason})") from error
         except NoAnswerError as error:
             raise UnreachableError("no_answer", f"no complete answer ({error.reason})") from error
 
 
 def segment(id_: str) -> str:
-    """Return an id as one segment of a path: of a URL, or where something is kept.
+    """Return an id as one segment of the path of a URL or file.
 
     Raises:
-        RefusedError: it would leave that path, or is no id.
+        RefusedError: the id would leave that path, or is no id.
     """
     problem = problem_of(id_)
     if problem is not None:
@@ -171,14 +171,14 @@ def segment(id_: str) -> str:
 
 
 def kept(body: bytes, token: str) -> bytes:
-    """Return what a dead letter keeps of an answer: its beginning, without the token if the server repeated that."""
+    """Return the beginning of an answer for a dead letter, without the token if the server repeated it."""
     return redacted(body, [token] if token else [])[:KEPT_BODY]
 
 
 def _parse(body: bytes) -> Any:
     """Return the body as JSON; None when it is empty.
 
-    A body that begins like JSON and does not parse was cut off on its way, so it is worth another try.
+    A body that begins like JSON and does not parse was cut off on its way, so the item is retried.
     """
     if not body.strip():
         return None

@@ -25,20 +25,20 @@ ONCE = Retry(total=False, redirect=False)
 """A request is sent once, and its errors are urllib3's own."""
 
 SILENCE_SECONDS = 30.0
-"""How long the next byte of an answer may take."""
+"""Seconds until the next byte of an answer."""
 IDLE_SECONDS = 20.0
-"""How long a connection may be idle and still be used again. Gateways and proxies forget one without a word after a
-minute or more; what is sent on it then is answered by a reset, or by nothing."""
+"""Seconds after which an idle connection is not used again. Gateways and proxies drop one silently after a
+minute or more; a request on it is then answered by a reset, or by nothing."""
 
 
 class DiedIdleError(Exception):
-    """A connection that was kept from an earlier request broke, and not a byte of the answer had come."""
+    """A reused connection broke before the first byte of the answer."""
 
 
 class Adapter(HTTPAdapter):
-    """The pools of connections, one a host, by the proxies and certificates that the environment names.
+    """One pool of connections a host, with the proxies and certificates that the environment names.
 
-    requests knows what the environment means, so it chooses a host's pool; urllib3 alone sends, at half the cost.
+    requests reads the environment and chooses a host's pool; urllib3 sends, at half the cost.
 
     Attributes:
         latest: the ``time.monotonic()`` at which every GET ends.
@@ -53,10 +53,10 @@ class Adapter(HTTPAdapter):
     def ask(
         self, method: str, url: str, *, body: str | None, headers: Mapping[str, str], seconds: float
     ) -> BaseHTTPResponse:
-        """Send one request; its answer's body is still to be read.
+        """Send one request; the caller reads the body of its answer.
 
         Raises:
-            requests.RequestException: there is no way to that host.
+            requests.RequestException: the host cannot be reached.
             urllib3.exceptions.HTTPError: there was no answer.
             ValueError: the request cannot be sent.
         """
@@ -77,7 +77,7 @@ class Adapter(HTTPAdapter):
         return answer
 
     def _route(self, url: str, host: tuple[str, str]) -> tuple[Any, str]:
-        """Return the pool for a host, and what comes before a path: a proxy for plain HTTP wants the whole URL."""
+        """Return the pool for a host, and the prefix of its paths: a proxy for plain HTTP needs the whole URL."""
         route = self._routes.get(host)
         if route is None:
             request = requests.Request("GET", url).prepare()
@@ -94,13 +94,13 @@ class Adapter(HTTPAdapter):
         return route
 
     def close(self) -> None:
-        """Drop all connections; what is asked next opens new ones."""
+        """Drop all connections; the next request opens a new one."""
         self._routes.clear()
         super().close()
 
 
 class _Connection(HTTPConnection):
-    """A connection that knows when its request has to be over, and when it heard the last byte."""
+    """A connection that knows the deadline of its request and the time of the last byte received."""
 
     adapter: Adapter
     heard_at = 0.0
@@ -108,11 +108,11 @@ class _Connection(HTTPConnection):
     _deadline = 0.0
     _is_get = False
     _is_kept = False
-    """Whether a request was answered on it before."""
+    """Whether the connection has answered a request before."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether the pool may use it again."""
+        """Whether the pool may reuse the connection."""
         return super().is_connected and time.monotonic() - self.heard_at < IDLE_SECONDS
 
     def connect(self) -> None:
@@ -144,11 +144,11 @@ class _Connection(HTTPConnection):
             raise DiedIdleError from error
 
     def response_class(self, received: socket.socket, **options: Any) -> http.client.HTTPResponse:  # type: ignore[override] # called, not read
-        """Return the answer that comes on a socket: http.client asks that for a file, and for nothing else."""
+        """Return the answer on a socket; http.client only calls the socket's ``makefile``."""
         return http.client.HTTPResponse(_Incoming(received, self), **options)  # type: ignore[arg-type] # see above
 
     def patience(self) -> float:
-        """How many seconds the next byte may take.
+        """Return the seconds that the next byte may take.
 
         Raises:
             TimeoutError: the time of the request is over.

@@ -1,6 +1,6 @@
-"""HighLevel's OAuth endpoints: one method an endpoint, and one place that makes an HTTP outcome a grant or an error.
+"""HighLevel's OAuth endpoints: one method an endpoint, which returns a grant or raises an error.
 
-Sends each request once and stores nothing. No error here repeats or chains what was sent or received: both hold
+Sends each request once and stores nothing. No error repeats or chains a request or an answer: both hold
 secrets. Wire facts: HighLevel docs, apps/oauth.json and docs/oauth/Authorization.md, unless said.
 """
 
@@ -15,10 +15,10 @@ from etl.api.transport import Bounds, NoAnswerError, Transport, reason_of
 UserType = Literal["Location", "Company"]
 
 BOUNDS = Bounds(total_seconds=15.0, max_bytes=4 * 1024 * 1024)
-"""Short, because a refresh token that was used works once more for 30 seconds only: an answer that got lost must be
-noticed and asked for again within them."""
+"""Seconds. A used refresh token works once more within 30 seconds, so a lost answer must be
+noticed and requested again by then."""
 PAGE = 100
-"""Locations asked for at once."""
+"""Locations on one page."""
 VERSION = "2021-07-28"
 
 
@@ -35,7 +35,7 @@ class InactiveError(OAuthError):
 
 
 class ClientRefusedError(OAuthError):
-    """The client id or secret is wrong: no token can be had for anybody."""
+    """The client id or secret is wrong, so no token can be requested."""
 
 
 class OAuthUnavailableError(OAuthError):
@@ -44,7 +44,7 @@ class OAuthUnavailableError(OAuthError):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the token endpoint gave."""
+    """The tokens that the token endpoint issued."""
 
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
@@ -55,10 +55,10 @@ class Grant:
     location_id: str | None
     company_id: str | None
     asked_at: float
-    """``time.monotonic()`` when it was asked for: it lives no shorter than that."""
+    """``time.monotonic()`` of the request: the token lives at least from then on."""
 
     def seconds_left(self) -> float:
-        """Until the access token expires."""
+        """Return the seconds until the access token expires."""
         return self.expires_in - (time.monotonic() - self.asked_at)
 
 
@@ -71,7 +71,7 @@ class Installed:
 
 
 class OAuth:
-    """One app at one HighLevel host; safe to share between threads. Its repr says nothing of its secret."""
+    """One app at one HighLevel host; safe to share between threads. Its repr hides the secret."""
 
     def __init__(self, transport: Transport, *, client_id: str, client_secret: str) -> None:
         self._transport = transport
@@ -80,14 +80,14 @@ class OAuth:
 
     @property
     def app_id(self) -> str:
-        """The app: the part of the client id before the dash (public codebases)."""
+        """Return the app's id: the client id up to the dash (public codebases)."""
         return self._client_id.partition("-")[0]
 
     def exchange(self, code: str, *, redirect_uri: str | None = None) -> Grant:
         """POST /oauth/token for an authorization code, which works once.
 
         Raises:
-            OAuthError: a subclass that says what to do; so do all methods here.
+            OAuthError: a subclass that says what to do; this holds for every method here.
         """
         form = {"grant_type": "authorization_code", "code": code}
         if redirect_uri is not None:
@@ -95,16 +95,16 @@ class OAuth:
         return self._token(form)
 
     def refresh(self, refresh_token: str, *, user_type: UserType) -> Grant:
-        """POST /oauth/token for the next pair. The refresh token is used up by it.
+        """POST /oauth/token for the next pair of tokens, which uses up the refresh token.
 
         Within 30 seconds the same call returns the same pair again (HighLevel changelog, label api).
         """
         return self._token({"grant_type": "refresh_token", "refresh_token": refresh_token, "user_type": user_type})
 
     def reconnect(self, *, location_id: str | None = None, company_id: str | None = None) -> str:
-        """POST /oauth/reconnect: a new authorization code for whoever lost the refresh token.
+        """POST /oauth/reconnect: a new authorization code after the refresh token was lost.
 
-        Announced as temporary, presented as standing later (HighLevel help center, "reconnect").
+        Announced as temporary, later documented as permanent (HighLevel help center, "reconnect").
         """
         body = {"clientKey": self._client_id, "clientSecret": self._client_secret}
         body |= {"locationId": location_id} if location_id is not None else {"companyId": company_id or ""}
@@ -149,12 +149,12 @@ class OAuth:
             for each in listed if isinstance(listed, list) else []:
                 if isinstance(each, dict) and isinstance(each.get("_id"), str) and each.get("isInstalled", True):
                     found[each["_id"]] = Installed(each["_id"], each.get("name"))
-            # A server that does not page sends the same again: nothing new ends it as well.
+            # A server that ignores paging repeats the same locations: a page with nothing new is the last one.
             if len(found) - before < PAGE:
                 return list(found.values())
 
     def _token(self, form: dict[str, str]) -> Grant:
-        # Without a Version header: with "v3" the names in request and answer would be others.
+        # No Version header: "v3" would change the names in request and answer.
         form |= {"client_id": self._client_id, "client_secret": self._client_secret}
         secrets = [form[name] for name in ("client_secret", "code", "refresh_token") if name in form]
         asked_at = time.monotonic()
@@ -179,7 +179,7 @@ def _bearer(token: str) -> dict[str, str]:
 
 
 def _refusal(path: str, status: int, message: str) -> OAuthError:
-    """Return the error that says what happens next; texts: HighLevel docs (v3), and public probes of the endpoint."""
+    """Return the error for a refusal. Sources of its texts: HighLevel docs (v3), public probes of the endpoint."""
     text = f"{path} answered {status}: {message}"
     words = message.lower()
     if status >= 500 or status in (408, 425, 429) or 300 <= status < 400:
@@ -192,7 +192,7 @@ def _refusal(path: str, status: int, message: str) -> OAuthError:
 
 
 def _grant(answer: Mapping[str, Any], *, asked_at: float) -> Grant:
-    """Return the grant in an answer, whichever of the two dialects it is in: once it is given, it must not be lost."""
+    """Return the grant in an answer of either dialect: an issued grant must not be lost."""
 
     def get(name: str, camel: str) -> Any:
         return answer.get(name, answer.get(camel))

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 MOST_REQUESTS = 10_000
 SHORTEST_MS, LONGEST_MS = 100, 60_000
-"""What a header is believed: up to a hundred times the documented requests, in an interval of a tenth of a second to a
-minute. Anything else is somebody's error, which would free a location of any limit, or block it for days."""
+"""Plausible values: up to a hundred times the documented requests, in an interval of a tenth of a second to a
+minute. Any other value is an error that would lift a location's limit or block it for days."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateHeaders:
-    """What an answer says about the limits; None where it says nothing.
+    """The limits that an answer states; None where it states none.
 
     Header names: HighLevel docs, OAuth "Rate Limits".
     """
@@ -24,7 +24,7 @@ class RateHeaders:
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> "RateHeaders":
-        """Read the headers, passing over what is no whole number or cannot be meant."""
+        """Read the headers; ignore values that are no whole number or not plausible."""
         return cls(
             max_requests=_within(1, MOST_REQUESTS, headers.get("X-RateLimit-Max")),
             interval_ms=_within(SHORTEST_MS, LONGEST_MS, headers.get("X-RateLimit-Interval-Milliseconds")),

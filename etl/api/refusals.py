@@ -1,4 +1,4 @@
-"""What an answer means whose status is not 200: pure."""
+"""Turns an answer with a status other than 200 into an error; pure."""
 
 import re
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ from etl.errors import (
 )
 
 FOREIGN_WORDS = "access to this location"
-"""Typically said of an id of another location (two integrators)."""
+"""The usual text for an id of another location (two integrators)."""
 LOCATION_WORDS = (FOREIGN_WORDS, "scope", "user type", "authclass", "location is not active")
 MISSING = re.compile(r"\b(message|email|contact|user|conversation)( with (the )?id\b.*)? not found|no message found")
-"""What is said of an id that is not there: 400 "Contact not found" (public codebases), "Contact with id … not found"
-(two integrators); of a conversation with 500 (docs issue 39). "Location not found" would be true of every id."""
+"""Texts for an id that does not exist: 400 "Contact not found" (public codebases), "Contact with id … not found"
+(two integrators); of a conversation with 500 (docs issue 39). "Location not found" would apply to every id."""
 MISCONFIGURED_WORDS = ("version header", "api version")
 
 
 def error_of(response: Response, secrets: Sequence[str], *, payload: bytes) -> ItemError:
-    """Return the one error that says what happens next; it keeps ``payload``, and repeats none of the ``secrets``."""
+    """Return the error that decides what happens next; it keeps ``payload`` and repeats none of the ``secrets``."""
     status = response.status
     if status == 429:
         error: ItemError = RateLimitedError(_retry_after(response.headers.get("Retry-After")))
@@ -50,11 +50,11 @@ def _host_of(location: str) -> str | None:
 
 
 def _refusal(status: int, message: str | None) -> ItemError:
-    """Return a 4xx or 5xx, by its text; ``message`` is None when it is not the API's JSON.
+    """Return the error for a 4xx or 5xx, by its text; ``message`` is None when it is not the API's JSON.
 
-    Only what is surely about this id buries it or marks it deleted. Everything else may be true of every request.
+    Only an answer that is certainly about this id makes it a dead letter or marks it deleted.
 
-    A 401 covers at least five faults, so its text decides, and a text nobody has seen never buries an item:
+    A 401 covers at least five faults, so its text decides; an unknown text never makes an item a dead letter:
     HighLevel docs, common schemas; docs issues 213 and 258; public probes of 2026-08.
     """
     words = (message or "").lower()
@@ -75,16 +75,16 @@ def _refusal(status: int, message: str | None) -> ItemError:
 
 
 def _is_missing(status: int, message: str | None) -> bool:
-    """Whether an answer says that there is no such thing, or not yet."""
+    """Return whether an answer says that the thing does not exist, or not yet."""
     if message is None or status > 500:
         return False
     found = MISSING.search(message.lower())
-    # A 401 "Contact with id … not found" was never seen; what is about a token may be worded so.
+    # A 401 "Contact with id … not found" was never seen; an error about a token may be worded like that.
     return status in (404, 410) or (found is not None and (status != 401 or found[0].startswith("no ")))
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header; undocumented by HighLevel, and no date was ever seen in it."""
+    """Return the seconds of a Retry-After header. HighLevel does not document it; no date was ever seen in it."""
     try:
         seconds = float(value or "")
     except ValueError:

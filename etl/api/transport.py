@@ -1,6 +1,6 @@
-"""The one way to HighLevel's host: sends each request once, reads its answer within bounds, and tells why it failed.
+"""Sends each request to HighLevel's host once, reads its answer within bounds, and says why it failed.
 
-It never retries or sleeps. Secrets that were sent never stand in what it says.
+Never retries and never sleeps. Its errors never hold secrets that were sent.
 """
 
 import time
@@ -18,7 +18,7 @@ from urllib3.response import BaseHTTPResponse
 from etl.api.connections import Adapter, DiedIdleError
 
 MAX_HOPS = 5
-"""Redirects that are followed for one answer."""
+"""Most redirects that are followed for one answer."""
 
 IN_WORDS = {
     "NameResolutionError": "the name of the host is not known",
@@ -28,11 +28,11 @@ IN_WORDS = {
     "ReadTimeoutError": "it took too long",
     "ProtocolError": "the connection broke",
 }
-"""What urllib3 calls the reasons why there was no answer."""
+"""The reason for each error of urllib3."""
 
 
 class NoAnswerError(Exception):
-    """There was no complete answer; ``reason`` is the kind of failure, without any of the request."""
+    """No complete answer came; ``reason`` names the kind of failure and holds nothing of the request."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -40,22 +40,22 @@ class NoAnswerError(Exception):
 
 
 class LostRequestError(NoAnswerError):
-    """There was none for a reason that says nothing about HighLevel, nor about what was asked for: ask again."""
+    """The request was lost for a reason unrelated to HighLevel and to the item: send it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one answer may cost."""
+    """Bounds of one answer."""
 
     total_seconds: float
-    """Seconds for the whole answer, its headers too, however steadily its bytes drip."""
+    """Seconds for the whole answer with its headers, however slowly its bytes come."""
     max_bytes: int
-    """Bytes of the unpacked body."""
+    """Bytes of the decompressed body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer of whatever status. Its body holds customers' words or secrets, so it is not in the repr."""
+    """An answer of any status. Its repr leaves out the body, which holds customers' words or secrets."""
 
     status: int
     headers: Mapping[str, str]
@@ -66,18 +66,18 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An answer whose body is still on its way, and is never held whole here."""
+    """An answer whose body is read in chunks and never held whole."""
 
     status: int
     headers: Mapping[str, str]
     chunks: Iterator[bytes] = field(repr=False)
-    """The unpacked body. Raises NoAnswerError when it breaks off."""
+    """The decompressed body. Raises NoAnswerError when it breaks off."""
     url: str = field(repr=False)
-    """What was asked for. A redirect's address may hold a signature, so it is a secret."""
+    """The URL requested. A redirect's URL may hold a signature, so it is a secret."""
 
     @property
     def target(self) -> str | None:
-        """The URL that it redirects to; None when it is no redirect."""
+        """Return the URL that it redirects to; None when it is no redirect."""
         location = self.headers.get("Location")
         if self.status not in (301, 302, 303, 307, 308) or not location:
             return None
@@ -129,7 +129,7 @@ class Transport:
     def open(
         self, method: str, path: str, *, bounds: Bounds, headers: Mapping[str, str] = {}, **content: Any
     ) -> AbstractContextManager[Stream]:
-        """Send one request and leave the answer's body to the caller; what it does not read is not sent.
+        """Send one request and leave the answer's body to the caller; the rest of the body is not transferred.
 
         ``content`` is ``params`` for the query, or ``data`` for a form, or ``json``.
 
@@ -140,9 +140,9 @@ class Transport:
 
     @contextmanager
     def follow(self, redirect: Stream, *, bounds: Bounds, headers: Mapping[str, str] = {}) -> Iterator[Stream]:
-        """Open what an answer redirects to, with only these headers: the token is for HighLevel alone.
+        """Follow an answer's redirect with only these headers: the token is for HighLevel alone.
 
-        HighLevel names the host, so it is trusted with the request; over HTTPS, unless HighLevel was not asked so.
+        HighLevel named the host, so it may receive the request; over HTTPS, unless the first request was plain HTTP.
 
         Raises:
             NoAnswerError: there was no answer of status 200.
@@ -164,9 +164,9 @@ class Transport:
         raise NoAnswerError("it was redirected too often")
 
     def end_within(self, seconds: float) -> None:
-        """End every GET, also those that come, within so many seconds from now.
+        """End every GET, later ones too, within so many seconds from now.
 
-        Anything else goes on: the answer to a POST may hold a token that comes only once.
+        A POST goes on: its answer may hold a token that is issued only once.
         """
         self._adapter.latest = min(self._adapter.latest, time.monotonic() + seconds)
 
@@ -209,9 +209,9 @@ class Transport:
             raise self._no_answer(method, error) from None
 
     def _no_answer(self, method: str, error: Exception) -> NoAnswerError:
-        """Return the error without its text and its chain, which may hold the request.
+        """Return a NoAnswerError without the text and the chain of the cause, which may hold the request.
 
-        An answer that names an impossible host makes a bare ValueError.
+        A redirect to an impossible host raises a bare ValueError.
         """
         if method == "GET" and time.monotonic() >= self._adapter.latest:
             return LostRequestError("it was not awaited any longer")
@@ -220,14 +220,14 @@ class Transport:
 
 
 def redacted(body: bytes, secrets: Sequence[str]) -> bytes:
-    """Return a body fit for a dead letter: with none of the secrets that were sent."""
+    """Return a body for a dead letter, without the secrets that were sent."""
     for secret in secrets:
         body = body.replace(secret.encode(), b"[secret]")
     return body
 
 
 def reason_of(body: bytes, secrets: Sequence[str]) -> str | None:
-    """Return what an error answer says, on one short line without the secrets; None when it is not the API's JSON.
+    """Return the message of an error answer on one short line without secrets; None when it is not the API's JSON.
 
     ``message`` is a text or a list, or nested in ``error``; the token endpoint says ``error_description`` (HighLevel
     docs, common schemas and apps/oauth.json).

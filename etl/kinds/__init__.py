@@ -1,4 +1,4 @@
-"""Kinds of items, one module each: what to ask HighLevel for, and which rows and further items its answer becomes.
+"""Kinds of items, one module each: the request to HighLevel, and the rows and further items in its answer.
 
 To add a kind: a module here with ``kind(options)``, its name in :data:`KINDS` and in ``etl.models.KINDS``, its tables
 in ``etl/models/highlevel.py``, a migration, and an entry in jobs.yaml.
@@ -23,5 +23,5 @@ KINDS: dict[str, Callable[[Options], Kind]] = {
 
 
 def tables(names: Collection[str]) -> dict[str, type[Base] | None]:
-    """Where each of these kinds keeps what it fetches."""
+    """Return the table of each of these kinds."""
     return {name: KINDS[name](Options()).table for name in names}

@@ -1,8 +1,8 @@
-"""Keeps audio in a folder or at an fsspec URL: under a temporary name first, moved when whole, so never half of it.
+"""Keeps audio in a folder or at an fsspec URL: written under a temporary name and renamed once complete.
 
-In a folder, nobody but its owner may read what is made here: files have mode 0600, folders 0700.
+In a folder, only the owner may read them: files have mode 0600, folders 0700.
 
-fsspec is imported by those who keep audio only: that takes a tenth of a second.
+fsspec is imported on first use only: that takes a tenth of a second.
 """
 
 import hashlib
@@ -20,20 +20,20 @@ from etl.errors import ConfigurationError, EtlError, ItemError, NotFoundError, R
 
 
 class AudioNotRemovedError(EtlError):
-    """A file of audio cannot be removed now."""
+    """An audio file cannot be removed now."""
 
     exit_code = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Audio that was written, or was there already."""
+    """Audio that was written or existed already."""
 
     size_bytes: int
     sha256: str
     """Hexadecimal."""
     url: str
-    """Where it is; without a password that ``recordings_url`` may hold."""
+    """The URL of the audio, without the password that ``recordings_url`` may hold."""
 
 
 class AudioStore:
@@ -43,17 +43,17 @@ class AudioStore:
     """
 
     def __init__(self, url: str) -> None:
-        """Keep audio in ``url``, which is opened when it is first needed."""
+        """Keep audio in ``url``, which is opened on first use."""
         self._url = url.rstrip("/")
 
     def keep(self, chunks: Iterable[bytes], name: str, *, max_bytes: int) -> Kept:
-        """Write audio as ``name``, whose folders are made; what is there with the same bytes stays as it is.
+        """Write audio as ``name`` and create its folders; an identical file is left unchanged.
 
         Raises:
             NoAnswerError: the audio broke off.
-            NotFoundError: there was none.
-            RefusedError: it is longer than ``max_bytes``.
-            RetriableError: it cannot be written: a full disk, a missing permission, a store that is away.
+            NotFoundError: the audio is empty.
+            RefusedError: the audio is longer than ``max_bytes``.
+            RetriableError: the audio cannot be written: disk full, permission missing, store unavailable.
         """
         try:
             path = f"{self._root}/{name}"
@@ -65,11 +65,11 @@ class AudioStore:
                 if not self._has(path, size, sha256):
                     self._move(part, path)
             finally:
-                with suppress(Exception):  # it was moved, or its place is in trouble, which the first error tells
+                with suppress(Exception):  # it was renamed already, or the store fails, which the first error says
                     self._files.rm_file(part)
         except (ItemError, NoAnswerError):
             raise
-        except Exception as error:  # what a store raises is its own: botocore's errors are no OSErrors
+        except Exception as error:  # each store has errors of its own: botocore's are no OSErrors
             raise RetriableError("audio_not_kept", f"recordings_url cannot be written to: {_reason(error)}") from error
         return Kept(size, sha256, f"{self._shown}/{name}")
 
@@ -77,7 +77,7 @@ class AudioStore:
         """Write a small file and remove it.
 
         Raises:
-            ConfigurationError: that does not work.
+            ConfigurationError: the file cannot be written or removed.
         """
         try:
             self._make(self._root)
@@ -114,7 +114,7 @@ class AudioStore:
         return self._place[2]
 
     def _make(self, folder: str) -> None:
-        """Make a folder; but no bucket, as one would come of a name that is misspelt."""
+        """Make a folder, but no bucket: a misspelt name must not create one."""
         if self._is_local:
             for each in (*reversed(Path(folder).parents), Path(folder)):
                 if not each.exists():
@@ -123,7 +123,7 @@ class AudioStore:
             self._files.makedirs(folder, exist_ok=True)
 
     def _begin(self, path: str) -> Any:
-        """Return a new file. What a killed process has left under its name goes; nothing is written through a link."""
+        """Return a new file. Replace one left by a killed process; never write through a link."""
         if not self._is_local:
             return self._files.open(path, "wb")
         Path(path).unlink(missing_ok=True)
@@ -152,7 +152,7 @@ class AudioStore:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
     def _move(self, part: str, path: str) -> None:
-        """Give audio its name, lastingly: its row is as lasting."""
+        """Give audio its final name and flush it to disk: its row will be durable, too."""
         if not self._is_local:
             self._files.mv(part, path)
             return
@@ -165,10 +165,10 @@ class AudioStore:
 
 
 def require_known(url: str, *, job: str) -> None:
-    """Check, without going there, that the ``recordings_url`` of a job is of a kind that can be written to here.
+    """Check without connecting that the ``recordings_url`` of a job is supported here.
 
     Raises:
-        ConfigurationError: it is not; with the cure.
+        ConfigurationError: it is not supported; the text names the cure.
     """
     from fsspec import get_filesystem_class  # noqa: PLC0415 - see the module's docstring
     from fsspec.core import split_protocol  # noqa: PLC0415 - the same
@@ -188,12 +188,12 @@ def require_known(url: str, *, job: str) -> None:
 
 
 def remove(url: str, *, recordings_urls: Sequence[str]) -> bool:
-    """Remove the audio at ``url``, as in highlevel.recordings; False when it is not there.
+    """Remove the audio at ``url``, as in highlevel.recordings; False when it does not exist.
 
     The URL of a row has no password: it is taken from the one of ``recordings_urls`` that the audio is under.
 
     Raises:
-        AudioNotRemovedError: its place is away, or does not let us.
+        AudioNotRemovedError: the store is unavailable or refuses.
     """
     from fsspec.core import url_to_fs  # noqa: PLC0415 - see the module's docstring
 
@@ -222,5 +222,5 @@ def _without_password(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Return what went wrong, without the text of an error: it may repeat what must stay secret."""
+    """Return the kind of an error without its text, which may hold secrets."""
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

@@ -29,7 +29,7 @@ def transform(payload: Mapping[str, Any], origin: Origin) -> list[Record]:
     """Normalize a contact.
 
     Raises:
-        TransformError: it has no id, or a date that cannot be read.
+        TransformError: the contact has no id, or a date that cannot be read.
     """
     reader = Reader(payload)
     row = {

@@ -1,4 +1,4 @@
-"""Kind ``conversation``: the newest messages of a conversation, where an event names none, or media came late. Pure.
+"""Kind ``conversation``: its newest messages, for events that name no message and for late media. Pure.
 
 Shapes: HighLevel docs, "Get messages by conversation id"; docs issues 54 (nesting) and 212 (media only here).
 """
@@ -16,7 +16,7 @@ from etl.models.record import FollowUp, PartlyReadError, Record
 from etl.transform.values import object_of
 
 NEWEST = 100
-"""Messages asked for: the most that public code was seen to get. Older ones are what backfill is for."""
+"""Messages requested: the most that public code was seen to get. Backfill loads older ones."""
 
 
 def kind(options: Options) -> Kind:

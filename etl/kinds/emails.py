@@ -66,7 +66,7 @@ def transform(payload: Mapping[str, Any], origin: Origin, *, options: Options) -
 
 def _row(reader: Reader, key: Row, origin: Origin) -> Row:
     thread = reader.take("threadId")
-    # HighLevel's examples have an email's own id here, which names no message.
+    # HighLevel's examples repeat the email's own id here, which names no message.
     is_message = isinstance(thread, str) and is_fetchable(thread) and thread != key["email_id"]
     name, address = reader.read("from", sender)
     content_type, body = reader.text("contentType"), reader.text("body")

@@ -1,4 +1,4 @@
-"""What a message asks to be fetched next: its emails, names and audio, and itself again. Pure."""
+"""Decides what to fetch after a message: its emails, names and audio, and itself again. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ ANSWERED = frozenset(("completed", "answered", "voicemail", "connected"))
 
 RECORDING_DELAY = 120.0
 TRANSCRIPTION_DELAY = 600.0
-"""Seconds after which they are first asked for; HighLevel does not say when they are ready."""
+"""Seconds until the first request for them; HighLevel does not say when they are ready."""
 
 
 def follow_ups(
@@ -67,7 +67,7 @@ def follow_ups(
 
 
 def may_have_audio(row: Row, metas: Sequence[Row]) -> bool:
-    """Whether a call was long enough, and ended so, that there may be a recording."""
+    """Return whether a call may have a recording, by its length and status."""
     if row["message_type"] not in CALLS and row["message_type"] != "TYPE_VOICEMAIL":
         return False
     statuses = {row["status"], *(meta["call_status"] for meta in metas)}
@@ -76,21 +76,21 @@ def may_have_audio(row: Row, metas: Sequence[Row]) -> bool:
 
 
 def status_may_change(row: Row) -> bool:
-    """Whether an outbound message's status is on its way to another one; HighLevel announces no changes."""
+    """Return whether an outbound message's status may still change; HighLevel announces no changes."""
     return row["direction"] == "outbound" and row["status"] is not None and row["status"] not in FINAL_STATUSES
 
 
 def media_may_be_late(row: Row, attachments: Sequence[Row]) -> bool:
-    """Whether files may still come. A text without files is usual everywhere, but WhatsApp may bring some later."""
+    """Return whether files may still come. Texts without files are usual, but WhatsApp may add some later."""
     if attachments or row["message_type"] not in LATE_MEDIA:
         return False
     return not row["body"] or row["message_type"] == "TYPE_WHATSAPP"
 
 
 def next_look(schedule: Sequence[float], date_added: datetime | None, now: datetime) -> float | None:
-    """Seconds until the next time of a schedule that counts from when a thing was added.
+    """Return the seconds until the next time of a schedule that counts from a thing's creation.
 
-    None after the last one, and for a thing dated further ahead than the whole schedule is long.
+    None after the last one, and for a thing dated ahead by more than the whole schedule.
     """
     age = age_of(date_added, now)
     if age < -max(schedule, default=0.0):
@@ -99,5 +99,5 @@ def next_look(schedule: Sequence[float], date_added: datetime | None, now: datet
 
 
 def age_of(date_added: datetime | None, now: datetime) -> float:
-    """Seconds since a thing was added; negative if it is dated ahead."""
+    """Return the seconds since a thing was created; negative if it is dated ahead."""
     return (now - date_added).total_seconds() if date_added is not None else float("inf")

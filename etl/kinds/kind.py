@@ -1,4 +1,4 @@
-"""What a kind of item is: data only."""
+"""Describes a kind of item; data only."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a transform must know beside the payload."""
+    """The context that a transform needs beside the payload."""
 
     id: str
-    """What was asked for."""
+    """The id requested."""
     location_id: str
-    """Where a thing belongs that does not say so itself."""
+    """The location of a thing whose payload names none."""
     fetched_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What jobs.yaml says about kinds."""
+    """Settings of kinds in jobs.yaml."""
 
     status_checks: tuple[float, ...] = (3600.0, DAY, 7 * DAY)
     """Seconds after it was created at which a message whose status is not final is fetched again."""
@@ -37,14 +37,14 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """What it means that the API does not know an id."""
+    """How to treat an id that the API does not know."""
 
     delays: tuple[float, ...] = (2.0, 8.0, 30.0)
-    """Seconds until it is asked for again. Right after a webhook the API may not have it yet; then it is final."""
+    """Seconds between requests: right after a webhook the API may not have it yet. After the last one it is final."""
     is_failure: bool = True
-    """Whether an item that stays unknown becomes a dead letter; else it ends without a word."""
+    """Whether an item that stays unknown becomes a dead letter; else it is removed silently."""
     is_usual: bool = False
-    """Whether most ids have no such thing, so that many absences in a row are nothing to wonder about."""
+    """Whether most ids have no such thing, so that many absences in a row are normal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class Kind:
 
     name: str
     table: type[Base] | None
-    """Where the thing itself is kept, keyed by its location and its id; None: nowhere."""
+    """The table of the thing itself, keyed by its location and its id; None: none."""
     extract: Callable[[Call, str, str], Answer]
-    """Ask the API for an id of a location. Raises ItemError."""
+    """Fetch an id of a location from the API. Raises ItemError."""
     transform: Callable[[Any, Origin], list[Record]]
-    """What the answer's payload becomes; pure. Raises TransformError; PartlyReadError where the rest is loaded."""
+    """Turn a payload into records; pure. Raises TransformError; PartlyReadError where the rest is loaded."""
     absence: Absence = Absence()
     requests: int = 1
-    """How often ``extract`` may ask: so many requests are granted with each item, and those not sent are given back."""
+    """Requests granted with each item: ``extract`` may send so many, and unsent ones are given back."""
     named_in_messages_as: str | None = None
     """The column of messages that names it: when it is gone upstream, those messages are fetched again."""

@@ -1,6 +1,6 @@
 """Kind ``message``: one message of a conversation, its files, its meta, and what else has to be fetched for it. Pure.
 
-The documented and the real shape differ, so each value is read at every place where it has been seen.
+The documented and the real shape differ, so each value is read from every place where it was seen.
 
 Shapes: HighLevel docs, "Get message by message id"; GoHighLevel/highlevel-api-docs issues 54, 212, 214, 258.
 """
@@ -55,10 +55,10 @@ def transform(
 
     Args:
         payload: The message object as parsed from JSON, out of its envelope.
-        origin: Where it came from.
-        options: When it is looked at again.
+        origin: The context of the request.
+        options: When to fetch it again.
         is_partial: True for a row of a list or an export, which may lack fields; its text of an email is not reliable.
-        is_exported: True for a row of an export, which may be the first that tells of an old message.
+        is_exported: True for a row of an export, which may be the first sign of an old message.
 
     Raises:
         TransformError: it has no id, or a date that cannot be read; no other exception, whatever the JSON.
@@ -79,7 +79,7 @@ def transform(
     if is_partial:
         children = {table: rows for table, rows in children.items() if rows}
     elif media_may_be_late(row, children[Attachment]):
-        # Media that only the conversation's list had (docs issue 212) stay.
+        # Keep media that only the conversation's list had (docs issue 212).
         del children[Attachment]
     emails = [
         {"location_id": key["location_id"], "email_id": id_, "message_id": key["message_id"], "position": position}
@@ -165,9 +165,9 @@ def _type_of_name(name: str, code: int | None) -> str:
 
 
 def _meta(reader: Reader, key: Row) -> tuple[list[Row], list[str]]:
-    """Return the row of meta, if there is anything in it, and the ids of the emails that it names.
+    """Return the row of meta, None if empty, and the ids of the emails that it names.
 
-    The row has the length and outcome of a call, from wherever they are seen, and the rest as it came.
+    The row has the length and outcome of a call, from every place where they were seen, and the rest unchanged.
 
     Documented as ``meta.callDuration``, real as ``meta.call.duration`` (docs issues 110, 214, 258); events have them at
     the top. Emails: documented as ``meta.email.email.messageIds``, real one level less.
@@ -203,7 +203,7 @@ def _meta(reader: Reader, key: Row) -> tuple[list[Row], list[str]]:
 
 
 def _first(names: tuple[str, str], objects: Sequence[Row], extra: Row, top: Row) -> Any:
-    """Return the value at the real place, else at a documented one, taken out there; one that contradicts it stays."""
+    """Take the value at the real place, else at a documented one; leave one that contradicts it."""
     real, documented = names
     value = next((each.pop(real) for each in objects if each.get(real) is not None), None)
     for each in (extra, top):

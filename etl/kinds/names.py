@@ -1,4 +1,4 @@
-"""What the kinds ``contact``, ``user`` and ``location`` share: they give names to the ids that messages hold."""
+"""Shared by the kinds ``contact``, ``user`` and ``location``, which give names to the ids in messages."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from etl.models.record import Record, Row
 from etl.transform.reading import Reader
 
 UNKNOWN = Absence(is_failure=False)
-"""A name that is not there any more is no failure."""
+"""A name that no longer exists is no failure."""
 
 
 def person(reader: Reader) -> Row:
@@ -24,6 +24,6 @@ def person(reader: Reader) -> Row:
 
 
 def record(table: Any, row: Row, reader: Reader, origin: Origin) -> Record:
-    """Make the record of a row. What no column holds (custom fields, settings …) goes to ``extra``; it is no drift."""
+    """Make the record of a row. Other fields (custom fields, settings …) go to ``extra``; they are no drift."""
     row |= {"extra": reader.extra(), "fetched_at": origin.fetched_at}
     return Record(table, row)

@@ -1,4 +1,4 @@
-"""Kind ``recording``: the audio of a call. Pure but for keeping it, which :mod:`etl.kinds.audio` does.
+"""Kind ``recording``: the audio of a call, which :mod:`etl.kinds.audio` keeps. Pure otherwise.
 
 Shapes: HighLevel docs, "Get recording by message id"; docs issue 258. The second leg is known from public codebases.
 """
@@ -20,7 +20,7 @@ from etl.models.record import Record
 from etl.transform.values import id_of
 
 LEGS = 2
-"""Parts that a call may have: its own, and one for where it was passed on."""
+"""Legs that a call may have: its own, and one after a transfer."""
 
 EXTENSIONS = {
     "audio/x-wav": "wav",
@@ -48,7 +48,7 @@ def extract(call: Call, message_id: str, location_id: str, *, store: AudioStore 
     Without a ``store`` only the head of each answer is read.
 
     Raises:
-        NotFoundError: there is none, or not yet.
+        NotFoundError: there is no recording, or not yet.
         ItemError: another subclass that says what to do.
     """
     path = f"/conversations/messages/{segment(message_id)}/locations/{segment(location_id)}/recording"
@@ -77,7 +77,7 @@ def _leg(call: Call, path: str, name: str, store: AudioStore | None, **query: in
 
 
 def _media_type(call: Call, stream: Stream) -> str | None:
-    """Return the type of the audio. A page or JSON in its place is no audio."""
+    """Return the type of the audio; a page or JSON is refused."""
     media_type = stream.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if media_type.startswith("text/") or media_type.endswith("json"):
         payload = call.kept(stream.read(KEPT_BODY).body)
@@ -91,7 +91,7 @@ def _length(stream: Stream) -> int | None:
 
 
 def transform(payload: list[Mapping[str, Any]], origin: Origin) -> list[Record]:
-    """One row a leg.
+    """Return one row a leg.
 
     Raises:
         TransformError: it belongs to no location.

@@ -1,4 +1,4 @@
-"""Kind ``transcription``: what was said in a call. Pure.
+"""Kind ``transcription``: the transcript of a call. Pure.
 
 Documented as one object that is clearly one sentence, so a list of them is read as well: HighLevel docs, "Get
 transcription by message id".
@@ -15,7 +15,7 @@ from etl.models.record import Record
 from etl.transform.values import id_of, integer_of, storable, text_of
 
 NOT_YET = Absence(delays=(600.0, 3600.0, 21_600.0, 57_600.0), is_failure=False, is_usual=True)
-"""A recording or transcript is made some time after the call, or never: it is asked for again for a day."""
+"""A recording or transcript is made some time after the call, or never: it is retried for a day."""
 
 
 def kind(_options: Options) -> Kind:
@@ -27,7 +27,7 @@ def extract(call: Call, message_id: str, location_id: str) -> Answer:
     """GET /conversations/locations/{locationId}/messages/{messageId}/transcription.
 
     Raises:
-        NotFoundError: there is none, or not yet.
+        NotFoundError: there is no transcript, or not yet.
         ItemError: another subclass that says what to do.
     """
     path = f"/conversations/locations/{segment(location_id)}/messages/{segment(message_id)}/transcription"
@@ -41,7 +41,7 @@ def extract(call: Call, message_id: str, location_id: str) -> Answer:
 
 
 def absent_for(error: ItemError) -> ItemError:
-    """Return what a refusal means here.
+    """Return NotFoundError for a refusal that means "no audio", else the refusal.
 
     A call without audio was seen to answer 422 (docs, "Get recording by message id"), a recording of an account without
     a phone 500 "Internal server error" (public documentation of a client).

@@ -25,7 +25,7 @@ for _ending, _type in {
 
 
 def attachment_rows(reader: Reader, key: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of the field ``attachments``, each begun by ``key``; what they leave out goes to ``extra``."""
+    """Return the rows of the field ``attachments``, each starting with ``key``; the rest goes to ``extra``."""
     value = reader.take("attachments")
     if value is None:
         return []
@@ -46,7 +46,7 @@ def attachment_rows(reader: Reader, key: dict[str, Any]) -> list[dict[str, Any]]
 
 
 def _row(entry: Any) -> tuple[dict[str, Any] | None, Any]:
-    """Return a file, and what its entry says beside the columns; an empty entry is no file."""
+    """Return the row of a file, and the fields of its entry that no column holds; an empty entry is no file."""
     if entry is None or entry == "":
         return None, None
     fields = dict(entry) if isinstance(entry, dict) else {"url": entry}

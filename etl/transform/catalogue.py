@@ -1,4 +1,4 @@
-"""The API's enumerations as far as they are known; data only. What is not here is kept and reported as drift.
+"""The known values of the API's enumerations; data only. Any other value is kept and reported as drift.
 
 Message types: the 42 of the conversations OpenAPI file in GoHighLevel/highlevel-api-docs, plus the names of the
 documented and observed numbers. Numbers: docs issues 212, 224, 258, 260 confirm some, public codebases give the rest.

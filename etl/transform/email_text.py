@@ -1,7 +1,7 @@
 """Addresses and plain text of emails; pure.
 
-Addresses are read as they are met: a comma without quotes may be part of a name, and ``;`` separates, too. The standard
-library invents senders of such, or drops all of them, depending on Python's version.
+Real headers are sloppy: a comma without quotes may be part of a name, and ``;`` separates, too. The standard
+library invents senders from them, or drops all, depending on Python's version.
 """
 
 import re
@@ -19,7 +19,7 @@ _ENCODED = re.compile(r"=\?([^?\s*]{1,40})[^?\s]{0,40}\?([bq])\?([^?\s]{0,1000})
 
 
 def addresses(value: Any) -> tuple[Addresses, bool]:
-    """Return what a field names, one text or many, each of one address or many; whether it says nothing else."""
+    """Return the addresses in one text or many, and whether the field holds nothing else."""
     texts, is_all = texts_of(value)
     found: Addresses = []
     for text in texts or ():
@@ -40,7 +40,7 @@ def addresses(value: Any) -> tuple[Addresses, bool]:
 
 
 def sender(value: Any) -> tuple[tuple[str, str], bool]:
-    """Return the name and address that an email is from; whether it says nothing else."""
+    """Return the sender's name and address, and whether the field holds nothing else."""
     texts, is_all = texts_of(value)
     # With one address in brackets, all before it is the name, whatever it looks like.
     entry = _entry(texts[0]) if texts and len(texts) == 1 and texts[0].count("<") == 1 else None
@@ -49,7 +49,7 @@ def sender(value: Any) -> tuple[tuple[str, str], bool]:
 
 
 def _entry(text: str) -> tuple[str, str] | None:
-    """Return the one name and address that a text is: ``Name <address>``, ``address`` or ``address (name)``."""
+    """Return the name and address in one entry: ``Name <address>``, ``address`` or ``address (name)``."""
     name, bracket, address = text.rpartition("<")
     if bracket:
         address = address.rstrip("> \t\r\n")
@@ -61,7 +61,7 @@ def _entry(text: str) -> tuple[str, str] | None:
 
 
 def _name(given: str) -> str:
-    """Return a name out of its quotes, and decoded if it is encoded for a header (RFC 2047)."""
+    """Return a name without quotes, decoded if it is encoded for a header (RFC 2047)."""
     if len(given) > 1 and given[0] == given[-1] == '"':
         given = re.sub(r"\\(.)", r"\1", given[1:-1])
     return str(storable(_ENCODED.sub(_decoded, given)))
@@ -72,12 +72,12 @@ def _decoded(word: re.Match[str]) -> str:
     try:
         raw = a2b_base64(text) if encoding in "bB" else a2b_qp(text, header=True)
         return raw.decode(charset)
-    except (ValueError, LookupError):  # it only looks encoded, or in a way that Python does not know
+    except (ValueError, LookupError):  # not really encoded, or with a codec that Python lacks
         return word[0]
 
 
 def plain_text(body: str | None, content_type: str | None) -> str | None:
-    """Return an email as text: HTML without its tags, scripts and styles; any other body as it is; None for none."""
+    """Return an email's text: HTML without tags, scripts and styles; another body unchanged; None for no body."""
     if not body:
         return None
     media_type = (content_type or "").partition(";")[0].strip().lower()

@@ -38,14 +38,14 @@ _MARKUP = re.compile(
 
 
 def is_html(text: str) -> bool:
-    """Whether a text of unknown type has tags that only HTML has, and not just an address between brackets."""
+    """Return whether a text has tags of HTML, rather than just an address in angle brackets."""
     return _SIGNS.search(text) is not None
 
 
 def words_of(html: str) -> str:
-    """Return the words, with a line for each paragraph, row and the like; without any tag, the lines as they are.
+    """Return the words, with a line for each paragraph or row; a text without tags keeps its lines.
 
-    What is in brackets and is no tag stays: ``<ann@example.com>``.
+    Angle brackets that are no tag stay: ``<ann@example.com>``.
     """
     if not _MARKUP.search(html):
         return _decoded(html)
@@ -56,7 +56,7 @@ def words_of(html: str) -> str:
 
 
 def _gap(found: re.Match[str]) -> str:
-    """Return what stands between two words: a blank, or one or two new lines."""
+    """Return the separator of two words: a blank, or one or two new lines."""
     marks = found[0].replace(" ", "")
     if PARAGRAPH in marks or marks.count(LINE) + marks.startswith(BLOCK) > 1:
         return "\n\n"

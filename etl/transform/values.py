@@ -1,6 +1,6 @@
-"""Single values out of JSON; pure. Each reader returns what a column can hold, and whether the value was as expected.
+"""Converts single JSON values; pure. Each reader returns a value for a column, and whether the input was as expected.
 
-A value of an unexpected kind never fails: what is obvious is read, everything else is None. The caller keeps it.
+A value of an unexpected type raises no error: it is converted where that is obvious, else None. The caller keeps it.
 """
 
 import math
@@ -14,21 +14,21 @@ from etl.ids import is_fetchable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-"""Dates from the epoch to before this are believed: every time zone can show them."""
+"""Dates from the epoch to before this are plausible: every time zone can show them."""
 SECONDS = (10**9, 10**10)
 """Epoch numbers in this range are seconds: as milliseconds they would lie in the first months of 1970."""
 MAX_INTEGER = 2**31 - 1
 REPLACEMENT = "\ufffd"
 SPEAKING = ("message", "text", "name", "value", "href", "url")
-"""Keys under which an object says what a text in its place would have said."""
+"""Keys of an object that stands in place of a text, under which it holds that text."""
 _REFUSED = re.compile("[\\0\ud800-\udfff]")
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{2})\Z", re.ASCII)
 
 
 def text_of(value: Any) -> tuple[str | None, bool]:
-    """Text that Postgres can hold; of a list its texts, of an object what it says.
+    """Return a text that Postgres can hold, also of a list or an object of texts.
 
-    An empty text is None: HighLevel writes it where a field is missing (a public client converts it, too).
+    An empty text becomes None: HighLevel sends it for a missing field (a public client converts it, too).
     """
     if value is None or value == "":
         return None, True
@@ -45,7 +45,7 @@ def text_of(value: Any) -> tuple[str | None, bool]:
 
 
 def texts_of(value: Any) -> tuple[list[str] | None, bool]:
-    """Return a list of texts; one text stands for a list of one."""
+    """Return a list of texts; a single text becomes a list of one."""
     if value is None:
         return None, True
     if isinstance(value, list):
@@ -56,7 +56,7 @@ def texts_of(value: Any) -> tuple[list[str] | None, bool]:
 
 
 def integer_of(value: Any) -> tuple[int | None, bool]:
-    """Return a whole number, given as a number or as text. A fraction is rounded; an empty text is nothing."""
+    """Return a whole number, given as a number or as text. A fraction is rounded; an empty text becomes None."""
     if value is None or value == "":
         return None, True
     if isinstance(value, str):
@@ -70,7 +70,7 @@ def integer_of(value: Any) -> tuple[int | None, bool]:
 
 
 def seconds_of(value: Any) -> tuple[int | None, bool]:
-    """Return a number of seconds; ``00:02:13`` and ``2:13``, which public code has seen, are read too."""
+    """Return a number of seconds; also reads ``00:02:13`` and ``2:13`` (public codebases)."""
     clock = _CLOCK.match(value.strip()) if isinstance(value, str) else None
     if clock is None:
         return integer_of(value)
@@ -79,11 +79,11 @@ def seconds_of(value: Any) -> tuple[int | None, bool]:
 
 
 class UnlikelyDateError(ValueError):
-    """A date that nothing of HighLevel can have."""
+    """A date outside of the plausible range."""
 
 
 def date_of(value: Any) -> datetime | None:
-    """Return a moment in UTC: ISO 8601 with or without milliseconds or offset (none means UTC), or an epoch number.
+    """Return a time in UTC: ISO 8601 with or without milliseconds or offset (none means UTC), or an epoch number.
 
     Message endpoints answer ISO text, search endpoints epoch milliseconds: HighLevel docs, conversations. A number may
     come as text, and ten digits are seconds.
@@ -117,10 +117,10 @@ def _from_epoch(given: float | str) -> datetime:
 
 
 def id_of(field: str, value: Any) -> str:
-    """Return an id that can key a row and be asked for again.
+    """Return an id that can key a row and be requested again.
 
     Raises:
-        TransformError: it is none.
+        TransformError: the value is no such id.
     """
     if not isinstance(value, str) or not is_fetchable(value):
         raise TransformError(field, "missing" if value in (None, "") else "not an id")
@@ -128,14 +128,14 @@ def id_of(field: str, value: Any) -> str:
 
 
 def object_of(value: Any) -> Mapping[str, Any]:
-    """Return an object, or an empty one in place of anything else."""
+    """Return an object; an empty one for any other value."""
     return value if isinstance(value, dict) else {}
 
 
 def storable(value: Any) -> Any:
-    """Return the same JSON without what ``jsonb`` refuses: NUL characters, lone surrogates, infinities.
+    """Return the JSON without the values that ``jsonb`` refuses: NUL characters, lone surrogates, infinities.
 
-    The characters become U+FFFD, the number a text. https://www.postgresql.org/docs/current/datatype-json.html
+    The characters become U+FFFD, an infinity a text. https://www.postgresql.org/docs/current/datatype-json.html
     """
     if isinstance(value, str):
         return _storable_text(value)
