@@ -22,7 +22,7 @@ from etl.errors import EtlError
 from etl.state import notices
 from etl.state.notices import Told
 from etl.watch import sending
-from etl.watch.figures import Figures, gather, look_around
+from etl.watch.figures import Figures, gather, keep, look_around
 from etl.watch.findings import Finding, findings, of_surroundings
 from etl.watch.notices import News, news
 
@@ -44,6 +44,7 @@ def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
         with warehouse(settings) as engine, engine.connect() as connection:
             _write(connection)
             figures = gather(connection, settings, routing_of(settings))
+            keep(connection, figures)
     except EtlError as error:
         costs = "Nothing is stored or loaded meanwhile; HighLevel is asked to send again"
         away = Finding("database", "", "; ".join(str(error).splitlines()), None, costs, "More says: etl doctor")

@@ -20,7 +20,10 @@ from etl.output import print_line
 from etl.watch.advice import whose_webhooks
 
 if TYPE_CHECKING:
+    from starlette.routing import Route
+
     from etl.receive.policy import Policy
+    from etl.watch.watcher import Watcher
 
 
 CONNECTIONS = 2
@@ -81,6 +84,7 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
             workflow_secret=secret.get_secret_value() if secret else None,
             metrics=metrics,
             work=lambda: text_of(watcher.look()),
+            pages=_pages(settings, watcher, opened),
             private_port=listeners[1].getsockname()[1] if len(listeners) > 1 else None,
         )
         allow_connections()
@@ -101,6 +105,19 @@ def _with_jobs(settings: Settings) -> tuple[Settings, frozenset[str]]:
         structlog.get_logger("etl.receive").error("jobs_file_not_read", problems=error.args, means=means)
         unread = {"etl_jobs": jobs.built_in(), "webhook_keep_days": MAX_DAYS}
         return settings.model_copy(update=unread), frozenset(KINDS)
+
+
+def _pages(settings: Settings, watcher: "Watcher", opened: ExitStack) -> "list[Route]":
+    """Return the routes of the page, which is made again and again while the receiver serves."""
+    if settings.etl_page_password is None:
+        return []
+    from etl.watch.page import Page
+    from etl.watch.site import routes
+
+    page = Page(watcher)
+    page.start()
+    opened.callback(page.end)
+    return routes(page, settings.etl_page_password.get_secret_value())
 
 
 def _policy(settings: Settings, kinds: frozenset[str]) -> "Policy":

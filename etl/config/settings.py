@@ -126,6 +126,9 @@ class Settings(BaseSettings):
         description="Seconds after which an event is refused; unset: never.",
     )
     webhook_keep_days: float = Field(30, gt=0, le=3650, description="How long events are kept.")
+    etl_page_password: Annotated[SecretStr, AfterValidator(_workflow_secret)] | None = Field(
+        None, description="Password of the page that etl serve shows at /; unset: there is none."
+    )
     etl_notify_urls: Annotated[tuple[SecretStr, ...], BeforeValidator(_secrets)] = Field(
         (), description="Addresses for notices, as Apprise wants them, separated by spaces; beside those of jobs.yaml."
     )

@@ -71,6 +71,7 @@ WORKER = Grants(
         "etl.rate_usage": "DELETE",
         "etl.forgotten": LOCKED,
         "etl.notices": "DELETE",
+        "etl.samples": "DELETE",
         # When events came, and of which location: etl check.
         "etl.webhook_events": "SELECT (location_id, received_at)",
     },

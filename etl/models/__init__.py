@@ -37,5 +37,6 @@ from etl.models.operation import (
     RateUsage,
     Run,
     RunTotal,
+    Sample,
     WebhookEvent,
 )

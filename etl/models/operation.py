@@ -428,6 +428,22 @@ class Notice(Base):
     told_at: Mapped[timestamp_now] = mapped_column(comment="When it was last told; a reminder follows a day later.")
 
 
+class Sample(Base):
+    """How the work went at one time."""
+
+    __tablename__ = "samples"
+    __table_args__ = table_args(
+        "etl",
+        "How the work went, every five minutes for eight days, while somebody watches; for the page of etl serve.",
+    )
+
+    taken_at: Mapped[timestamp] = mapped_column(primary_key=True, comment="Beginning of the five minutes.")
+    figures: Mapped[json] = mapped_column(
+        comment="Numbers by name: due items, totals of what runs did and the API answered, lag in seconds, share of "
+        "the allowance left."
+    )
+
+
 class Forgotten(Base):
     """A contact that was erased and must not come back."""
 

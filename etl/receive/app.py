@@ -1,17 +1,17 @@
 """The receiver's routes, and whose events they take."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from etl.receive import signature, webhook
 from etl.receive.endpoint import Intake, Read, Take
@@ -21,6 +21,7 @@ from etl.receive.signature import Keys
 from etl.receive.storage import Storage
 from etl.receive.webhook import Event
 
+POLICY = "default-src 'none'; frame-ancestors 'none'"
 SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - a name
 """What the workflow action must send, unless it sends the secret as ``Authorization: Bearer``."""
 
@@ -34,11 +35,12 @@ def build_app(
     metrics: Metrics,
     private_port: int | None = None,
     work: Callable[[], bytes] = lambda: b"",
+    pages: Sequence[Route] = (),
 ) -> ASGIApp:
     """Return the application; without a workflow secret it has no workflow endpoint.
 
     What tells about the receiver is only there on ``private_port``, if there is one, and webhooks are not. ``work`` are
-    metrics of the rest of the work, and may take a while.
+    metrics of the rest of the work, and may take a while; ``pages`` tell more.
     """
 
     async def healthz(_request: Request) -> Response:
@@ -65,18 +67,32 @@ def build_app(
         for slash in ("", "/")
     ]
     alive = [Route("/healthz", healthz)]
-    telling = [Route("/readyz", readyz), Route("/metrics", measurements)]
+    telling = [Route("/readyz", readyz), Route("/metrics", measurements), *pages]
     # Without Starlette's layers around it, which would answer an error with 500: HighLevel must see 429.
     router = partial(Router, redirect_slashes=False, default=intake.unknown, lifespan=storage.lifespan)
     if private_port is None:
-        return router([*webhooks, *alive, *telling])
+        return with_policy(router([*webhooks, *alive, *telling]))
     public, private = router([*webhooks, *alive]), router([*alive, *telling])
 
     async def by_port(scope: Scope, receive: Receive, send: Send) -> None:
         is_private = scope["type"] == "http" and scope["server"][1] == private_port
         await (private if is_private else public)(scope, receive, send)
 
-    return by_port
+    return with_policy(by_port)
+
+
+def with_policy(app: ASGIApp) -> ASGIApp:
+    """Forbid browsers everything of an answer that says nothing else: only the page needs something."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("Content-Security-Policy", POLICY)
+            await send(message)
+
+        await app(scope, receive, add if scope["type"] == "http" else send)
+
+    return answer
 
 
 async def take_signed(keys: Keys, policy: Policy, headers: Headers, read: Read) -> Event:

@@ -28,7 +28,6 @@ MAX_HEADER_BYTES = 16 * 1024
 
 SECURITY_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
     ("Referrer-Policy", "no-referrer"),
     ("Cache-Control", "no-store"),
 ]

@@ -15,7 +15,7 @@ WIDE, NARROW = 640, 300
 LETTER = 8
 """Width of a letter in CSS pixels, in a wide font."""
 
-AXIS = {"day": "%-d %b", "week": "%-d %b", "month": "%b %Y"}
+AXIS = {"hour": "%H:%M", "day": "%-d %b", "week": "%-d %b", "month": "%b %Y"}
 
 
 @dataclass(frozen=True, slots=True)

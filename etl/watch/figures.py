@@ -1,12 +1,14 @@
-"""Gather what tells how the work goes: the one place that asks for it. Changes nothing."""
+"""Gather what tells how the work goes: the one place that asks for it."""
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import requests
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from etl.config.jobs import Job
 from etl.config.settings import Settings
@@ -15,10 +17,11 @@ from etl.database.connections import moment_of
 from etl.errors import EtlError
 from etl.kinds.audio import AudioStore
 from etl.load import known
-from etl.state import dead_letters, locations, message_queue, runs, webhook_events
+from etl.state import dead_letters, locations, message_queue, runs, samples, webhook_events
 from etl.state.dead_letters import Tally
 from etl.state.locations import CompanyOverview, Overview
 from etl.state.message_queue import Depth
+from etl.state.runs import ANSWERS, COUNTS
 from etl.state.webhook_events import Rhythm
 from etl.tokens.routing import TokenRouting
 from etl.watch.advice import as_served, unserved
@@ -52,6 +55,16 @@ class Figures:
     last_event_at: datetime | None = None
     lag: tuple[float, float] | None = None
     """Seconds from a message of the last 15 minutes to its row: median and 95th percentile."""
+
+    @property
+    def allowance_left(self) -> float | None:
+        """Share of today's requests left, of the location with the least; None: no limit was heard."""
+        left = (
+            max(each.daily_remaining or 0, 0) / each.daily_limit
+            for each in self.locations
+            if each.daily_limit and each.heard_at is not None
+        )
+        return min(left, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,29 @@ def gather(connection: Connection, settings: Settings, routing: TokenRouting) ->
         last_event_at=webhook_events.last_at(connection),
         lag=known.lag(connection, named, since=now - LATELY),
     )
+
+
+def sample_of(figures: Figures) -> dict[str, float]:
+    """Return the numbers that are kept, to be drawn later."""
+    totals = {
+        f"{name}_total": float(sum(each[name] for each in figures.totals.values())) for name in (*COUNTS, *ANSWERS)
+    }
+    left = figures.allowance_left
+    lag = figures.lag or ()
+    return (
+        {"due": float(sum(each.due for each in figures.depth))}
+        | totals
+        | dict(zip(("lag_p50", "lag_p95"), lag, strict=False))
+        | ({} if left is None else {"allowance_left": left})
+    )
+
+
+def keep(connection: Connection, figures: Figures) -> None:
+    """Keep a sample, and commit; a disk that is full and a role that may not are no matter."""
+    with suppress(DBAPIError):
+        samples.add(connection, sample_of(figures))
+        connection.commit()
+    connection.rollback()
 
 
 def look_around(settings: Settings, jobs: Mapping[str, Job], *, receiver: str | None) -> Surroundings:

@@ -69,14 +69,9 @@ def families(figures: Figures, findings: Sequence[Finding]) -> Iterator[Metric]:
     seen = [((job,), at.timestamp()) for job, at in figures.last_seen.items()]
     yield _gauge("etl_run_last_seen_timestamp_seconds", "When a run of the job was last at work.", seen, "job")
     yield _gauge("etl_locations", "Locations, by state.", _locations(figures).items(), "state")
-    left = [
-        max(each.daily_remaining or 0, 0) / each.daily_limit
-        for each in figures.locations
-        if each.daily_limit and each.heard_at is not None
-    ]
-    yield _gauge(
-        "etl_allowance_left_ratio", "Share of today's requests left, of the location with the least.", _one(left)
-    )
+    left = [] if figures.allowance_left is None else [figures.allowance_left]
+    says = "Share of today's requests left, of the location with the least."
+    yield _gauge("etl_allowance_left_ratio", says, _one(left))
     last = [figures.last_event_at.timestamp()] if figures.last_event_at else []
     yield _gauge("etl_event_last_timestamp_seconds", "When the last event was stored.", _one(last))
     lag = zip((("0.5",), ("0.95",)), figures.lag or (), strict=False)

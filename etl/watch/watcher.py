@@ -13,7 +13,7 @@ from etl.config.alarms import Alarms
 from etl.config.jobs import Job
 from etl.config.settings import Settings
 from etl.tokens.routing import TokenRouting
-from etl.watch.figures import Figures, Surroundings, gather
+from etl.watch.figures import Figures, Surroundings, gather, keep
 from etl.watch.findings import Finding, findings
 
 log = structlog.get_logger("etl.watch")
@@ -48,11 +48,16 @@ class Watcher:
                 self._next = time.monotonic() + FRESH_SECONDS
             return self._last
 
+    def forget(self) -> None:
+        """Look anew when asked next."""
+        self._next = 0.0
+
     def _ask(self) -> Look | None:
         try:
             with self.engine.connect() as connection:
                 connection.execute(BOUND)
                 figures = gather(connection, self.settings, self.routing)
+                keep(connection, figures)
         except SQLAlchemyError as error:
             reason = type(getattr(error, "orig", error)).__name__
             if reason != self._error:

@@ -20,9 +20,9 @@ class Browser:
     def __init__(self, driver: webdriver.Chrome) -> None:
         self._driver = driver
 
-    def open(self, path: Path) -> None:
-        """Open a file."""
-        self._driver.get(path.resolve().as_uri())
+    def open(self, page: Path | str) -> None:
+        """Open a file, or an address."""
+        self._driver.get(page if isinstance(page, str) else page.resolve().as_uri())
 
     def forget(self) -> None:
         """Leave the page, and what was recorded of it."""

@@ -1,0 +1,95 @@
+"""Serve the page behind a password; a form of another site has no effect."""
+
+import base64
+import hmac
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs, urlsplit
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from etl.state.dead_letters import LetterFilter
+from etl.watch.page import Page
+
+MAX_FORM = 4096
+"""Bytes."""
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="highlevel-etl", charset="UTF-8"'}
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+def routes(page: Page, password: str) -> list[Route]:
+    """Return the routes: the page, and what its buttons do."""
+
+    async def show(_request: Request) -> Response:
+        return Response(page.html, media_type="text/html", headers={"Content-Security-Policy": policy_of(page)})
+
+    async def retry(request: Request) -> Response:
+        if not is_own(request):
+            return Response("This form is of another site.\n", 403, media_type="text/plain")
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_FORM:
+                return Response(status_code=413)
+        fields = {name: values[0] for name, values in parse_qs(body.decode(errors="replace")).items()}
+        if "kind" not in fields or not fields.keys() & {"cause", "message_id"}:
+            return Response("Nothing is chosen.\n", 400, media_type="text/plain")
+        try:
+            await run_in_threadpool(page.retry, _chosen(fields))
+        except SQLAlchemyError:
+            return Response("Postgres did not take it. Try again.\n", 503, media_type="text/plain")
+        return RedirectResponse(".", 303)
+
+    guarded = _guard(password)
+    return [Route("/", guarded(show), methods=["GET"]), Route("/retry", guarded(retry), methods=["POST"])]
+
+
+def policy_of(page: Page) -> str:
+    """Return the Content-Security-Policy: no script, nothing from elsewhere."""
+    own = f"style-src '{page.style_hash}'; form-action 'self'"
+    return f"default-src 'none'; {own}; base-uri 'none'; frame-ancestors 'none'"
+
+
+def is_own(request: Request) -> bool:
+    """Whether a form was sent from our page. Browsers say so; what says nothing is refused."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc == request.headers.get("host")
+
+
+def _chosen(fields: dict[str, str]) -> LetterFilter:
+    message_id = fields.get("message_id")
+    return LetterFilter(
+        message_ids=None if message_id is None else [message_id],
+        cause=fields.get("cause"),
+        kind=fields["kind"],
+        location_ids=None if message_id is None else [fields.get("location_id", "")],
+    )
+
+
+def _guard(password: str) -> Callable[[Answer], Answer]:
+    expected = password.encode()
+
+    def guard(answer: Answer) -> Answer:
+        async def guarded(request: Request) -> Response:
+            if not hmac.compare_digest(_given(request.headers.get("authorization", "")), expected):
+                return Response("A password is needed.\n", 401, headers=CHALLENGE, media_type="text/plain")
+            return await answer(request)
+
+        return guarded
+
+    return guard
+
+
+def _given(header: str) -> bytes:
+    """Return the password of HTTP Basic; any name will do."""
+    scheme, _, encoded = header.partition(" ")
+    try:
+        return base64.b64decode(encoded, validate=True).partition(b":")[2] if scheme.lower() == "basic" else b""
+    except ValueError:
+        return b""
