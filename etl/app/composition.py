@@ -144,6 +144,9 @@ def open_loops(
     Raises:
         ConfigurationError: there is no token, neither in the environment nor stored.
     """
+    if not specs:
+        yield []
+        return
     connections = sum(each.job.concurrency for each in specs)
     with (
         _listening(settings, engine, runs=len(specs)) as listening,

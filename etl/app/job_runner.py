@@ -10,10 +10,11 @@ from sqlalchemy import Engine
 
 from etl.app.composition import RunSpec, open_loops
 from etl.app.signals import hanging_up, signals_stop
-from etl.config.jobs import Job
+from etl.config.jobs import MARTS, Job
 from etl.config.settings import Settings
 from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
+from etl.worker.marts import MartsRun
 from etl.worker.run_limits import Report, RunLimits
 
 LOOK_SECONDS = 1.0
@@ -84,19 +85,23 @@ def run_together(
     Raises:
         EtlError: why one of them cannot go on; the others were stopped in good order.
     """
+    fetching = [each for each in specs if each.job.kind != MARTS]
     with (
         hanging_up(engine) as hang_up,
-        open_loops(settings, engine, specs, shared=shared) as loops,
-        stopping([*(loop.stop for loop in loops), hang_up]),
-        ThreadPoolExecutor(len(loops), thread_name_prefix="loop") as pool,
+        open_loops(settings, engine, fetching, shared=shared) as opened,
+        ExitStack() as stack,
     ):
+        by_job = dict(zip((each.job.name for each in fetching), opened, strict=True))
+        loops = [by_job.get(each.job.name) or MartsRun(engine, each.limits, progress=each.progress) for each in specs]
+        stack.enter_context(stopping([*(loop.stop for loop in loops), hang_up]))
+        pool = stack.enter_context(ThreadPoolExecutor(len(loops), thread_name_prefix="loop"))
         running = [pool.submit(_run, loop, loops) for loop in loops]
         while wait(running, timeout=LOOK_SECONDS).not_done:
             pass
         return [each.result() for each in running]
 
 
-def _run(loop: Loop, loops: Sequence[Loop]) -> Report:
+def _run(loop: Loop | MartsRun, loops: Sequence[Loop | MartsRun]) -> Report:
     """One loop to its end. What it cannot go on with concerns the others too."""
     is_fault = True
     try:

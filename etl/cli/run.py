@@ -17,7 +17,7 @@ from etl.app.warehouse import described, load_settings, warehouse
 from etl.cli.options import FiniteRange
 from etl.cli.progress import first_line, local_now, narrated, pacing, say
 from etl.config import jobs
-from etl.config.jobs import Job
+from etl.config.jobs import MARTS, Job
 from etl.config.settings import Settings
 from etl.errors import ConfigurationError
 from etl.output import logs_json, print_json, print_line, print_sentence
@@ -97,7 +97,8 @@ def run(  # noqa: PLR0913 - one parameter an option
             _show_due(engine, chosen, as_json=as_json)
             return
         if follow:
-            say(first_line([each.name for each in chosen], described(settings), now=local_now()))
+            names = [each.name for each in chosen if each.kind != MARTS]
+            say(first_line(names or [MARTS], described(settings), now=local_now()))
         watched = partial(narrated, settings, engine) if follow else partial(_progress, engine)
         here = nullcontext(partial(run_together, settings, engine, shared=SharedEvidence()))
         reports = []
@@ -158,15 +159,17 @@ def _choose(entries: dict[str, Job], name: str | None, *, follow: bool, limit: i
         if name not in entries:
             raise ConfigurationError(f"No job {name!r} in jobs.yaml; there are: {', '.join(entries)}")
         return [entries[name]]
-    if follow and limit is not None and len(entries) > 1:
+    # A limit is one of items, which the marts have not.
+    chosen = [job for job in entries.values() if limit is None or job.kind != MARTS]
+    if follow and limit is not None and len(chosen) > 1:
         raise ConfigurationError(f"--follow with --limit needs to know which job: {', '.join(entries)}")
-    return list(entries.values())
+    return chosen
 
 
 @contextmanager
 def _progress(engine: Engine, job: Job, limits: RunLimits) -> Iterator[RunSpec]:
     """Yield the run, with a live line on a terminal; with nothing elsewhere, where the summary says all."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or job.kind == MARTS:
         yield RunSpec(job, limits)
         return
     from rich.console import Console
@@ -214,7 +217,8 @@ def print_report(job: Job, report: Report) -> None:
     counts = report.counts
     of_these = _counts(("unchanged", counts.unchanged), ("deleted upstream", counts.deleted))
     others = _counts(("retried", counts.retried), ("snoozed", counts.snoozed), ("dead", counts.dead))
-    loaded = f"{counts.loaded} loaded" + (f" ({of_these})" if of_these else "")
+    what = "conversations and days worked out" if job.kind == MARTS else "loaded"
+    loaded = f"{counts.loaded} {what}" + (f" ({of_these})" if of_these else "")
     print_sentence(
         f"{job.name}: {', '.join(filter(None, (loaded, others)))} in {report.seconds:.1f} s "
         f"({ending(report.outcome, report.skipped)})",
@@ -247,7 +251,7 @@ def _as_dict(job: Job, report: Report) -> dict[str, Any]:
 def _show_due(engine: Engine, chosen: list[Job], *, as_json: bool) -> None:
     with engine.connect() as connection:
         depths = message_queue.depth(connection)
-    for job in chosen:
+    for job in [each for each in chosen if each.kind != MARTS]:
         mine = [each for each in depths if each.kind == job.kind]
         due = {each.location_id: each.due for each in mine if each.due}
         if as_json:

@@ -23,7 +23,11 @@ from etl.errors import ConfigurationError
 
 DEFAULT_FILE = Path("jobs.yaml")
 
-KindName = Literal["message", "email", "conversation", "transcription", "recording", "contact", "user", "location"]
+MARTS = "marts"
+"""The kind of the job that takes nothing from the queue, but keeps the tables behind the views."""
+KindName = Literal[
+    "message", "email", "conversation", "transcription", "recording", "contact", "user", "location", "marts"
+]
 """A test compares it with ``etl.models.KINDS``."""
 
 OPTIONS = {
@@ -139,9 +143,12 @@ class JobsFile(BaseModel):
     notify: Notify = Notify()
 
     def named(self) -> dict[str, Job]:
-        """Return the jobs by name; one without keys has the defaults."""
+        """Return the jobs by name; one without keys has the defaults, and a file of an older version has the marts."""
         keys = {name: job.model_dump(exclude_unset=True) if job else {} for name, job in self.jobs.items()}
-        return {name: Job(name=name, **each) for name, each in keys.items()}
+        named = {name: Job(name=name, **each) for name, each in keys.items()}
+        return (
+            named if any(job.kind == MARTS for job in named.values()) else named | {MARTS: Job(name=MARTS, kind=MARTS)}
+        )
 
 
 def read(path: Path | None) -> dict[str, Job]:
@@ -164,7 +171,7 @@ def read_retention(path: Path | None) -> Retention:
 
 def enabled_kinds(jobs: Mapping[str, Job]) -> frozenset[str]:
     """Return the kinds of items that some job takes; items of any other kind wait."""
-    return frozenset(job.kind for job in jobs.values())
+    return frozenset(job.kind for job in jobs.values()) - {MARTS}
 
 
 def least_days(jobs: Iterable[JobKeys]) -> int:

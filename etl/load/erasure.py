@@ -24,6 +24,8 @@ from etl.models import (
     StatusChange,
     Transcript,
 )
+from etl.state import mart_changes
+from etl.state.mart_changes import Change
 
 CHILD_TABLES: tuple[Any, ...] = (Attachment, Meta, StatusChange, Transcript, Recording)
 """Tables of what hangs on a message."""
@@ -107,8 +109,16 @@ def erase_messages(connection: Connection, message_ids: Collection[str], *, loca
     )
     threads = select(Email.email_id).where(Email.location_id == location_id, in_array(Email.message_id, message_ids))
     rows += erase_emails(connection, set(connection.execute(threads).scalars()), location_id=location_id)
-    rows["messages"] = connection.execute(delete(Message).where(*of_messages)).rowcount
+    rows["messages"] = _delete_counted(connection, Message, of_messages)
     return rows
+
+
+def _delete_counted(connection: Connection, model: Any, condition: Iterable[ColumnElement[bool]]) -> int:
+    """Delete messages or emails, and note what is to be counted anew without them."""
+    shown = model.location_id, model.message_id, model.conversation_id, model.date_added
+    deleted = connection.execute(delete(model).where(*condition).returning(*shown)).all()
+    mart_changes.note(connection, [Change(*row) for row in deleted])
+    return len(deleted)
 
 
 def _delete(connection: Connection, model: Any, location_id: str, message_ids: Collection[str]) -> int:
@@ -126,7 +136,7 @@ def erase_emails(connection: Connection, email_ids: Collection[str], *, location
         EmailAttachment.location_id == location_id, in_array(EmailAttachment.email_id, email_ids)
     )
     removed = connection.execute(files).rowcount
-    return Counter(email_attachments=removed, emails=connection.execute(delete(Email).where(*of_emails)).rowcount)
+    return Counter(email_attachments=removed, emails=_delete_counted(connection, Email, of_emails))
 
 
 def erase_contact(connection: Connection, contact_id: str, *, location_id: str) -> Counter[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_into
@@ -19,8 +20,15 @@ from etl.load import suppression
 from etl.load.suppression import Received
 from etl.load.upsert import Key, insert, key_names, newer_there, replace, upsert
 from etl.load.versions import Versions
-from etl.models import Base, Contact, Message, StatusChange
+from etl.models import Base, Contact, Email, Message, StatusChange
 from etl.models.record import FollowUp, Record, Row
+from etl.state import mart_changes
+from etl.state.mart_changes import Change
+
+COUNTED: frozenset[type[Base]] = frozenset((Message, Email))
+"""Tables that the marts are worked out from."""
+COUNTED_BY = ("message_id", "conversation_id", "date_added")
+"""Their columns that say which turns, conversations and days a row belongs to; of an email the first is its thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +82,31 @@ def _load(connection: Connection, records: Mapping[Key, Record], *, now: datetim
     write = partial(upsert, connection, table, now=now, is_partial=is_partial)
     new = insert(connection, table, [record.row for record in records.values()], now=now)
     known = {key: record.row for key, record in records.items() if key not in new}
-    before = _statuses(connection, known.values()) if table is Message and known else {}
+    before = _before(connection, table, known.values()) if table in COUNTED and known else {}
     written = write(list(known.values()))
-    _note_status_changes(connection, [known[key] for key in written], before)
+    if table is Message:
+        _note_status_changes(connection, [known[key] for key in written], before)
     unwritten = [row for key, row in known.items() if key not in written]
     stale = newer_there(connection, table, unwritten, now=now, is_partial=is_partial)
     fresh = {key: record for key, record in records.items() if key not in stale}
     changed = _replace_children(connection, fresh, now=now, new=new)
     # Else an older answer that is loaded later would bring the old children back.
     write([fresh[key].row for key in changed - written - new], refreshes=True)
+    touched = changed | written | new
+    if table in COUNTED:
+        rows = [*(records[key].row for key in touched), *(before[key] for key in touched if key in before)]
+        mart_changes.note(connection, map(_change, rows))
     for other in {other: None for record in fresh.values() for other in record.named}:
         of_other = {tuple(row.values())[:2]: row for record in fresh.values() for row in record.named.get(other, ())}
-        upsert(connection, other, list(of_other.values()), now=now)
-    return changed | written | new, stale
+        named = upsert(connection, other, list(of_other.values()), now=now)
+        if other in COUNTED:
+            mart_changes.note(connection, [_change(row) for key, row in of_other.items() if key in named])
+    return touched, stale
+
+
+def _change(row: Mapping[str, Any]) -> Change:
+    message_id, conversation_id, date_added = (row.get(name) for name in COUNTED_BY)
+    return Change(row["location_id"], message_id, conversation_id, date_added)
 
 
 def _replace_children(
@@ -101,29 +121,30 @@ def _replace_children(
     return changed
 
 
-def _statuses(connection: Connection, rows: Collection[Row]) -> dict[Key, str | None]:
-    """Return the statuses of those of the messages that the table has."""
-    query = select(Message.location_id, Message.message_id, Message.status).where(
-        in_array(Message.location_id, {row["location_id"] for row in rows}),
-        in_array(Message.message_id, [row["message_id"] for row in rows]),
+def _before(connection: Connection, table: type[Base], rows: Collection[Row]) -> dict[Key, Row]:
+    """Return what the table has of messages or emails, by their keys: statuses, and what they are counted by."""
+    columns, keys = table.__table__.columns, key_names(table)
+    query = select(*(columns[name] for name in dict.fromkeys((*keys, "status", *COUNTED_BY)))).where(
+        *(in_array(columns[name], {row[name] for row in rows}) for name in keys)
     )
-    return {(row.location_id, row.message_id): row.status for row in connection.execute(query)}
+    there = [dict(row) for row in connection.execute(query).mappings()]
+    return {tuple(row[name] for name in keys): row for row in there}
 
 
-def _note_status_changes(connection: Connection, rows: Sequence[Row], before: dict[Key, str | None]) -> None:
+def _note_status_changes(connection: Connection, rows: Sequence[Row], before: Mapping[Key, Row]) -> None:
     changes = [
         {
             "location_id": row["location_id"],
             "message_id": row["message_id"],
             "seen_at": row["fetched_at"],
-            "previous_status": before[key],
+            "previous_status": before[key]["status"],
             "status": row["status"],
             "date_updated": row["date_updated"],
         }
         for row in rows
         if (key := (row["location_id"], row.get("message_id", ""))) in before
         and row["status"] is not None
-        and row["status"] != before[key]
+        and row["status"] != before[key]["status"]
     ]
     if changes:
         connection.execute(insert_into(StatusChange).on_conflict_do_nothing(), changes)
@@ -141,11 +162,12 @@ def mark_deleted(connection: Connection, table: type[Base], id_: str, *, locatio
     location_ids = list(connection.execute(query).scalars())
     now = now_of(connection)
     for each_id in location_ids:
-        connection.execute(
-            update(table)
-            .where(columns["location_id"] == each_id, columns[keys[-1]] == id_, columns["deleted_at"].is_(None))
-            .values(deleted_at=now, updated_at=now)
-        )
+        is_there = columns["location_id"] == each_id, columns[keys[-1]] == id_, columns["deleted_at"].is_(None)
+        shown = [columns[name] for name in ("location_id", *(COUNTED_BY if table in COUNTED else ()))]
+        statement = update(table).where(*is_there).values(deleted_at=now, updated_at=now).returning(*shown)
+        marked = [dict(row) for row in connection.execute(statement).mappings()]
+        if table in COUNTED:
+            mart_changes.note(connection, map(_change, marked))
     return bool(location_ids)
 
 

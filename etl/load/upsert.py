@@ -39,6 +39,8 @@ from etl.models import Base
 
 Key = tuple[str, ...]
 """(location_id, and the id of what the rows are about); of a location itself only its id"""
+LOST_AT_ONCE = 1000
+"""Rows that one statement deletes: each column of their keys is a parameter, of which Postgres takes 65,535."""
 Rows = Sequence[Mapping[str, Any]]
 """One mapping a row, all with the same columns; the other columns stay as they are."""
 
@@ -123,8 +125,8 @@ def replace(
     of_parents = [in_array(key, {parent[index] for parent in existing}) for index, key in enumerate(keys[:2])]
     there = {tuple(row) for row in connection.execute(select(*keys).where(*of_parents)) if (row[0], row[1]) in existing}
     lost = sorted(there - {tuple(row[key.name] for key in keys) for row in rows})
-    if lost:
-        connection.execute(delete(model).where(tuple_(*keys).in_(lost)))
+    for start in range(0, len(lost), LOST_AT_ONCE):
+        connection.execute(delete(model).where(tuple_(*keys).in_(lost[start : start + LOST_AT_ONCE])))
     return changed | {(key[0], key[1]) for key in lost}
 
 
@@ -152,7 +154,7 @@ def _document(model: type[Base], rows: Rows, now: datetime) -> str:
 
 
 def _json(rows: Rows) -> str:
-    return json.dumps(rows, default=datetime.isoformat, ensure_ascii=False)
+    return json.dumps(rows, default=lambda moment: moment.isoformat(), ensure_ascii=False)
 
 
 def _unfolded(model: type[Base], names: Sequence[str]) -> TableValuedAlias:

@@ -1,13 +1,14 @@
 """What all tables share: the naming of constraints, and the kinds of columns."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, ClassVar
 
 from sqlalchemy import (
     ARRAY,
     CheckConstraint,
     ColumnElement,
+    Date,
     DateTime,
     Integer,
     LargeBinary,
@@ -34,6 +35,8 @@ json = Annotated[dict[str, Any], mapped_column(JSONB(none_as_null=True))]
 json_list = Annotated[list[Any], mapped_column(JSONB(none_as_null=True))]
 texts = Annotated[list[str], mapped_column(ARRAY(Text()))]
 timestamp = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+local_timestamp = Annotated[datetime, mapped_column(DateTime(timezone=False))]
+day = Annotated[date, mapped_column(Date())]
 timestamp_now = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
 
 

@@ -3,7 +3,18 @@
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from etl.models.base import Base, WritePolicy, Written, json, json_list, table_args, texts, timestamp
+from etl.models.base import (
+    Base,
+    WritePolicy,
+    Written,
+    day,
+    json,
+    json_list,
+    local_timestamp,
+    table_args,
+    texts,
+    timestamp,
+)
 
 
 class Message(Written, Base):
@@ -462,4 +473,142 @@ class ViewSettings(Base):
         server_default=text("'UTC'"),
         comment="Time zone of locations that have none, or one that this Postgres does not know.",
         info={"example": "Europe/Madrid"},
+    )
+
+
+class Turn(Base):
+    """What a contact wrote or called in a row until something answered."""
+
+    __tablename__ = "turns"
+    __table_args__ = table_args(
+        "highlevel",
+        "Turns of contacts, kept by the job marts. Ask highlevel.response_times, which adds the names.",
+        # Turns of a month or of a day.
+        Index(None, "location_id", "local_month", "local_day"),
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location.")
+    conversation_id: Mapped[str] = mapped_column(primary_key=True, comment="Conversation.")
+    # No two turns of a conversation begin at one instant: of one, what asks comes before what answers.
+    date_added: Mapped[timestamp] = mapped_column(primary_key=True, comment="When the turn began.")
+    contact_id: Mapped[str | None] = mapped_column(comment="Contact who wrote or called.")
+    message_id: Mapped[str] = mapped_column(comment="First message of the turn.")
+    email_id: Mapped[str | None] = mapped_column(comment="The same, where it is an email.")
+    channel: Mapped[str] = mapped_column(comment="Its channel; see messages_flat.channel.")
+    local_time: Mapped[local_timestamp] = mapped_column(comment="date_added on the location's own clock.")
+    local_day: Mapped[day] = mapped_column(comment="The day of local_time.")
+    local_month: Mapped[day] = mapped_column(comment="The first day of its month.")
+    answered_at: Mapped[timestamp | None] = mapped_column(
+        comment="When the first answer was created; null: none so far."
+    )
+    answer_message_id: Mapped[str | None] = mapped_column(comment="That answer.")
+    answer_email_id: Mapped[str | None] = mapped_column(comment="The same, where it is an email.")
+    answer_channel: Mapped[str | None] = mapped_column(comment="Its channel.")
+    answered_by: Mapped[str | None] = mapped_column(comment="Who sent it; see messages_flat.sent_by.")
+    human_answered_at: Mapped[timestamp | None] = mapped_column(
+        comment="When a person first answered, or the contact called and somebody answered; null: none so far."
+    )
+    user_id: Mapped[str | None] = mapped_column(comment="User who gave that answer, where HighLevel says.")
+
+
+class ConversationTotal(Base):
+    """What was exchanged with the contact in a conversation, summed up."""
+
+    __tablename__ = "conversation_totals"
+    __table_args__ = table_args(
+        "highlevel",
+        "One row a conversation in which something was exchanged with the contact, kept by the job marts. Ask "
+        "highlevel.conversations, which adds the names.",
+        # Conversations that ended on a day.
+        Index(None, "location_id", "last_local_day"),
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location.")
+    conversation_id: Mapped[str] = mapped_column(primary_key=True, comment="The conversation.")
+    contact_id: Mapped[str | None] = mapped_column(comment="Contact of its last message.")
+    first_date_added: Mapped[timestamp] = mapped_column(comment="When its first message was created, of those loaded.")
+    last_date_added: Mapped[timestamp] = mapped_column(comment="When its last message was created.")
+    last_local_time: Mapped[local_timestamp] = mapped_column(comment="The same on the location's own clock.")
+    last_local_day: Mapped[day] = mapped_column(comment="The day of last_local_time.")
+    messages: Mapped[int] = mapped_column(comment="Messages in it.")
+    inbound: Mapped[int] = mapped_column(comment="Those from the contact.")
+    outbound: Mapped[int] = mapped_column(comment="Those to the contact.")
+    last_channel: Mapped[str] = mapped_column(comment="Channel of the last message.")
+    last_direction: Mapped[str | None] = mapped_column(comment="Direction of the last message.")
+    last_sent_by: Mapped[str] = mapped_column(comment="Who sent the last message; see messages_flat.sent_by.")
+    last_message_id: Mapped[str] = mapped_column(comment="The last message.")
+    waiting_since: Mapped[timestamp | None] = mapped_column(
+        comment="When the contact first wrote or called since the last answer of any kind; null: nothing waits."
+    )
+    waiting_for_human_since: Mapped[timestamp | None] = mapped_column(
+        comment="The same since the last answer of a person."
+    )
+
+
+class DailyTotal(Base):
+    """How many messages a day had, of one kind."""
+
+    __tablename__ = "daily_totals"
+    __table_args__ = table_args(
+        "highlevel",
+        "Messages a day, by channel, direction and source, kept by the job marts. Ask highlevel.daily_messages.",
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location.")
+    local_day: Mapped[day] = mapped_column(primary_key=True, comment="Day in the location's own time zone.")
+    position: Mapped[int] = mapped_column(
+        primary_key=True, autoincrement=False, comment="Place among the rows of the day, from 1."
+    )
+    channel: Mapped[str] = mapped_column(comment="SMS, Call, Email …; see messages_flat.channel.")
+    direction: Mapped[str | None] = mapped_column(comment="inbound or outbound.")
+    source: Mapped[str | None] = mapped_column(comment="What sent it, in HighLevel's words.")
+    sent_by: Mapped[str] = mapped_column(comment="Who sent it; see messages_flat.sent_by.")
+    messages: Mapped[int] = mapped_column(comment="Messages.")
+    contacts: Mapped[int] = mapped_column(comment="Different contacts among them; do not add these up over rows.")
+
+
+class DeliveryTotal(Base):
+    """What became of the outbound messages of a day, of one kind."""
+
+    __tablename__ = "delivery_totals"
+    __table_args__ = table_args(
+        "highlevel",
+        "What became of outbound messages, by the day they were created, kept by the job marts. Ask "
+        "highlevel.delivery.",
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location.")
+    local_day: Mapped[day] = mapped_column(primary_key=True, comment="Day in the location's own time zone.")
+    position: Mapped[int] = mapped_column(
+        primary_key=True, autoincrement=False, comment="Place among the rows of the day, from 1."
+    )
+    channel: Mapped[str] = mapped_column(comment="SMS, Email …; see messages_flat.channel.")
+    source: Mapped[str | None] = mapped_column(comment="What sent it, in HighLevel's words.")
+    sent_by: Mapped[str] = mapped_column(comment="Who sent it; see messages_flat.sent_by.")
+    error: Mapped[str | None] = mapped_column(comment="The provider's words for what failed; null: there are none.")
+    messages: Mapped[int] = mapped_column(comment="All of them.")
+    waiting: Mapped[int] = mapped_column(comment="Status pending, queued or scheduled.")
+    sent: Mapped[int] = mapped_column(comment="Status sent, or any that comes after it.")
+    delivered: Mapped[int] = mapped_column(comment="Status delivered, read, opened or clicked.")
+    opened: Mapped[int] = mapped_column(comment="Status read, opened or clicked.")
+    failed: Mapped[int] = mapped_column(comment="Status failed or undelivered.")
+
+
+class Marts(Base):
+    """How far the job marts has come; one row."""
+
+    __tablename__ = "marts"
+    __table_args__ = table_args(
+        "highlevel",
+        "As of when the tables are that the job marts keeps: turns, conversation_totals, daily_totals and "
+        "delivery_totals. One row.",
+        CheckConstraint("only_row", name="only_row"),
+    )
+
+    only_row: Mapped[bool] = mapped_column(
+        primary_key=True, server_default=text("true"), comment="Always true: there is one row."
+    )
+    as_of: Mapped[timestamp | None] = mapped_column(
+        comment="Everything that was loaded until then is in them; null: they were never filled, or are being filled "
+        "for the first time."
     )

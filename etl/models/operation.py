@@ -483,3 +483,38 @@ class Pruned(Base):
     table_name: Mapped[str] = mapped_column(primary_key=True, comment="Table of the schema highlevel.")
     before: Mapped[timestamp] = mapped_column(comment="What was created earlier was deleted.")
     pruned_at: Mapped[timestamp_now] = mapped_column(comment="When etl prune last did so.")
+
+
+class MartChange(Base):
+    """Something that changed since the marts were worked out."""
+
+    __tablename__ = "mart_changes"
+    __table_args__ = table_args(
+        "etl",
+        "What was loaded, deleted or erased since the job marts last ran; it deletes what it has worked out. A row of "
+        "which only location_id is set stands for the whole location.",
+        postgresql_with=HOT_TABLE,
+    )
+
+    change_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="The change.")
+    location_id: Mapped[str] = mapped_column(comment="Location it is at.")
+    message_id: Mapped[str | None] = mapped_column(
+        comment="Message that is looked up, with the emails of which it is the thread; null: none needs to be."
+    )
+    conversation_id: Mapped[str | None] = mapped_column(comment="Conversation that changed; null: none did.")
+    happened_at: Mapped[timestamp | None] = mapped_column(
+        comment="A time in the day that changed; null: none did. One that lies ahead waits until a day before it."
+    )
+    noted_at: Mapped[timestamp_now] = mapped_column(comment="When it was noted, in the transaction that changed it.")
+
+
+class MartZone(Base):
+    """The time zone in which the marts tell the days of a location."""
+
+    __tablename__ = "mart_zones"
+    __table_args__ = table_args(
+        "etl", "The time zones that the job marts has used; where one has changed, it works out the location anew."
+    )
+
+    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location.")
+    time_zone: Mapped[str] = mapped_column(comment="As in highlevel.location_time_zones.local_time_zone.")

@@ -1,7 +1,5 @@
 """Old names of time zones are told by today's; the views tell threads, turns and days by their right ones."""
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
 
@@ -143,7 +141,6 @@ def upgrade() -> None:
     op.create_index(
         op.f(INDEX), "emails", ["location_id", "contact_id", "date_added"], unique=False, schema="highlevel"
     )
-    views.create(op.get_bind(), Path(__file__).parent.parent / "views")
 
 
 def downgrade() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine
 
+from tests.marts import refresh
+
 MARCH = Path(__file__).parent / "march.sql"
 
 
@@ -15,4 +17,5 @@ def march(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
         connection.exec_driver_sql(MARCH.read_text(encoding="utf-8"), execution_options={"no_parameters": True})
         connection.exec_driver_sql("SET LOCAL TIME ZONE 'Pacific/Auckland'")
+        refresh(connection)
         yield connection

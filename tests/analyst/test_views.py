@@ -7,8 +7,12 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+from tests.marts import refresh
+
 
 def rows(march: Connection, query: str) -> list[tuple[Any, ...]]:
+    """The answer once the job marts has run."""
+    refresh(march)
     return [tuple(row) for row in march.exec_driver_sql(query)]
 
 

@@ -1,0 +1,116 @@
+"""Every statement on ``etl.mart_changes`` and ``etl.mart_zones``: what the job ``marts`` works out. Never commits.
+
+Guarantee: a change is noted in the transaction that makes it, and deleted in the one that works it out, which reads
+after it has deleted. What changes meanwhile is noted once more. Nobody waits for anybody: a note is a row of its own.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, func, or_, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from etl.database.conditions import in_array
+from etl.models import MartChange, MartZone
+
+LOCK = 4_719_024_812
+"""Key of the advisory lock of who works the marts out: one at a time, so that no older figures overwrite newer ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What changed at a location; all of it, if nothing else is said."""
+
+    location_id: str
+    message_id: str | None = None
+    """A message to look up, with the emails of which it is the thread."""
+    conversation_id: str | None = None
+    happened_at: datetime | None = None
+    """A time in the day that changed."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it stands for the whole location."""
+        return self.message_id is None and self.conversation_id is None and self.happened_at is None
+
+
+NOTE = text("""
+    INSERT INTO etl.mart_changes (location_id, message_id, conversation_id, happened_at)
+    SELECT * FROM unnest(CAST(:location_ids AS text[]), CAST(:message_ids AS text[]),
+                         CAST(:conversation_ids AS text[]), CAST(:moments AS timestamptz[]))
+""")
+
+# What is dated further ahead counts from then on, and not before.
+DUE = "(happened_at IS NULL OR happened_at <= now() + interval '1 day')"
+TAKE = text(f"""
+    DELETE FROM etl.mart_changes WHERE change_id IN (
+        SELECT change_id FROM etl.mart_changes WHERE {DUE} ORDER BY change_id LIMIT :most)
+    RETURNING location_id, message_id, conversation_id, happened_at
+""")  # noqa: S608 - a constant
+WAITING = text(f"SELECT count(*) FROM (SELECT FROM etl.mart_changes WHERE {DUE} LIMIT :most) AS due")  # noqa: S608
+
+
+def note(connection: Connection, changes: Iterable[Change]) -> None:
+    """Note what this transaction changes; what has neither a message, a conversation nor a time counts nowhere."""
+    rows = [change for change in dict.fromkeys(changes) if not change.is_whole]
+    if rows:
+        parameters = {
+            "location_ids": [row.location_id for row in rows],
+            "message_ids": [row.message_id for row in rows],
+            "conversation_ids": [row.conversation_id for row in rows],
+            "moments": [row.happened_at for row in rows],
+        }
+        connection.execute(NOTE, parameters)
+
+
+def note_locations(connection: Connection, location_ids: Collection[str]) -> None:
+    """Have locations worked out as a whole."""
+    if location_ids:
+        connection.execute(insert(MartChange), [{"location_id": location_id} for location_id in location_ids])
+
+
+def lock(connection: Connection, *, wait: bool) -> bool:
+    """Become the one who works the marts out, until the commit; False if somebody else is, and this does not wait."""
+    function = func.pg_advisory_xact_lock if wait else func.pg_try_advisory_xact_lock
+    return connection.execute(select(function(LOCK))).scalar_one() is not False
+
+
+def take(connection: Connection, *, most: int) -> list[Change]:
+    """Take up to so many changes, the oldest first; after :func:`lock`."""
+    return list(dict.fromkeys(Change(*row) for row in connection.execute(TAKE, {"most": most})))
+
+
+def noted(connection: Connection, *, location_id: str) -> list[Change]:
+    """Return what is to be worked out at a location."""
+    columns = MartChange.location_id, MartChange.message_id, MartChange.conversation_id, MartChange.happened_at
+    query = select(*columns).where(MartChange.location_id == location_id)
+    return [Change(*row) for row in connection.execute(query)]
+
+
+def waiting(connection: Connection, *, most: int) -> int:
+    """How many changes are to be worked out; counts up to so many."""
+    count: int = connection.execute(WAITING, {"most": most}).scalar_one()
+    return count
+
+
+def erase(connection: Connection, ids: Collection[str], *, location_id: str) -> None:
+    """Delete what names erased messages or conversations and could only be worked out later, as it lies ahead."""
+    named = or_(in_array(MartChange.message_id, ids), in_array(MartChange.conversation_id, ids))
+    ahead = MartChange.happened_at > func.now() + timedelta(days=1)
+    connection.execute(delete(MartChange).where(MartChange.location_id == location_id, ahead, named))
+
+
+def zones(connection: Connection) -> dict[str, str]:
+    """Return the time zones that were used, by location."""
+    query = select(MartZone.location_id, MartZone.time_zone)
+    return {row.location_id: row.time_zone for row in connection.execute(query)}
+
+
+def set_zones(connection: Connection, zones: Mapping[str, str]) -> None:
+    """Note which time zones are used from now on."""
+    if zones:
+        rows = [{"location_id": location_id, "time_zone": zone} for location_id, zone in sorted(zones.items())]
+        statement = insert(MartZone).values(rows)
+        new = {"time_zone": statement.excluded.time_zone}
+        connection.execute(statement.on_conflict_do_update(index_elements=[MartZone.location_id], set_=new))

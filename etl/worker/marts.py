@@ -1,0 +1,150 @@
+"""The job ``marts``: works out what changed, one transaction after another. Fetches nothing."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Connection, Engine, text
+
+from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
+from etl.load import marts
+from etl.load.upsert import Key
+from etl.models import Base
+from etl.state import mart_changes, runs
+from etl.state.mart_changes import Change
+from etl.state.runs import RunCounts
+from etl.worker.run_limits import Report, RunLimits
+
+CHANGES = 1000
+"""Changes that one transaction works out: so much is done again if it fails."""
+PAUSE_SECONDS = 20.0
+"""Between looks of a run that stays."""
+BEAT_SECONDS = 15.0
+"""How often such a run reports that it is alive."""
+
+
+class MartsRun:
+    """One run of the job in this process."""
+
+    def __init__(self, engine: Engine, limits: RunLimits, *, progress: Callable[[RunCounts], None]) -> None:
+        self._limits = limits
+        self._progress = progress
+        self._stop = threading.Event()
+        patience = None if limits.follow else PATIENCE
+        self._transact = RetryingTransaction(engine, patience=patience, stopping=self._stop.is_set)
+        self._started = time.monotonic()
+        self._counts = RunCounts()
+
+    def stop(self) -> None:
+        """End after the transaction in hand; safe to call from a signal handler."""
+        self._stop.set()
+
+    def run(self) -> Report:
+        """Run to the end.
+
+        Raises:
+            DatabaseUnavailableError: Postgres went away and did not come back in time.
+            ConfigurationError: it refuses what a run needs.
+        """
+        run_id = self._transact(lambda connection: runs.start(connection, self._limits.job))
+        outcome = self._refresh(run_id)
+        while self._limits.follow and outcome == "drained":
+            self._rest(run_id)
+            outcome = self._refresh(run_id)
+        self._transact(lambda connection: runs.finish(connection, run_id, outcome=outcome, drift=self._counts.drift))
+        return Report(outcome, self._counts, time.monotonic() - self._started)
+
+    def _refresh(self, run_id: int) -> str:
+        """Work out all that is noted; returns how that ended."""
+        self._transact(note_zones)
+        while True:
+            if self._stop.is_set():
+                return "stopped"
+            if self._limits.max_seconds is not None and time.monotonic() - self._started >= self._limits.max_seconds:
+                return "max_seconds"
+            step = self._transact(lambda connection: self._step(connection, run_id))
+            self._counts.add(RunCounts(loaded=step.loaded))
+            self._progress(self._counts)
+            if step.is_last:
+                return "drained"
+
+    def _step(self, connection: Connection, run_id: int) -> "Step":
+        step = work_out(connection, wait=False)
+        runs.report(connection, run_id, RunCounts(loaded=step.loaded))
+        return step
+
+    def _rest(self, run_id: int) -> None:
+        until = time.monotonic() + PAUSE_SECONDS
+        while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, BEAT_SECONDS)):
+            self._transact(lambda connection: runs.seen(connection, run_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one transaction did."""
+
+    loaded: int
+    """Conversations and days that were worked out."""
+    is_last: bool
+    """Whether nothing is left, or somebody else works it out."""
+
+
+def work_out(connection: Connection, *, wait: bool) -> Step:
+    """Work out some of what is noted, and note when nothing is left; does nothing while somebody else does."""
+    if not mart_changes.lock(connection, wait=wait):
+        return Step(0, is_last=True)
+    changes = mart_changes.take(connection, most=CHANGES)
+    whole = {change.location_id for change in changes if change.is_whole}
+    for location_id in whole:
+        mart_changes.note(connection, marts.everything(connection, location_id))
+    parts = marts.parts(connection, [change for change in changes if change.location_id not in whole])
+    # Before it is used: a zone that changes meanwhile is seen by the next run.
+    known = mart_changes.zones(connection)
+    mart_changes.set_zones(connection, {p.location_id: p.time_zone for p in parts if p.location_id not in known})
+    for part in parts:
+        marts.work_out(connection, part)
+    is_last = len(changes) < CHANGES and not whole
+    if is_last:
+        marts.set_as_of(connection)
+    return Step(sum(len(part.conversation_ids) + len(part.days) for part in parts), is_last)
+
+
+def work_out_all(transact: RetryingTransaction) -> int:
+    """Work out all that is noted, and wait for whoever does already; returns how many conversations and days."""
+    transact(note_zones)
+    loaded = 0
+    while True:
+        step = transact(partial(work_out, wait=True))
+        loaded += step.loaded
+        if step.is_last:
+            return loaded
+
+
+def note_zones(connection: Connection) -> None:
+    """Have locations worked out anew whose time zone has changed, by whatever way."""
+    before = mart_changes.zones(connection)
+    now = marts.time_zones(connection, before)
+    changed = {location_id: zone for location_id, zone in now.items() if zone != before[location_id]}
+    mart_changes.note_locations(connection, list(changed))
+    mart_changes.set_zones(connection, changed)
+
+
+def rebuild(transact: RetryingTransaction, location_id: str) -> set[tuple[type[Base], Key]]:
+    """Work a location out anew; returns what differed though no change of it was noted: there should be nothing."""
+    every = transact(lambda connection: marts.everything(connection, location_id))
+    differed: set[tuple[type[Base], Key]] = set()
+    for start in range(0, len(every), CHANGES):
+        differed |= transact(partial(_rebuild, changes=every[start : start + CHANGES]))
+    return differed
+
+
+def _rebuild(connection: Connection, changes: list[Change]) -> set[tuple[type[Base], Key]]:
+    # The messages, the marts and the notes of one moment.
+    connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+    mart_changes.lock(connection, wait=True)
+    noted = mart_changes.noted(connection, location_id=changes[0].location_id)
+    (part,) = marts.parts(connection, changes)
+    excused = {id_ for each in marts.parts(connection, noted) for id_ in (*each.conversation_ids, *each.days)}
+    return {(table, key) for table, key in marts.work_out(connection, part) if key[1] not in excused}
