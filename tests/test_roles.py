@@ -140,6 +140,7 @@ def test_an_analyst_needs_no_more_than_the_role_of_a_reader(
     job: Job, etl: Command, reader: Login, command: tuple[str, ...]
 ) -> None:
     fill(job, "ZOE")
+    etl("run", "marts")
     done = etl(*command, DATABASE_URL=reader.url)
     assert done.returncode == 0, done.stderr
 

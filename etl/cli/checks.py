@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import KW_ONLY, dataclass
+from datetime import datetime
 
 from etl.database import distribution
 from etl.database.distribution import Cluster
 from etl.errors import ConfigurationError, LocationError
-from etl.output import counted
+from etl.output import counted, duration
 from etl.state.locations import Overview
+from etl.state.mart_changes import Backlog
 from etl.state.stored_tokens import Owner
 from etl.tokens.routing import TokenRouting
 from etl.tokens.vault import UnreadableError, Vault
@@ -121,6 +123,20 @@ def of_kinds(waiting: set[str], taken: AbstractSet[str]) -> Check:
         says=f"no job takes items of kind {some(untaken)}, which wait" if untaken else "every queued kind has a job",
         fix="Upgrade, or add a job for that kind to jobs.yaml",
     )
+
+
+PATIENCE_SECONDS = 600.0
+"""How long a change may wait for the job of the marts: it runs each minute, and works out a long history in one go."""
+
+
+def of_marts(as_of: datetime | None, backlog: Backlog) -> Check:
+    """Whether the job of the marts keeps up with what is loaded."""
+    filled = "never filled yet" if as_of is None else f"as of {as_of:%Y-%m-%d %H:%M}Z"
+    waits = f"{counted(backlog.changes, 'change')} to be worked out"
+    if backlog.changes:
+        waits += f", the oldest {duration(backlog.seconds)} old"
+    fix = "Run the job marts each minute: etl crontab prints its line, and etl run --follow does it by itself"
+    return Check("marts", ok=backlog.seconds < PATIENCE_SECONDS, says=f"{filled}, {waits}", fix=fix)
 
 
 ZONES = "Run the job locations, or: UPDATE highlevel.settings SET default_time_zone = …"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
 
 import click
@@ -10,9 +11,13 @@ from sqlalchemy import Connection
 
 from etl.app.warehouse import database_url, load_settings, warehouse
 from etl.database import distribution, roles, schema
+from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.database.urls import parse_url, without_secrets
 from etl.errors import ConfigurationError
-from etl.output import print_line, print_lines
+from etl.load import marts as mart_tables
+from etl.output import counted, print_line, print_lines
+from etl.state import mart_changes
+from etl.worker import marts
 
 
 @click.group()
@@ -30,7 +35,12 @@ def upgrade() -> None:
         beside = schema.receivers_since(connection, before) if before and before != after else None
         granted = roles.granted(connection) if before != after else []
         spread = distribution.differences(distribution.read(connection))
+        filling = mart_changes.backlog(connection).changes if mart_tables.as_of(connection) is None else 0
     print_line(f"at {after}, nothing to do" if before == after else f"upgraded from {before or 'empty'} to {after}")
+    if filling:
+        print_line(
+            f"The job marts has {counted(filling, 'location')} to work out: until then, views have too few rows."
+        )
     if beside:
         print_line(f"Restart etl serve and etl run. A receiver of revision {beside} or later stores events meanwhile.")
     _tell_to_grant(granted)
@@ -110,6 +120,27 @@ def distribute(*, dry_run: bool) -> None:
             distribution.apply(connection, step)
         if not dry_run:
             schema.renew_views(connection)
+
+
+@db.command("rebuild-marts")
+def rebuild_marts() -> None:
+    """Work out anew what the views of turns, conversations and days read.
+
+    The job marts keeps these tables. This compares every row of them with the messages, and puts right what differs;
+    what was loaded meanwhile does not count. Exits with 1 if something differed.
+    """
+    with warehouse(load_settings()) as engine:
+        transact = RetryingTransaction(engine, patience=PATIENCE, stopping=lambda: False)
+        marts.work_out_all(transact)
+        differed = Counter(
+            table.__tablename__
+            for location_id in transact(mart_tables.locations)
+            for table, _ in marts.rebuild(transact, location_id)
+        )
+    for name, count in sorted(differed.items()):
+        print_line(f"highlevel.{name}: {count} differed, and are right now", err=True)
+    print_line("the marts differed" if differed else "the marts agree with the messages")
+    sys.exit(1 if differed else 0)
 
 
 @db.command("grant-reader")

@@ -18,6 +18,7 @@ from etl.app.warehouse import database_url, load_settings, warehouse
 from etl.cli.crontab import program
 from etl.cli.run import exit_code, print_report, run_once
 from etl.config import jobs
+from etl.config.jobs import MARTS
 from etl.config.settings import Settings
 from etl.database import schema
 from etl.errors import ConfigurationError
@@ -178,13 +179,13 @@ def _run_others(ours: Settings, engine: Engine) -> int:
         for kind in ("recording", "transcription"):
             message_queue.enqueue(connection, calls, kind=kind, location_id=location_id)
     print_line("recordings and transcripts are asked for minutes after a call; here at once")
-    return max(_run_job(ours, engine, kind) for kind in KINDS if kind != "message")
+    return max(_run_job(ours, engine, kind) for kind in (*KINDS, MARTS) if kind != "message")
 
 
 def _run_job(ours: Settings, engine: Engine, kind: str) -> int:
     # Pages of the export would bring the history, too, which the next step is about.
     options = {"bulk": "off"} if kind == "message" else {}
-    job = jobs.Job.model_validate({"name": f"{kind}s", "kind": kind, **options})
+    job = jobs.Job.model_validate({"name": kind if kind == MARTS else f"{kind}s", "kind": kind, **options})
     limits = RunLimits(job=job.name, concurrency=job.concurrency, batch_size=job.batch_size, taken=frozenset(KINDS))
     report = run_once(ours, engine, job, limits)
     print_report(job, report)

@@ -19,6 +19,7 @@ from etl.cli.checks import (
     of_days,
     of_keys,
     of_kinds,
+    of_marts,
     of_pauses,
     of_probe,
     of_public,
@@ -34,8 +35,9 @@ from etl.database.connections import probe_writes
 from etl.database.failures import NOT_GRANTED, first_line, sqlstate_of, unavailable
 from etl.errors import EtlError, LocationError
 from etl.kinds.audio import AudioStore
+from etl.load import marts
 from etl.output import counted, print_json, print_sentence
-from etl.state import locations, message_queue, stored_tokens
+from etl.state import locations, mart_changes, message_queue, stored_tokens
 from etl.state.locations import Overview
 from etl.tokens import probe
 from etl.tokens.vault import UnreadableError, Vault
@@ -135,6 +137,7 @@ def of_locations(connection: Connection, settings: Settings, *, offline: bool, l
     yield from of_budgets(overviews)
     depth = message_queue.depth(connection)
     yield from of_days(views.without_zone(connection))
+    yield of_marts(marts.as_of(connection), mart_changes.backlog(connection))
     yield of_unserved({each.location_id for each in depth if each.items}, overviews, routing)
     with suppress(EtlError):  # a jobs file that cannot be read was told above
         yield of_kinds({each.kind for each in depth}, jobs.enabled_kinds(jobs.read(settings.etl_jobs)))

@@ -48,11 +48,14 @@ def _read_day(since: str | None) -> date:
 
 
 def _page(location_id: str | None, since: date) -> str:
+    from etl.load import marts
     from etl.report import figures
     from etl.report.page import render
 
     with warehouse(load_settings(), writes=False) as engine, engine.connect() as opened:
         connection = opened.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        if marts.as_of(connection) is None:
+            raise ConfigurationError("The figures are not worked out yet. Run: etl run marts")
         locations = figures.locations(connection, location_id=location_id)
         if not locations:
             raise ConfigurationError(

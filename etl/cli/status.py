@@ -7,10 +7,12 @@ import click
 
 from etl.app.composition import routing_of
 from etl.app.warehouse import described, load_settings, warehouse
+from etl.cli.checks import of_marts
 from etl.config import jobs
 from etl.database import distribution
+from etl.load import marts
 from etl.output import duration, print_json, print_line, print_sentence, print_table
-from etl.state import dead_letters, locations, message_queue, runs
+from etl.state import dead_letters, locations, mart_changes, message_queue, runs
 from etl.watch.advice import advice_on, as_served, ending, shown, state_of
 
 
@@ -26,9 +28,11 @@ def status(*, as_json: bool) -> None:
         overviews = as_served(locations.overview(connection), routing_of(settings))
         last = runs.latest(connection, 5)
         nodes = distribution.rows_by_node(connection)
+        as_of, backlog = marts.as_of(connection), mart_changes.backlog(connection)
     if as_json:
         last_runs = [dataclasses.asdict(each) | {"state": runs.state_of(each)} for each in last]
         report = {"queue": queue, "dead_letters": causes, "locations": overviews, "runs": last_runs}
+        report |= {"marts": {"as_of": as_of, "changes": backlog.changes, "seconds": backlog.seconds}}
         print_json(report | ({"nodes": nodes} if nodes else {}))
         return
     print_line(f"database: {described(settings)}")
@@ -36,6 +40,7 @@ def status(*, as_json: bool) -> None:
     for kind in sorted({each.kind for each in queue} - taken):
         print_line(f"No job in jobs.yaml takes items of kind {kind}: they wait.")
     print_line("dead letters: " + (", ".join(f"{count} {cause}" for cause, count in causes.items()) or "none"))
+    print_line(f"marts: {of_marts(as_of, backlog).says}")
     if nodes:
         print_table(("node", "messages, about"), nodes.items(), title="nodes")
     if overviews:

@@ -66,6 +66,12 @@ WORKER = Grants(
         "highlevel.meta": "DELETE",
         "highlevel.email_attachments": "DELETE",
         "highlevel.recordings": "DELETE",
+        # What is worked out anew.
+        "highlevel.turns": "DELETE",
+        "highlevel.conversation_totals": "DELETE",
+        "highlevel.daily_totals": "DELETE",
+        "highlevel.delivery_totals": "DELETE",
+        "etl.mart_changes": "DELETE",
         "etl.message_queue": "DELETE",
         "etl.dead_letters": "DELETE",
         "etl.rate_usage": "DELETE",

@@ -8,13 +8,13 @@ stays within one location. Counted is what was exchanged with the contact, is no
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 
 from etl.load.upsert import Key, replace
 from etl.models import Base, ConversationTotal, DailyTotal, DeliveryTotal, Turn
+from etl.models.record import Row
 from etl.state.mart_changes import Change
 
 CONVERSATIONS_AT_ONCE = 500
@@ -25,125 +25,111 @@ COUNTED = """
     AND m.date_added >= '2000-01-01 00:00:00Z' AND m.date_added <= now() + interval '1 day'
 """
 
-# Backwards in time, so that what is still to come is counted as it goes. Of one instant, what answers comes last.
-MESSAGES = f"""
-    SELECT
-        m.location_id, m.conversation_id, m.contact_id, m.message_id, m.email_id, m.channel, m.direction, m.date_added,
-        m.local_time, m.local_day, m.sent_by, m.user_id, m.awaits_answer, m.is_answer,
-        m.sent_by IN ('human', 'contact') AS by_human,
-        row_number() OVER backwards AS nth,
-        count(*) FILTER (WHERE m.is_answer) OVER backwards AS answers,
-        count(*) FILTER (WHERE m.is_answer AND m.sent_by IN ('human', 'contact')) OVER backwards AS human_answers
-    FROM highlevel.messages_flat AS m
-    WHERE m.location_id = :location_id AND m.conversation_id = ANY(CAST(:conversation_ids AS text[])) AND {COUNTED}
-    WINDOW backwards AS (
-        PARTITION BY m.location_id, m.conversation_id
-        ORDER BY m.date_added DESC, m.is_answer DESC, m.message_id DESC, m.email_id DESC ROWS UNBOUNDED PRECEDING
-    )
-"""  # noqa: S608 - constants
-
+# Numbered backwards in time: so many answers are still to come, the message's own counted. Of one instant, what answers
+# comes last. Messages of one number are an answer and what came before it since the answer before; those of them that
+# await an answer are one turn. Returns the last message of each conversation, and the first one of each turn.
 CONVERSATIONS = text(f"""
-    SELECT
-        m.location_id,
-        m.conversation_id,
-        max(m.contact_id) FILTER (WHERE m.nth = 1) AS contact_id,
-        min(m.date_added) AS first_date_added,
-        max(m.date_added) AS last_date_added,
-        max(m.local_time) FILTER (WHERE m.nth = 1) AS last_local_time,
-        max(m.local_day) FILTER (WHERE m.nth = 1) AS last_local_day,
-        count(*) AS messages,
-        count(*) FILTER (WHERE m.direction = 'inbound') AS inbound,
-        count(*) FILTER (WHERE m.direction = 'outbound') AS outbound,
-        max(m.channel) FILTER (WHERE m.nth = 1) AS last_channel,
-        max(m.direction) FILTER (WHERE m.nth = 1) AS last_direction,
-        max(m.sent_by) FILTER (WHERE m.nth = 1) AS last_sent_by,
-        max(m.message_id) FILTER (WHERE m.nth = 1) AS last_message_id,
-        min(m.date_added) FILTER (WHERE m.awaits_answer AND m.answers = 0) AS waiting_since,
-        min(m.date_added) FILTER (WHERE m.awaits_answer AND m.human_answers = 0) AS waiting_for_human_since
-    FROM ({MESSAGES}) AS m
-    GROUP BY m.location_id, m.conversation_id
-""")  # noqa: S608
-
-# A turn begins with what awaits an answer and follows nothing that does. Its answer is the one of the same number: so
-# many answers are still to come.
-TURNS = text(f"""
     WITH m AS (
-        SELECT m.*, lead(m.awaits_answer) OVER (PARTITION BY m.location_id, m.conversation_id ORDER BY m.nth)
-            AS follows_request
-        FROM ({MESSAGES}) AS m
-        WHERE m.awaits_answer OR m.is_answer
+        SELECT
+            m.*,
+            m.sent_by IN ('human', 'contact') AS by_human,
+            row_number() OVER backwards AS nth,
+            count(*) FILTER (WHERE m.is_answer) OVER backwards AS answers,
+            count(*) FILTER (WHERE m.is_answer AND m.sent_by IN ('human', 'contact')) OVER backwards AS human_answers
+        FROM highlevel.messages_flat AS m
+        WHERE m.location_id = :location_id AND m.conversation_id = ANY(CAST(:conversation_ids AS text[])) AND {COUNTED}
+        WINDOW backwards AS (
+            PARTITION BY m.location_id, m.conversation_id
+            ORDER BY m.date_added DESC, m.is_answer DESC, m.message_id DESC, m.email_id DESC ROWS UNBOUNDED PRECEDING
+        )
     )
-    SELECT
-        m.location_id,
-        m.conversation_id,
-        m.date_added,
-        m.contact_id,
-        m.message_id,
-        m.email_id,
-        m.channel,
-        m.local_time,
-        m.local_day,
-        date_trunc('month', m.local_time)::date AS local_month,
-        a.date_added AS answered_at,
-        a.message_id AS answer_message_id,
-        a.email_id AS answer_email_id,
-        a.channel AS answer_channel,
-        a.sent_by AS answered_by,
-        h.date_added AS human_answered_at,
-        h.user_id
-    FROM m
-    LEFT JOIN m AS a
-        ON a.location_id = m.location_id AND a.conversation_id = m.conversation_id AND a.is_answer
-        AND a.answers = m.answers
-    LEFT JOIN m AS h
-        ON h.location_id = m.location_id AND h.conversation_id = m.conversation_id AND h.is_answer AND h.by_human
-        AND h.human_answers = m.human_answers
-    WHERE m.awaits_answer AND m.follows_request IS NOT TRUE
-""")  # noqa: S608
-
-# An hour of room, because a midnight may come twice; local_day decides.
-OF_DAYS = f"""
-    FROM unnest(CAST(:days AS date[])) AS d (day)
-    CROSS JOIN LATERAL (
-        SELECT * FROM highlevel.messages_flat AS m
-        WHERE
-            m.location_id = :location_id AND m.local_day = d.day
-            AND m.date_added >= timezone(:time_zone, d.day::timestamp) - interval '1 hour'
-            AND m.date_added < timezone(:time_zone, d.day + interval '1 day') + interval '1 hour' AND {COUNTED}
+    SELECT * FROM (
+        SELECT
+            m.location_id,
+            m.conversation_id,
+            m.nth = 1 AS is_last,
+            m.awaits_answer AND m.nth = max(m.nth) FILTER (WHERE m.awaits_answer) OVER same_answer AS is_turn,
+            m.contact_id,
+            m.message_id,
+            m.email_id,
+            m.channel,
+            m.direction,
+            m.sent_by,
+            m.date_added,
+            m.local_time,
+            m.local_day,
+            date_trunc('month', m.local_time)::date AS local_month,
+            CASE WHEN m.answers > 0 THEN first_value(m.date_added) OVER same_answer END AS answered_at,
+            CASE WHEN m.answers > 0 THEN first_value(m.message_id) OVER same_answer END AS answer_message_id,
+            CASE WHEN m.answers > 0 THEN first_value(m.email_id) OVER same_answer END AS answer_email_id,
+            CASE WHEN m.answers > 0 THEN first_value(m.channel) OVER same_answer END AS answer_channel,
+            CASE WHEN m.answers > 0 THEN first_value(m.sent_by) OVER same_answer END AS answered_by,
+            CASE WHEN m.human_answers > 0 THEN first_value(m.date_added) OVER same_human END AS human_answered_at,
+            CASE WHEN m.human_answers > 0 THEN first_value(m.user_id) OVER same_human END AS user_id,
+            min(m.date_added) OVER of_conversation AS first_date_added,
+            count(*) OVER of_conversation AS messages,
+            count(*) FILTER (WHERE m.direction = 'inbound') OVER of_conversation AS inbound,
+            count(*) FILTER (WHERE m.direction = 'outbound') OVER of_conversation AS outbound,
+            min(m.date_added) FILTER (WHERE m.awaits_answer AND m.answers = 0) OVER of_conversation AS waiting_since,
+            min(m.date_added) FILTER (WHERE m.awaits_answer AND m.human_answers = 0) OVER of_conversation
+                AS waiting_for_human_since
+        FROM m
+        WINDOW
+            of_conversation AS (PARTITION BY m.location_id, m.conversation_id),
+            same_answer AS (
+                PARTITION BY m.location_id, m.conversation_id, m.answers ORDER BY m.nth
+                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+            ),
+            same_human AS (PARTITION BY m.location_id, m.conversation_id, m.human_answers ORDER BY m.nth)
     ) AS m
-"""  # noqa: S608
+    WHERE m.is_last OR m.is_turn
+""")  # noqa: S608 - constants
 
+# Each day twice: by direction, and for what was sent, without calls, by error. An hour of room, because a midnight may
+# come twice; local_day decides.
 DAYS = text(f"""
     SELECT
         m.location_id, m.local_day,
-        row_number() OVER (PARTITION BY m.location_id, m.local_day ORDER BY m.channel, m.direction, m.source, m.sent_by)
-            AS position,
-        m.channel, m.direction, m.source, m.sent_by,
+        grouping(m.direction) = 1 AS is_delivery,
+        row_number() OVER (
+            PARTITION BY m.location_id, m.local_day, grouping(m.direction)
+            ORDER BY m.channel, m.direction, m.source, m.sent_by, m.error
+        ) AS position,
+        m.channel, m.direction, m.source, m.sent_by, m.error,
+        count(*) FILTER (WHERE m.is_sending) AS sendings,
         count(*) AS messages,
-        count(DISTINCT m.contact_id) AS contacts
-    {OF_DAYS}
-    GROUP BY m.location_id, m.local_day, m.channel, m.direction, m.source, m.sent_by
-""")
+        count(DISTINCT m.contact_id) AS contacts,
+        count(*) FILTER (WHERE m.is_sending AND m.status IN ('pending', 'queued', 'scheduled')) AS waiting,
+        count(*) FILTER (WHERE m.is_sending AND m.status IN ('sent', 'delivered', 'read', 'opened', 'clicked')) AS sent,
+        count(*) FILTER (WHERE m.is_sending AND m.status IN ('delivered', 'read', 'opened', 'clicked')) AS delivered,
+        count(*) FILTER (WHERE m.is_sending AND m.status IN ('read', 'opened', 'clicked')) AS opened,
+        count(*) FILTER (WHERE m.is_sending AND m.status IN ('failed', 'undelivered')) AS failed
+    FROM (
+        SELECT m.*, m.direction = 'outbound' AND m.channel <> 'Call' AS is_sending
+        FROM highlevel.messages_flat AS m
+        WHERE
+            m.location_id = :location_id AND m.local_day = ANY(CAST(:days AS date[]))
+            AND m.date_added >= timezone(:time_zone, CAST(:first AS timestamp)) - interval '1 hour'
+            AND m.date_added < timezone(:time_zone, CAST(:last AS timestamp) + interval '1 day') + interval '1 hour'
+            AND {COUNTED}
+    ) AS m
+    GROUP BY GROUPING SETS (
+        (m.location_id, m.local_day, m.channel, m.source, m.sent_by, m.direction),
+        (m.location_id, m.local_day, m.channel, m.source, m.sent_by, m.error)
+    )
+    HAVING grouping(m.direction) = 0 OR count(*) FILTER (WHERE m.is_sending) > 0
+""")  # noqa: S608
 
-DELIVERY = text(f"""
-    SELECT
-        m.location_id, m.local_day,
-        row_number() OVER (PARTITION BY m.location_id, m.local_day ORDER BY m.channel, m.source, m.sent_by, m.error)
-            AS position,
-        m.channel, m.source, m.sent_by, m.error,
-        count(*) AS messages,
-        count(*) FILTER (WHERE m.status IN ('pending', 'queued', 'scheduled')) AS waiting,
-        count(*) FILTER (WHERE m.status IN ('sent', 'delivered', 'read', 'opened', 'clicked')) AS sent,
-        count(*) FILTER (WHERE m.status IN ('delivered', 'read', 'opened', 'clicked')) AS delivered,
-        count(*) FILTER (WHERE m.status IN ('read', 'opened', 'clicked')) AS opened,
-        count(*) FILTER (WHERE m.status IN ('failed', 'undelivered')) AS failed
-    {OF_DAYS}
-    WHERE m.direction = 'outbound' AND m.channel <> 'Call'
-    GROUP BY m.location_id, m.local_day, m.channel, m.source, m.sent_by, m.error
-""")
-
-FROM_CONVERSATIONS: dict[type[Base], TextClause] = {Turn: TURNS, ConversationTotal: CONVERSATIONS}
-FROM_DAYS: dict[type[Base], TextClause] = {DailyTotal: DAYS, DeliveryTotal: DELIVERY}
+OF_LAST = {
+    "last_date_added": "date_added",
+    "last_local_time": "local_time",
+    "last_local_day": "local_day",
+    "last_channel": "channel",
+    "last_direction": "direction",
+    "last_sent_by": "sent_by",
+    "last_message_id": "message_id",
+}
+"""Columns of a conversation's totals that are those of its last message."""
 
 
 @dataclass(slots=True)
@@ -160,31 +146,49 @@ def work_out(connection: Connection, part: Part) -> set[tuple[type[Base], Key]]:
     """Bring the marts to what messages and emails say; returns the tables and keys of what differed."""
     # The statements read few rows of wide views: to compile them takes longer.
     connection.execute(text("SET LOCAL jit = off"))
-    given: dict[str, Any] = {"location_id": part.location_id, "time_zone": part.time_zone}
     differed: set[tuple[type[Base], Key]] = set()
-    for ids in _batches(part.conversation_ids, CONVERSATIONS_AT_ONCE):
-        for table, query in FROM_CONVERSATIONS.items():
-            keys = _replace(connection, table, query, ids, {"conversation_ids": ids, **given})
-            differed |= {(table, key) for key in keys}
-    for days in _batches(part.days, DAYS_AT_ONCE):
-        for table, query in FROM_DAYS.items():
-            keys = _replace(connection, table, query, days, {"days": days, **given})
-            differed |= {(table, key) for key in keys}
+    for ids in _batches(sorted(part.conversation_ids), CONVERSATIONS_AT_ONCE):
+        given = {"location_id": part.location_id, "conversation_ids": ids}
+        rows = [dict(row) for row in connection.execute(CONVERSATIONS, given).mappings()]
+        last = [row | {name: row[own] for name, own in OF_LAST.items()} for row in rows if row["is_last"]]
+        differed |= _replace(connection, ConversationTotal, part, ids, last)
+        differed |= _replace(connection, Turn, part, ids, [row for row in rows if row["is_turn"]])
+    for days in _runs(part.days):
+        asked = {"days": days, "first": days[0], "last": days[-1], "time_zone": part.time_zone}
+        found = connection.execute(DAYS, {"location_id": part.location_id, **asked})
+        rows = [dict(row) for row in found.mappings()]
+        sent = [row | {"messages": row["sendings"]} for row in rows if row["is_delivery"]]
+        differed |= _replace(connection, DeliveryTotal, part, days, sent)
+        differed |= _replace(connection, DailyTotal, part, days, [row for row in rows if not row["is_delivery"]])
     return differed
 
 
 def _replace(
-    connection: Connection, table: type[Base], query: TextClause, ids: Sequence[Any], given: dict[str, Any]
-) -> set[Key]:
-    rows = [dict(row) for row in connection.execute(query, given).mappings()]
-    parents = {(given["location_id"], id_) for id_ in ids}
-    return replace(connection, table, parents, rows, now=datetime.now(UTC))  # noqa: TID251 - these tables have no times
+    connection: Connection, table: type[Base], part: Part, ids: Sequence[Any], rows: Sequence[Row]
+) -> set[tuple[type[Base], Key]]:
+    """Make these rows all that a table has of conversations or days."""
+    columns = [column.name for column in table.__table__.columns]
+    own = [{name: row[name] for name in columns} for row in rows]
+    # None of these tables has a time of its own.
+    now = datetime.now(UTC)  # noqa: TID251
+    return {(table, key) for key in replace(connection, table, {(part.location_id, id_) for id_ in ids}, own, now=now)}
 
 
-def _batches(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    rest = iter(sorted(values))
-    while batch := list(islice(rest, size)):
-        yield batch
+def _runs(days: Iterable[date]) -> Iterator[list[date]]:
+    """Yield the days, those together that follow one another, up to a month of them."""
+    run: list[date] = []
+    for day in sorted(days):
+        if run and (len(run) == DAYS_AT_ONCE or day - run[-1] > timedelta(days=1)):
+            yield run
+            run = []
+        run.append(day)
+    if run:
+        yield run
+
+
+def _batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
 
 
 NAMED = text("""

@@ -18,10 +18,11 @@ from etl.errors import ConfigurationError
 from etl.load import erasure
 from etl.load.erasure import ContactRows
 from etl.privacy.message_erasure import AUDIO, BATCH, ROWS, MessageErasure, batches
-from etl.state import dead_letters, message_queue, suppression_list, webhook_events
+from etl.state import dead_letters, mart_changes, message_queue, suppression_list, webhook_events
 from etl.state.dead_letters import LetterFilter
 from etl.state.suppression_list import About
 from etl.state.webhook_events import EventFilter
+from etl.worker import marts
 
 PAUSE_SECONDS = 0.2
 """Between looks at rows that somebody else has locked."""
@@ -130,6 +131,8 @@ class ContactErasure:
             rows += transact(partial(erasure.erase_emails, email_ids=ids, location_id=location_id))
         rows += self.erasing.messages(traces.message_ids, location_id=location_id)
         rows += transact(lambda connection: erasure.erase_contact(connection, self.contact_id, location_id=location_id))
+        transact(lambda connection: mart_changes.erase(connection, traces.ids, location_id=location_id))
+        marts.work_out_all(transact)
         return +rows
 
     def _remember(self, connection: Connection, ids: Collection[str], location_id: str) -> ContactRows:

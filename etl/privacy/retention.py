@@ -15,6 +15,7 @@ from etl.privacy.message_erasure import BATCH, ROWS, MessageErasure
 from etl.state import dead_letters, runs, suppression_list, webhook_events
 from etl.state.dead_letters import LetterFilter
 from etl.state.webhook_events import EventFilter
+from etl.worker import marts
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Pruning:
             rows["runs"] = self.erasing.until_none(
                 lambda connection: runs.purge(connection, older_than_days=days, limit=ROWS)
             )
+        marts.work_out_all(self.erasing.transact)
         return +rows
 
     def _messages(self, before: datetime, location_id: str) -> Counter[str]:

@@ -48,7 +48,10 @@ TAKE = text(f"""
         SELECT change_id FROM etl.mart_changes WHERE {DUE} ORDER BY change_id LIMIT :most)
     RETURNING location_id, message_id, conversation_id, happened_at
 """)  # noqa: S608 - a constant
-WAITING = text(f"SELECT count(*) FROM (SELECT FROM etl.mart_changes WHERE {DUE} LIMIT :most) AS due")  # noqa: S608
+BACKLOG = text(f"""
+    SELECT count(*) AS changes, coalesce(extract(epoch FROM now() - min(noted_at)), 0)::float8 AS seconds
+    FROM etl.mart_changes WHERE {DUE}
+""")  # noqa: S608
 
 
 def note(connection: Connection, changes: Iterable[Change]) -> None:
@@ -88,10 +91,18 @@ def noted(connection: Connection, *, location_id: str) -> list[Change]:
     return [Change(*row) for row in connection.execute(query)]
 
 
-def waiting(connection: Connection, *, most: int) -> int:
-    """How many changes are to be worked out; counts up to so many."""
-    count: int = connection.execute(WAITING, {"most": most}).scalar_one()
-    return count
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is to be worked out."""
+
+    changes: int
+    seconds: float
+    """How long the oldest of them waits."""
+
+
+def backlog(connection: Connection) -> Backlog:
+    """Count what is to be worked out."""
+    return Backlog(*connection.execute(BACKLOG).one())
 
 
 def erase(connection: Connection, ids: Collection[str], *, location_id: str) -> None:

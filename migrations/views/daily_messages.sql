@@ -18,7 +18,7 @@ COMMENT ON VIEW highlevel.daily_messages IS
     'Messages a day of the location''s own time zone, by channel, direction and source. Internal messages, activities and '
     'deleted messages do not count, nor those without a date or with one before 2000 or more than a day ahead. Days '
     'without messages have no row; see highlevel.local_days. Kept by the job marts, within a minute of what was loaded: '
-    'see as_of.';
+    'see as_of. Reading all of it takes half a second at 3.5 million messages.';
 COMMENT ON COLUMN highlevel.daily_messages.location_id IS 'Location.';
 COMMENT ON COLUMN highlevel.daily_messages.location_name IS 'Name of the business; null while not fetched.';
 COMMENT ON COLUMN highlevel.daily_messages.local_day IS 'Day in the location''s own time zone.';

@@ -28,6 +28,7 @@ def test_the_shipped_file_works_as_it_is() -> None:
         "email",
         "recording",
         "transcription",
+        "marts",
     ]
 
 
@@ -44,7 +45,14 @@ def test_without_a_file_the_built_in_jobs_are_used(tmp_path: Path, monkeypatch: 
 
 def test_every_key_has_a_default(path: Path) -> None:
     path.write_text("jobs:\n  messages:\n")
-    assert jobs.read(path) == {"messages": Job(name="messages")}
+    assert jobs.read(path)["messages"] == Job(name="messages")
+
+
+def test_a_file_of_an_older_version_has_the_job_of_the_marts(path: Path) -> None:
+    path.write_text("jobs:\n  messages:\n")
+    assert jobs.read(path)["marts"] == Job(name="marts", kind="marts")
+    path.write_text("jobs:\n  figures:\n    kind: marts\n")
+    assert list(jobs.read(path)) == ["figures"]
 
 
 def test_keys_are_read(path: Path) -> None:
@@ -104,7 +112,7 @@ def test_keys_are_read(path: Path) -> None:
             "jobs:\n  a:\n    kind: fax",
             (
                 "3: job 'a': kind: Input should be 'message', 'email', 'conversation', 'transcription', 'recording', "
-                "'contact', 'user' or 'location', not 'fax'"
+                "'contact', 'user', 'location' or 'marts', not 'fax'"
             ),
         ),
         (

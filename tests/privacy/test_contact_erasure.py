@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Engine
 
 from etl.app.composition import message_erasure_of
@@ -39,11 +40,28 @@ def test_a_contact_is_erased_everywhere_and_nobody_else_is(job: Job, etl: Comman
     assert job.rows(TOMBSTONES) == [(PLACE, "ZOE")]
 
 
+@pytest.mark.parametrize("command", [("forget", "--contact", "ZOE", "--yes"), ("prune",)])
+def test_the_marts_keep_nothing_of_what_was_erased(job: Job, etl: Command, command: tuple[str, ...]) -> None:
+    fill(job, "ZOE", age_days=40)
+    job.execute("UPDATE highlevel.messages SET direction = 'inbound'")
+    job.execute("INSERT INTO etl.mart_changes (location_id) VALUES (:place)", place=PLACE)
+    assert etl("run", "marts").returncode == 0
+    assert [job.value(f"SELECT count(*) FROM highlevel.{name}") for name in MARTS] == [1, 1, 1]  # noqa: S608 - constants
+    (etl.directory / "jobs.yaml").write_text("jobs:\n  messages:\nretention:\n  messages: 30 days\n")
+    assert etl(*command).returncode == 0
+    assert [job.value(f"SELECT count(*) FROM highlevel.{name}") for name in MARTS] == [0, 0, 0]  # noqa: S608
+    assert job.rows("SELECT * FROM etl.mart_changes") == []
+
+
+MARTS = ("turns", "conversation_totals", "daily_totals")
+
+
 def test_no_table_with_words_of_customers_is_left_out() -> None:
     known = (
         {table.__tablename__ for table in erasure.TABLES}
         | {"users", "locations"}
-        | {"message_types", "settings", "time_zones"}
+        | {"message_types", "settings", "time_zones", "marts"}
+        | {"turns", "conversation_totals", "daily_totals", "delivery_totals"}
     )
     assert {table.name for table in Base.metadata.sorted_tables if table.schema == "highlevel"} == known
 
