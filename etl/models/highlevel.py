@@ -26,6 +26,8 @@ class Message(Written, Base):
         "One row a message, as HighLevel last described it. For email one row is a whole thread.",
         # Messages of a time: every view that is filtered by day.
         Index(None, "location_id", "date_added"),
+        # The newest of all locations.
+        Index(None, "date_added"),
         # Messages of a conversation: response_times and conversations look for what came before and after.
         Index(None, "location_id", "conversation_id", "date_added"),
         # What was exchanged with one contact, in order.
@@ -187,6 +189,8 @@ class Email(Written, Base):
         Index(None, "location_id", "message_id", "position"),
         # Emails of a time: every view that is filtered by day.
         Index(None, "location_id", "date_added"),
+        # The newest of all locations.
+        Index(None, "date_added"),
         # Emails of a conversation: response_times and conversations look for what came before and after.
         Index(None, "location_id", "conversation_id", "date_added"),
         # What was exchanged with one contact, in order.
@@ -521,6 +525,8 @@ class ConversationTotal(Base):
         "highlevel.conversations, which adds the names.",
         # Conversations that ended on a day.
         Index(None, "location_id", "last_local_day"),
+        # The newest of all locations.
+        Index(None, "last_date_added"),
     )
 
     location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location.")

@@ -119,6 +119,13 @@ def upgrade() -> None:
         comment="One row a conversation in which something was exchanged with the contact, kept by the job marts. Ask highlevel.conversations, which adds the names.",
     )
     op.create_index(
+        op.f("conversation_totals_last_date_added_idx"),
+        "conversation_totals",
+        ["last_date_added"],
+        unique=False,
+        schema="highlevel",
+    )
+    op.create_index(
         op.f("conversation_totals_location_id_last_local_day_idx"),
         "conversation_totals",
         ["location_id", "last_local_day"],
@@ -238,6 +245,8 @@ def upgrade() -> None:
         unique=False,
         schema="highlevel",
     )
+    op.create_index(op.f("emails_date_added_idx"), "emails", ["date_added"], unique=False, schema="highlevel")
+    op.create_index(op.f("messages_date_added_idx"), "messages", ["date_added"], unique=False, schema="highlevel")
     op.execute("INSERT INTO highlevel.marts DEFAULT VALUES")
     # The job fills the tables: here it is only noted that it has to.
     connection = op.get_bind()
@@ -252,6 +261,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     views.drop(op.get_bind())
 
+    op.drop_index(op.f("messages_date_added_idx"), table_name="messages", schema="highlevel")
+    op.drop_index(op.f("emails_date_added_idx"), table_name="emails", schema="highlevel")
     op.drop_index(op.f("turns_location_id_local_month_local_day_idx"), table_name="turns", schema="highlevel")
     op.drop_table("turns", schema="highlevel")
     op.drop_table("marts", schema="highlevel")
@@ -260,6 +271,7 @@ def downgrade() -> None:
     op.drop_index(
         op.f("conversation_totals_location_id_last_local_day_idx"), table_name="conversation_totals", schema="highlevel"
     )
+    op.drop_index(op.f("conversation_totals_last_date_added_idx"), table_name="conversation_totals", schema="highlevel")
     op.drop_table("conversation_totals", schema="highlevel")
     op.drop_table("mart_zones", schema="etl")
     op.drop_table("mart_changes", schema="etl")
