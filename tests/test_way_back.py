@@ -34,13 +34,14 @@ def missing_views(engine: Engine) -> list[str]:
         return list(connection.execute(query, {"names": list(views.NAMES)}).scalars())
 
 
-def test_the_command_goes_back_a_revision_keeps_views_and_comes_forth(etl: Command, filled: Engine) -> None:
+def test_the_command_goes_back_a_revision_keeps_other_views_and_comes_forth(etl: Command, filled: Engine) -> None:
     before = ScriptDirectory(str(schema._scripts())).get_revision(schema.HEAD)  # noqa: SLF001 - no command names it
     assert before is not None
     assert isinstance(before.down_revision, str)
     went = etl("db", "downgrade", before.down_revision)
     assert (went.returncode, went.stdout) == (0, f"went back from {schema.HEAD} to {before.down_revision}\n")
-    assert missing_views(filled) == []
+    # They read tables that only this version has.
+    assert missing_views(filled) == ["conversations", "daily_messages", "response_times", "delivery"]
     assert etl("db", "upgrade").returncode == 0
     assert etl("db", "check").returncode == 0
 

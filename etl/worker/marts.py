@@ -8,12 +8,14 @@ from functools import partial
 
 from sqlalchemy import Connection, Engine, text
 
+from etl.database import schema
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.load import marts
 from etl.load.upsert import Key
 from etl.models import Base
 from etl.state import mart_changes, runs
 from etl.state.mart_changes import Change
+from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.worker.run_limits import Report, RunLimits
 
@@ -36,6 +38,7 @@ class MartsRun:
         self._transact = RetryingTransaction(engine, patience=patience, stopping=self._stop.is_set)
         self._started = time.monotonic()
         self._counts = RunCounts()
+        self._mismatch: str | None = None
 
     def stop(self) -> None:
         """End after the transaction in hand; safe to call from a signal handler."""
@@ -50,25 +53,28 @@ class MartsRun:
         """
         run_id = self._transact(lambda connection: runs.start(connection, self._limits.job))
         outcome = self._refresh(run_id)
-        while self._limits.follow and outcome == "drained":
+        while self._limits.follow and outcome is RunOutcome.DRAINED:
             self._rest(run_id)
             outcome = self._refresh(run_id)
         self._transact(lambda connection: runs.finish(connection, run_id, outcome=outcome, drift=self._counts.drift))
-        return Report(outcome, self._counts, time.monotonic() - self._started)
+        return Report(outcome, self._counts, time.monotonic() - self._started, detail=self._mismatch or "")
 
-    def _refresh(self, run_id: int) -> str:
+    def _refresh(self, run_id: int) -> RunOutcome:
         """Work out all that is noted; returns how that ended."""
+        self._mismatch = self._transact(schema.mismatch)
+        if self._mismatch is not None:
+            return RunOutcome.MIGRATED
         self._transact(note_zones)
         while True:
             if self._stop.is_set():
-                return "stopped"
+                return RunOutcome.STOPPED
             if self._limits.max_seconds is not None and time.monotonic() - self._started >= self._limits.max_seconds:
-                return "max_seconds"
+                return RunOutcome.MAX_SECONDS
             step = self._transact(lambda connection: self._step(connection, run_id))
             self._counts.add(RunCounts(loaded=step.loaded))
             self._progress(self._counts)
             if step.is_last:
-                return "drained"
+                return RunOutcome.DRAINED
 
     def _step(self, connection: Connection, run_id: int) -> "Step":
         step = work_out(connection, wait=False)
@@ -77,6 +83,8 @@ class MartsRun:
 
     def _rest(self, run_id: int) -> None:
         until = time.monotonic() + PAUSE_SECONDS
+        if self._limits.max_seconds is not None:
+            until = min(until, self._started + self._limits.max_seconds)
         while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, BEAT_SECONDS)):
             self._transact(lambda connection: runs.seen(connection, run_id))
 

@@ -12,6 +12,18 @@ down_revision = "0022"
 branch_labels = None
 depends_on = None
 
+RECEIVERS_SINCE = "0017"
+# The job works them out again.
+DISPENSABLE = (
+    "etl.mart_changes",
+    "etl.mart_zones",
+    "highlevel.turns",
+    "highlevel.conversation_totals",
+    "highlevel.daily_totals",
+    "highlevel.delivery_totals",
+    "highlevel.marts",
+)
+
 # Who may load messages, but for the owner of the tables: the roles of workers, which keep working.
 GRANT = """
 DO $$
@@ -31,6 +43,18 @@ LOCATIONS = "SELECT location_id FROM highlevel.messages UNION SELECT location_id
 
 
 def upgrade() -> None:
+    # First, because what was done before is committed here.
+    with op.get_context().autocommit_block():
+        for table in ("messages", "emails"):
+            op.create_index(
+                op.f(f"{table}_date_added_idx"),
+                table,
+                ["date_added"],
+                unique=False,
+                schema="highlevel",
+                postgresql_concurrently=True,
+                if_not_exists=True,
+            )
     op.create_table(
         "mart_changes",
         sa.Column("change_id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="The change."),
@@ -245,8 +269,6 @@ def upgrade() -> None:
         unique=False,
         schema="highlevel",
     )
-    op.create_index(op.f("emails_date_added_idx"), "emails", ["date_added"], unique=False, schema="highlevel")
-    op.create_index(op.f("messages_date_added_idx"), "messages", ["date_added"], unique=False, schema="highlevel")
     op.execute("INSERT INTO highlevel.marts DEFAULT VALUES")
     # The job fills the tables: here it is only noted that it has to.
     connection = op.get_bind()
