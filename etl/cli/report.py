@@ -54,8 +54,6 @@ def _page(location_id: str | None, since: date) -> str:
 
     with warehouse(load_settings(), writes=False) as engine, engine.connect() as opened:
         connection = opened.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        if marts.as_of(connection) is None:
-            raise ConfigurationError("The figures are not worked out yet. Run: etl run marts")
         locations = figures.locations(connection, location_id=location_id)
         if not locations:
             raise ConfigurationError(
@@ -63,6 +61,8 @@ def _page(location_id: str | None, since: date) -> str:
                 if location_id is None
                 else f"Location {location_id} has no messages. highlevel.location_time_zones lists those that have."
             )
+        if marts.as_of(connection) is None:
+            raise ConfigurationError("The figures are not worked out yet. Run: etl run marts")
         begin, until = figures.days(connection, location_id=location_id, since=since)
         if until is None:
             raise ConfigurationError("No loaded message has a date, so there is nothing to show by day.")

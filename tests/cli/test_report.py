@@ -11,6 +11,7 @@ from sqlalchemy import URL, Engine, text
 from etl.database.connections import open_engine
 from tests.cli.browser import Browser, open_browser
 from tests.command import Command
+from tests.marts import refresh
 from tests.servers import fresh_database
 
 SECRETS = ("Tomorrow at nine", "+15550001111", "ann@example.com", "Ann Lee", "Unknown handset of +1555")
@@ -37,6 +38,7 @@ def fill(url: str) -> None:
     engine = open_engine(url)
     with engine.begin() as connection:
         connection.exec_driver_sql(FILL, execution_options={"no_parameters": True})
+        refresh(connection)
     engine.dispose()
 
 
