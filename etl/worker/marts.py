@@ -51,13 +51,15 @@ class MartsRun:
             DatabaseUnavailableError: Postgres went away and did not come back in time.
             ConfigurationError: it refuses what a run needs.
         """
-        run_id = self._transact(lambda connection: runs.start(connection, self._limits.job))
-        outcome = self._refresh(run_id)
+        started = self._transact(partial(runs.start, job=self._limits.job))
+        outcome = self._refresh(started.run_id)
         while self._limits.follow and outcome is RunOutcome.DRAINED:
-            self._rest(run_id)
-            outcome = self._refresh(run_id)
-        self._transact(lambda connection: runs.finish(connection, run_id, outcome=outcome, drift=self._counts.drift))
-        return Report(outcome, self._counts, time.monotonic() - self._started, detail=self._mismatch or "")
+            self._rest(started.run_id)
+            outcome = self._refresh(started.run_id)
+        drift = self._counts.drift
+        self._transact(partial(runs.finish, run_id=started.run_id, outcome=outcome, drift=drift, skipped={}))
+        seconds, is_news = time.monotonic() - self._started, started.is_news(outcome, {})
+        return Report(outcome, self._counts, seconds, detail=self._mismatch or "", is_news=is_news)
 
     def _refresh(self, run_id: int) -> RunOutcome:
         """Work out all that is noted; returns how that ended."""
