@@ -43,18 +43,9 @@ LOCATIONS = "SELECT location_id FROM highlevel.messages UNION SELECT location_id
 
 
 def upgrade() -> None:
-    # First, because what was done before is committed here.
-    with op.get_context().autocommit_block():
-        for table in ("messages", "emails"):
-            op.create_index(
-                op.f(f"{table}_date_added_idx"),
-                table,
-                ["date_added"],
-                unique=False,
-                schema="highlevel",
-                postgresql_concurrently=True,
-                if_not_exists=True,
-            )
+    # Not concurrently: that waits for the transactions in which other migrators wait for this one. Writes wait meanwhile.
+    for table in ("messages", "emails"):
+        op.create_index(op.f(f"{table}_date_added_idx"), table, ["date_added"], unique=False, schema="highlevel")
     op.create_table(
         "mart_changes",
         sa.Column("change_id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="The change."),

@@ -461,7 +461,7 @@ def test_an_orderly_stop_needs_no_terminal(job: Job, etl: Command, sandbox: Runn
 
 
 def test_an_unknown_job_names_the_known_ones(etl: Command) -> None:
-    assert outcome(etl("run", "calls")) == (2, "Error: No job 'calls' in jobs.yaml; there are: messages\n")
+    assert outcome(etl("run", "calls")) == (2, "Error: No job 'calls' in jobs.yaml; there are: messages, marts\n")
 
 
 def test_a_database_without_tables_says_what_to_run(etl: Command, empty_database_url: str) -> None:
