@@ -145,10 +145,9 @@ class JobsFile(BaseModel):
     def named(self) -> dict[str, Job]:
         """Return the jobs by name; one without keys has the defaults, and a file of an older version has the marts."""
         keys = {name: job.model_dump(exclude_unset=True) if job else {} for name, job in self.jobs.items()}
-        named = {name: Job(name=name, **each) for name, each in keys.items()}
-        return (
-            named if any(job.kind == MARTS for job in named.values()) else named | {MARTS: Job(name=MARTS, kind=MARTS)}
-        )
+        if not any(job.get("kind") == MARTS for job in keys.values()):
+            keys[MARTS] = {"kind": MARTS}
+        return {name: Job(name=name, **each) for name, each in keys.items()}
 
 
 def read(path: Path | None) -> dict[str, Job]:
