@@ -88,7 +88,9 @@ class JobKeys(BaseModel):
     kind: KindName = Field("message", description="Kind of item it takes from the queue.")
     schedule: Annotated[str, AfterValidator(_cron)] = Field("* * * * *", description="Five cron fields.")
     concurrency: int = Field(8, ge=1, le=256, description="Requests in flight.")
-    batch_size: int = Field(100, ge=1, le=1000, description="Items a transaction.")
+    batch_size: int | None = Field(
+        None, ge=1, le=1000, description="Items a transaction; by itself 100, and up to 400 while they come fast."
+    )
     max_attempts: int = Field(8, ge=1, le=100, description="Attempts before an item becomes a dead letter.")
     bulk: Annotated[Literal["auto", "off"], BeforeValidator(_switch)] = Field(
         "auto", description="Of kind message: whether many messages of one time are fetched by pages of the export."

@@ -131,7 +131,7 @@ def replace(
 
 
 def _written(connection: Connection, statement: Executable, document: str) -> set[Key]:
-    return {tuple(row) for row in connection.execute(statement, {"rows": document})}
+    return {tuple(row) for row in connection.execute(statement, {"rows": document}).all()}
 
 
 def _names(model: type[Base], rows: Rows) -> tuple[str, ...]:

@@ -123,7 +123,7 @@ USAGES = select(
 def _usages(connection: Connection, locations: Sequence[str]) -> dict[str, list[Usage]]:
     """Return what counts at locked locations: a separate statement, which sees what was committed before the lock."""
     found: dict[str, list[Usage]] = {name: [] for name in locations}
-    for row in connection.execute(USAGES, {"locations": list(locations)}):
+    for row in connection.execute(USAGES, {"locations": list(locations)}).all():
         usage = Usage(row.usage_id, row.lease_id, row.requests, float(row.seconds_left))
         found[row.location_id].append(usage)
     return found

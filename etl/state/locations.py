@@ -9,7 +9,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, DateTime, and_, delete, func, or_, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.models import Company, Location, WebhookEvent
@@ -26,12 +41,15 @@ NOT_PAUSED: dict[str, Any] = {
 }
 
 
+PAUSED = select(Location.location_id, Location.paused_token).where(
+    Location.paused_at.is_not(None), Location.location_id == any_(bindparam("location_ids", type_=ARRAY(Text)))
+)
+
+
 def paused(connection: Connection, location_ids: Sequence[str]) -> dict[str, str | None]:
     """Those of the locations that are paused, with the fingerprint of the token that was refused; None: by hand."""
-    query = select(Location.location_id, Location.paused_token).where(
-        Location.paused_at.is_not(None), Location.location_id.in_(location_ids)
-    )
-    return {row.location_id: row.paused_token for row in connection.execute(query)}
+    rows = connection.execute(PAUSED, {"location_ids": list(location_ids)}).all()
+    return {row.location_id: row.paused_token for row in rows}
 
 
 CHANGES = text("""

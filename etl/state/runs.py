@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Double,
     and_,
+    bindparam,
     exists,
     extract,
     func,
@@ -121,13 +122,22 @@ def _kept(skipped: Skipped) -> dict[str, list[str]] | None:
     return {cause: sorted(names)[:MAX_SKIPPED] for cause, names in sorted(skipped.items())} or None
 
 
+REPORT = (
+    update(Run)
+    .where(Run.run_id == bindparam("of_run"))
+    .values(
+        seen_at=func.now(), **{name: getattr(Run, name) + bindparam(f"more_{name}") for name in (*COUNTS, *ANSWERS)}
+    )
+)
+
+
 def report(connection: Connection, run_id: int, counts: RunCounts) -> None:
     """Add what this transaction did to the run.
 
     Increments rather than totals: the transaction that loads the rows also counts them, whatever happens to its worker.
     """
-    totals = {name: getattr(Run, name) + getattr(counts, name) for name in (*COUNTS, *ANSWERS)}
-    connection.execute(update(Run).where(Run.run_id == run_id).values(seen_at=func.now(), **totals))
+    totals = {f"more_{name}": getattr(counts, name) for name in (*COUNTS, *ANSWERS)}
+    connection.execute(REPORT, {"of_run": run_id} | totals)
 
 
 def seen(connection: Connection, run_id: int) -> None:

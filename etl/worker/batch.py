@@ -18,16 +18,25 @@ from etl.worker.settlement import Settlement
 
 BATCH_BYTES = 32 * 1024 * 1024
 """A batch is settled when the answers it holds are this large, full or not."""
+USUAL_SIZE, LARGEST_SIZE = 100, 400
+"""Outcomes that a batch holds where jobs.yaml does not say how many: the fewer, unless they come fast."""
 
 
 class Batch:
-    """What is settled next."""
+    """What is settled next.
 
-    def __init__(self, settlement: Settlement, transact: RetryingTransaction, *, size: int, linger: float) -> None:
-        """Hold up to ``size`` outcomes for up to ``linger`` seconds."""
+    Attributes:
+        size: how many outcomes it holds at most.
+    """
+
+    def __init__(
+        self, settlement: Settlement, transact: RetryingTransaction, *, size: int | None, linger: float
+    ) -> None:
+        """Hold up to ``size`` outcomes (None: more while they come fast) for up to ``linger`` seconds."""
         self._settlement = settlement
         self._transact = transact
-        self._size = size
+        self._smallest, self._largest = (USUAL_SIZE, LARGEST_SIZE) if size is None else (size, size)
+        self.size = self._smallest
         self._linger = linger
         self._outcomes: list[Outcome] = []
         self._unsent: list[Claimed] = []
@@ -52,13 +61,16 @@ class Batch:
         """Seconds until the batch is due for its age; 0 when it is due now."""
         if not len(self):
             return self._linger
-        if len(self._outcomes) >= self._size or self._bytes >= BATCH_BYTES or self._unsent:
+        if len(self._outcomes) >= self.size or self._bytes >= BATCH_BYTES or self._unsent:
             return 0.0
         return max(self._oldest + self._linger - time.monotonic(), 0.0)
 
     def settle(self, run_id: int) -> tuple[RunCounts, list[Claimed]]:
         """Settle everything; returns what that did and the items that are no longer in hand."""
         outcomes, unsent = self._outcomes, self._unsent
+        # What fills a batch before its time is up comes fast: more of it shares the cost of one transaction.
+        is_full = len(outcomes) >= self.size
+        self.size = min(self.size * 2, self._largest) if is_full else max(self.size // 2, self._smallest)
         self._outcomes, self._unsent, self._bytes = [], [], 0
         counts = self._settle(outcomes, unsent, run_id)
         log_failures(outcomes, self._settlement.kind)

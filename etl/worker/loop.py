@@ -37,6 +37,8 @@ LAPSE_CHECK_SECONDS = 5.0
 """How often the items of vanished workers, and usage that no longer counts, are looked for."""
 BEAT_SECONDS = 15.0
 """How often a run reports that it is alive, even when it has nothing to do."""
+GATHER_SECONDS = 0.01
+"""How long outcomes gather while other items wait: each look takes Python's lock from the fetchers."""
 GRACE_SECONDS = 10.0
 """How much longer requests may take that are under way when the time of a run is over, or it is stopped."""
 
@@ -160,7 +162,7 @@ class Loop:
             evidence.ends_all and self._verdicts.is_all_answered
         )
         return LoopState(
-            batch_size=limits.batch_size,
+            batch_size=self._batch.size,
             concurrency=limits.concurrency,
             follow=limits.follow,
             ends_at=self._ends_at,
@@ -251,6 +253,8 @@ class Loop:
 
     def _collect(self) -> None:
         """Take outcomes as they come; settle the batch when it is due."""
+        if self._fetchers.waiting:
+            time.sleep(GATHER_SECONDS)
         timeout = min(self._batch.patience(), max(self._next_claim - time.monotonic(), SHORT_POLL_SECONDS))
         self._take_in(timeout=timeout)
         if self._batch.patience() == 0.0 or len(self._batch) == self._in_hand:

@@ -12,7 +12,8 @@ class RunLimits:
 
     job: str
     concurrency: int
-    batch_size: int
+    batch_size: int | None = None
+    """Items a transaction; None: as many as are best."""
     follow: bool = False
     limit: int | None = None
     max_seconds: float | None = None

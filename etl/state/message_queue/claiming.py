@@ -54,8 +54,8 @@ CLAIM = text("""
         again = false
     FROM lease
     WHERE q.ctid = ANY (ARRAY (SELECT row_id FROM due))
-    RETURNING q.message_id, q.location_id, q.attempt + 1 AS attempt, q.lapses, q.lease_id, q.cause, q.conversation_id,
-              clock_timestamp() AS claimed_at
+    RETURNING q.kind, q.message_id, q.location_id, q.attempt + 1, q.lease_id, q.cause, clock_timestamp(),
+              q.conversation_id, q.lapses
 """)
 
 
@@ -75,8 +75,7 @@ def claim(
         "suspects": suspects,
         "suspect": SUSPECT,
     }
-    rows = connection.execute(CLAIM, given)
-    return [Item(kind=kind, **row) for row in rows.mappings()]
+    return [Item(*row) for row in connection.execute(CLAIM, given).all()]
 
 
 RENEW = text("""
