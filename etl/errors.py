@@ -1,4 +1,4 @@
-"""Every error by what happens next: the process ends, or one item is retried, snoozed, buried, or its location pauses.
+"""Every error by what happens next: the process ends, an item is retried, snoozed or given up, or its location pauses.
 
 Item errors carry data, never a formatted customer's word: ``cause`` is a short code for machines, ``detail`` a
 sentence for people, ``payload`` the bytes that were received.
@@ -64,7 +64,7 @@ class NothingFoundError(NotFoundError):
 
 
 class RefusedError(ItemError):
-    """It will not work later either: bury it."""
+    """It will not work later either: it becomes a dead letter."""
 
 
 class WorkerLostError(RefusedError):

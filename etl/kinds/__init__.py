@@ -7,7 +7,7 @@ in ``etl/models/highlevel.py``, a migration, and an entry in jobs.yaml.
 from collections.abc import Callable, Collection
 
 from etl.kinds import contacts, conversations, emails, locations, messages, recordings, transcriptions, users
-from etl.kinds.kind import Absence, Kind, Options, Origin
+from etl.kinds.kind import Kind, NotFoundPolicy, Options, Origin
 from etl.models import Base
 
 KINDS: dict[str, Callable[[Options], Kind]] = {

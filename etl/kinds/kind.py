@@ -36,7 +36,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Absence:
+class NotFoundPolicy:
     """How to treat an id that the API does not know."""
 
     delays: tuple[float, ...] = (2.0, 8.0, 30.0)
@@ -58,7 +58,7 @@ class Kind:
     """Fetch an id of a location from the API. Raises ItemError."""
     transform: Callable[[Any, Origin], list[Record]]
     """Turn a payload into records; pure. Raises TransformError; PartlyReadError where the rest is loaded."""
-    absence: Absence = Absence()
+    not_found: NotFoundPolicy = NotFoundPolicy()
     requests: int = 1
     """Requests granted with each item: ``extract`` may send so many, and unsent ones are given back."""
     named_in_messages_as: str | None = None

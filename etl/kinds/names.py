@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from etl.kinds.kind import Absence, Origin
+from etl.kinds.kind import NotFoundPolicy, Origin
 from etl.models.record import Record, Row
 from etl.transform.reading import Reader
 
-UNKNOWN = Absence(is_failure=False)
+UNKNOWN = NotFoundPolicy(is_failure=False)
 """A name that no longer exists is no failure."""
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from etl.api.client import Answer, Call, segment
 from etl.errors import ItemError, NotFoundError
-from etl.kinds.kind import Absence, Kind, Options, Origin
+from etl.kinds.kind import Kind, NotFoundPolicy, Options, Origin
 from etl.models import Transcript
 from etl.models.record import Record
 from etl.transform.values import id_of, integer_of, storable, text_of
 
-NOT_YET = Absence(delays=(600.0, 3600.0, 21_600.0, 57_600.0), is_failure=False, is_usual=True)
+NOT_YET = NotFoundPolicy(delays=(600.0, 3600.0, 21_600.0, 57_600.0), is_failure=False, is_usual=True)
 """A recording or transcript is made some time after the call, or never: it is retried for a day."""
 
 

@@ -1,4 +1,4 @@
-"""Every statement that reads or returns dead letters; burying is the queue's. Nothing here commits."""
+"""Every statement that reads or returns dead letters; making them is the queue's. Nothing here commits."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

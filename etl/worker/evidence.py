@@ -107,7 +107,7 @@ class Evidence:
                 answers.is_refused_again = answers.is_paused = answers.has_found = False
             answers.is_refused_again |= isinstance(error, TokenError) and id_ in answers.refused
             answers.refused.add(id_)
-        elif isinstance(error, NotFoundError) and not self._kind.absence.is_usual:
+        elif isinstance(error, NotFoundError) and not self._kind.not_found.is_usual:
             answers.missing.setdefault(id_, now)
             if len(answers.missing) > MOST_MISSING:
                 del answers.missing[next(iter(answers.missing))]
@@ -135,7 +135,7 @@ class Evidence:
         if isinstance(error, LocationError):
             answers = self._locations[location_id]
             return ENOUGH if answers.is_refused_again else len(answers.refused)
-        if isinstance(error, NotFoundError) and not self._kind.absence.is_usual:
+        if isinstance(error, NotFoundError) and not self._kind.not_found.is_usual:
             first_missing_at = self._locations[location_id].missing.get(id_, inf)
             is_contradicted = self._shared.found_at.get(location_id, -inf) >= min(
                 first_missing_at, now - VOUCHED_SECONDS

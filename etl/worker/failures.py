@@ -38,5 +38,5 @@ def log_failures(outcomes: Sequence[Outcome], kind: Kind) -> None:
 def _is_usual(kind_of_error: type[ItemError], kind: Kind) -> bool:
     """Whether a failure is no trouble: it is snoozed, or a thing is not there that need not be."""
     if issubclass(kind_of_error, NotFoundError):
-        return not kind.absence.is_failure
+        return not kind.not_found.is_failure
     return issubclass(kind_of_error, (SnoozedError, RateLimitedError))

@@ -25,7 +25,7 @@ from etl.models import Base
 from etl.models.record import FollowUp
 from etl.state import limits, locations, message_queue
 from etl.state.allowance import AnsweredRequest
-from etl.state.message_queue import Burial, Item, PutBack
+from etl.state.message_queue import DeadLetter, Item, PutBack
 from etl.state.runs import RunCounts
 from etl.worker import follow_ups
 from etl.worker.pipeline import Claimed, Outcome
@@ -79,7 +79,7 @@ class Settlement:
         counts = RunCounts()
         following = self._load(connection, outcomes, counts)
         put_back = [PutBack(each.item, 0.0, spent=False) for each in unsent]
-        burials: list[Burial] = []
+        given_up: list[DeadLetter] = []
         for outcome in outcomes:
             if outcome.error is None:
                 continue
@@ -88,14 +88,15 @@ class Settlement:
             if isinstance(decided, PutBack):
                 put_back.append(decided)
             else:
-                burials.append(decided)
+                given_up.append(decided)
         following += _looked_for(put_back)
-        burials, doubted = self._without_absent(connection, outcomes, burials, counts)
+        given_up, doubted, renewed = self._settle_absent(connection, outcomes, given_up, counts)
         put_back += doubted
+        following += renewed
         message_queue.put_back(connection, put_back)
         counts.retried = sum(each.spent for each in put_back)
         counts.snoozed = sum(not each.spent and each.cause is not None for each in put_back)
-        counts.dead = message_queue.bury(connection, burials)
+        counts.dead = message_queue.to_dead_letter(connection, given_up)
         follow_ups.queue(connection, following, self.taken)
         # Last: from here on to the commit, no other worker claims or settles at these locations.
         _report_requests(connection, outcomes, unsent, granted=self.kind.requests)
@@ -119,7 +120,7 @@ class Settlement:
         counts.drift.update(entry for record in records for entry in record.drift)
         return [*loaded.follow_ups, *(each for outcome in outcomes for each in outcome.follow_ups)]
 
-    def _verdict(self, error: ItemError, item: Item) -> PutBack | Burial:
+    def _verdict(self, error: ItemError, item: Item) -> PutBack | DeadLetter:
         """Return what becomes of an item that failed: only what may be the item's own fault spends an attempt."""
         if isinstance(error, UngrantedError):
             return PutBack(item, UNGRANTED_SECONDS, error.cause, spent=False)
@@ -133,7 +134,7 @@ class Settlement:
                 attempt=item.attempt,
                 max_attempts=self.max_attempts,
                 uniform=random.uniform,
-                not_found_delays=self.kind.absence.delays,
+                not_found_delays=self.kind.not_found.delays,
                 previous_cause=item.cause,
             )
         if delay is not None:
@@ -141,12 +142,14 @@ class Settlement:
         may_be_elsewhere = self.kind.name == "message" and item.conversation_id and error.cause in LOOK_UP_CAUSES
         if may_be_elsewhere and not was_looked_up and "conversation" in self.taken:
             return PutBack(item, LOOK_UP_SECONDS, LOOKED_UP, spent=False)
-        return Burial(item, error.cause, error.detail, error.payload)
+        return DeadLetter(item, error.cause, error.detail, error.payload)
 
-    def _without_absent(
-        self, connection: Connection, outcomes: Sequence[Outcome], burials: Sequence[Burial], counts: RunCounts
-    ) -> tuple[list[Burial], list[PutBack]]:
+    def _settle_absent(
+        self, connection: Connection, outcomes: Sequence[Outcome], given_up: Sequence[DeadLetter], counts: RunCounts
+    ) -> tuple[list[DeadLetter], list[PutBack], list[FollowUp]]:
         """Settle what the API no longer knows but the tables do: it was deleted, which is no failure.
+
+        Return what stays given up, what is put back, and which messages are fetched again.
 
         Nor is it one when a kind may well be absent, or when what was looked for elsewhere was found there. What was
         erased for good leaves no letter either. Where nothing at all is found any more, an absence means nothing: such
@@ -157,19 +160,20 @@ class Settlement:
             each.claimed.item: each.claimed.item.location_id or each.claimed.token_location_id for each in outcomes
         }
         told = {
-            Received(location_ids[each.item], each.item.message_id, each.payload or b""): each.item for each in burials
+            Received(location_ids[each.item], each.item.message_id, each.payload or b""): each.item for each in given_up
         }
         ended = [told[each] for each in suppression.suppressed(connection, told)]
-        deleted, doubted, dying = [], [], []
-        for burial in burials:
-            item, error = burial.item, errors[burial.item]
+        deleted, doubted, dying, following = [], [], [], []
+        for letter in given_up:
+            item, error = letter.item, errors[letter.item]
             is_doubted = isinstance(error, NothingFoundError)
             is_missing = isinstance(error, NotFoundError) and not is_doubted
             if item in ended:
                 continue
-            if is_missing and self._is_known(connection, item, location_ids[item]):
+            if is_missing and self._mark_gone(connection, item, location_ids[item]):
                 deleted.append(item)
-            elif (is_missing and not self.kind.absence.is_failure) or (
+                following += self._naming(connection, item, location_ids[item])
+            elif (is_missing and not self.kind.not_found.is_failure) or (
                 item.cause == LOOKED_UP and self._was_found(connection, item, location_ids[item], lately=is_doubted)
             ):
                 ended.append(item)
@@ -177,24 +181,24 @@ class Settlement:
                 delay = NOTHING_FOUND_SECONDS[item.cause == NOTHING_FOUND]
                 doubted.append(PutBack(item, delay, NOTHING_FOUND, spent=False))
             else:
-                dying.append(burial)
+                dying.append(letter)
         counts.deleted = self._complete(connection, deleted)
         counts.loaded += counts.deleted + self._complete(connection, ended)
-        return dying, doubted
+        return dying, doubted, following
 
-    def _is_known(self, connection: Connection, item: Item, location_id: str) -> bool:
-        """Mark what is gone upstream; the first time, messages that name it are looked at again. False if unknown."""
-        kind, id_ = self.kind, item.message_id
-        if kind.table is None:
+    def _mark_gone(self, connection: Connection, item: Item, location_id: str) -> bool:
+        """Note in the tables that a thing is gone upstream; return False where they had none, or knew it."""
+        table = self.kind.table
+        if table is None:
             return False
-        if not location_id or not kind.table.write_policy.is_refreshed:
-            return loader.mark_deleted(connection, kind.table, id_, location_id=location_id)
-        is_news = loader.mark_absent(connection, kind.table, id_, location_id=location_id)
-        if is_news and kind.named_in_messages_as is not None:
-            ids = loader.messages_naming(connection, kind.named_in_messages_as, id_, location_id=location_id)
-            again = [FollowUp("message", message_id, location_id, force=True) for message_id in ids]
-            follow_ups.queue(connection, again, self.taken)
-        return is_news
+        mark = loader.mark_absent if location_id and table.write_policy.is_refreshed else loader.mark_deleted
+        return mark(connection, table, item.message_id, location_id=location_id)
+
+    def _naming(self, connection: Connection, item: Item, location_id: str) -> list[FollowUp]:
+        """Return the messages that name a thing: what they say of it may have changed."""
+        column = self.kind.named_in_messages_as
+        ids = loader.messages_naming(connection, column, item.message_id, location_id=location_id) if column else ()
+        return [FollowUp("message", message_id, location_id, force=True) for message_id in ids]
 
     def _was_found(self, connection: Connection, item: Item, location_id: str, *, lately: bool) -> bool:
         """Whether the fetched conversation brought what an id names: a message, or an email of a thread.

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from etl.receive import events
 from etl.receive.webhook import Event
 from etl.state import dead_letters, locations, message_queue
-from etl.state.message_queue import Burial, Item, NewItem, PutBack
+from etl.state.message_queue import DeadLetter, Item, NewItem, PutBack
 from tests.waiting import await_
 
 LEASE = 60.0
@@ -128,7 +128,7 @@ def test_a_completed_item_is_gone(connection: Connection) -> None:
 
 def test_completing_removes_an_earlier_dead_letter(connection: Connection) -> None:
     enqueue(connection, "MSG1")
-    message_queue.bury(connection, [Burial(claim_one(connection), "not_found", "…")])
+    message_queue.to_dead_letter(connection, [DeadLetter(claim_one(connection), "not_found", "…")])
     enqueue(connection, "MSG1")
     message_queue.complete(connection, [claim_one(connection)])
     assert rows(connection, "SELECT * FROM etl.dead_letters") == []
@@ -148,7 +148,9 @@ def test_a_snooze_spends_no_attempt(connection: Connection) -> None:
 
 def test_a_buried_item_is_a_dead_letter_with_what_was_received(connection: Connection) -> None:
     enqueue(connection, "MSG1")
-    message_queue.bury(connection, [Burial(claim_one(connection), "transform", "dateAdded: expected a date", b"{}")])
+    message_queue.to_dead_letter(
+        connection, [DeadLetter(claim_one(connection), "transform", "dateAdded: expected a date", b"{}")]
+    )
     assert rows(
         connection, "SELECT message_id, location_id, attempt, cause, detail, payload FROM etl.dead_letters"
     ) == [("MSG1", "LOC1", 1, "transform", "dateAdded: expected a date", b"{}")]
@@ -157,7 +159,7 @@ def test_a_buried_item_is_a_dead_letter_with_what_was_received(connection: Conne
 def test_dying_again_keeps_the_payload_when_the_new_failure_brought_none(connection: Connection) -> None:
     for payload in (b"{}", None):
         enqueue(connection, "MSG1")
-        message_queue.bury(connection, [Burial(claim_one(connection), "x", "…", payload)])
+        message_queue.to_dead_letter(connection, [DeadLetter(claim_one(connection), "x", "…", payload)])
     assert rows(connection, "SELECT payload FROM etl.dead_letters") == [(b"{}",)]
 
 
@@ -166,7 +168,7 @@ SETTLEMENTS: dict[str, Settle] = {
     "complete": lambda connection, item: len(message_queue.complete(connection, [item])),
     "retry": lambda connection, item: message_queue.put_back(connection, [PutBack(item, 60.0)]),
     "snooze": lambda connection, item: message_queue.put_back(connection, [PutBack(item, 60.0, spent=False)]),
-    "bury": lambda connection, item: message_queue.bury(connection, [Burial(item, "x", "…")]),
+    "give up": lambda connection, item: message_queue.to_dead_letter(connection, [DeadLetter(item, "x", "…")]),
 }
 settlements = pytest.mark.parametrize("settle", SETTLEMENTS.values(), ids=SETTLEMENTS.keys())
 
@@ -219,7 +221,9 @@ def test_items_that_are_settled_together_are_told_apart_by_id_and_location(conne
 
 def test_a_dead_letter_is_of_one_location(connection: Connection) -> None:
     claimed = claim_at_both(connection)
-    message_queue.bury(connection, [Burial(claimed["MSG1", place], "x", "…", place.encode()) for place in PLACES])
+    message_queue.to_dead_letter(
+        connection, [DeadLetter(claimed["MSG1", place], "x", "…", place.encode()) for place in PLACES]
+    )
     assert at(connection, "dead_letters") == [("MSG1", "LOC1"), ("MSG1", "LOC2")]
     letters = dead_letters.find(connection, dead_letters.LetterFilter())
     assert {each.location_id: dead_letters.payload(connection, each) for each in letters} == PLACES
@@ -236,7 +240,9 @@ def test_a_dead_letter_is_of_one_location(connection: Connection) -> None:
 def test_the_default_location_has_two_names_for_dead_letters(connection: Connection, dead: str, loaded: str) -> None:
     for place in (dead, "LOC2"):
         enqueue(connection, "MSG1", location_id=place)
-        message_queue.bury(connection, [Burial(item, "x", "…") for item in claim(connection, location_id=place)])
+        message_queue.to_dead_letter(
+            connection, [DeadLetter(item, "x", "…") for item in claim(connection, location_id=place)]
+        )
     enqueue(connection, "MSG1", location_id=loaded)
     message_queue.complete(connection, claim(connection, location_id=loaded), default="LOC1")
     assert at(connection, "dead_letters") == [("MSG1", "LOC2")]
@@ -345,7 +351,7 @@ def test_settling_and_enqueuing_the_same_items_never_deadlocks(engine: Engine) -
 def test_a_retry_of_dead_letters_and_a_worker_that_settles_them_do_not_deadlock(engine: Engine) -> None:
     with engine.begin() as connection:
         enqueue(connection, "MSG1")
-        message_queue.bury(connection, [Burial(claim_one(connection), "x", "…")])
+        message_queue.to_dead_letter(connection, [DeadLetter(claim_one(connection), "x", "…")])
         enqueue(connection, "MSG1")
         item = claim_one(connection)
     retried: list[int] = []
@@ -425,7 +431,7 @@ def test_events_and_others_that_queue_the_same_items_do_not_deadlock(engine: Eng
 def test_a_purge_passes_over_letters_that_somebody_has_locked(engine: Engine) -> None:
     with engine.begin() as connection:
         enqueue(connection, "MSG1", "MSG2")
-        message_queue.bury(connection, [Burial(item, "x", "…") for item in claim(connection)])
+        message_queue.to_dead_letter(connection, [DeadLetter(item, "x", "…") for item in claim(connection)])
     with engine.begin() as connection, engine.begin() as other:
         connection.execute(text("SELECT FROM etl.dead_letters WHERE message_id = 'MSG1' FOR UPDATE"))
         assert 1 == dead_letters.purge(other, dead_letters.LetterFilter())
@@ -512,7 +518,7 @@ def test_only_a_lapse_of_an_item_that_was_alone_in_hand_spends_an_attempt(connec
         found += rows(connection, "SELECT attempt, lapses FROM etl.message_queue")
     assert found == [(0, 1), (0, 2), (1, 3), (2, 4), (3, 5)]
     (item,) = message_queue.claim(connection, kind="message", quotas={"LOC1": 1}, lease_seconds=LEASE, suspects=True)
-    message_queue.bury(connection, [Burial(item, "worker_lost", "…")])
+    message_queue.to_dead_letter(connection, [DeadLetter(item, "worker_lost", "…")])
     assert (item.is_lost, rows(connection, "SELECT attempt FROM etl.dead_letters")) == (True, [(3,)])
 
 

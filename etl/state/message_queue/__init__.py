@@ -5,7 +5,7 @@ The life of an item::
                      claim                     complete
     waiting ───────────────────▶ in hand ───────────────────▶ gone (its rows are written)
        ▲                            │ │
-       │  retry (attempt spent)     │ │ bury
+       │  retry (attempt spent)     │ │ to_dead_letter
        │  snooze (no attempt spent) │ └──────────────────────▶ dead letter ──▶ etl dead retry ──▶ waiting
        └────────────────────────────┤
           release (lease lapsed) ◀──┘
@@ -17,9 +17,10 @@ completed and queued again starts anew.)
 
 When a lease lapses, nobody knows which of its items had been begun, so none has spent an attempt. But one of them may
 be what killed the worker. After its second lapse an item is a *suspect*: it is claimed with nothing else in hand, so
-that the next lapse is its own. Then it spends an attempt, and after three of those it is buried.
+that the next lapse is its own. Then it spends an attempt, and after three of those it becomes a dead letter.
 
-``again`` marks an item that was queued once more while in hand. It is never deleted or buried then, but waits anew.
+``again`` marks an item that was queued once more while in hand. It is neither removed nor given up then, but waits
+anew.
 """
 
 from etl.state.message_queue.answering import queued, remove, waiting
@@ -27,6 +28,6 @@ from etl.state.message_queue.choosing import ItemFilter, Waiting, cancel, causes
 from etl.state.message_queue.claiming import claim, due_locations, release_lapsed, renew, waiting_locations
 from etl.state.message_queue.enqueuing import enqueue, enqueue_items, follow_up
 from etl.state.message_queue.erasing import count, erase
-from etl.state.message_queue.items import Burial, Item, NewItem, PutBack, Unasked
+from etl.state.message_queue.items import DeadLetter, Item, NewItem, PutBack, Unasked
 from etl.state.message_queue.overview import Backlog, Depth, backlogs, depth, due
-from etl.state.message_queue.settling import bury, complete, keep, put_back
+from etl.state.message_queue.settling import complete, keep, put_back, to_dead_letter

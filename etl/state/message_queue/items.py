@@ -63,7 +63,7 @@ class PutBack:
 
 
 @dataclass(frozen=True, slots=True)
-class Burial:
+class DeadLetter:
     """An item that becomes a dead letter, and what the letter keeps of it."""
 
     item: Item

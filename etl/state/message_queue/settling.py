@@ -10,9 +10,10 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from etl import models
 from etl.database.conditions import in_array, in_rows
-from etl.models import DeadLetter, QueueItem
-from etl.state.message_queue.items import Burial, Item, PutBack, Unasked
+from etl.models import QueueItem
+from etl.state.message_queue.items import DeadLetter, Item, PutBack, Unasked
 
 WAITING = {"lease_id": None, "leased_until": None, "again": False}
 """The columns of an item that nobody has in hand."""
@@ -95,8 +96,10 @@ def _remove_letters(connection: Connection, items: Collection[Item], *, default:
             for item in items
             for name in (same if item.location_id in same else {item.location_id})
         ]
-        letters = in_rows((DeadLetter.message_id, DeadLetter.location_id), letter_keys)
-        connection.execute(delete(DeadLetter).where(in_array(DeadLetter.kind, {item.kind for item in items}), letters))
+        letters = in_rows((models.DeadLetter.message_id, models.DeadLetter.location_id), letter_keys)
+        connection.execute(
+            delete(models.DeadLetter).where(in_array(models.DeadLetter.kind, {item.kind for item in items}), letters)
+        )
 
 
 def _end(connection: Connection, items: Collection[Item]) -> int:
@@ -153,15 +156,15 @@ def put_back(connection: Connection, returned: Sequence[PutBack]) -> int:
     return connection.execute(PUT_BACK, rows).rowcount
 
 
-def bury(connection: Connection, burials: Sequence[Burial]) -> int:
+def to_dead_letter(connection: Connection, given_up: Sequence[DeadLetter]) -> int:
     """Turn items into dead letters; returns how many.
 
     A letter that was retried keeps the payload it had when the new failure brought none. An item queued again
-    meanwhile is not buried, but waits anew.
+    meanwhile becomes none, but waits anew.
     """
-    if not burials:
+    if not given_up:
         return 0
-    items = [each.item for each in burials]
+    items = [each.item for each in given_up]
     query = select(QueueItem.message_id, QueueItem.location_id).where(*_under_lease(items), ~QueueItem.again)
     dying = {tuple(row) for row in connection.execute(query)}
     _end(connection, items)
@@ -176,19 +179,19 @@ def bury(connection: Connection, burials: Sequence[Burial]) -> int:
             "detail": each.detail,
             "payload": each.payload,
         }
-        for each in sorted(burials, key=lambda each: _key(each.item))
+        for each in sorted(given_up, key=lambda each: _key(each.item))
         if (each.item.message_id, each.item.location_id) in dying
     ]
     if rows:
-        statement = insert(DeadLetter)
+        statement = insert(models.DeadLetter)
         new = statement.excluded
         statement = statement.on_conflict_do_update(
-            index_elements=[DeadLetter.kind, DeadLetter.message_id, DeadLetter.location_id],
+            index_elements=[models.DeadLetter.kind, models.DeadLetter.message_id, models.DeadLetter.location_id],
             set_={
                 "attempt": new.attempt,
                 "cause": new.cause,
                 "detail": new.detail,
-                "payload": func.coalesce(new.payload, DeadLetter.payload),
+                "payload": func.coalesce(new.payload, models.DeadLetter.payload),
                 "died_at": func.now(),
                 "retried_at": None,
             },
@@ -211,5 +214,5 @@ def keep(connection: Connection, received: Sequence[Unasked]) -> int:
         }
         for each in sorted(received, key=lambda each: each.id)
     ]
-    statement = insert(DeadLetter).on_conflict_do_nothing().returning(DeadLetter.message_id)
+    statement = insert(models.DeadLetter).on_conflict_do_nothing().returning(models.DeadLetter.message_id)
     return len(connection.execute(statement, rows).all()) if rows else 0
