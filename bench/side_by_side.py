@@ -132,7 +132,7 @@ def _speed_targets(rounds: Mapping[str, Sequence[Measured]], statements: Mapping
             figure=ratio(_processors(job), _processors(rounds[LOOP])),
             at_most=1.3,
         ),
-        Target(claim=f"statements of the job for {BATCH} messages", figure=statements[JOB], at_most=16.0),
+        Target(claim=f"statements of the job for {BATCH} messages", figure=statements[JOB], at_most=14.0),
     ]
     for name, bound, bound_of_whole in ((POOL, 2.0, 2.0), (DLT, 2.0, 1.4)):
         if name in rounds:

@@ -8,8 +8,10 @@ from bench.process import Finished
 from bench.report import Target, print_table, print_targets, ratio
 from bench.stage import Stage
 
-IMPORTS = "import requests, sqlalchemy.dialects.postgresql, psycopg"
+FEWEST = "import requests, sqlalchemy.dialects.postgresql, psycopg"
 """What no program can do without that asks an API and writes to Postgres with SQLAlchemy."""
+IMPORTS = f"{FEWEST}, sqlalchemy.orm, click, pydantic_settings, structlog, yaml"
+"""What a run cannot do without that also reads options, settings and jobs.yaml, and logs."""
 
 
 def measure(on: Stage, *, rounds: int) -> list[Target]:
@@ -19,7 +21,8 @@ def measure(on: Stage, *, rounds: int) -> list[Target]:
     environment = on.environment(HIGHLEVEL_TOKEN="none", HIGHLEVEL_BASE_URL="http://127.0.0.1:9")  # noqa: S106
     embedded = {name: value for name, value in environment.items() if name != "DATABASE_URL"}
     contenders = {
-        f'python -c "{IMPORTS}"': ([sys.executable, "-c", IMPORTS], environment),
+        "importing what a run needs": ([sys.executable, "-c", IMPORTS], environment),
+        f'python -c "{FEWEST}"': ([sys.executable, "-c", FEWEST], environment),
         "etl run, nothing to do": (run, environment),
         "the same, on the embedded Postgres": (run, embedded),
     }
@@ -29,7 +32,7 @@ def measure(on: Stage, *, rounds: int) -> list[Target]:
             finished = process.run(command, environment=variables, directory=on.directory)
             if turn >= 0:
                 measured[name].append(finished)
-    imports, idle, _ = ([each.processor for each in of] for of in measured.values())
+    imports, _, idle, _ = ([each.processor for each in of] for of in measured.values())
     print_table(
         f"Start-up, {rounds} rounds in turns",
         ["", "seconds", "processor seconds", "least", "most", "÷ the imports'"],
