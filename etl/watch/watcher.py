@@ -1,8 +1,8 @@
-"""Look at the work now and then, for whoever asks often: one look serves all of them for 15 seconds."""
+"""Look at the work now and then, for whoever asks often: one look serves all of them for a while."""
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -19,7 +19,9 @@ from etl.watch.findings import Finding, findings
 log = structlog.get_logger("etl.watch")
 
 FRESH_SECONDS = 15.0
-"""How long a look serves."""
+"""How long a look serves, at least."""
+SHARE = 0.02
+"""Of the time, what looking may take at most: a slow look serves for longer."""
 BOUND = text("SELECT set_config('statement_timeout', '10s', true)")
 """Who watches never makes others wait."""
 
@@ -28,13 +30,14 @@ Look = tuple[Figures, Sequence[Finding]]
 
 @dataclass(slots=True)
 class Watcher:
-    """Figures and findings, at most 15 seconds old; safe to share between threads."""
+    """Figures and findings of a moment ago; safe to share between threads."""
 
     engine: Engine
     settings: Settings
     routing: TokenRouting
     alarms: Alarms
     jobs: Mapping[str, Job]
+    clock: Callable[[], float] = time.monotonic
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _last: Look | None = field(default=None, repr=False)
     _next: float = 0.0
@@ -43,9 +46,11 @@ class Watcher:
     def look(self) -> Look | None:
         """Return the last look, or a new one; None when Postgres cannot be asked, or may not be by this role."""
         with self._lock:
-            if time.monotonic() >= self._next:
+            if self.clock() >= self._next:
+                began = self.clock()
                 self._last = self._ask()
-                self._next = time.monotonic() + FRESH_SECONDS
+                ended = self.clock()
+                self._next = ended + max(FRESH_SECONDS, (ended - began) / SHARE)
             return self._last
 
     def forget(self) -> None:

@@ -118,6 +118,15 @@ def test_a_look_serves_for_a_while(watcher: Watcher) -> None:
     assert watcher.look() is watcher.look()
 
 
+def test_looking_takes_two_percent_of_the_time_at_most(watcher: Watcher) -> None:
+    # It is asked at 0, 152 and 154 seconds; a look takes 3, and the next one none.
+    times = iter((0.0, 0.0, 3.0, 152.0, 154.0, 154.0, 154.0))
+    watcher.clock = lambda: next(times)
+    first, second, third = (watcher.look() for _ in range(3))
+    assert first is second
+    assert second is not third
+
+
 @pytest.fixture
 def launch(tmp_path: Path) -> Launch:
     return Launch(SandboxKeys.load_or_create(tmp_path, rsa_bits=2048), tmp_path)
