@@ -18,6 +18,9 @@ SILENT_SECONDS = 10.0
 """How long somebody who was told to stop waits for an answer of Postgres."""
 LOOK_SECONDS = 0.5
 
+_stops: list[Callable[[], None]] = []
+"""What a signal calls, of all blocks that last."""
+
 
 @contextmanager
 def signals_stop(stops: Sequence[Callable[[], None]]) -> Iterator[None]:
@@ -32,18 +35,20 @@ def signals_stop(stops: Sequence[Callable[[], None]]) -> Iterator[None]:
                 signal.raise_signal(number)
             return
         stopped_at = time.monotonic()
-        for each in stops:
+        for each in _stops:
             each()
         with suppress(RuntimeError):  # no thread can be had
             # A handler may interrupt somebody who holds the lock of the log.
             threading.Thread(target=tell, args=("Finishing what is in hand …",), daemon=True).start()
 
+    _stops.extend(stops)
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        del _stops[len(_stops) - len(stops) :]
 
 
 @contextmanager

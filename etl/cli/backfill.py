@@ -19,7 +19,7 @@ from etl.config.settings import Settings
 from etl.database.connections import moment_of
 from etl.database.failures import reading_errors
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
-from etl.errors import ConfigurationError
+from etl.errors import ConfigurationError, EtlError
 from etl.exports.backfill import Backfill, Progress
 from etl.exports.loading import Loading
 from etl.exports.pages import HaltedError
@@ -46,11 +46,23 @@ class Moment(click.ParamType[datetime]):
 
 @click.command()
 @click.option("--location", "location_id", metavar="ID", help="Location to load. Not needed when there is only one.")
+@click.option("--all", "every", is_flag=True, help="Load every location that has a token, one after another.")
 @click.option("--since", type=Moment(), required=True, metavar="DATE", help="Load messages created from then on (UTC).")
 @click.option("--until", type=Moment(), metavar="DATE", help="Load messages created before then. Default: now.")
 @click.option("--again", is_flag=True, help="Start over, even where it was loaded before.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def backfill(location_id: str | None, since: datetime, until: datetime | None, *, again: bool, as_json: bool) -> None:
+@click.pass_context
+def backfill(
+    context: click.Context,
+    /,
+    location_id: str | None,
+    since: datetime,
+    until: datetime | None,
+    *,
+    every: bool,
+    again: bool,
+    as_json: bool,
+) -> None:
     """Load the history of a location: up to 500 messages with one request.
 
     It leaves half of the rate limit to the messages that arrive meanwhile. Stop it whenever you like: the same command
@@ -59,6 +71,10 @@ def backfill(location_id: str | None, since: datetime, until: datetime | None, *
     \b
     Example: etl backfill --since 2026-01-01
     """
+    if every:
+        if location_id is not None:
+            raise ConfigurationError("Either --location or --all, not both")
+        sys.exit(_each(context, since=since, until=until, again=again, as_json=as_json))
     if until is not None and since >= until:
         raise ConfigurationError("--since is not before --until.")
     settings = load_settings()
@@ -86,6 +102,28 @@ def backfill(location_id: str | None, since: datetime, until: datetime | None, *
     else:
         _print(place, progress, outcome, seconds)
     sys.exit(1 if progress.loaded.dead else 0)
+
+
+def _each(context: click.Context, **options: Any) -> int:
+    """Load one location after another, of which none holds up the others; returns 3 only if none could be loaded."""
+    settings = load_settings()
+    with warehouse(settings) as engine:
+        served = served_locations(settings, engine)
+    stopped = Event()
+    codes: list[int] = []
+    with signals_stop([stopped.set]):
+        # Without any, the error says what is missing.
+        for location_id in served or [chosen_location(served, None)]:
+            if stopped.is_set():
+                break
+            try:
+                context.invoke(backfill, location_id=location_id, every=False, **options)
+            except SystemExit as end:
+                codes.append(int(end.code or 0))
+            except EtlError as error:
+                codes.append(error.exit_code)
+                print_sentence(f"{location_id}: {error}", hang=2, err=True)
+    return max([code for code in codes if code != 3] or codes or [0])
 
 
 def _run(settings: Settings, engine: Engine, location_id: str, stand: Stand) -> tuple[Progress, str]:
