@@ -15,7 +15,7 @@ from etl.api.transport import Bounds, NoAnswerError, Transport, reason_of
 UserType = Literal["Location", "Company"]
 
 BOUNDS = Bounds(total_seconds=15.0, max_bytes=4 * 1024 * 1024)
-"""Seconds. A used refresh token works once more within 30 seconds, so a lost answer must be
+"""Bounded, because a used refresh token works once more within 30 seconds: a lost answer must be
 noticed and requested again by then."""
 PAGE = 100
 """Locations on one page."""

@@ -1,6 +1,6 @@
-"""Deletes rows of ``highlevel`` for good, and finds which. Nothing here commits; every statement names the location.
+"""Finds and deletes rows of ``highlevel`` for good. Nothing here commits; every statement names the location.
 
-A message is locked before what hangs on it, as a loader does.
+Locks a message before its child rows, like the loader.
 """
 
 from collections import Counter
@@ -28,12 +28,12 @@ from etl.state import mart_changes
 from etl.state.mart_changes import Change
 
 CHILD_TABLES: tuple[Any, ...] = (Attachment, Meta, StatusChange, Transcript, Recording)
-"""Tables of what hangs on a message."""
+"""Child tables of messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContactRows:
-    """What the tables have of a contact."""
+    """A contact's rows."""
 
     message_ids: frozenset[str] = frozenset()
     email_ids: frozenset[str] = frozenset()
@@ -41,7 +41,7 @@ class ContactRows:
 
     @property
     def ids(self) -> frozenset[str]:
-        """All of them."""
+        """Return all ids."""
         return self.message_ids | self.email_ids | self.conversation_ids
 
 
@@ -52,7 +52,7 @@ def location_ids(connection: Connection) -> list[str]:
 
 
 def find_contact_rows(connection: Connection, contact_id: str, *, location_id: str) -> ContactRows:
-    """Find a contact's rows: also messages of its conversations that name no contact, and emails of its messages."""
+    """Find a contact's rows, with messages of its conversations that name no contact and emails of its messages."""
     conversations: set[str] = set()
     for model in (Message, Email):
         query = select(model.conversation_id).where(
@@ -74,13 +74,13 @@ def _of(model: Any, column: Any, contact_id: str, location_id: str, conversation
 
 
 def has_contact(connection: Connection, contact_id: str, *, location_id: str) -> bool:
-    """Whether the contact itself was loaded."""
+    """Return whether the contact itself was loaded."""
     query = select(exists().where(*_is_contact(contact_id, location_id)))
     return bool(connection.execute(query).scalar_one())
 
 
 def audio(connection: Connection, message_ids: Collection[str], *, location_id: str) -> list[str]:
-    """Where the audio of calls is kept."""
+    """Return the URLs of the calls' audio."""
     query = select(Recording.url).where(
         Recording.location_id == location_id, in_array(Recording.message_id, message_ids), Recording.url.is_not(None)
     )
@@ -88,7 +88,7 @@ def audio(connection: Connection, message_ids: Collection[str], *, location_id: 
 
 
 def count(connection: Connection, contact_rows: ContactRows, *, location_id: str) -> Counter[str]:
-    """How many rows :func:`erase_messages` and :func:`erase_emails` would delete, by table."""
+    """Return how many rows :func:`erase_messages` and :func:`erase_emails` would delete, by table."""
     rows = Counter({"messages": len(contact_rows.message_ids), "emails": len(contact_rows.email_ids)})
     for model, ids in [
         *((each, contact_rows.message_ids) for each in CHILD_TABLES),
@@ -101,7 +101,7 @@ def count(connection: Connection, contact_rows: ContactRows, *, location_id: str
 
 
 def erase_messages(connection: Connection, message_ids: Collection[str], *, location_id: str) -> Counter[str]:
-    """Delete messages and all that hangs on them; returns how many rows, by table."""
+    """Delete messages and their child rows; return how many rows, by table."""
     of_messages = Message.location_id == location_id, in_array(Message.message_id, message_ids)
     connection.execute(select(Message.message_id).where(*of_messages).order_by(Message.message_id).with_for_update())
     rows = Counter(
@@ -127,7 +127,7 @@ def _delete(connection: Connection, model: Any, location_id: str, message_ids: C
 
 
 def erase_emails(connection: Connection, email_ids: Collection[str], *, location_id: str) -> Counter[str]:
-    """Delete emails and their files; returns how many rows, by table."""
+    """Delete emails and their files; return how many rows, by table."""
     if not email_ids:
         return Counter()
     of_emails = Email.location_id == location_id, in_array(Email.email_id, email_ids)
@@ -149,7 +149,7 @@ def _is_contact(contact_id: str, location_id: str) -> Iterable[ColumnElement[boo
 
 
 def old_messages(connection: Connection, before: datetime, *, location_id: str, limit: int | None) -> list[str]:
-    """Return the messages that were created before, the oldest first; of threads only those without a newer email."""
+    """Return the messages created before that time, the oldest first; of threads only those without a newer email."""
     undated = and_(Message.date_added.is_(None), Message.created_at < before)
     newer = exists().where(
         Email.location_id == location_id,
@@ -166,13 +166,13 @@ def old_messages(connection: Connection, before: datetime, *, location_id: str, 
 
 
 def old_status_changes(connection: Connection, before: datetime, *, location_id: str) -> int:
-    """How many changes of statuses were seen before."""
+    """Return how many status changes were seen before that time."""
     query = select(func.count()).select_from(StatusChange).where(*_is_old_change(before, location_id))
     return connection.execute(query).scalar_one()
 
 
 def erase_status_changes(connection: Connection, before: datetime, *, location_id: str, limit: int) -> int:
-    """Delete some changes of statuses that were seen before, in order of their messages; returns how many."""
+    """Delete some status changes seen before that time, in order of their messages; return how many."""
     of_location = _is_old_change(before, location_id)
     query = (
         select(StatusChange.message_id).where(*of_location).distinct().order_by(StatusChange.message_id).limit(limit)
@@ -189,4 +189,4 @@ def _is_old_change(before: datetime, location_id: str) -> Iterable[ColumnElement
 
 
 TABLES: tuple[type[Base], ...] = (Message, *CHILD_TABLES, Email, EmailAttachment, Contact)
-"""What is erased here; a test looks that no table with a contact's words is missing."""
+"""The tables erased here; a test checks that no table with a contact's words is missing."""

@@ -1,4 +1,4 @@
-"""What the tables have of a location's messages. Only reads."""
+"""Reads which messages of a location are loaded."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from etl.models import Message
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What tells one state of a message from another."""
+    """Identifies one state of a message."""
 
     status: str | None
     date_updated: datetime | None
@@ -21,7 +21,7 @@ class Version:
 
 
 def versions(connection: Connection, location_id: str, ids: Collection[str], *, now: datetime) -> dict[str, Version]:
-    """Those of the messages that the tables have; a date that cannot be true is none."""
+    """Return the versions of the messages that are loaded; an implausible date is None."""
     dated = Versions.at(now).dated(Message.__table__.columns.date_updated)
     query = select(Message.message_id, Message.status, dated, Message.deleted_at.is_not(None)).where(
         Message.location_id == location_id, in_array(Message.message_id, ids)
@@ -32,7 +32,7 @@ def versions(connection: Connection, location_id: str, ids: Collection[str], *, 
 def living(
     connection: Connection, location_id: str, *, start: datetime, end: datetime, without: Collection[str]
 ) -> dict[str, datetime]:
-    """Return messages from ``start`` to before ``end`` that are not deleted, but for some types; and their dates."""
+    """Return the ids and dates of messages from ``start`` to before ``end``, without deleted ones and some types."""
     query = select(Message.message_id, Message.date_added).where(
         Message.location_id == location_id,
         Message.date_added >= start,

@@ -1,7 +1,7 @@
-"""Loads records, whatever their kind: the one place that writes the tables of ``highlevel``. Nothing here commits.
+"""Loads records of every kind into the tables of ``highlevel``. Nothing here commits.
 
 A record older than the row it would replace changes nothing. Children that the newest answer no longer has are deleted.
-Equal content writes nothing. What was erased for good is dropped.
+Equal content writes nothing. Records on the suppression list are dropped.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -33,26 +33,26 @@ COUNTED_BY = ("message_id", "conversation_id", "date_added")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What loading some records did."""
+    """The result of loading records."""
 
     written: frozenset[tuple[type[Base], Key]]
     """The tables and keys of records of which some row was inserted, changed or deleted."""
     follow_ups: tuple[FollowUp, ...] = ()
-    """What the records ask for, but for those that were older than what the tables have."""
+    """The follow-ups of the records that were not stale."""
     stale: frozenset[tuple[type[Base], Key]] = frozenset()
-    """The tables and keys of those that were older."""
+    """The tables and keys of stale records: older than their rows."""
 
     def has_stale(self, records: Iterable[Record]) -> bool:
-        """Whether the tables had something newer than one of these records."""
+        """Return whether one of these records was older than its row."""
         return any((record.table, _key(record)) in self.stale for record in records)
 
     def has_written(self, records: Iterable[Record]) -> bool:
-        """Whether one of these records changed something."""
+        """Return whether one of these records changed a row."""
         return any((record.table, _key(record)) in self.written for record in records)
 
 
 def load(connection: Connection, records: Sequence[Record]) -> Loaded:
-    """Write the records' rows, but for those that must not come back."""
+    """Write the records' rows, without those on the suppression list."""
     records, now = suppression.drop_records(connection, records)
     written: set[tuple[type[Base], Key]] = set()
     older: set[tuple[type[Base], Key]] = set()
@@ -68,7 +68,7 @@ def load(connection: Connection, records: Sequence[Record]) -> Loaded:
 
 
 def _newest(records: Iterable[Record], versions: Versions) -> dict[Key, Record]:
-    """One record a row: lists and pages may hold a message twice, and one statement writes a row only once."""
+    """Return one record a row: pages may hold a message twice, and one statement writes a row only once."""
     by_key: dict[Key, list[Record]] = {}
     for record in records:
         by_key.setdefault(_key(record), []).append(record)
@@ -76,7 +76,7 @@ def _newest(records: Iterable[Record], versions: Versions) -> dict[Key, Record]:
 
 
 def _load(connection: Connection, records: Mapping[Key, Record], *, now: datetime) -> tuple[set[Key], set[Key]]:
-    """Write records of one table; returns the keys of those that changed something, and of those that are stale."""
+    """Write records of one table; return the keys of those that changed a row, and of stale ones."""
     first = next(iter(records.values()))
     table, is_partial = first.table, first.is_partial
     write = partial(upsert, connection, table, now=now, is_partial=is_partial)
@@ -90,7 +90,7 @@ def _load(connection: Connection, records: Mapping[Key, Record], *, now: datetim
     stale = newer_there(connection, table, unwritten, now=now, is_partial=is_partial)
     fresh = {key: record for key, record in records.items() if key not in stale}
     changed = _replace_children(connection, fresh, now=now, new=new)
-    # Else an older answer that is loaded later would bring the old children back.
+    # A stale answer must not bring the old children back.
     write([fresh[key].row for key in changed - written - new], refreshes=True)
     touched = changed | written | new
     if table in COUNTED:
@@ -112,7 +112,7 @@ def _change(row: Mapping[str, Any]) -> Change:
 def _replace_children(
     connection: Connection, records: Mapping[Key, Record], *, now: datetime, new: AbstractSet[Key]
 ) -> set[Key]:
-    """Write the rows below records; returns the keys of the records for which that was a change."""
+    """Write the child rows of records; return the keys of the records whose children changed."""
     changed: set[Key] = set()
     for child in {child: None for record in records.values() for child in record.children}:
         having = {key: record.children[child] for key, record in records.items() if child in record.children}
@@ -151,9 +151,9 @@ def _note_status_changes(connection: Connection, rows: Sequence[Row], before: Ma
 
 
 def mark_deleted(connection: Connection, table: type[Base], id_: str, *, location_id: str) -> bool:
-    """Note that a thing is gone upstream; its rows stay. False when the table has none.
+    """Mark a thing as deleted upstream; its rows stay. Return False when there are none.
 
-    With an empty ``location_id`` it is looked for at every location, which is slower.
+    An empty ``location_id`` searches every location, which is slower.
     """
     columns, keys = table.__table__.columns, key_names(table)
     query = select(columns["location_id"]).where(columns[keys[-1]] == id_)
@@ -172,15 +172,15 @@ def mark_deleted(connection: Connection, table: type[Base], id_: str, *, locatio
 
 
 def mark_absent(connection: Connection, table: type[Base], id_: str, *, location_id: str) -> bool:
-    """Note in a refreshed table that the API was asked just now and knows no such thing; its row stays.
+    """Note in a refreshed table that the API does not know a thing now; its row stays.
 
-    What was never there gets a row as well, so that not every message that names it asks again; but for a contact that
-    was forgotten. Returns whether it is news.
+    A thing that was never loaded gets a row, too, so that not every message that names it asks again; except a contact
+    on the suppression list. Returns whether this is news.
     """
     if table is Contact and suppression.suppressed(connection, [Received(location_id, id_)]):
         return False
     now = now_of(connection)
-    key = dict(zip(key_names(table), (location_id, id_), strict=False))  # a location is its own id
+    key = dict(zip(key_names(table), (location_id, id_), strict=False))  # the id of a location is its location_id
     statement = insert_into(table).values(**key, deleted_at=now, fetched_at=now)
     old, new = table.__table__.columns, statement.excluded
     statement = statement.on_conflict_do_update(
@@ -204,7 +204,7 @@ def messages_naming(connection: Connection, column: str, id_: str, *, location_i
 def ages(
     connection: Connection, table: type[Base], keys: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], timedelta]:
-    """How long ago those of the things were fetched that the table has; keys are ``(location_id, id)``."""
+    """Return how long ago the loaded ones of these things were fetched, by ``(location_id, id)``."""
     columns, names = table.__table__.columns, key_names(table)
     query = select(columns["location_id"], columns[names[-1]], func.now() - columns["fetched_at"]).where(
         in_array(columns["location_id"], {location_id for location_id, _ in keys}),
@@ -215,7 +215,7 @@ def ages(
 
 
 def now_of(connection: Connection) -> datetime:
-    """Return the time by Postgres, the same throughout a transaction."""
+    """Return Postgres's time, constant within a transaction."""
     now: datetime = connection.execute(select(func.now())).scalar_one()
     return now
 

@@ -1,4 +1,4 @@
-"""Which records must not be written: what they tell was erased for good. Only reads, once for many records."""
+"""Drops records whose content was erased for good. Only reads, once for many records."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,16 +13,16 @@ from etl.state import suppression_list
 from etl.state.suppression_list import Suppression
 
 THREADS = "EMAIL"
-"""Part of the types of messages that are threads: they are as old as their first email, but live on."""
+"""Part of the names of message types that are threads: these are as old as their first email, but live on."""
 OWN = ("message_id", "email_id")
 NAMES = (*OWN, "contact_id", "conversation_id")
-"""Columns whose ids tell whose a row is."""
+"""Columns whose ids tell to whom a row belongs."""
 
 
 def drop_records(connection: Connection, records: Sequence[Record]) -> tuple[Sequence[Record], datetime]:
     """Drop records of erased contacts, and of messages older than the retention; return the others, and the time.
 
-    The time is Postgres's, the same throughout a transaction.
+    The time is Postgres's, constant within a transaction.
     """
     suppression = _suppression(connection, [record.row for record in records])
     if suppression.keys or suppression.before is not None:
@@ -33,7 +33,7 @@ def drop_records(connection: Connection, records: Sequence[Record]) -> tuple[Seq
 
 
 def drop_rows(connection: Connection, rows: Mapping[str, Row]) -> tuple[dict[str, Row], datetime]:
-    """Return the same for rows of an export, by the message's id."""
+    """Drop rows of an export likewise, by the message's id; return the others, and the time."""
     suppression = _suppression(connection, rows.values())
     kept = {id_: row for id_, row in rows.items() if not (_is_of(row, suppression) or _is_before(row, suppression))}
     return kept, suppression.now
@@ -41,22 +41,22 @@ def drop_rows(connection: Connection, rows: Mapping[str, Row]) -> tuple[dict[str
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Received:
-    """Something that was received about a thing. No repr: it holds customers' words."""
+    """A payload received about a thing. No repr: it holds customers' words."""
 
     location_id: str
-    """Where it belongs; empty: not known."""
+    """Its location; empty: not known."""
     id: str
     received: bytes = b""
     """JSON, which may name its contact and its conversation."""
 
     def named(self, field: bytes) -> str | None:
-        """Return the first id that it has under this name."""
+        """Return the first id under this name."""
         found = re.search(rb'"%s"\s*:\s*"([^"\\]{1,128})"' % field, self.received)
         return found[1].decode(errors="replace") if found else None
 
 
 def suppressed(connection: Connection, received: Iterable[Received]) -> list[Received]:
-    """Those that were erased for good."""
+    """Return those that were erased for good."""
     names = {each: (each.named(b"contactId"), each.named(b"conversationId")) for each in received}
     ids = {id_ for each, own in names.items() for id_ in (each.id, *own) if id_}
     keys = suppression_list.suppressed(connection, ids) if ids else set()
@@ -80,7 +80,7 @@ def _is_of(row: Row, suppression: Suppression) -> bool:
 
 
 def _is_too_old(record: Record, suppression: Suppression) -> bool:
-    # Somebody asked for this very thread: it may have a new email.
+    # This very thread was requested: it may have a new email.
     lives_on = not record.is_partial and THREADS in (record.row.get("message_type") or "")
     return record.table is Message and not lives_on and _is_before(record.row, suppression)
 

@@ -1,7 +1,7 @@
-"""Writes rows into any table of ``highlevel``, through its model; nothing here commits.
+"""Writes rows into any table of ``highlevel`` through its model. Nothing here commits.
 
-Unchanged rows are not written. Every statement names ``location_id``, and the time is handed in as a value: so it runs
-on a warehouse that is distributed by location, too. Statements are built once an hour for each form that rows have.
+Unchanged rows are not written. Every statement names ``location_id`` and takes the time as a value, so it also runs
+on Citus, distributed by location. Statements are built once an hour for each set of columns.
 """
 
 import json
@@ -38,7 +38,7 @@ from etl.load.versions import Columns, Versions
 from etl.models import Base
 
 Key = tuple[str, ...]
-"""(location_id, and the id of what the rows are about); of a location itself only its id"""
+"""(location_id, id of the thing); of a location itself only its id"""
 LOST_AT_ONCE = 1000
 """Rows that one statement deletes: each column of their keys is a parameter, of which Postgres takes 65,535."""
 Rows = Sequence[Mapping[str, Any]]
@@ -47,12 +47,12 @@ Rows = Sequence[Mapping[str, Any]]
 
 @lru_cache
 def key_names(model: type[Base]) -> tuple[str, ...]:
-    """Return the columns of a table that say what its rows are about: the first two of its key."""
+    """Return the columns that identify the thing a row is about: the first two of the key."""
     return tuple(column.name for column in model.__table__.primary_key)[:2]
 
 
 def insert(connection: Connection, model: type[Base], rows: Rows, *, now: datetime) -> set[Key]:
-    """Insert those of the rows that are new, and leave the others alone; returns the keys of the new ones.
+    """Insert the rows that are new and leave the others alone; return the keys of the new ones.
 
     Raises:
         ValueError: a row has a column that the table has not, or other columns than the first row.
@@ -72,18 +72,18 @@ def upsert(
     is_partial: bool = False,
     refreshes: bool = False,
 ) -> set[Key]:
-    """Insert rows, or change those that differ; returns the keys of what was written.
+    """Insert rows, or update those that differ; return the keys of the rows written.
 
     Rows are written in order of their keys, so that two loaders can wait for each other but not deadlock. Those that
-    tell when they were fetched, and are older than what is there, change nothing.
+    have a fetch time and are older than the stored row change nothing.
 
     Args:
         connection: The caller's transaction.
         model: The table, which has a :class:`~etl.models.base.WritePolicy`.
-        rows: What is written.
+        rows: The rows.
         now: Goes to ``created_at`` and ``updated_at``, where the table has them.
-        is_partial: Whether the rows may lack what the API knows: a null overwrites no value then.
-        refreshes: Whether a fetch time alone is a reason to write, whatever the policy says.
+        is_partial: Whether the rows may lack fields that the API has: a null then overwrites no value.
+        refreshes: Whether a new fetch time alone is written, whatever the policy says.
 
     Raises:
         ValueError: a row has a column that the table has not, or other columns than the first row.
@@ -97,7 +97,7 @@ def upsert(
 
 
 def newer_there(connection: Connection, model: type[Base], rows: Rows, *, now: datetime, is_partial: bool) -> set[Key]:
-    """Return the keys of those of the rows that are older than what the table has, by the rule of :func:`upsert`."""
+    """Return the keys of the rows that are older than the stored ones, by the rule of :func:`upsert`."""
     if not rows:
         return set()
     statement = _newer_there(model, tuple(rows[0]), Versions.at(now), is_partial)
@@ -113,9 +113,9 @@ def replace(
     now: datetime,
     new: AbstractSet[Key] = frozenset(),
 ) -> set[Key]:
-    """Make ``rows`` all that a table has of these parents; returns the keys of the parents for which that was a change.
+    """Replace all rows of these parents with ``rows``; return the keys of the parents whose rows changed.
 
-    The first two columns of the table's key are the parent's. Of parents that are ``new`` it has nothing yet.
+    The first two columns of the table's key are the parent's. ``new`` parents have no rows yet.
     """
     changed = upsert(connection, model, rows, now=now)
     existing = parents - new
@@ -209,7 +209,7 @@ def _upsert(
 def _changes(
     model: type[Base], content: Sequence[str], new: Columns, versions: Versions, *, is_partial: bool
 ) -> dict[str, ColumnElement[Any]]:
-    """Return what the columns of a row that is there become."""
+    """Return the new values of the columns of a stored row."""
     old = model.__table__.columns
     changes: dict[str, ColumnElement[Any]] = {
         name: func.coalesce(new[name], old[name]) if is_partial else new[name] for name in content
@@ -220,7 +220,7 @@ def _changes(
     if "date_updated" in content:
         changes["date_updated"] = versions.newest_date(new["date_updated"], old["date_updated"])
     if "deleted_at" in old and not is_partial:
-        # Only what was answered after it was said to be gone tells that it is back.
+        # Only an answer that is newer than the deletion shows that the thing is back.
         changes["deleted_at"] = case((old["deleted_at"] >= new["fetched_at"], old["deleted_at"]))
     return changes
 

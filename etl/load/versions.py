@@ -1,11 +1,11 @@
-"""Which of two answers about a thing is the newer: by the API's own clock where both tell it, else by ours. Pure.
+"""Decides which of two answers about a thing is newer: by the API's clock where both have it, else by ours. Pure.
 
-A ``date_updated`` that cannot be true, because it lies in the future or before HighLevel was, says nothing. Otherwise
-one that is wrong once would keep every later answer out.
+A ``date_updated`` in the future or before HighLevel existed is ignored. Otherwise
+one wrong date would keep every later answer out.
 
-Weakness: where the API stops telling dates of a thing, and answers are loaded in another order than they were fetched
-in, one without a date may be lost to one that was fetched a little earlier. Nor does an answer with equal content move
-the row's fetch time: it is not written.
+Weakness: where the API stops sending a thing's date, and answers are loaded in another order than they were fetched
+in, one without a date may be lost to one fetched a little earlier. An answer with equal content does not move
+the row's fetch time, because it is not written.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 """A row's columns by name."""
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""HighLevel is younger."""
+"""A time before HighLevel existed."""
 MARGIN = timedelta(days=1)
-"""How far the API's clock may be ahead of Postgres's; up to the end of that hour."""
+"""How far the API's clock may be ahead of Postgres's, rounded up to a full hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +33,26 @@ class Versions:
     """Compares rows; equal within an hour, so that statements are built and cached once an hour."""
 
     latest: datetime
-    """The last date that can be true."""
+    """The latest plausible date."""
 
     @classmethod
     def at(cls, now: datetime) -> "Versions":
-        """At a time by Postgres's clock."""
+        """Return the comparison for a time of Postgres's clock."""
         return cls((now + MARGIN).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
 
     def dated(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return a column's date as far as it can be true, else null."""
-        # As constants: Citus sends no parameter on to its nodes.
+        """Return a column's date if plausible, else null."""
+        # Constants, because Citus passes no parameters on to its nodes.
         return case((column.between(_constant(EARLIEST), _constant(self.latest)), column))
 
     def newest_date(self, new: ColumnElement[Any], old: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return the date that a row shows next: an answer without one takes none away."""
+        """Return the new date of a row; an answer without a date keeps the stored one."""
         return func.coalesce(self.dated(new), self.dated(old), new, old)
 
     def is_older(self, new: Columns, old: Columns, *, is_partial: bool) -> ColumnElement[bool]:
-        """Whether the row that is there stays as it is.
+        """Return whether the stored row is newer, so that it stays.
 
-        A list or an export may lag behind, so it says nothing about a thing that the API itself said is gone.
+        A list or an export may lag behind, so it never restores a thing that the API reported as deleted.
         """
         fetched_earlier = func.coalesce(new["fetched_at"] < old["fetched_at"], false())
         older: ColumnElement[bool] = fetched_earlier
@@ -66,15 +66,15 @@ class Versions:
         return reduce(lambda one, other: one if self.is_older_row(other.row, one.row) else other, records)
 
     def is_older_row(self, new: Row, old: Row) -> bool:
-        """Return the same of two rows that were received together."""
+        """Return whether a row is older than another one received with it."""
         given, there = (self.believed(row.get("date_updated")) for row in (new, old))
         if given is not None and there is not None and given != there:
             return given < there
-        # Of one list, the row that has a date.
+        # In one list, a row with a date wins.
         return bool((new["fetched_at"], given is not None) < (old["fetched_at"], there is not None))
 
     def believed(self, value: datetime | None) -> datetime | None:
-        """Return a date as far as it can be true."""
+        """Return a date if plausible, else None."""
         return value if value is not None and EARLIEST <= value <= self.latest else None
 
 

@@ -1,7 +1,7 @@
-"""Erases one contact from every table, and sees to it that nothing brings it back. Safe to repeat at any point.
+"""Erases one contact from every table and prevents its return. Safe to repeat at any point.
 
-The tombstone comes first, with hashes of the ids that belong to the contact: from then on no loader and no receiver
-writes anything of it. Messages come last: as long as they are there, a repetition finds what belongs to the contact.
+The suppression list comes first, with hashes of the contact's ids: from then on no loader and no receiver
+writes anything of the contact. Messages come last: while they exist, a repetition finds the contact's rows.
 
 Weakness: audio that is being fetched at that very moment may be left as a file without a row.
 """
@@ -25,14 +25,14 @@ from etl.state.webhook_events import EventFilter
 from etl.worker import marts
 
 PAUSE_SECONDS = 0.2
-"""Between looks at rows that somebody else has locked."""
+"""Seconds between tries at rows that another transaction has locked."""
 NAMES = ("contact", "user", "location")
-"""Kinds whose ids are of people and locations."""
+"""Kinds whose ids belong to people and locations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What there is of a contact at one location."""
+    """The data of a contact at one location."""
 
     location_id: str
     rows: Counter[str]
@@ -46,10 +46,10 @@ class ContactErasure:
     contact_id: str
 
     def find(self, *, location_id: str | None = None) -> list[Finding]:
-        """Return what there is of it, by location; empty when nothing here knows it.
+        """Return the contact's data by location; empty when there is none.
 
         Raises:
-            ConfigurationError: what names it names no location.
+            ConfigurationError: the data that names the contact names no location.
         """
         return self.erasing.transact(lambda connection: self._find(connection, location_id))
 
@@ -93,7 +93,7 @@ class ContactErasure:
         return +rows
 
     def _about(self, connection: Connection, traces: ContactRows, location_id: str) -> About:
-        """Return what tells of it: also messages, emails and conversations that only events and dead letters name."""
+        """Return the contact's ids, with messages, emails and conversations that only events and dead letters name."""
         named = traces.conversation_ids | {self.contact_id}
         about = About(location_id, named, traces.ids | {self.contact_id})
         letters = dead_letters.find(connection, LetterFilter(about=about))
@@ -103,7 +103,7 @@ class ContactErasure:
         return replace(about, ids=about.ids | received)
 
     def run(self, location_id: str) -> Counter[str]:
-        """Erase it at a location; returns how much was erased, by table.
+        """Erase the contact at a location; return how many rows, by table.
 
         Raises:
             EtlError: audio cannot be removed, or Postgres is away. Repeat it then.
@@ -136,7 +136,7 @@ class ContactErasure:
         return +rows
 
     def _remember(self, connection: Connection, ids: Collection[str], location_id: str) -> ContactRows:
-        """Write down what must not come back; returns what there is of it in the tables, and nobody adds to that."""
+        """Add the contact to the suppression list; return its rows, to which no loader adds any more."""
         suppression_list.lock(connection)
         traces = erasure.find_contact_rows(connection, self.contact_id, location_id=location_id)
         belonging = traces.ids.union(ids) - {self.contact_id}
@@ -144,7 +144,7 @@ class ContactErasure:
         return traces
 
     def _drain(self, purge: Callable[[Connection], int], count: Callable[[Connection], int]) -> int:
-        """Delete until nothing is left: what somebody else has locked is passed over, and comes later."""
+        """Delete until nothing is left; rows that another transaction has locked are deleted later."""
         deleted = self.erasing.until_none(purge)
         while self.erasing.transact(count):
             time.sleep(PAUSE_SECONDS)

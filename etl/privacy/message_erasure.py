@@ -1,4 +1,4 @@
-"""What forgetting and pruning share: erases messages in batches, the audio of calls before the rows that name it."""
+"""Erases messages in batches, the audio of calls before the rows that name it. Shared by erasure and retention."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -12,11 +12,11 @@ from etl.database.retrying_transaction import RetryingTransaction
 from etl.load import erasure
 
 BATCH = 200
-"""Messages a transaction: a loader that meets one of them waits a few milliseconds."""
+"""Messages a transaction: few, because a loader of one of them waits."""
 ROWS = 1000
-"""Rows a transaction, of tables on which nothing hangs."""
+"""Rows a transaction, of tables without children."""
 AUDIO = "audio files"
-"""How audio is counted, beside the tables."""
+"""The name under which removed audio is counted, beside the tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class MessageErasure:
 
     transact: RetryingTransaction
     remove_audio: Callable[[str], bool]
-    """Removes the audio at a URL; False when it was not there. Raises EtlError."""
+    """Removes the audio at a URL; returns False when there is none. Raises EtlError."""
 
     def messages(self, message_ids: Collection[str], *, location_id: str) -> Counter[str]:
-        """Erase messages with all that hangs on them; returns how much, by table.
+        """Erase messages and their child rows; return how many rows, by table.
 
         Raises:
             EtlError: audio cannot be removed, or Postgres is away; batches that are done stay done.
@@ -41,12 +41,12 @@ class MessageErasure:
         return rows
 
     def until_none(self, work: Callable[[Connection], int]) -> int:
-        """Repeat a transaction that deletes some rows until it finds no more; returns how many it deleted."""
+        """Repeat a deleting transaction until it finds no more rows; return how many it deleted."""
         return sum(iter(lambda: self.transact(work), 0))
 
 
 def batches(ids: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Yield the ids, so many at a time."""
+    """Yield the ids in batches."""
     rest = iter(ids)
     while batch := list(islice(rest, size)):
         yield batch

@@ -1,6 +1,6 @@
 """Deletes what is older than jobs.yaml says. Safe to repeat and to kill at any point.
 
-How far messages go is written down first: from then on no older one is loaded, whoever asks for it.
+The oldest allowed date of messages is stored first: from then on no loader writes an older one.
 """
 
 from collections import Counter
@@ -20,15 +20,15 @@ from etl.worker import marts
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """Keeps a retention."""
+    """Deletes what is older than the retention."""
 
     erasing: MessageErasure
     retention: Retention
     event_days: float
-    """How long events are kept."""
+    """Days that events are kept."""
 
     def count(self) -> Counter[str]:
-        """How many rows are too old, by table; of messages without what hangs on them."""
+        """Return how many rows are too old, by table; messages without their child rows."""
         return self.erasing.transact(self._count)
 
     def _count(self, connection: Connection) -> Counter[str]:
@@ -49,7 +49,7 @@ class Pruning:
         return +rows
 
     def run(self) -> Counter[str]:
-        """Delete what is too old; returns how much, by table.
+        """Delete what is too old; return how many rows, by table.
 
         Raises:
             EtlError: audio cannot be removed, or Postgres is away; what is done stays done.

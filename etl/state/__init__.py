@@ -1,1 +1,1 @@
-"""Every statement on the schema ``etl``, one module a table. Nothing here commits."""
+"""Every SQL statement on the schema ``etl``, one module a table. Nothing here commits."""

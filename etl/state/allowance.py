@@ -1,4 +1,4 @@
-"""What a location may send, and what an answer changes about that; pure, so that plain tests can ask it anything.
+"""Computes what a location may send, and what answers change about it; pure.
 
 :mod:`etl.state.limits` reads what these functions take and writes what they return, under the location's lock.
 """
@@ -11,24 +11,24 @@ from etl.api.rate_headers import NO_HEADERS, RateHeaders
 from etl.state.outcomes import SkipCause
 
 GUARD = 0.05
-"""Seconds an answered request counts beyond the interval: clocks of two machines do not run equally fast."""
+"""Seconds that an answered request counts beyond the interval, because clocks drift apart."""
 
 UNHEARD_LIMIT = 10
-"""Requests under way at a location whose headers were never seen: trial accounts allow 25 in an interval, not 100."""
+"""Most requests under way at a location whose headers were never seen: trial accounts allow 25 in an interval."""
 
 BUCKET_SECONDS = 0.1
-"""Seconds: answers that came this close together are stored as one entry."""
+"""Seconds: answers within the same span are stored as one entry."""
 
 MAX_REQUESTS, INTERVAL_MS, DAILY_LIMIT = 100, 10_000, 200_000
-"""The limits until a header says others, and when none has for a while (HighLevel docs, OAuth "Rate Limits")."""
+"""The limits before a header states others, and after a while without one (HighLevel docs, OAuth "Rate Limits")."""
 
 BELIEVED_SECONDS = 3600.0
-"""How long a limit is believed after it was said last. A location that nothing was heard of for so long starts anew."""
+"""How long a limit stays valid after a header stated it. Later the location starts with the defaults again."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweredRequest:
-    """One request that is over: answered, or failed after it was sent."""
+    """One finished request: answered, or failed after it was sent."""
 
     location_id: str
     lease_id: int
@@ -36,7 +36,7 @@ class AnsweredRequest:
     """Seconds since the answer came."""
     headers: RateHeaders = NO_HEADERS
     is_proper: bool = True
-    """Whether it was HighLevel's own answer: a gateway's says nothing about limits."""
+    """Whether HighLevel itself answered: a gateway's answer has no limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +44,27 @@ class Limit:
     """A location's limits as they are stored."""
 
     max_requests: int
-    """In any interval."""
+    """Requests in any interval."""
     interval_ms: int
     daily_limit: int
     daily_remaining: int
     blocked_cause: str | None = None
     blocked_seconds: float = 0.0
-    """Until it is no longer blocked; 0 or less: it is not."""
+    """Seconds until it is no longer blocked; 0 or less: it is not blocked."""
     is_heard: bool = True
-    """Whether they were heard within the last hour. Else they are those of a location never heard of."""
+    """Whether a header stated them within the last hour; else they are the defaults."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Requests that still count, or counted a moment ago."""
+    """Requests that count against the limit, or did a moment ago."""
 
     usage_id: int
     lease_id: int | None
-    """The claim they were granted with, until answered; then None."""
+    """The lease they were granted with; None once answered."""
     requests: int
     seconds_left: float
-    """Until they no longer count; negative: since then."""
+    """Seconds until they no longer count; negative: since then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +73,21 @@ class Allowance:
 
     requests: int
     wait: float | None
-    """Seconds until there may be more; None when only an answer can tell."""
+    """Seconds until there may be more; None when it depends on an answer."""
     cause: str
-    """What holds it back when there are too few: rate, rate_limited (a 429), daily_budget or limit_too_low."""
+    """Why there are too few: rate, rate_limited (a 429), daily_budget or limit_too_low."""
     most: int = 0
-    """How many it may send in an interval; 0 while it may send none for a reason that lasts longer."""
+    """Requests it may send in an interval; 0 while it is blocked for longer than that."""
 
 
 def allowance_of(limit: Limit, usages: Sequence[Usage], *, each: int = 1) -> Allowance:
-    """Return what may be sent now, for items that may need so many requests ``each``."""
+    """Return how many requests may be sent now, for items that need up to ``each`` requests."""
     counting = [usage for usage in usages if usage.seconds_left > 0]
     if limit.blocked_seconds > 0:
         return Allowance(0, limit.blocked_seconds, limit.blocked_cause or SkipCause.RATE_LIMITED)
     wait = min((usage.seconds_left for usage in counting if usage.lease_id is None), default=None)
     if limit.daily_remaining < each:
-        # A spent budget is probed with one request: the hour at which it is given again is undocumented.
+        # A spent budget is probed with one request: the hour at which it is renewed is undocumented.
         under_way = any(usage.lease_id is not None for usage in counting)
         may_probe = limit.blocked_cause == SkipCause.DAILY_BUDGET or not limit.is_heard
         return Allowance(int(may_probe and not under_way), wait, SkipCause.DAILY_BUDGET)
@@ -99,15 +99,15 @@ def allowance_of(limit: Limit, usages: Sequence[Usage], *, each: int = 1) -> All
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What answers changed about one location."""
+    """The changes that answers made to one location."""
 
     limit: Limit
     is_heard: bool
-    """Whether an answer said the limits, or showed that the API says none."""
+    """Whether an answer stated the limits, or showed that the API states none."""
     budget: bool | None
-    """Whether the daily budget has something left; None when nobody said."""
+    """Whether the daily budget has something left; None when no answer said."""
     under_way: dict[int, int] = field(default_factory=dict)
-    """What changes of the entries under way: requests left, by usage_id; 0 removes the entry."""
+    """Changed entries of requests under way: requests left, by usage_id; 0 removes the entry."""
     counting: list[tuple[int, float]] = field(default_factory=list)
     """New entries: how many requests count for how many more seconds."""
 
@@ -115,11 +115,11 @@ class Settled:
 def settle(
     limit: Limit, usages: Sequence[Usage], answers: Sequence[AnsweredRequest], unsent: Mapping[int, int]
 ) -> Settled:
-    """Take answers into account, and grants that were never sent (how many, by lease).
+    """Apply answers, and grants that were never sent (how many, by lease).
 
     An answered request counts for one interval from its answer on; an unsent one no longer counts. What the youngest
-    answer says about the limits is believed. What the API counted beyond our own requests was sent by others with the
-    same token, and counts for one interval from when we heard of it.
+    answer states is taken as the limit. Requests that the API counted beyond ours were sent by others with the
+    same token, and count for one interval from that answer on.
     """
     ended = Counter(unsent) + Counter(answer.lease_id for answer in answers)
     proper = [each for each in answers if each.is_proper or each.headers != NO_HEADERS]
@@ -133,7 +133,7 @@ def settle(
     says_limits = headers.max_requests is not None or headers.interval_ms is not None
     return Settled(
         limit=new,
-        # Limits that headers said stay known when a younger answer is silent about them.
+        # Limits from headers stay known when a younger answer states none.
         is_heard=says_limits or (youngest is not None and not limit.is_heard),
         budget=None if not budgets else min(budgets) > 0,
         under_way=_under_way_after(usages, ended),
@@ -142,7 +142,7 @@ def settle(
 
 
 def _counting(answers: Sequence[AnsweredRequest], *, seconds: float) -> list[tuple[int, float]]:
-    """Return entries for answered requests, one for each tenth of a second: how many, and how long they count."""
+    """Return entries for answered requests, one each tenth of a second: how many, and their seconds left."""
     buckets: dict[int, list[float]] = {}
     for answer in answers:
         buckets.setdefault(int(answer.age / BUCKET_SECONDS), []).append(answer.age)
@@ -150,7 +150,7 @@ def _counting(answers: Sequence[AnsweredRequest], *, seconds: float) -> list[tup
 
 
 def _sent_by_others(youngest: AnsweredRequest, usages: Sequence[Usage], *, max_requests: int) -> int:
-    """Return how many requests the API counted beyond ours; 0 or less when its headers do not say."""
+    """Return how many requests the API counted beyond ours; 0 or less when its headers do not tell."""
     if youngest.headers.remaining is None:
         return 0
     ours = sum(each.requests for each in usages if each.seconds_left > -youngest.age)
@@ -168,7 +168,7 @@ def _limit_after(
     if daily_remaining is None:
         remaining = limit.daily_remaining + sum(unsent.values())
     else:
-        # The API has not counted what is still under way.
+        # The API has not yet counted requests under way.
         granted = sum(each.requests for each in usages if each.lease_id is not None and each.seconds_left > 0)
         remaining = daily_remaining - max(granted - sum(ended.values()), 0)
     return replace(

@@ -13,7 +13,7 @@ from etl.state.message_queue import NewItem
 from etl.state.suppression_list import About
 
 BAD_ID = "bad_id"
-"""The cause of what was received without an id that could be asked for: it cannot be retried."""
+"""The cause of a payload without an id that could be requested: it cannot be retried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class LetterFilter:
     location_ids: Collection[str] | None = None
     about: About | None = None
     older_than_days: float | None = None
-    """Since they died."""
+    """Least age in days, since it died."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the filter in SQL."""
@@ -69,7 +69,7 @@ KEY = DeadLetter.kind, DeadLetter.message_id, DeadLetter.location_id
 
 
 def find(connection: Connection, which: LetterFilter, *, limit: int | None = None) -> list[Summary]:
-    """Return the newest chosen letters."""
+    """Return the newest of the chosen dead letters."""
     query = (
         select(
             DeadLetter.kind,
@@ -90,7 +90,7 @@ def find(connection: Connection, which: LetterFilter, *, limit: int | None = Non
 
 
 def payload(connection: Connection, letter: Summary) -> bytes | None:
-    """Return what was received for it. Holds customers' words."""
+    """Return the payload of a dead letter. It holds customers' words."""
     key = letter.kind, letter.message_id, letter.location_id
     query = select(DeadLetter.payload).where(in_rows(KEY, [key]))
     return connection.execute(query).scalar_one_or_none()
@@ -99,7 +99,7 @@ def payload(connection: Connection, letter: Summary) -> bytes | None:
 def retry(connection: Connection, which: LetterFilter) -> int:
     """Queue the chosen letters' items again; returns how many. The letters stay until their items are loaded.
 
-    First the queue, then the letters: the order in which a settling worker locks them. Those of :data:`BAD_ID` are left
+    Changes the queue first, in the order in which a worker locks both. Dead letters of :data:`BAD_ID` are left
     alone.
     """
     chosen = select(*KEY).where(*which.conditions(), DeadLetter.cause != BAD_ID)
@@ -119,7 +119,7 @@ def purge(connection: Connection, which: LetterFilter, *, limit: int | None = No
 
 
 def count(connection: Connection, which: LetterFilter) -> int:
-    """How many letters are chosen."""
+    """Return how many dead letters the filter chooses."""
     query = select(func.count()).select_from(DeadLetter).where(*which.conditions())
     return connection.execute(query).scalar_one()
 
@@ -154,7 +154,7 @@ def tallies(connection: Connection) -> list[Tally]:
 
 
 def causes(connection: Connection) -> dict[str, int]:
-    """How many letters there are, by cause."""
+    """Return how many dead letters there are, by cause."""
     count = func.count()
     query = select(DeadLetter.cause, count.label("letters")).group_by(DeadLetter.cause)
     rows = connection.execute(query.order_by(count.desc(), DeadLetter.cause))

@@ -1,7 +1,7 @@
 """Keeps the API's limits for all workers on all machines, in Postgres. Nothing here commits.
 
 **Guarantee.** At each location, the requests granted but not yet answered, plus those answered less than one interval
-ago, never exceed the limit. HighLevel counts a request after we grant it and before we have its answer, so in *any*
+ago, never exceed the limit. HighLevel counts a request between our grant and its answer, so in *any*
 window of one interval it counts at most the limit, whether its window slides or is fixed. No clock but Postgres's is
 compared: a worker reports how long ago an answer came.
 
@@ -47,9 +47,9 @@ from etl.state.allowance import Allowance, AnsweredRequest, Limit, Settled, Usag
 
 
 def allowances(connection: Connection, locations: Sequence[str], *, each: int = 1) -> dict[str, Allowance]:
-    """Return what each location may send now; it is ours to :func:`spend` until the transaction ends.
+    """Return what each location may send now; the caller may :func:`spend` it until the transaction ends.
 
-    Of an item that may need several requests, say how many ``each`` needs.
+    ``each``: the most requests that one item may need.
 
     A location that another worker is granting for is left out: that worker serves it.
     """
@@ -63,8 +63,8 @@ def allowances(connection: Connection, locations: Sequence[str], *, each: int = 
 
 
 def _add_unknown(connection: Connection, locations: Sequence[str]) -> bool:
-    """Add the locations that are not known; False when all are, and some are locked by others."""
-    # Not left to ON CONFLICT alone, which would wait for whoever has a known one locked.
+    """Add unknown locations; return False when all are known and others have locked some."""
+    # ON CONFLICT alone would wait for locks on known locations.
     known = connection.execute(select(RateLimit.location_id).where(RateLimit.location_id.in_(locations))).scalars()
     new = [{"location_id": name} for name in sorted(set(locations) - set(known))]
     if new:
@@ -121,7 +121,7 @@ USAGES = select(
 
 
 def _usages(connection: Connection, locations: Sequence[str]) -> dict[str, list[Usage]]:
-    """Return what counts at locked locations: a separate statement, which sees what was committed before the lock."""
+    """Return the usage of locked locations, in a separate statement, which sees commits before the lock."""
     found: dict[str, list[Usage]] = {name: [] for name in locations}
     for row in connection.execute(USAGES, {"locations": list(locations)}).all():
         usage = Usage(row.usage_id, row.lease_id, row.requests, float(row.seconds_left))
@@ -193,7 +193,7 @@ def settle(connection: Connection, answers: Sequence[AnsweredRequest], unsent: I
     _write(connection, settled, usages)
 
 
-# A spent budget blocks until the next full hour, when it may be given again.
+# A spent budget blocks until the next full hour, when it may be renewed.
 SETTLE = text("""
     WITH over AS (
         DELETE FROM etl.rate_usage WHERE usage_id = ANY(CAST(:over AS bigint[]))
@@ -222,7 +222,7 @@ SETTLE = text("""
 
 
 def _write(connection: Connection, settled: dict[str, Settled], usages: dict[str, list[Usage]]) -> None:
-    """Write what answers changed; entries that still stand for requests under way are written anew, with fewer."""
+    """Write the changes that answers made; entries with requests still under way are written anew, with fewer."""
     limits = [
         {
             "location_id": name,
@@ -253,9 +253,9 @@ def _write(connection: Connection, settled: dict[str, Settled], usages: dict[str
 
 
 def unblock(connection: Connection, location_id: str) -> bool:
-    """End the wait of a location whose allowance of the day was spent; False when it did not wait.
+    """Unblock a location whose daily allowance was spent; return False when it was not blocked so.
 
-    The next request asks HighLevel, whose answer is believed. What a 429 blocks stays so: that lasts seconds.
+    The answer to the next request decides. The block of a 429 stays: it lasts seconds.
     """
     blocked = (RateLimit.blocked_cause == "daily_budget") & (RateLimit.blocked_until > func.clock_timestamp())
     statement = update(RateLimit).where(RateLimit.location_id == location_id, blocked)
@@ -275,5 +275,5 @@ BLOCK = text("""
 
 
 def block(connection: Connection, location_id: str, *, seconds: float | None, jitter: float) -> None:
-    """After a 429: nothing for ``seconds`` (None: one interval), and a little more so that not all return at once."""
+    """Block a location after a 429 for ``seconds`` (None: one interval), and a random bit more to spread retries."""
     connection.execute(BLOCK, {"location_id": location_id, "seconds": seconds, "jitter": jitter})

@@ -1,4 +1,4 @@
-"""Keeps what :mod:`etl.state.limits` stores in order, even when the clock of Postgres is set back. Never commits."""
+"""Cleans up the rows of :mod:`etl.state.limits`, even when the clock of Postgres is set back. Never commits."""
 
 from sqlalchemy import Connection, text
 
@@ -10,7 +10,7 @@ FORGET = text("""
       AND used.expires_at < clock_timestamp() - make_interval(secs => r.interval_ms / 1000.0)
 """)
 
-# What counts for longer than anything can was written before the clock of Postgres was set back.
+# An entry that expires implausibly late was written before the clock of Postgres was set back.
 SHORTEN_USAGE = text("""
     WITH late AS (
         SELECT used.usage_id, longest.time
@@ -36,10 +36,10 @@ LIFT_BLOCKS = text("""
 
 
 def tidy(connection: Connection, *, under_way: float) -> None:
-    """Delete what has not counted for an interval; answers younger than that may still be compared with it.
+    """Delete entries that expired an interval ago; younger answers may still be compared with newer entries.
 
     When the clock of Postgres was set back, requests count for one interval, or for ``under_way`` seconds while they
-    are, from now on; and what was blocked is asked for again.
+    are, from now on; and blocked locations are unblocked.
     """
     connection.execute(FORGET)
     connection.execute(SHORTEN_USAGE, {"guard": GUARD, "under_way": under_way})

@@ -1,7 +1,7 @@
 """Every statement on ``etl.locations`` and ``etl.companies`` but those on tokens. Nothing here commits.
 
 A location is served unless it is *paused* (its token was refused, or somebody asked for it) or *retired* (the app was
-uninstalled). Either way its items wait, untouched.
+uninstalled). Either way its items wait unchanged.
 """
 
 from collections.abc import Collection, Sequence
@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import insert
 from etl.models import Company, Location, WebhookEvent
 
 BY_HAND = "by_hand"
-"""The pause_cause of a pause that somebody asked for."""
+"""The pause_cause of a pause by hand."""
 
 NOT_PAUSED: dict[str, Any] = {
     "paused_at": None,
@@ -47,7 +47,7 @@ PAUSED = select(Location.location_id, Location.paused_token).where(
 
 
 def paused(connection: Connection, location_ids: Sequence[str]) -> dict[str, str | None]:
-    """Those of the locations that are paused, with the fingerprint of the token that was refused; None: by hand."""
+    """Return the paused ones of these locations, with the fingerprint of the refused token; None: paused by hand."""
     rows = connection.execute(PAUSED, {"location_ids": list(location_ids)}).all()
     return {row.location_id: row.paused_token for row in rows}
 
@@ -59,15 +59,15 @@ CHANGES = text("""
 
 
 def changes(connection: Connection) -> str:
-    """Another text whenever a location or company has changed; of two changes at once, one may not show."""
+    """Return a text that changes with every location or company; of two changes at once, one may be missed."""
     found: str = connection.execute(CHANGES).scalar_one()
     return found
 
 
 def pause(connection: Connection, location_id: str, *, cause: str, detail: str, token: str | None) -> None:
-    """Stop serving a location until another token comes or somebody resumes it.
+    """Stop serving a location until it gets another token or somebody resumes it.
 
-    ``token`` is the fingerprint of the one that was refused; with None only :func:`resume` lifts the pause.
+    ``token`` is the fingerprint of the refused token; with None only :func:`resume` ends the pause.
     """
     why = {"pause_cause": cause, "pause_detail": detail, "paused_token": token}
     since = func.coalesce(Location.paused_at, func.now())
@@ -81,7 +81,7 @@ def pause(connection: Connection, location_id: str, *, cause: str, detail: str, 
 
 
 def resume(connection: Connection, location_id: str) -> bool:
-    """Serve a location again; False when it was neither paused nor retired."""
+    """Serve a location again; return False when it was neither paused nor retired."""
     stopped = or_(Location.paused_at.is_not(None), Location.retired_at.is_not(None))
     statement = update(Location).where(Location.location_id == location_id, stopped)
     changes = {**NOT_PAUSED, "retired_at": None, "app_changed_at": func.now(), "updated_at": func.now()}
@@ -102,12 +102,12 @@ def install(
     A location whose company is connected is served from now on; any other waits for ``etl connect``.
 
     Args:
-        connection: whose transaction it is.
+        connection: the caller's transaction.
         location_id: the location.
         company_id: its company, or the company.
         app_id: the app.
-        name: what HighLevel calls it.
-        at: when that was, None: now. If it was uninstalled later, nothing changes.
+        name: its name at HighLevel.
+        at: time of the installation, None: now. If it was uninstalled later, nothing changes.
     """
     model = Location if location_id else Company
     key = {"location_id": location_id} if location_id else {"company_id": company_id}
@@ -127,9 +127,9 @@ def install(
 
 
 def unpause(connection: Connection, *, location_id: str | None = None, company_id: str | None = None) -> None:
-    """Serve again what a refused token paused: a location, or all that a company's token serves.
+    """End the pause by a refused token: of a location, or of all that a company's token serves.
 
-    Somebody acted on purpose, so what was refused before may be accepted now; a pause by hand stays.
+    A person has acted, so the token may be accepted now; a pause by hand stays.
     """
     of_company = and_(Location.company_id == company_id, Location.token_source.is_distinct_from("private"))
     connection.execute(
@@ -171,13 +171,13 @@ def _retire(
 
 
 def known(connection: Connection, location_ids: Collection[str]) -> set[str]:
-    """Those of the locations that somebody connected, or in which our app was installed."""
+    """Return those of the locations that were connected or have our app installed."""
     query = select(Location.location_id).where(Location.location_id.in_(location_ids))
     return set(connection.execute(query).scalars())
 
 
 def webhooks_since(connection: Connection, location_id: str) -> datetime | None:
-    """Return since when webhooks of a location could come: its first event or connection; None where there is neither.
+    """Return the earliest time of a location's webhooks: its first event or connection; None without either.
 
     Old events are deleted, so this may be later than the truth.
     """
@@ -189,12 +189,12 @@ def webhooks_since(connection: Connection, location_id: str) -> datetime | None:
 
 
 def remove(connection: Connection, location_id: str) -> bool:
-    """Forget a location and its tokens; False when it is not known. Its items stay in the queue."""
+    """Delete a location and its tokens; return False when it is not known. Its items stay in the queue."""
     return connection.execute(delete(Location).where(Location.location_id == location_id)).rowcount > 0
 
 
 def remove_company(connection: Connection, company_id: str) -> bool:
-    """Forget a company and the locations that only its token serves; False when it is not known."""
+    """Delete a company and the locations that only its token serves; return False when it is not known."""
     served = or_(Location.token_source.is_(None), Location.token_source.in_(["company"]))
     connection.execute(delete(Location).where(Location.company_id == company_id, served))
     return connection.execute(delete(Company).where(Company.company_id == company_id)).rowcount > 0
@@ -221,7 +221,7 @@ OVERVIEW = text("""
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """A location as status shows it."""
+    """A location as ``etl status`` shows it."""
 
     location_id: str
     name: str | None = None
@@ -231,7 +231,7 @@ class Overview:
     token_expires_at: datetime | None = None
     retired_at: datetime | None = None
     connected: bool = False
-    """It has a stored token, or its company has one."""
+    """Whether it or its company has a stored token."""
     paused_at: datetime | None = None
     pause_cause: str | None = None
     pause_detail: str | None = None
@@ -241,15 +241,15 @@ class Overview:
     max_requests: int | None = None
     interval_ms: int | None = None
     used: int = 0
-    """Requests that count against the current interval."""
+    """Requests that count in the current interval."""
     daily_limit: int | None = None
     daily_remaining: int | None = None
-    """Of those of today (UTC)."""
+    """Requests left of today's budget (UTC)."""
     heard_at: datetime | None = None
 
 
 def overview(connection: Connection) -> list[Overview]:
-    """Every location we have dealt with."""
+    """Return every known location."""
     return [Overview(**row) for row in connection.execute(OVERVIEW).mappings()]
 
 
@@ -267,7 +267,7 @@ class CompanyOverview:
 
 
 def companies(connection: Connection) -> list[CompanyOverview]:
-    """Every company that installed the app."""
+    """Return every company that installed the app."""
     of_company = select(func.count()).where(Location.company_id == Company.company_id).scalar_subquery()
     query = select(
         Company.company_id,

@@ -1,4 +1,4 @@
-"""Every statement on ``etl.notices``: what somebody was told of. Nothing here commits."""
+"""Every SQL statement on ``etl.notices``: the findings that were sent. Nothing here commits."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from etl.models import Notice
 
 KEY = Notice.name, Notice.subject
 LOCK = 4_719_024_812
-"""Key of the advisory lock of whoever tells; arbitrary, but the same for all."""
+"""Key of the advisory lock of the process that sends notices; arbitrary, but the same for all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One finding that was told and is not over."""
+    """One finding that was sent and is not over."""
 
     name: str
     subject: str
@@ -25,19 +25,19 @@ class Told:
 
 
 def lock(connection: Connection) -> bool:
-    """Tell alone until the transaction ends; False: somebody else does."""
+    """Become the only sender until the transaction ends; return False when another process is."""
     taken: bool = connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}).scalar_one()
     return taken
 
 
 def told(connection: Connection) -> list[Told]:
-    """Return what was told and is not over."""
+    """Return the findings that were sent and are not over."""
     rows = connection.execute(select(Notice.name, Notice.subject, Notice.began_at, Notice.told_at).order_by(*KEY))
     return [Told(*row) for row in rows]
 
 
 def note(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
-    """Note that these were told now."""
+    """Note that these findings were sent now."""
     rows = [{"name": name, "subject": subject} for name, subject in keys]
     if rows:
         statement = insert(Notice).values(rows)
@@ -45,5 +45,5 @@ def note(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
 
 
 def drop(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
-    """Note that these are over."""
+    """Note that these findings are over."""
     connection.execute(delete(Notice).where(tuple_(*KEY).in_(list(keys))))

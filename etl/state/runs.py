@@ -28,12 +28,12 @@ from etl import __version__
 from etl.models import Run
 
 MAX_DRIFT = 200
-"""Different drift entries a run reports; beyond that something else is wrong."""
+"""Most different drift entries that a run reports; with more, something else is wrong."""
 
 
 @dataclass(slots=True)
 class RunCounts:
-    """What a run did so far; counts of items."""
+    """Counts of the items of a run so far."""
 
     loaded: int = 0
     unchanged: int = 0
@@ -49,7 +49,7 @@ class RunCounts:
     drift: Counter[str] = field(default_factory=Counter)
 
     def count_answers(self, statuses: Sequence[int], *, sent: int) -> None:
-        """Count what the API answered to so many requests; a redirect is an answer that a setting is wrong, as 4xx."""
+        """Count requests by the API's answer; a redirect counts as 4xx, because a setting is wrong."""
         for status in statuses:
             if status < 300:
                 self.answered_2xx += 1
@@ -62,7 +62,7 @@ class RunCounts:
         self.unanswered += sent - len(statuses)
 
     def add(self, other: "RunCounts") -> None:
-        """Add what one transaction did, once it is committed."""
+        """Add the counts of a committed transaction."""
         for name in (*COUNTS, *ANSWERS):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for entry, count in other.drift.items():
@@ -71,36 +71,36 @@ class RunCounts:
 
 
 SILENT_SECONDS = 90.0
-"""A run that has not ended and was not seen for so long was probably killed: it reports every 15 seconds, and a little
-later while Postgres is busy."""
+"""Seconds of silence after which a run was probably killed: it reports every 15 seconds, a little
+less often while Postgres is busy."""
 
 COUNTS = ("loaded", "unchanged", "deleted", "retried", "snoozed", "dead")
 """The columns that count items."""
 ANSWERS = ("answered_2xx", "answered_4xx", "answered_429", "answered_5xx", "unanswered")
-"""The columns that count requests to the API, by what was answered."""
+"""The columns that count requests to the API, by answer."""
 
 
 MAX_SKIPPED = 100
-"""Locations that are kept of those that a run left, for each cause."""
+"""Most locations stored of those that a run left, for each cause."""
 
 Skipped = Mapping[str, Collection[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A run that has begun, and how the one before it ended."""
+    """A run that has begun, and the outcome of the job's previous run."""
 
     run_id: int
     outcome: str | None = None
     skipped: dict[str, list[str]] | None = None
 
     def is_news(self, outcome: str, skipped: Skipped) -> bool:
-        """Return whether a run that ends so does not end as the one before it."""
+        """Return whether a run ends differently from the one before it."""
         return (outcome, _kept(skipped)) != (self.outcome, self.skipped)
 
 
 def start(connection: Connection, job: str) -> Started:
-    """Note that a run begins. It takes the row of the job's last run if that did nothing, as most of a day's do."""
+    """Note that a run begins. Reuse the row of the job's last run if that did nothing, as most runs do."""
     did_nothing = and_(*(getattr(Run, name) == 0 for name in COUNTS), Run.drift.is_(None)).label("did_nothing")
     ended = (Run.job == job, Run.finished_at.is_not(None), Run.started_at > func.now() - timedelta(days=1))
     query = select(Run.run_id, Run.outcome, Run.skipped, did_nothing).where(*ended).order_by(Run.run_id.desc())
@@ -111,7 +111,7 @@ def start(connection: Connection, job: str) -> Started:
         anew = dict.fromkeys(("started_at", "seen_at"), func.now()) | dict.fromkeys(
             ("finished_at", "outcome", "skipped")
         )
-        # Another run of the job may have taken it meanwhile.
+        # Another run of the job may have taken the row meanwhile.
         free = update(Run).where(Run.run_id == last.run_id, Run.finished_at.is_not(None))
         run_id = connection.execute(free.values(values | anew).returning(Run.run_id)).scalar_one_or_none()
     run_id = run_id or connection.execute(insert(Run).values(values).returning(Run.run_id)).scalar_one()
@@ -132,7 +132,7 @@ REPORT = (
 
 
 def report(connection: Connection, run_id: int, counts: RunCounts) -> None:
-    """Add what this transaction did to the run.
+    """Add the counts of this transaction to the run.
 
     Increments rather than totals: the transaction that loads the rows also counts them, whatever happens to its worker.
     """
@@ -185,7 +185,7 @@ class RunSummary:
 
 
 def count(connection: Connection) -> int:
-    """How many runs there were."""
+    """Return how many runs there were."""
     return connection.execute(select(func.count()).select_from(Run)).scalar_one()
 
 
@@ -194,7 +194,7 @@ def _older(days: float) -> ColumnElement[bool]:
 
 
 def count_old(connection: Connection, *, older_than_days: float) -> int:
-    """How many runs started longer ago."""
+    """Return how many runs started longer ago."""
     return connection.execute(select(func.count()).select_from(Run).where(_older(older_than_days))).scalar_one()
 
 
@@ -217,9 +217,9 @@ PURGE = text(f"""
 
 
 def purge(connection: Connection, *, older_than_days: float, limit: int) -> int:
-    """Delete the oldest runs that started longer ago; returns how many. One that reports right now is passed over.
+    """Delete the oldest runs that started longer ago; return how many. Skip one that is reporting right now.
 
-    What they had done is kept in ``etl.run_totals``, so that no total ever falls.
+    Their counts are kept in ``etl.run_totals``, so that no total ever falls.
     """
     given = {"seconds": older_than_days * 86_400, "limit": limit}
     deleted: int = connection.execute(PURGE, given).scalar_one()
@@ -234,7 +234,7 @@ TOTALS = text(f"""
 
 
 def totals(connection: Connection) -> dict[str, dict[str, int]]:
-    """Return what the runs of each job did, ever; by the names in COUNTS and ANSWERS."""
+    """Return the totals of each job over all its runs, by the names in COUNTS and ANSWERS."""
     rows = connection.execute(TOTALS).mappings()
     return {row["job"]: {name: int(row[name]) for name in (*COUNTS, *ANSWERS)} for row in rows}
 
@@ -249,12 +249,12 @@ ENDINGS = text("""
 
 
 def endings(connection: Connection) -> list[tuple[str, str, int]]:
-    """Return how many runs of the last day ended how, by job; ``running`` and ``lost`` did not end."""
+    """Return how many runs of the last day had which outcome, by job; ``running`` and ``lost`` did not end."""
     return [tuple(row) for row in connection.execute(ENDINGS, {"silent": SILENT_SECONDS})]
 
 
 def state_of(run: RunSummary) -> str:
-    """Return ended, running, or lost: a run that did not end and has fallen silent, as when it was killed."""
+    """Return ended, running, or lost: a run that fell silent without an end, as when it was killed."""
     if run.finished_at is not None:
         return "ended"
     return "running" if run.unseen_seconds < SILENT_SECONDS else "lost"
@@ -266,14 +266,14 @@ LAST_SEEN = text("""
 
 
 def last_seen(connection: Connection) -> dict[str, datetime]:
-    """Return when a run of each job was seen last."""
+    """Return when the latest run of each job last reported."""
     return {row.job: row.seen_at for row in connection.execute(LAST_SEEN)}
 
 
 def latest(connection: Connection, limit: int) -> list[RunSummary]:
-    """Return the last runs, those that live, and those of the last day that were lost and that no other followed.
+    """Return the last runs, running ones, and those lost within the last day without a later run of the job.
 
-    What was active last comes first.
+    The most recently active come first.
     """
     silent = extract("epoch", func.clock_timestamp() - Run.seen_at).cast(Double)
     columns = [

@@ -1,6 +1,6 @@
-"""Every statement on the stored tokens of locations and companies. Nothing here commits.
+"""Every SQL statement on the stored tokens of locations and companies. Nothing here commits.
 
-Tokens pass through here encrypted only; :mod:`etl.tokens.vault` has the keys.
+Tokens are encrypted here; :mod:`etl.tokens.vault` has the keys.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def _key(owner: Owner) -> Any:
 
 
 def _times(model: type[Location] | type[Company]) -> tuple[Any, Any]:
-    """Seconds until the token expires, and how long before that it is renewed.
+    """Return the seconds until the token expires, and how many seconds before that it is renewed.
 
     A token is renewed ten minutes before it expires; a short-lived one in the last quarter of its life.
     """
@@ -50,7 +50,7 @@ def _float(value: Any) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
-    """The token of a connected location, encrypted, and what decides about its use."""
+    """The encrypted token of a connected location, and whether it may be used."""
 
     source: str | None
     """None: its company's token was not exchanged for it yet."""
@@ -58,13 +58,13 @@ class TokenStatus:
     access_token: str | None = field(repr=False)
     fingerprint: str | None
     seconds_left: float | None
-    """Until the token expires; negative when it has, None when that is not known."""
+    """Seconds until the token expires; negative when it has; None: not known."""
     margin: float | None
     """Seconds before that at which it is renewed."""
 
 
 def statuses(connection: Connection, location_ids: Sequence[str]) -> dict[str, TokenStatus]:
-    """Those of the locations that have tokens, or whose company has."""
+    """Return the tokens of those locations that have one or whose company has."""
     left, margin = _times(Location)
     served_by_company = exists().where(
         Company.company_id == Location.company_id, Company.access_token.is_not(None), Company.retired_at.is_(None)
@@ -92,7 +92,7 @@ def statuses(connection: Connection, location_ids: Sequence[str]) -> dict[str, T
 
 
 def any_connected(connection: Connection) -> bool:
-    """Whether any location can be served without the environment's token."""
+    """Return whether any location can be served without the environment's token."""
     connected = or_(*(exists().where(model.access_token.is_not(None)) for model in (Location, Company)))
     return bool(connection.execute(select(connected)).scalar_one())
 
@@ -103,7 +103,7 @@ LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('etl.tokens/' || :own
 
 
 def lock(connection: Connection, owner: Owner, id_: str) -> None:
-    """Become the only one who may change the tokens of a location or company, until the transaction ends.
+    """Lock the tokens of a location or company until the transaction ends.
 
     Every change of tokens takes this lock first; read them only afterwards.
     """
@@ -112,7 +112,7 @@ def lock(connection: Connection, owner: Owner, id_: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StoredTokens:
-    """The tokens of a location or a company, encrypted, and all that decides about their renewal."""
+    """The encrypted tokens of a location or a company, and what decides about their renewal."""
 
     id: str
     company_id: str | None
@@ -120,7 +120,7 @@ class StoredTokens:
     is_stopped: bool
     """Paused or retired: its tokens are left alone."""
     refused_lately: bool
-    """A token of it was renewed within the hour because the one before was refused."""
+    """Whether a token was renewed within the hour because the one before was refused."""
     access_token: str | None = field(repr=False)
     refresh_token: str | None = field(repr=False)
     fingerprint: str | None
@@ -173,10 +173,10 @@ class EncryptedTokens:
     fingerprint: str
     refresh_token: str | None = field(default=None, repr=False)
     seconds: float | None = None
-    """Until the access token expires; None when that is not known."""
+    """Seconds until the access token expires; None: not known."""
 
     def columns(self) -> dict[str, Any]:
-        """Return what both tables hold of them."""
+        """Return the columns that both tables share."""
         now = func.clock_timestamp()
         lifetime = func.make_interval(0, 0, 0, 0, 0, 0, self.seconds, type_=Interval)
         return {
@@ -212,7 +212,7 @@ def store_company(connection: Connection, company_id: str, tokens: EncryptedToke
 
 
 def all_encrypted(connection: Connection) -> list[tuple[Owner, str, list[str]]]:
-    """Whose tokens are stored, and their encrypted texts."""
+    """Return the owners of all stored tokens, with the encrypted texts."""
     queries = [
         select(literal(owner).label("owner"), _key(owner).label("id"), model.access_token, model.refresh_token).where(
             model.access_token.is_not(None)
@@ -229,7 +229,7 @@ def all_encrypted(connection: Connection) -> list[tuple[Owner, str, list[str]]]:
 def replace_texts(
     connection: Connection, owner: Owner, id_: str, *, access_token: str, refresh_token: str | None
 ) -> None:
-    """Replace the encrypted texts of the same tokens; the caller holds :func:`lock`."""
+    """Replace the encrypted texts of unchanged tokens; the caller holds :func:`lock`."""
     connection.execute(
         update(MODELS[owner])
         .where(_key(owner) == id_)

@@ -1,7 +1,7 @@
-"""Every statement on ``etl.forgotten``, ``etl.erased`` and ``etl.pruned``: what must not return. Never commits.
+"""Every SQL statement on the suppression list: ``etl.forgotten``, ``etl.erased``, ``etl.pruned``. Never commits.
 
 Guarantee: once :func:`add` is committed, every transaction that calls :func:`suppressed` or :func:`suppression` sees
-it, and those that called before have ended. So nothing of the contact is written after that.
+it, and those that called before have ended. So no row of the contact is written afterwards.
 """
 
 from collections.abc import Collection, Iterable
@@ -16,7 +16,7 @@ from etl.database.conditions import in_array
 from etl.models import Forgotten, Pruned
 
 LOCK_SECONDS = 0.2
-"""How long others wait behind :func:`lock` while it waits: less than the receiver's patience."""
+"""How long others wait behind :func:`lock` while it waits: less than the receiver's timeout."""
 MESSAGES = "messages"
 
 Key = tuple[str, str]
@@ -25,34 +25,34 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What tells that an event or a dead letter is about one contact."""
+    """Decides whether an event or a dead letter is about one contact."""
 
     location_id: str | None
-    """Its location; what names none may be of it, too. None: any."""
+    """Its location; an event without a location may belong to it, too. None: any."""
     named: frozenset[str]
-    """Ids of the contact and its conversations: what was received is searched for them."""
+    """Ids of the contact and its conversations, for which payloads are searched."""
     ids: frozenset[str]
-    """Those, and the ids of its messages and emails."""
+    """The same ids, and those of its messages and emails."""
 
     def is_at(self, column: Any) -> ColumnElement[bool]:
-        """Whether something is of the location, by its column."""
+        """Return the condition that a column names the location."""
         return true() if self.location_id is None else in_array(column, {self.location_id, ""})
 
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """What must not be written, among some ids."""
+    """Which of some ids must not be written."""
 
     now: datetime
-    """The time by Postgres, the same throughout a transaction."""
+    """Postgres's time, constant within a transaction."""
     before: datetime | None
-    """Messages that were created before this were deleted for good; None: none were, by their age."""
+    """Messages created before this are never loaded, by the retention; None: no limit."""
     keys: frozenset[Key]
     """Those of the ids that were erased with a contact."""
 
 
-# The lock on rows is there for the one on the table that comes with it: :func:`lock` waits until this transaction has
-# written what it then writes. A dump of the database takes no such lock.
+# The row lock is taken for the table lock that comes with it: :func:`lock` waits until this transaction has
+# written its rows. A dump of the database takes no such lock.
 ERASED = """
     SELECT location_id, contact_id AS id FROM (
         SELECT * FROM etl.forgotten WHERE contact_id = ANY(CAST(:ids AS text[])) FOR KEY SHARE) AS f
@@ -70,14 +70,14 @@ SUPPRESSION = text(f"""
 
 
 def suppression(connection: Connection, ids: Collection[str]) -> Suppression:
-    """Return what must not be written, among these ids of contacts, messages, emails and conversations."""
+    """Return which of these ids of contacts, messages, emails and conversations must not be written."""
     rows = connection.execute(SUPPRESSION, {"ids": list(ids)}).all()
     keys = frozenset((row.location_id, row.id) for row in rows if row.id is not None)
     return Suppression(rows[0].now, rows[0].before, keys)
 
 
 def suppressed(connection: Connection, ids: Collection[str]) -> set[Key]:
-    """Those of the ids of contacts, messages, emails and conversations that were erased with a contact."""
+    """Return which of these ids of contacts, messages, emails and conversations were erased with a contact."""
     return {(row.location_id, row.id) for row in connection.execute(SUPPRESSED, {"ids": list(ids)})}
 
 
@@ -89,25 +89,25 @@ def covers(
     conversation_id: str | None,
     ids: Iterable[str | None],
 ) -> bool:
-    """Whether erased ``keys`` tell that a thing, with ``ids`` of its own, is of an erased contact. Asks nothing.
+    """Return whether a thing with these ``ids`` belongs to an erased contact, by the erased ``keys``; pure.
 
-    Another contact's message in the same conversation is that one's. An empty ``location_id`` stands for any.
+    Another contact's message in the same conversation does not. An empty ``location_id`` stands for any.
     """
     named = {contact_id or conversation_id, *ids}
     return any(id_ in named and location_id in ("", owner) for owner, id_ in keys)
 
 
 def locations_of(connection: Connection, contact_id: str) -> list[str]:
-    """Return the locations at which a contact was forgotten."""
+    """Return the locations at which a contact was erased."""
     query = select(Forgotten.location_id).where(Forgotten.contact_id == contact_id)
     return sorted(connection.execute(query).scalars())
 
 
 def lock(connection: Connection) -> None:
-    """Wait until those have ended who have asked what is erased, for a short time only; no other asks until the commit.
+    """Wait briefly for transactions that read the suppression list, and keep new ones out until the commit.
 
     Raises:
-        sqlalchemy.exc.OperationalError: they have not; try again.
+        sqlalchemy.exc.OperationalError: they have not ended; try again.
     """
     connection.execute(text(f"SET LOCAL lock_timeout = {int(LOCK_SECONDS * 1000)}"))
     connection.execute(text("LOCK TABLE etl.forgotten IN EXCLUSIVE MODE"))
@@ -121,14 +121,14 @@ REMEMBER = text("""
 
 
 def add(connection: Connection, contact_id: str, ids: Collection[str], *, location_id: str) -> None:
-    """Note that a contact is forgotten, and what belongs to it; safe to repeat, after :func:`lock`."""
+    """Add a contact and its ids to the suppression list; safe to repeat, after :func:`lock`."""
     statement = insert(Forgotten).values(contact_id=contact_id, location_id=location_id)
     connection.execute(statement.on_conflict_do_nothing())
     connection.execute(REMEMBER, {"contact_id": contact_id, "location_id": location_id, "ids": list(ids)})
 
 
 def set_floor(connection: Connection, before: datetime | None) -> None:
-    """Note how far messages are deleted from now on; None: all may be loaded again."""
+    """Set the creation time before which messages are not loaded; None: all may be loaded again."""
     if before is None:
         connection.execute(delete(Pruned).where(Pruned.table_name == MESSAGES))
         return

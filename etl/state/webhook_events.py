@@ -1,4 +1,4 @@
-"""Every statement on ``etl.webhook_events``: the webhooks that were posted. Nothing here commits."""
+"""Every SQL statement on ``etl.webhook_events``: the received webhooks. Nothing here commits."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class EventFilter:
     """Received then or later."""
     about: About | None = None
     older_than_days: float | None = None
-    """Since they were received."""
+    """Least age in days."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the filter in SQL."""
@@ -89,7 +89,7 @@ def find(connection: Connection, which: EventFilter, *, limit: int | None = None
 
 
 def body(connection: Connection, webhook_id: str) -> bytes | None:
-    """Return what was posted. Holds customers' words."""
+    """Return the body of an event. It holds customers' words."""
     query = select(WebhookEvent.body).where(WebhookEvent.webhook_id == webhook_id)
     return connection.execute(query).scalar_one_or_none()
 
@@ -102,17 +102,17 @@ class Rhythm:
     first_at: datetime
     last_at: datetime
     events: int
-    """How many are kept; counted to 100 only."""
+    """Stored events; counted up to 100."""
     weeks: int
     """Of the last four weeks, how many are known. In each, the same hours as those since ``last_at`` were counted."""
     least: int
-    """The fewest events of those hours, of any week; counted to 100 only."""
+    """The fewest events in those hours of any week; counted up to 100."""
     total: int
-    """Their events in all weeks."""
+    """The events of those hours in all weeks."""
 
 
 def last_at(connection: Connection) -> datetime | None:
-    """Return when the last event was stored; None: none is kept."""
+    """Return when the last event was stored; None: no event is stored."""
     return connection.execute(select(func.max(WebhookEvent.received_at))).scalar_one()
 
 
@@ -151,13 +151,13 @@ RHYTHMS = text("""
 
 
 def rhythms(connection: Connection, location_ids: Collection[str]) -> list[Rhythm]:
-    """Return when events of these locations come, of those that have any."""
+    """Return the rhythm of those locations that have events."""
     rows = connection.execute(RHYTHMS, {"location_ids": sorted(location_ids)})
     return [Rhythm(**row) for row in rows.mappings()]
 
 
 def outcomes(connection: Connection) -> dict[str, int]:
-    """How many events are kept, by outcome. Reads the whole table."""
+    """Return how many events are stored, by outcome. Reads the whole table."""
     count = func.count()
     query = select(WebhookEvent.outcome, count.label("events")).group_by(WebhookEvent.outcome)
     rows = connection.execute(query.order_by(count.desc(), WebhookEvent.outcome))
@@ -173,7 +173,7 @@ def insert_new(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set
 
 
 def digests(connection: Connection, webhook_ids: Collection[str]) -> dict[str, bytes]:
-    """Return the digests of the bodies of those of these events that are stored."""
+    """Return the body digests of these events, as far as they are stored."""
     if not webhook_ids:
         return {}
     query = select(WebhookEvent.webhook_id, WebhookEvent.digest).where(WebhookEvent.webhook_id.in_(webhook_ids))
@@ -189,7 +189,7 @@ def lock_page(
     after: tuple[datetime, str] | None,
     limit: int,
 ) -> Sequence[Row[str, datetime, str, bytes]]:
-    """Lock and return the next chosen events with their bodies, in order of arrival, but for some outcomes."""
+    """Lock and return the next chosen events with their bodies, in order of arrival, without some outcomes."""
     key = tuple_(WebhookEvent.received_at, WebhookEvent.webhook_id)
     beyond = [] if after is None else [key > tuple_(*after)]
     columns = WebhookEvent.webhook_id, WebhookEvent.received_at, WebhookEvent.type, WebhookEvent.body
@@ -209,19 +209,19 @@ def lock_page(
 
 
 def note_replay(connection: Connection, webhook_id: str, new: Mapping[str, str | None]) -> None:
-    """Note that an event was replayed, and what was read in it."""
+    """Note that an event was replayed, and its new outcome."""
     event = update(WebhookEvent).where(WebhookEvent.webhook_id == webhook_id)
     connection.execute(event.values(replayed_at=func.now(), **new))
 
 
 def location_ids(connection: Connection, which: EventFilter) -> set[str]:
-    """Return the locations that the chosen events name; empty: one names none."""
+    """Return the locations of the chosen events; an empty one stands for none."""
     query = select(WebhookEvent.location_id).where(*which.conditions()).distinct()
     return set(connection.execute(query).scalars())
 
 
 def count(connection: Connection, which: EventFilter) -> int:
-    """How many events are chosen."""
+    """Return how many events the filter chooses."""
     query = select(func.count()).select_from(WebhookEvent).where(*which.conditions())
     return connection.execute(query).scalar_one()
 

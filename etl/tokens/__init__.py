@@ -1,1 +1,1 @@
-"""Tokens: stored encrypted, renewed before they expire, and which of them serves a location."""
+"""Tokens: stored encrypted, renewed before they expire, chosen for each location."""

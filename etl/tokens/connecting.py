@@ -1,6 +1,6 @@
 """Stores what somebody connected: a private token, a location's grant, or a company's with its locations.
 
-Everything is committed before it is used: a refresh token that is lost locks its customer out.
+Everything is committed before it is used: losing a refresh token locks its customer out.
 """
 
 import time
@@ -20,17 +20,17 @@ from etl.tokens.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """Who is connected now."""
+    """The location or company that was connected."""
 
     owner: Owner
     id: str
 
 
 def read_private(pasted: str, location_id: str) -> str:
-    """Return the token in what was pasted, if it can be that location's.
+    """Return the token in a pasted text, if it can be that location's.
 
     Raises:
-        ConfigurationError: it cannot, with the reason. The text never repeats it.
+        ConfigurationError: it cannot be; the text says why and never repeats the token.
     """
     try:
         token = clean(pasted)
@@ -52,7 +52,7 @@ def read_private(pasted: str, location_id: str) -> str:
 
 
 def keep_private(engine: Engine, vault: Vault, location_id: str, token: str) -> None:
-    """Store a private integration token, which is never renewed, and serve the location again if it was refused."""
+    """Store a private integration token, which is never renewed, and unpause the location if its token was refused."""
     tokens = EncryptedTokens("private", vault.encrypt(token), fingerprint(token), seconds=_seconds_left(claims(token)))
     with engine.begin() as connection:
         stored_tokens.lock(connection, "location", location_id)
@@ -61,10 +61,10 @@ def keep_private(engine: Engine, vault: Vault, location_id: str, token: str) -> 
 
 
 def keep(engine: Engine, vault: Vault, grant: Grant, *, app_id: str) -> Connected:
-    """Store what an authorization code gave, and serve again what was refused.
+    """Store the tokens of an authorization code, and unpause what a refused token had paused.
 
     Raises:
-        GrantRefusedError: the answer does not say whose the tokens are.
+        GrantRefusedError: the answer does not name the tokens' owner.
     """
     owner: Owner = "company" if grant.user_type == "Company" else "location"
     id_ = grant.company_id if owner == "company" else grant.location_id
@@ -84,10 +84,10 @@ def keep(engine: Engine, vault: Vault, grant: Grant, *, app_id: str) -> Connecte
 def add_locations(engine: Engine, oauth: OAuth, *, company_id: str, company_token: str) -> int:
     """Add the locations of a company in which the app is installed; returns how many there are.
 
-    Their tokens are fetched when their first items are.
+    Their tokens are fetched with their first items.
 
     Raises:
-        OAuthError: the list cannot be had.
+        OAuthError: the list cannot be fetched.
     """
     installed = oauth.installed_locations(company_token=company_token, company_id=company_id)
     with engine.begin() as connection:
@@ -102,7 +102,7 @@ def rekey(engine: Engine, vault: Vault) -> int:
     """Encrypt every stored token with the newest key; returns how many owners had an older one.
 
     Raises:
-        UnreadableError: some token fits no key; those before it are done.
+        UnreadableError: no key decrypts some token; those before it are done.
     """
     with engine.connect() as connection:
         stored = stored_tokens.all_encrypted(connection)
@@ -124,6 +124,6 @@ def rekey(engine: Engine, vault: Vault) -> int:
 
 
 def _seconds_left(said: dict[str, Any]) -> float | None:
-    """Until a token expires, as far as it says so itself."""
+    """Return the seconds until a token expires; None when it does not say."""
     expires = said.get("exp")
     return float(expires) - time.time() if isinstance(expires, (int, float)) else None

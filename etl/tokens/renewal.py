@@ -1,6 +1,6 @@
-"""Gets a location's next token: one process at a time, and committed before anybody uses it.
+"""Renews a location's token: one process at a time, and committed before use.
 
-A refresh token works once, so whoever loses the answer locks its customer out. What guards against that:
+A refresh token works once, so losing the answer locks the customer out. Guards against that:
 
 * One at a time: a lock in Postgres spans reading the refresh token, the request and the commit.
 * Killed between the answer and the commit: the used refresh token is still stored. For 30 seconds it gives the same
@@ -37,7 +37,7 @@ LOCK_TIMEOUT_MS = 20_000
 
 
 class RenewalFailedError(Exception):
-    """No token could be had this time; nothing changed. Its text is a sentence without secrets."""
+    """The renewal failed and changed nothing. The text is a sentence without secrets."""
 
 
 class Renewal:
@@ -50,10 +50,10 @@ class Renewal:
         self._unsaved: dict[tuple[Owner, str], tuple[str | None, tuple[Grant, str]]] = {}
 
     def renew(self, location_id: str, refusal: Refusal | None = None) -> None:
-        """Store the location's next token, unless somebody else already did; pause it when none is to be had.
+        """Store the location's next token, unless another process did; pause the location when there can be none.
 
-        ``refusal`` tells that the API refused the stored token before its time. The second time within an hour the
-        location is paused: a new token does not help it.
+        ``refusal``: the API refused the stored token before it expired. The second time within an hour the
+        location is paused: a new token does not help.
 
         Raises:
             RenewalFailedError: a later attempt may succeed.
@@ -72,10 +72,10 @@ class Renewal:
             raise RenewalFailedError(f"the stored token cannot be read: {error}") from None
 
     def company_token(self, company_id: str, *, refused: str | None = None) -> str | None:
-        """Return the company's token, renewed when it is time or ``refused`` is its fingerprint; None: it has none.
+        """Return the company's token, renewed when due or when ``refused`` is its fingerprint; None: it has none.
 
         Raises:
-            OAuthError, UnreadableError, SQLAlchemyError: as they came.
+            OAuthError, UnreadableError, SQLAlchemyError: the token could not be renewed, decrypted or stored.
         """
         with self._engine.begin() as connection:
             stored = _lock_and_read(connection, "company", company_id)
@@ -116,7 +116,7 @@ class Renewal:
     def _once(
         self, key: tuple[Owner, str], stored: StoredTokens, obtain: Callable[[], tuple[Grant, str]]
     ) -> tuple[Grant, str]:
-        """Return what ``obtain`` gives, or gave when it could not be stored and nobody has stored anything since."""
+        """Return the grant of ``obtain``, or an earlier one that could not be stored, if no other was since."""
         basis, unsaved = self._unsaved.get(key, (None, None))
         if unsaved is None or basis != stored.refresh_token:
             unsaved = obtain()
@@ -124,7 +124,7 @@ class Renewal:
         return unsaved
 
     def _location_grant(self, stored: StoredTokens) -> tuple[Grant, str]:
-        """By its own refresh token, else through its company, else by reconnecting."""
+        """Obtain a grant by the location's refresh token, else through its company, else by reconnecting."""
         reasons: list[str] = []
         ways: tuple[tuple[Callable[[StoredTokens], Grant | None], str], ...] = (
             (self._by_refresh_token, stored.source or "app"),
@@ -182,7 +182,7 @@ class Renewal:
 
 
 def encrypted(vault: Vault, grant: Grant, *, source: str) -> EncryptedTokens:
-    """Return a grant as it is stored.
+    """Return a grant encrypted for storing.
 
     Raises:
         ConfigurationError: there is no key.
@@ -208,7 +208,7 @@ def _lock_and_read(connection: Connection, owner: Owner, id_: str) -> StoredToke
 
 
 def _is_due(stored: StoredTokens, refused: str | None) -> bool:
-    """Whether the token must be renewed: missing, about to expire, or refused and still the stored one."""
+    """Return whether to renew the token: missing, about to expire, or refused and still the stored one."""
     if stored.access_token is None or stored.seconds_left is None or stored.margin is None:
         return True
     return stored.seconds_left < stored.margin or (refused is not None and refused == stored.fingerprint)

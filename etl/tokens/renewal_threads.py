@@ -1,4 +1,4 @@
-"""Renews tokens in threads of its own, so that a slow token endpoint holds up no other location."""
+"""Renews tokens in separate threads, so that a slow token endpoint delays no other location."""
 
 import threading
 import time
@@ -15,11 +15,11 @@ from etl.tokens.routing import NO_TOKEN, RENEWING, Refusal
 log = structlog.get_logger("etl.tokens.renewal")
 
 WORKERS = 4
-"""Tokens renewed at once; each may hold two database connections."""
+"""Most tokens renewed at once; each may hold two database connections."""
 PAUSES = (1.0, 3.0, 10.0, 30.0, 60.0)
-"""Seconds between attempts; the first are short, for the grace of 30 seconds."""
+"""Seconds between attempts; the first are short, because a used refresh token works for 30 seconds more."""
 PATIENCE = 3
-"""Failures in a row after which nobody should wait for this location."""
+"""Failures in a row after which runs stop waiting for this location."""
 
 
 @dataclass(slots=True)
@@ -30,10 +30,10 @@ class _Progress:
 
 
 class Renewals:
-    """Threads start with the first renewal. A context manager: its end waits for those under way."""
+    """Starts threads with the first renewal. A context manager, which waits at its end for renewals under way."""
 
     def __init__(self, renew: Callable[[str, Refusal | None], None], *, pauses: Sequence[float] = PAUSES) -> None:
-        """Call ``renew`` as :meth:`etl.tokens.renewal.Renewal.renew` is, with ``pauses`` after its failures."""
+        """Call ``renew`` like :meth:`etl.tokens.renewal.Renewal.renew`, with ``pauses`` after its failures."""
         self._renew = renew
         self._pauses = pauses
         self._lock = threading.Lock()
@@ -41,7 +41,7 @@ class Renewals:
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="renew")
 
     def ask(self, location_id: str, refusal: Refusal | None) -> str:
-        """See that the location gets its next token; RENEWING, or NO_TOKEN when that has failed for some time."""
+        """Renew the location's token in the background; return RENEWING, or NO_TOKEN after several failures."""
         with self._lock:
             progress = self._progress.setdefault(location_id, _Progress())
             if not progress.running and time.monotonic() >= progress.not_before:
@@ -53,7 +53,7 @@ class Renewals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait for the renewals under way; there can be no others afterwards."""
+        """Wait for the renewals under way; no others can begin."""
         self._pool.shutdown(wait=True)
 
     def _work(self, location_id: str, refusal: Refusal | None) -> None:

@@ -1,4 +1,4 @@
-"""Which token serves a location. Tokens never reach a log, an error or a repr; nothing here asks the network."""
+"""Chooses the token that serves a location. No token reaches a log, an error or a repr. Sends no requests."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,19 +18,19 @@ RENEWING, NO_TOKEN = SkipCause.RENEWING, SkipCause.NO_TOKEN
 
 @dataclass(frozen=True, slots=True)
 class TokenRouting:
-    """The rule that says whose token serves a location.
+    """The rule for whose token serves a location.
 
     A connected location serves itself. The environment's token serves its own location, even if that is connected, and
-    items without a location. It serves no other, even if its own is not known: anybody may have named that.
+    items without a location. It serves no other location, even if its own is not known: anybody may have named that.
     """
 
     token: str | None = field(default=None, repr=False)
-    """The environment's, which is never renewed; None: there is none."""
+    """The environment's token, which is never renewed; None: there is none."""
     location_id: str = ""
-    """The environment's; empty: not known."""
+    """The location of the environment's token; empty: not known."""
 
     def is_environment(self, location_id: str) -> bool:
-        """Whether the environment's token is that location's own."""
+        """Return whether the environment's token is that location's own."""
         return self.token is not None and location_id == self.location_id
 
     def token_location_id(self, location_id: str, *, retired: Mapping[str, bool]) -> str | None:
@@ -46,14 +46,14 @@ class TokenRouting:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The API refused a token before its time."""
+    """The API refused a token before it expired."""
 
     fingerprint: str
     detail: str
 
 
 Renew = Callable[[str, Refusal | None], str]
-"""Sees that a location gets its next token; RENEWING, or NO_TOKEN when that has failed for some time."""
+"""Renews a location's token in the background; returns RENEWING, or NO_TOKEN after several failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ class _Known:
 class LocationTokens:
     """The environment's token and the stored ones, by the rule of :class:`TokenRouting`.
 
-    The loop calls ``look``, then ``token_location_id``, ``unavailable_reason`` and ``fingerprint`` about what it looked
-    at; the fetch threads call ``token_of``, ``is_current`` and ``refused``, which never wait.
+    The loop calls ``look``, then ``token_location_id``, ``unavailable_reason`` and ``fingerprint`` about these
+    locations; the fetch threads call ``token_of``, ``is_current`` and ``refused``, which never wait.
     """
 
     def __init__(self, *, routing: TokenRouting, vault: Vault, renew: Renew) -> None:
@@ -80,7 +80,7 @@ class LocationTokens:
         self._expire_at: dict[str, float] = {}
 
     def look(self, connection: Connection, names: Sequence[str]) -> None:
-        """Learn about the tokens of these locations."""
+        """Read the tokens of these locations."""
         given = {*names, self._routing.location_id}
         asked = {name for name in given if name and not self._routing.is_environment(name)}
         found = stored_tokens.statuses(connection, sorted(asked)) if asked else {}
@@ -101,9 +101,9 @@ class LocationTokens:
         return self._routing.token_location_id(location_id, retired=retired)
 
     def unavailable_reason(self, location_id: str) -> str | None:
-        """Why the location's token cannot be used right now, RENEWING or NO_TOKEN; None when it can.
+        """Return why the location's token cannot be used now, RENEWING or NO_TOKEN; None when it can.
 
-        Asks for the next one when it is time, or when the API refused this one.
+        Starts a renewal when it is due or the API refused the token.
         """
         status = self._statuses.get(location_id)
         if status is None:
@@ -124,7 +124,7 @@ class LocationTokens:
         return None
 
     def fingerprint(self, location_id: str) -> str:
-        """Tells that location's token from another one."""
+        """Return the fingerprint of the location's token."""
         if self._routing.token is not None and self._routing.is_environment(location_id):
             return fingerprint(self._routing.token)
         status = self._statuses.get(location_id)
@@ -134,7 +134,7 @@ class LocationTokens:
         """Return the token to send.
 
         Raises:
-            SnoozedError: it was refused, or went away, since the item was claimed.
+            SnoozedError: the token was refused or removed since the item was claimed.
         """
         if self._routing.token is not None and self._routing.is_environment(location_id):
             return self._routing.token
@@ -144,19 +144,19 @@ class LocationTokens:
         return known.token
 
     def is_current(self, location_id: str, token: str) -> bool:
-        """Whether a token should be accepted: it was not replaced, and did not expire."""
+        """Return whether the API should accept a token: it is neither replaced nor expired."""
         if self._routing.is_environment(location_id):
             return True
         known = self._known.get(location_id)
         return known is not None and known.token == token and time.monotonic() < self._expire_at.get(location_id, inf)
 
     def refused(self, location_id: str, token: str, error: LocationError) -> ItemError:
-        """Return what a refusal means: a token that can be renewed is renewed, once; else the location pauses."""
+        """Return the error for a refusal: a token that can be renewed is renewed once; else the location pauses."""
         error.fingerprint = fingerprint(token)
         return self.believed(location_id, error)
 
     def believed(self, location_id: str, error: LocationError) -> ItemError:
-        """Return the same, once it is sure that it is not the fault of one item; ``error`` knows the token."""
+        """Return the error for a refusal that is certainly no fault of one item; ``error`` knows the token."""
         status, known = self._statuses.get(location_id), self._known.get(location_id)
         is_renewable = status is not None and status.source != "private" and isinstance(error, TokenError)
         if not is_renewable or self._routing.is_environment(location_id):

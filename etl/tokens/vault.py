@@ -1,4 +1,4 @@
-"""Encrypts tokens before they are stored, and decrypts them. Performs no I/O; the only place that has the keys.
+"""Encrypts tokens before they are stored, and decrypts them. Performs no I/O; nothing else has the keys.
 
 Fernet (https://github.com/fyrd/spec: AES-128-CBC with HMAC-SHA256). With several keys the first encrypts and all of
 them decrypt, so that a key can be replaced without a pause: put the new one in front, ``etl locations rekey``, drop
@@ -19,10 +19,10 @@ class UnreadableError(Exception):
 
 
 class Vault:
-    """Keys that encrypt and decrypt. Its repr says nothing of them."""
+    """Keys that encrypt and decrypt. The repr hides them."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        """Take Fernet keys, the newest first; without any, nothing can be stored or read.
+        """Take Fernet keys, the newest first; without keys, no token can be stored or read.
 
         Raises:
             ConfigurationError: one of them is no Fernet key.
@@ -49,11 +49,11 @@ class Vault:
         """Decrypt.
 
         Raises:
-            UnreadableError: no key fits.
+            UnreadableError: no key decrypts it.
         """
         if not self._keys:
             raise UnreadableError("ETL_SECRET_KEY is not set, so stored tokens cannot be read")
-        # Imported when there is something to decrypt: a run on the environment's token alone starts faster without.
+        # Imported on first use: a run on the environment's token alone starts faster without.
         from cryptography.fernet import InvalidToken  # noqa: PLC0415
 
         try:
@@ -62,7 +62,7 @@ class Vault:
             raise UnreadableError("no key in ETL_SECRET_KEY decrypts it") from None
 
     def is_current(self, encrypted: str) -> bool:
-        """Whether the newest key alone decrypts it."""
+        """Return whether the newest key alone decrypts a text."""
         try:
             Vault(self._keys[:1]).decrypt(encrypted)
         except UnreadableError:

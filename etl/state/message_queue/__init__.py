@@ -1,4 +1,4 @@
-"""Every statement on ``etl.message_queue``, and no other module has one. Nothing here commits.
+"""Every SQL statement on ``etl.message_queue``. Nothing here commits.
 
 The life of an item::
 
@@ -11,11 +11,11 @@ The life of an item::
           release (lease lapsed) ◀──┘
 
 A claim is a lease: it lapses unless renewed, and then the item waits again. Every settling statement names the lease
-it was claimed under and acts only while that lease stands, so a worker that comes back late settles nothing. Lease
+it was claimed under and acts only while that lease is held, so a worker that comes back late settles nothing. Lease
 numbers come from a sequence. (The attempt number would not do as a fence: a snooze spends none, and an item that was
 completed and queued again starts anew.)
 
-When a lease lapses, nobody knows which of its items had been begun, so none has spent an attempt. But one of them may
+When a lease lapses, nobody knows which of its items were begun, so none has spent an attempt. But one of them may
 be what killed the worker. After its second lapse an item is a *suspect*: it is claimed with nothing else in hand, so
 that the next lapse is its own. Then it spends an attempt, and after three of those it becomes a dead letter.
 

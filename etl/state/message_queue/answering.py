@@ -1,4 +1,4 @@
-"""Messages that were answered without a request of their own: by pages of an export, which hold many at once."""
+"""Removes waiting messages that a page of an export has answered."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -25,8 +25,8 @@ def waiting(
 ) -> set[Key]:
     """Lock those of the messages that waited at these locations and were due ``before`` that time.
 
-    What was asked for at that time answers them. One that somebody has in hand is passed over, as is one that was
-    queued since, or is to be looked at later.
+    A request sent at that time answers them. A message in hand is skipped, as is one that was
+    queued since, or is due later.
     """
     given = {"ids": list(ids), "locations": list(location_ids), "before": before}
     return {(row.message_id, row.location_id) for row in connection.execute(WAITING, given)}
@@ -40,7 +40,7 @@ def remove(connection: Connection, keys: Collection[Key]) -> None:
 
 
 def queued(connection: Connection, ids: Collection[str], *, location_ids: Collection[str]) -> set[str]:
-    """Those of the messages that are in the queue for these locations, waiting or in hand."""
+    """Return those of the messages that are queued for these locations, waiting or in hand."""
     query = select(QueueItem.message_id).where(
         QueueItem.kind == "message", in_array(QueueItem.message_id, ids), in_array(QueueItem.location_id, location_ids)
     )

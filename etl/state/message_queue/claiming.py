@@ -1,4 +1,4 @@
-"""Taking items under a lease, keeping them, and getting back those of workers that vanished."""
+"""Claims items under a lease, renews leases, and releases the items of lost workers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -64,8 +64,8 @@ def claim(
 ) -> list[Item]:
     """Take up to ``quotas[location_id]`` due items of each location, the highest priority first, under one new lease.
 
-    Items that another worker is claiming are passed over, never waited for. Takes only suspects, or only others. A
-    suspect that lapses is taken for what killed its worker, so take one alone, with nothing else in hand.
+    Items that another worker is claiming are skipped, never waited for. Takes only suspects, or only others. A
+    lapsed suspect counts as the killer of its worker, so claim one alone, with nothing else in hand.
     """
     given = {
         "kind": kind,
@@ -91,11 +91,11 @@ RENEW = text("""
 
 
 def renew(connection: Connection, lease_ids: Iterable[int], *, lease_seconds: float) -> int:
-    """Keep what is in hand under these leases; returns how many items. Rows being settled right now are passed over."""
+    """Renew these leases; return how many items they hold. Rows being settled right now are skipped."""
     return connection.execute(RENEW, {"lease_ids": list(lease_ids), "lease_seconds": lease_seconds}).rowcount
 
 
-# No lease lasts for minutes: one that seems to was given before the clock of Postgres was set back.
+# No lease lasts for minutes: one that seems to was taken before the clock of Postgres was set back.
 RELEASE_LAPSED = text("""
     WITH lapsed AS (
         SELECT kind, message_id, location_id FROM etl.message_queue
@@ -112,14 +112,14 @@ RELEASE_LAPSED = text("""
 
 
 def release_lapsed(connection: Connection) -> int:
-    """Return the items of workers that vanished to the queue; returns how many.
+    """Return the items of lost workers to the queue; return how many.
 
-    Nobody knows which of them was begun, so only one that was alone in hand has spent an attempt.
+    Nobody knows which of them was begun, so only an item that was alone in hand spends an attempt.
     """
     return connection.execute(RELEASE_LAPSED, {"suspect": SUSPECT}).rowcount
 
 
-# One probe for each location: as a join, it might be done by reading the whole queue.
+# One index probe for each location: a join might read the whole queue.
 DUE_LOCATIONS = text("""
     SELECT location_id, lapses FROM unnest(CAST(:locations AS text[])) WITH ORDINALITY AS asked (location_id, place)
     CROSS JOIN LATERAL (
@@ -132,7 +132,7 @@ DUE_LOCATIONS = text("""
 
 
 def due_locations(connection: Connection, locations: Sequence[str], *, kind: str) -> dict[str, bool]:
-    """Those of the locations that have an item to be fetched now, in the same order; whether the next is a suspect."""
+    """Return the locations with a due item, in the same order, and whether that item is a suspect."""
     if not locations:
         return {}
     found = connection.execute(DUE_LOCATIONS, {"locations": list(locations), "kind": kind})

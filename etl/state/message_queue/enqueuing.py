@@ -1,4 +1,4 @@
-"""The way into the queue from Python; the one from SQL is the function ``etl.enqueue``."""
+"""Queues items from Python; the SQL function ``etl.enqueue`` does the same from SQL."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,8 +10,8 @@ from sqlalchemy import Connection, text
 from etl.state.message_queue.items import NewItem
 
 # What the SQL function etl.enqueue does, for many items at once and in a third of the time; a test compares the two. In
-# order of their keys, as by every other statement, so that two callers cannot deadlock. No item is moved to another
-# location, since nobody may serve that one: the same id at two locations is two items.
+# order of their keys, like every other statement, so that two callers cannot deadlock. No item is moved to another
+# location, which may have no token: the same id at two locations is two items.
 ENQUEUE = text("""
     WITH added AS (
         INSERT INTO etl.message_queue AS q (kind, message_id, location_id, priority, conversation_id, dated_at)
@@ -35,16 +35,16 @@ ENQUEUE = text("""
 
 
 def enqueue_items(connection: Connection, named: Sequence[NewItem], *, priority: int = 0) -> int:
-    """Queue items of several kinds and locations at once; returns how many were not queued already."""
+    """Queue items of several kinds and locations at once; return how many are new."""
     if not named:
         return 0
     added: int = connection.execute(ENQUEUE, {"named": _document(named), "priority": priority}).scalar_one()
     return added
 
 
-# Never touches an existing item or dead letter. Behind what was asked for.
-# Looked for in the queue first, because ON CONFLICT would wait for whoever settles it, who may wait for our rows.
-# It does wait for whoever adds the same item just now. If that one waits for us, Postgres ends one, who tries again.
+# Never touches an existing item or dead letter. Follow-ups queue behind requested items.
+# Read the queue first: ON CONFLICT would wait for a transaction that settles the item and may wait for our rows.
+# It does wait for one that adds the same item now. If that waits for us, Postgres ends one of both, which retries.
 FOLLOW_UP = text("""
     INSERT INTO etl.message_queue (kind, message_id, location_id, priority, scheduled_at, conversation_id)
     SELECT kind, message_id, location_id, -1, now() + make_interval(secs => delay), conversation_id
@@ -62,7 +62,7 @@ FOLLOW_UP = text("""
 
 
 def follow_up(connection: Connection, named: Sequence[NewItem]) -> int:
-    """Queue what loaded records ask for, unless it is queued or dead already; returns how many."""
+    """Queue the follow-ups of loaded records, unless queued or dead already; return how many."""
     return connection.execute(FOLLOW_UP, {"named": _document(named)}).rowcount if named else 0
 
 
@@ -73,6 +73,6 @@ def _document(named: Sequence[NewItem]) -> str:
 def enqueue(
     connection: Connection, message_ids: Iterable[str], *, kind: str, location_id: str = "", priority: int = 0
 ) -> int:
-    """Queue items of one kind and location; returns how many were not queued already."""
+    """Queue items of one kind and location; return how many are new."""
     named = [NewItem(kind, message_id, location_id) for message_id in message_ids]
     return enqueue_items(connection, named, priority=priority)

@@ -1,26 +1,26 @@
-"""What goes into the queue and comes out of it; data only."""
+"""The items of the queue; data only."""
 
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
 SUSPECT = 2
-"""Lapses of its lease after which an item may be what kills its worker: from then on it is fetched alone."""
+"""Lapses of its lease after which an item is a suspect: from then on it is fetched alone."""
 LOST = SUSPECT + 3
-"""Lapses after which it is given up on: the last three times nothing else was in hand."""
+"""Lapses after which it becomes a dead letter: the last three times nothing else was in hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """Something to be fetched."""
+    """An item to be queued."""
 
     kind: str
     message_id: str
     location_id: str
     conversation_id: str | None = None
-    """Of a message: the conversation it is part of, where that is known."""
+    """The conversation of a message, if known."""
     dated_at: datetime | None = None
-    """Of a message: when it was created, where that is known."""
+    """When a message was created, if known."""
     delay: float = 0.0
     """Seconds until it is due."""
 
@@ -36,17 +36,17 @@ class Item:
     """Attempts spent, this one included; 1 at first."""
     lease_id: int
     cause: str | None
-    """Why the attempt before this one failed or waited; None at first."""
+    """Why the previous attempt failed or waited; None at first."""
     claimed_at: datetime
-    """By Postgres's clock."""
+    """When it was claimed, by Postgres's clock."""
     conversation_id: str | None = None
-    """The conversation that it is part of, where that is known."""
+    """Its conversation, if known."""
     lapses: int = 0
-    """How often its worker was killed, or away, since an attempt ended."""
+    """How often its lease has lapsed since an attempt ended."""
 
     @property
     def is_lost(self) -> bool:
-        """Whether it killed its worker too often to be tried again."""
+        """Return whether its lease lapsed too often for another try."""
         return self.lapses >= LOST
 
 
@@ -64,7 +64,7 @@ class PutBack:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An item that becomes a dead letter, and what the letter keeps of it."""
+    """An item that becomes a dead letter, and the letter's content."""
 
     item: Item
     cause: str
@@ -74,7 +74,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Unasked:
-    """Something received that no item can ask for. No repr: it holds customers' words."""
+    """A received payload without an id that can be requested. No repr: it holds customers' words."""
 
     kind: str
     location_id: str
@@ -84,5 +84,5 @@ class Unasked:
 
     @property
     def id(self) -> str:
-        """Made of what was received: the same again is the same letter."""
+        """Return an id derived from the payload, so that a repetition is the same dead letter."""
         return f"sha256-{hashlib.sha256(self.location_id.encode() + self.payload).hexdigest()}"

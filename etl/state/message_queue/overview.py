@@ -1,4 +1,4 @@
-"""How much waits."""
+"""Counts what waits in the queue."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ DEPTH = text("""
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much of one kind waits at one location."""
+    """Counts of one kind at one location."""
 
     kind: str
     location_id: str
@@ -25,11 +25,11 @@ class Depth:
     in_hand: int
     due: int
     oldest: datetime | None
-    """When the item that has waited longest came, or comes, due; None when all are in hand."""
+    """When the earliest waiting item came, or comes, due; None when all are in hand."""
 
 
 def depth(connection: Connection) -> list[Depth]:
-    """Return what is in the queue, by kind and location. Reads the whole queue."""
+    """Return the counts of the queue, by kind and location. Reads the whole queue."""
     return [Depth(**row) for row in connection.execute(DEPTH).mappings()]
 
 
@@ -41,7 +41,7 @@ DUE = text("""
 
 
 def due(connection: Connection, *, kind: str, most: int) -> int:
-    """How many items of a kind are due; counts to ``most`` only, so that it is quick however many there are."""
+    """Return how many items of a kind are due; counts up to ``most``, so that it is always quick."""
     found: int = connection.execute(DUE, {"kind": kind, "most": most}).scalar_one()
     return found
 
@@ -61,7 +61,7 @@ BACKLOGS = text("""
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How many due messages of one location and hour wait, where the time they were created is known."""
+    """The due messages of one location that were created in one hour."""
 
     location_id: str
     hour: datetime
@@ -69,6 +69,6 @@ class Backlog:
 
 
 def backlogs(connection: Connection, locations: Sequence[str], *, most: int | None) -> list[Backlog]:
-    """Return what could be fetched together, of the next ``most`` due items of each location (None: of all)."""
+    """Return which of the next ``most`` due items of each location (None: of all) an export could fetch together."""
     rows = connection.execute(BACKLOGS, {"locations": list(locations), "most": most})
     return [Backlog(**row) for row in rows.mappings()]

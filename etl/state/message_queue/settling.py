@@ -1,4 +1,4 @@
-"""What becomes of claimed items. Each statement names their lease, and changes nothing where that is over.
+"""Settles claimed items. Each statement names their lease and changes nothing once that has ended.
 
 A transaction that settles many items first names all of them to :func:`complete`, which locks them in one order, so
 that two of them can wait for each other but not deadlock; and it changes the queue before dead letters, as others do.
@@ -16,14 +16,14 @@ from etl.models import QueueItem
 from etl.state.message_queue.items import DeadLetter, Item, PutBack, Unasked
 
 WAITING = {"lease_id": None, "leased_until": None, "again": False}
-"""The columns of an item that nobody has in hand."""
+"""The columns of a waiting item."""
 
 
 def _under_lease(items: Collection[Item]) -> tuple[ColumnElement[bool], ...]:
-    """Return the items' rows, as far as their leases stand; items of one call are of one kind."""
+    """Return the rows of those items whose leases are held; items of one call are of one kind."""
     columns = QueueItem.message_id, QueueItem.location_id, QueueItem.lease_id
     return (
-        # The last condition says it all; the others let Postgres find the rows in the small index of what is in hand.
+        # The last condition suffices; the others let Postgres use the small index of items in hand.
         in_array(QueueItem.kind, {item.kind for item in items}),
         in_array(QueueItem.message_id, {item.message_id for item in items}),
         in_array(QueueItem.lease_id, {item.lease_id for item in items}),
@@ -32,12 +32,12 @@ def _under_lease(items: Collection[Item]) -> tuple[ColumnElement[bool], ...]:
 
 
 def _key(item: Item) -> tuple[str, str, int]:
-    """Return what tells an item from the others of its kind and from its own earlier claims."""
+    """Return the key of a claim: it differs between items of a kind and between claims of one item."""
     return item.message_id, item.location_id, item.lease_id
 
 
-# The rows are locked in order of their keys, as by every statement that locks many, so that two of them can wait for
-# each other but not deadlock. What was queued again meanwhile, or has a dead letter, is rare: only told here.
+# The rows are locked in order of their keys, like in every statement that locks many, so that two of them can wait for
+# each other but not deadlock. Items queued again meanwhile or with a dead letter are rare, and only reported here.
 COMPLETE = text("""
     WITH held AS (
         SELECT q.message_id, q.location_id, q.lease_id, given.is_done, q.again
@@ -62,15 +62,15 @@ COMPLETE = text("""
 def complete(
     connection: Connection, items: Collection[Item], *, others: Collection[Item] = (), default: str = ""
 ) -> set[Item]:
-    """Remove items whose rows this transaction writes; returns those whose lease stands, of ``others`` too.
+    """Remove items whose rows this transaction writes; return those whose lease is held, of ``others`` too.
 
-    What is not returned was claimed by somebody else meanwhile: its rows must not be written. Dead letters of earlier
-    tries go, too; an item queued again meanwhile stays, and waits anew.
+    Another worker has claimed the items not returned: their rows must not be written. Dead letters of earlier
+    tries are deleted, too; an item queued again meanwhile stays and waits anew.
 
     Args:
         connection: The caller's transaction.
-        items: They are done; all of them and the others are of one kind.
-        others: What the transaction settles in further statements: all are locked here, in one order.
+        items: Finished items; all of them and the others are of one kind.
+        others: Items that the transaction settles in further statements: all are locked here, in one order.
         default: The location of items that name none: their dead letters may name it.
     """
     given = {_key(item): item for item in (*items, *others)}
@@ -103,7 +103,7 @@ def _remove_letters(connection: Connection, items: Collection[Item], *, default:
 
 
 def _end(connection: Connection, items: Collection[Item]) -> int:
-    """Remove items; those queued again meanwhile wait anew, with their attempts back. Returns how many there were."""
+    """Remove items; those queued again meanwhile wait anew, with all attempts. Return how many there were."""
     if not items:
         return 0
     fresh = {**WAITING, "attempt": 0, "lapses": 0, "cause": None}
@@ -124,7 +124,7 @@ PUT_BACK = (
         **WAITING,
         cause=bindparam("why"),
         attempt=case((QueueItem.again, 0), else_=QueueItem.attempt + bindparam("spent")),
-        # Its worker lived to tell how the attempt ended.
+        # Its worker survived the attempt.
         lapses=case((bindparam("spent") > 0, 0), else_=QueueItem.lapses),
         scheduled_at=case(
             (QueueItem.again, QueueItem.scheduled_at),
@@ -137,7 +137,7 @@ PUT_BACK = (
 def put_back(connection: Connection, returned: Sequence[PutBack]) -> int:
     """Retry (attempt spent) or snooze (not spent) items; returns how many.
 
-    An item queued again meanwhile is due when that asked for, with its attempts back: somebody has news of it.
+    An item queued again meanwhile is due at the newly requested time, with all its attempts.
     """
     if not returned:
         return 0
@@ -201,7 +201,7 @@ def to_dead_letter(connection: Connection, given_up: Sequence[DeadLetter]) -> in
 
 
 def keep(connection: Connection, received: Sequence[Unasked]) -> int:
-    """Make dead letters of what no item can ask for; returns how many are new."""
+    """Make dead letters of payloads without a usable id; return how many are new."""
     rows = [
         {
             "kind": each.kind,
