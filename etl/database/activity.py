@@ -1,4 +1,4 @@
-"""What sessions of Postgres do now."""
+"""Reads what the sessions of Postgres do now."""
 
 from dataclasses import dataclass
 from datetime import datetime

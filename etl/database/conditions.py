@@ -8,19 +8,19 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 
 def in_array(column: InstrumentedAttribute[Any] | ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
-    """Whether a column is one of many values, which travel as one array rather than as a parameter each."""
+    """Return the condition that a column is one of many values, sent as one array."""
     return column == any_(cast(list(values), ARRAY(column.type)))
 
 
 def in_rows(columns: Sequence[InstrumentedAttribute[Any]], rows: Iterable[Sequence[Any]]) -> ColumnElement[bool]:
-    """Whether columns hold one of many rows of values, of which there is at least one."""
+    """Return the condition that columns equal one of many rows of values; at least one."""
     values = zip(*rows, strict=True)
     arrays = [cast(list(each), ARRAY(column.type)) for column, each in zip(columns, values, strict=True)]
     return tuple_(*columns).in_(select(*map(func.unnest, arrays)))
 
 
 def contains(column: InstrumentedAttribute[Any], id_: str) -> ColumnElement[bool]:
-    """Whether a column of bytes, which are JSON, has an id as a whole text in it."""
+    """Return the condition that a column of JSON bytes contains an id as a whole string."""
     # The function itself: POSITION(… IN …) is syntax of its own.
     place: ColumnElement[int] = func.pg_catalog.position(column, f'"{id_}"'.encode())
     return place > 0

@@ -41,7 +41,7 @@ SETTINGS = {
     # at most.
     "idle_in_transaction_session_timeout": "60s",
 }
-"""What every session is set to, whatever the server, the role or the environment say."""
+"""Settings of every session, whatever the server, the role or the environment say."""
 
 LIBPQ = {
     # Seconds to wait for one connection.
@@ -66,7 +66,7 @@ def open_engine(url: str, *, pool_size: int = 4) -> Engine:
 
 
 def moment_of(connection: Connection) -> datetime:
-    """When the connection's transaction began, by Postgres's clock: this machine's may be wrong."""
+    """Return when the transaction began, by Postgres's clock: this machine's may be wrong."""
     return connection.execute(select(func.now())).scalar_one()
 
 
@@ -134,7 +134,7 @@ def waiting(engine: Engine) -> set[Any]:
 
 
 def cut(driver: Any) -> None:
-    """Have whoever waits on a connection of the driver's find it lost; from any thread."""
+    """Break a driver's connection, so that a thread waiting on it returns; callable from any thread."""
     with suppress(OSError, psycopg.Error), socket(fileno=os.dup(driver.fileno())) as line:
         line.shutdown(SHUT_RDWR)
 
@@ -161,7 +161,7 @@ def is_pooled(connection: Connection) -> bool:
 
 
 def is_read_only(connection: Connection) -> bool:
-    """Whether nothing can be written: a standby, or a database or role that was set so."""
+    """Return whether nothing can be written: a standby, or a database or role set to read-only."""
     setting: str = connection.execute(text("SELECT current_setting('transaction_read_only')")).scalar_one()
     return setting == "on"
 
@@ -174,7 +174,7 @@ PROBE_WRITES = text("""
 
 
 def probe_writes(connection: Connection) -> None:
-    """Write something and take it back.
+    """Write something and roll it back.
 
     Raises:
         DBAPIError: why it cannot be written, such as a full disk; or the role may make no temporary tables.
@@ -188,7 +188,7 @@ def require_writable(connection: Connection) -> None:
     """Check that the database takes writes. Not worth waiting for: a standby stays one until somebody acts.
 
     Raises:
-        DatabaseUnavailableError: it does not.
+        DatabaseUnavailableError: it takes none.
     """
     if is_read_only(connection):
         raise DatabaseUnavailableError(

@@ -1,4 +1,4 @@
-"""The Postgres that comes along, for those who set no DATABASE_URL. Its programs are in a wheel, which is an extra.
+"""The embedded Postgres, for use without a DATABASE_URL. Its programs come in the wheel of an extra.
 
 Nobody but the user who starts it can connect, and no folder is opened for it that was there before.
 """
@@ -19,12 +19,12 @@ from urllib.parse import quote
 from etl.errors import ConfigurationError, DatabaseUnavailableError
 
 ROOTS = "pgserver"
-"""As whom it runs where we are root, which Postgres refuses to be."""
+"""The user it runs as when we are root, which Postgres refuses."""
 PORT = 5432
 """No port of the machine, but a part of the socket's name."""
 SOCKET = f".s.PGSQL.{PORT}"
 LONGEST = 107 if sys.platform == "linux" else 103
-"""Bytes that the path of a socket may have."""
+"""Most bytes of the path of a socket."""
 CURE = "Set ETL_HOME to another directory, or DATABASE_URL to use your own server."
 
 HBA = "# Written by highlevel-etl. Who may connect is in pg_ident.conf.\nlocal all all peer map=owner\n"
@@ -70,7 +70,7 @@ def _start(directory: Path, owner: pwd.struct_passwd) -> None:
 
 
 def stop(directory: Path) -> bool:
-    """Stop the server of ``directory``; True when one was running."""
+    """Stop the server of ``directory``; return True when one was running."""
     directory = directory.absolute()
     if not (directory / "postmaster.pid").exists():
         return False
@@ -82,7 +82,7 @@ def stop(directory: Path) -> bool:
 
 
 def psql() -> Path | None:
-    """Return the psql that comes along; None when the extra is not installed."""
+    """Return the embedded server's psql; None when the extra is not installed."""
     with suppress(ConfigurationError):
         return _program("psql")
     return None
@@ -172,7 +172,7 @@ def _may_enter(directory: Path, owner: pwd.struct_passwd) -> bool:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Nobody else starts the server meanwhile."""
+    """Keep other processes from starting the server meanwhile."""
     held = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""What an error of Postgres means: whether to try again, whose fault it is, and how to word it."""
+"""Classifies errors of Postgres: whether to retry, whose fault it is, and how to word it."""
 
 import enum
 import re
@@ -33,7 +33,7 @@ MISSET = re.compile(
 
 
 class ErrorKind(enum.Enum):
-    """What a database error asks of the caller."""
+    """The kind of a database error, which says what the caller must do."""
 
     TRANSIENT = "transient"
     """The same transaction may work in a moment: connection lost, restart, deadlock, lock timeout, disk full."""

@@ -48,7 +48,7 @@ def build_app(
         return Response("alive\n", media_type="text/plain")
 
     async def readyz(_request: Request) -> Response:
-        """Postgres is reachable, takes writes, and has tables that events can be stored in."""
+        """Answer whether events can be stored: Postgres is reachable, writable, and has the right tables."""
         trouble = storage.trouble
         return Response(f"{trouble or 'ready'}\n", 503 if trouble else 200, media_type="text/plain")
 
@@ -96,7 +96,7 @@ def with_policy(app: ASGIApp) -> ASGIApp:
 
 
 async def take_signed(keys: Keys, policy: Policy, headers: Headers, read: Read) -> Event:
-    """Return the event in a post, when HighLevel signed it and it is meant for us."""
+    """Return the event in a post signed by HighLevel and meant for us."""
     given = signature.signature_of(headers.getlist("x-ghl-signature"), headers.getlist("x-wh-signature"))
     body = await read()
     signature.verify(body, given, keys)

@@ -1,4 +1,4 @@
-"""What happens to one post: receive it, make an event of it, have it stored, answer, and note that in the log.
+"""Handles one post: receive it, make an event of it, store it, answer, and log that.
 
 Every answer is one of a few with an empty body. It is 429 whenever an event could not be stored: HighLevel retries that
 status under every policy seen, while 5xx and timeouts were lost for good until 2026 (docs issue 257, webhook guide).
@@ -24,13 +24,13 @@ from etl.receive.webhook import Event
 log = structlog.get_logger("etl.receive")
 
 MAX_REQUESTS = 2000
-"""Posts in hand; more are asked to come again."""
+"""Most posts in hand; more are answered 429."""
 MAX_BODY_BYTES = 8 * 1024 * 1024
-"""Bytes of one body: an email's holds its inline pictures."""
+"""Most bytes of one body: an email's holds its inline pictures."""
 MAX_BYTES_IN_HAND = 64 * 1024 * 1024
 """Bytes of all bodies that are being received, or received and not answered."""
 BODY_SECONDS = 15.0
-"""How long a body may take to arrive."""
+"""Seconds for a body to arrive."""
 RETRY_AFTER = 5
 """Seconds a sender is asked to wait; HighLevel keeps its own schedule."""
 
@@ -50,7 +50,7 @@ class _Hold:
 
 
 class Intake:
-    """Takes posts in at all endpoints, and bounds what is in hand."""
+    """Handles the posts of all endpoints and bounds those in hand."""
 
     def __init__(self, storage: Storage, metrics: Metrics, *, body_seconds: float = BODY_SECONDS) -> None:
         self._storage = storage
@@ -60,7 +60,7 @@ class Intake:
         self._bytes = 0
 
     async def serve(self, take: Take, request: Request) -> Response:
-        """Take one post in, and answer it."""
+        """Receive one post and answer it."""
         began = time.perf_counter()
         event: Event | None = None
         status, reason = 200, ""
@@ -106,12 +106,12 @@ class Intake:
             self._bytes -= hold.body_bytes
 
     async def _body(self, request: Request, hold: _Hold) -> bytes:
-        """Return the body, byte for byte. Whatever type it is said to be of: what counts is what it is.
+        """Return the body byte for byte, whatever its Content-Type.
 
         Raises:
             WebhookRefusedError: too large, or too slow.
             NotStoredError: too much is in hand.
-            ClientDisconnect: its sender is gone.
+            ClientDisconnect: the sender has hung up.
         """
         # Digits only, or the HTTP parser would have refused it.
         if int(request.headers.get("content-length", "0")) > MAX_BODY_BYTES:

@@ -1,4 +1,4 @@
-"""What an event sets going: it is stored once, and the items that it names are queued. Nothing here commits."""
+"""Stores each event once and queues the items that it names. Nothing here commits."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -17,11 +17,11 @@ DUPLICATE = "duplicate"
 FORGOTTEN = "forgotten"
 
 REPLAYED_EVENTS = 1000
-"""How many are replayed in one transaction."""
+"""Events replayed in one transaction."""
 
 
 def store(connection: Connection, events: Sequence[Event]) -> list[str]:
-    """Keep events and do what the new ones ask for; returns what became of each, in order.
+    """Store events and act on the new ones; return the outcome of each, in order.
 
     An event that is here already, or twice among these, is a ``duplicate`` and sets nothing going. Nor does one about
     what was erased with a contact, which is not kept: it is ``forgotten``.
@@ -71,14 +71,14 @@ def _judged(connection: Connection, events: Sequence[Event]) -> list[Event]:
 
 
 def _insert(connection: Connection, events: Sequence[Event]) -> set[Event]:
-    """Keep events; returns those that are new. Of several with one id the first may be."""
+    """Insert events; return the new ones. Of several with one id only the first can be new."""
     # In order of id, so that two receivers given the same redeliveries wait for each other but cannot deadlock.
     distinct = dict(sorted({event.webhook_id: event for event in reversed(events)}.items()))
     return {distinct[id_] for id_ in webhook_events.insert_new(connection, list(map(_columns, distinct.values())))}
 
 
 def _taken(connection: Connection, events: Collection[Event]) -> set[Event]:
-    """Those of the events whose id another one has, which has another body; a redelivery's is the same."""
+    """Return the events whose id is stored with another body; a redelivery has the same body."""
     stored = webhook_events.digests(connection, {event.webhook_id for event in events})
     return {event for event in events if stored.get(event.webhook_id) not in (None, digest_of(event.body))}
 
@@ -118,7 +118,7 @@ def act(connection: Connection, events: Sequence[Event]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where a replay stands."""
+    """The position of a replay."""
 
     replayed: int
     last: tuple[datetime, str]

@@ -1,4 +1,4 @@
-"""Whose events are taken: one key signs for every app, so a signature alone does not tell. Performs no I/O."""
+"""Decides whose events are taken: one key signs for every app, so a signature is not enough. Performs no I/O."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ class Policy:
 
 
 def admit(event: Event, policy: Policy, *, now: datetime) -> Event:
-    """Check that an event is meant for us: one key signs for every app, so a signature alone does not tell.
+    """Check that an event is meant for us.
 
     Raises:
         WebhookRefusedError: it is for another app, too old, or (with status 200) of a location without interest.
@@ -54,7 +54,7 @@ def admit(event: Event, policy: Policy, *, now: datetime) -> Event:
 
 
 def choose(event: Event, kinds: Collection[str]) -> Event:
-    """Return the event with only those items that some job takes: others would wait for ever."""
+    """Return the event with only those items that some job takes: others would wait forever."""
     items = tuple(item for item in event.items if item[0] in kinds)
     outcome = event.outcome
     if items:

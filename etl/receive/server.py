@@ -1,4 +1,4 @@
-"""How uvicorn serves the receiver: its bounds, and what it answers first when it is told to stop."""
+"""Configures uvicorn for the receiver: its limits and its shutdown."""
 
 import asyncio
 import resource
@@ -78,7 +78,7 @@ class Connection(H11Protocol):
             next((each for each in others if each.idles), self).transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take in what arrived, and no more until it is this connection's turn to read it."""
+        """Buffer what arrived, and receive no more until it is this connection's turn."""
         self.conn.receive_data(data)
         self.flow.pause_reading()
         self._asks = True
@@ -98,7 +98,7 @@ class Connection(H11Protocol):
 
     @property
     def idles(self) -> bool:
-        """Whether it waits for the rest of a header, and was not hung up on."""
+        """Return whether the connection waits for the rest of a header and is open."""
         return self.timeout_keep_alive_task is not None and not self._asks and not self.transport.is_closing()
 
 

@@ -1,4 +1,4 @@
-"""Whether HighLevel signed a body: performs no I/O and parses nothing.
+"""Checks that HighLevel signed a body. Performs no I/O and parses nothing.
 
 The signed bytes are the raw body (HighLevel docs, "Webhook Authentication"). Its samples verify the body after parsing
 and writing it again, which refuses genuine events as soon as a number or an escape is written differently.
@@ -109,7 +109,7 @@ def _signed_with_rsa(key: RSAPublicKey, signature: bytes, body: bytes) -> bool:
 
 
 def require_secret(given: str, expected: str) -> None:
-    """Compare the workflow action's shared secret, in a time that does not tell how much of it is right.
+    """Compare the workflow action's shared secret in constant time.
 
     Raises:
         WebhookRefusedError: it is another one.

@@ -1,4 +1,4 @@
-"""Stores the events that wait in one transaction, then those that came meanwhile; and watches how Postgres is.
+"""Stores all waiting events in one transaction, then those that came meanwhile; and monitors Postgres.
 
 Guarantee: an event is reported stored only when its transaction is committed. Its sender waits ``ANSWER_SECONDS`` for
 that, whatever Postgres does. What waits is bounded by the posts in hand.
@@ -42,11 +42,11 @@ DEAD_SECONDS = 8.0
 """How long Postgres may take for a transaction before its connection is given up: something on the way may keep it open
 without passing anything on, and no limit of Postgres's own ends that."""
 CHECK_SECONDS = 1.0
-"""How often Postgres is looked at."""
+"""Seconds between checks of Postgres."""
 PURGE_SECONDS = 3600.0
 """How often events that are too old are deleted."""
 PURGE_EVENTS = 500
-"""How many are deleted in one transaction."""
+"""Events deleted in one transaction."""
 FAILED_SECONDS = 30.0
 """How long the receiver is not ready after Postgres refused to store for want of space, memory or rights. A look at
 Postgres does not show these, and some events may still be stored meanwhile."""
@@ -58,7 +58,7 @@ rolled back, the other one goes on, so a second try may succeed."""
 
 
 class NotStoredError(Exception):
-    """An event is not stored, and its sender must come again; ``reason`` is a short code for the log."""
+    """An event is not stored and must be sent again; ``reason`` is a short code for the log."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -98,7 +98,7 @@ class Storage:
         return self._failure if time.monotonic() - self._failed_at < FAILED_SECONDS else ""
 
     async def put(self, event: Event) -> str:
-        """Store an event; returns what became of it once that is committed.
+        """Store an event; return its outcome once committed.
 
         Whoever waits no longer cancels this; an event that is not being stored by then is dropped.
 
@@ -145,7 +145,7 @@ class Storage:
 
     async def _store(self, batch: Sequence[_Waiting], *, is_second_try: bool = False) -> None:
         """Store a batch and answer; one that fails is stored event by event, so that only those at fault fail."""
-        # Who was told to come again is not stored now.
+        # An event that was already answered 429 is not stored now.
         batch = [each for each in batch if not each.answer.done()]
         if not batch:
             return

@@ -64,7 +64,7 @@ class Event:
 
 
 def digest_of(body: bytes) -> bytes:
-    """Return what tells one body from another."""
+    """Return the digest of a body."""
     return hashlib.sha256(body).digest()
 
 
@@ -168,7 +168,7 @@ def _form(body: bytes) -> dict[str, Any]:
 
 
 def _named(fields: Mapping[str, Any]) -> tuple[str | None, str | None, bool]:
-    """Return the message and the email that an event names, and whether it names anything at all.
+    """Return the message and the email that an event names, and whether it names any.
 
     Email events carry no messageId: threadId is the message, emailMessageId the email (docs issue 255). A provider's
     email has messageId and emailMessageId.
@@ -191,7 +191,7 @@ def _items(
 ) -> Iterator[tuple[str, str]]:
     """Yield the items of an event. No id becomes two kinds: HighLevel's examples repeat an email's as thread.
 
-    A message without id is looked for among the newest of its conversation.
+    A message without an id queues its conversation, for the newest messages.
     """
     event_type = fields.get("type")
     own_id = _id(fields.get("id"))

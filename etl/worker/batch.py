@@ -1,4 +1,4 @@
-"""The outcomes that wait to be settled together, and their settling: one transaction, or as many as it takes."""
+"""Collects outcomes and settles them together, in one transaction or, after a failure, in several."""
 
 import time
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ USUAL_SIZE, LARGEST_SIZE = 100, 400
 
 
 class Batch:
-    """What is settled next.
+    """The outcomes to be settled next.
 
     Attributes:
         size: how many outcomes it holds at most.
@@ -47,7 +47,7 @@ class Batch:
         return len(self._outcomes) + len(self._unsent)
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
-        """Take what came of items."""
+        """Add outcomes of items."""
         if not self._outcomes:
             self._oldest = time.monotonic()
         self._outcomes.extend(outcomes)
@@ -58,7 +58,7 @@ class Batch:
         self._unsent.extend(unsent)
 
     def patience(self) -> float:
-        """Seconds until the batch is due for its age; 0 when it is due now."""
+        """Return the seconds until the batch is due; 0 when it is due now."""
         if not len(self):
             return self._linger
         if len(self._outcomes) >= self.size or self._bytes >= BATCH_BYTES or self._unsent:
@@ -66,7 +66,7 @@ class Batch:
         return max(self._oldest + self._linger - time.monotonic(), 0.0)
 
     def settle(self, run_id: int) -> tuple[RunCounts, list[Claimed]]:
-        """Settle everything; returns what that did and the items that are no longer in hand."""
+        """Settle everything; return the counts and the items that are no longer in hand."""
         outcomes, unsent = self._outcomes, self._unsent
         # What fills a batch before its time is up comes fast: more of it shares the cost of one transaction.
         is_full = len(outcomes) >= self.size
@@ -97,7 +97,7 @@ class Batch:
 
 
 def _poisonous(outcome: Outcome, error: Exception) -> Outcome:
-    """Return the outcome of a record that Postgres refuses. Only its code is told: its text repeats the row."""
+    """Return the outcome of a record that Postgres refuses. Keep only the code: the text repeats the row."""
     code = getattr(getattr(error, "orig", None), "sqlstate", None) or type(error).__name__
     refused = RefusedError("load", f"Postgres refuses the rows ({code})", payload=outcome.body[:KEPT_BODY])
     return replace(outcome, records=None, error=refused)

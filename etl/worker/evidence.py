@@ -1,4 +1,4 @@
-"""Tells the fault of an item from that of its location or of the API; pure, with the clock passed in.
+"""Decides whether an error is the fault of an item, its location or the API; pure, with the clock passed in.
 
 For each location it counts the answers that may be the location's fault, since another answer contradicted them. While
 there are few, the answers of the location's other items decide; enough of them are believed:
@@ -32,31 +32,31 @@ from etl.kinds import Kind
 from etl.worker.pipeline import Claimed
 
 ENOUGH = 8
-"""Answers in a row that are believed. Fewer than a first claim takes, so that they judge the first batch of a run."""
+"""Answers in a row that are believed: fewer than a first claim takes, so that the first batch can decide."""
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 60.0
 """Seconds between two probes."""
 MOST_OPEN = 100
 """Missing ids that wait for what else is in hand, even if they are enough: nothing is lost by that."""
 MOST_MISSING = 1000
-"""Missing ids that are remembered of a location."""
+"""Most missing ids remembered for a location."""
 VOUCHED_SECONDS = 10.0
 """How long a thing that was found shows that its location's things are found. An id is asked for over 40 seconds before
 its absence is final, so what was found before the API began to find nothing does not show it."""
 REFUSED_ALONE = "refused_alone"
-"""The cause of an item that is asked for again because only its token was refused."""
+"""The cause of an item that is retried because only its token was refused."""
 
 
 @dataclass(slots=True)
 class SharedEvidence:
-    """What the answers to all runs of a process show; their threads share it, and only ever set values."""
+    """Evidence shared by all runs of a process; threads only ever set values."""
 
     is_api: bool = False
     """Whether some request was neither redirected nor refused for its version."""
     found_at: dict[str, float] = field(default_factory=dict)
     """When a thing of a location was last found."""
     turn: Lock = field(default_factory=Lock)
-    """Held by the run that has a suspect in hand: two at once in a process would be taken for each other."""
+    """Held by the run that has a suspect in hand: with two in a process, a crash could not be attributed."""
 
 
 @dataclass(slots=True)
@@ -88,9 +88,9 @@ class Evidence:
         self._is_answered = False
 
     def saw(self, claimed: Claimed, error: ItemError | None, *, now: float) -> bool:
-        """Take an answer into account; True when it began an outage of its location."""
+        """Count an answer; return True when it begins an outage of its location."""
         if isinstance(error, (SnoozedError, WorkerLostError)):
-            # Nothing was asked, or its answer was about a token that is being renewed.
+            # No request was sent, or its answer was about a token that is being renewed.
             return False
         location_id, id_ = claimed.token_location_id, claimed.item.message_id
         answers = self._locations.setdefault(location_id, _LocationEvidence())
@@ -128,7 +128,7 @@ class Evidence:
         return answers.improper == ENOUGH
 
     def _doubt(self, claimed: Claimed, error: ItemError | None, now: float) -> int:
-        """How many answers say that an error is its location's fault; 0 when others contradict that."""
+        """Return how many answers show that an error is its location's fault; 0 when others contradict that."""
         location_id, id_ = claimed.token_location_id, claimed.item.message_id
         if is_improper(error):
             return ENOUGH if self.is_api_away else self._locations[location_id].improper
@@ -144,17 +144,17 @@ class Evidence:
         return 0
 
     def _missing(self, location_id: str, *, most: int) -> int:
-        """How many ids were missing since something was found, up to ``most``."""
+        """Return how many ids were missing since something was found, up to ``most``."""
         found_at = self._shared.found_at.get(location_id, -inf)
         return sum(at > found_at for at in islice(reversed(self._locations[location_id].missing.values()), most))
 
     def is_open(self, claimed: Claimed, error: ItemError | None, *, now: float) -> bool:
-        """Whether the next answers of the location decide what an error means."""
+        """Return whether the meaning of an error depends on the location's next answers."""
         most = MOST_OPEN if isinstance(error, NotFoundError) else ENOUGH
         return error is not None and 0 < self._doubt(claimed, error, now) < most
 
     def judged(self, claimed: Claimed, error: ItemError, *, now: float) -> ItemError:
-        """Return what an error means, as far as the answers show."""
+        """Return the error that the evidence makes of an error."""
         doubt = self._doubt(claimed, error, now)
         if isinstance(error, LocationError):
             return self._refusal(claimed, error, doubt)
@@ -165,7 +165,7 @@ class Evidence:
         return error
 
     def _refusal(self, claimed: Claimed, error: LocationError, doubt: int) -> ItemError:
-        """Return what it means that a token was refused.
+        """Return the error for a refused token.
 
         It is the location's fault unless the token reads other things. Then an id of another location fails at once;
         for any other the token is tried once more.
@@ -184,12 +184,12 @@ class Evidence:
 
     @property
     def is_api_away(self) -> bool:
-        """Whether enough locations were not answered properly since any of them was."""
+        """Return whether enough locations got no proper answer since the last proper one."""
         return len(self._failing) >= ENOUGH
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing was answered properly: at all, or lately at any location."""
+        """Return whether no request was answered properly: at all, or lately at any location."""
         if not self._failing:
             return False
         is_away = all(answers.improper >= ENOUGH for answers in self._locations.values())
@@ -197,7 +197,7 @@ class Evidence:
 
     @property
     def is_misconfigured(self) -> bool:
-        """Whether every request of this process was redirected or refused for its version."""
+        """Return whether every request of this process was redirected or refused for its version."""
         return bool(self._failing) and not self._shared.is_api
 
     @property
@@ -208,21 +208,21 @@ class Evidence:
         )
 
     def room(self, location_id: str, *, in_hand: int, now: float) -> int | None:
-        """How many items to ask for with a location's token; None: as many as it may. An outage is probed with one."""
+        """Return how many items to fetch with a location's token; None: no limit. An outage is probed with one."""
         answers = self._locations.get(location_id)
         if answers is not None and (answers.improper >= ENOUGH or (answers.improper and self.is_api_away)):
             return 0 if in_hand or now < answers.probe_at else 1
         return max(1 - in_hand, 0) if self.is_api_away else None
 
     def wait(self, *, now: float) -> float:
-        """Seconds until the next probe."""
+        """Return the seconds until the next probe."""
         return max(
             min((answers.probe_at for answers in self._locations.values() if answers.improper), default=now) - now,
             0.0,
         )
 
     def nothing_found(self) -> set[str]:
-        """Return the locations of which nothing that is asked for is found any more."""
+        """Return the locations where the API finds nothing any more."""
         return {
             location_id
             for location_id, answers in self._locations.items()
@@ -231,7 +231,7 @@ class Evidence:
 
 
 def is_improper(error: ItemError | None) -> bool:
-    """Whether an answer may be an outage: none, a 5xx, a page where JSON or audio belongs, a redirect."""
+    """Return whether an answer may be an outage: none, a 5xx, a page where JSON or audio belongs, a redirect."""
     return isinstance(error, UnreachableError) or (
         isinstance(error, RefusedError) and error.cause in ("not_json", "not_audio")
     )

@@ -1,4 +1,4 @@
-"""Tells the log what failed: many items that fail for one reason are one line with a count."""
+"""Logs failures: many items that fail for one reason are one line with a count."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from etl.worker.pipeline import Outcome
 log = structlog.get_logger("etl.worker")
 
 MAX_IDS = 5
-"""Items named in one line."""
+"""Most items named in one line."""
 
 
 def log_failures(outcomes: Sequence[Outcome], kind: Kind) -> None:
-    """One line for each reason; what is merely snoozed is for those who look closely."""
+    """Log one line for each reason; harmless ones at level debug."""
     reasons: dict[tuple[type[ItemError], str, str, str], list[str]] = {}
     for outcome in outcomes:
         error = outcome.error
@@ -36,7 +36,7 @@ def log_failures(outcomes: Sequence[Outcome], kind: Kind) -> None:
 
 
 def _is_usual(kind_of_error: type[ItemError], kind: Kind) -> bool:
-    """Whether a failure is no trouble: it is snoozed, or a thing is not there that need not be."""
+    """Return whether a failure is harmless: a snooze, or a missing thing that is optional."""
     if issubclass(kind_of_error, NotFoundError):
         return not kind.not_found.is_failure
     return issubclass(kind_of_error, (SnoozedError, RateLimitedError))

@@ -1,4 +1,4 @@
-"""The threads that process items, and the way their outcomes take to the loop."""
+"""The threads that process items, and the queue of their outcomes."""
 
 import queue
 import threading
@@ -19,7 +19,7 @@ class OutcomeQueue:
         self._arrived: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
 
     def put(self, outcome: Outcome) -> None:
-        """Leave an outcome, and wake the loop."""
+        """Add an outcome and wake the loop."""
         self._arrived.put(outcome)
 
     def wake(self) -> None:
@@ -27,7 +27,7 @@ class OutcomeQueue:
         self._arrived.put(None)
 
     def take(self, *, timeout: float) -> list[Outcome]:
-        """Wait until woken or for ``timeout`` seconds; returns what has arrived."""
+        """Wait until woken or for ``timeout`` seconds; return the outcomes that arrived."""
         arrived: list[Outcome | None] = []
         with suppress(queue.Empty):
             arrived.append(self._arrived.get(timeout=max(timeout, 0.001)))
@@ -39,7 +39,7 @@ class OutcomeQueue:
 class Fetchers:
     """Up to ``concurrency`` items processed at once. Threads start with the first item; they end with the process.
 
-    Among several locations none has all threads: one that does not answer would hold up the others for as long as a
+    With several locations, none may use all threads: one that does not answer would delay the others for as long as a
     request may take.
     """
 
@@ -64,11 +64,11 @@ class Fetchers:
 
     @property
     def _most(self) -> int:
-        """How many threads a location may have."""
+        """Return how many threads a location may use."""
         return max(self._concurrency - (len(self._locations) > 1), 1)
 
     def submit(self, items: list[Claimed]) -> None:
-        """Have items processed, those of a location in order."""
+        """Queue items for processing, in order within a location."""
         if not self._started:
             for number in range(self._concurrency):
                 threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True).start()
@@ -79,7 +79,7 @@ class Fetchers:
             self._changed.notify(len(items))
 
     def take_back(self, which: Callable[[Claimed], bool] = lambda _: True) -> list[Claimed]:
-        """Remove the items that no thread has begun and ``which`` chooses."""
+        """Remove and return the items chosen by ``which`` that no thread has begun."""
         with self._changed:
             taken = [each for each in self._tasks if which(each)]
             if taken:

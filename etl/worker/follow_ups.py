@@ -1,4 +1,4 @@
-"""Queues what loaded records ask for, as far as it is still to be fetched. Nothing here commits."""
+"""Queues the follow-ups of loaded records that are not fetched yet. Nothing here commits."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -30,11 +30,11 @@ def queue(connection: Connection, follow_ups: Sequence[FollowUp], tables: Mappin
 def _wanted(
     connection: Connection, follow_ups: Sequence[FollowUp], tables: Mapping[str, type[Base] | None]
 ) -> list[FollowUp]:
-    """One for each item, the soonest."""
+    """Return one follow-up an item, the earliest."""
     found: dict[tuple[str, str, str], FollowUp] = {}
     by_kind: dict[str, list[FollowUp]] = {}
     for each in follow_ups:
-        # An odd id in a column must not keep the message itself from being loaded.
+        # An odd id in a column must not prevent the message from being loaded.
         if each.kind in tables and is_fetchable(each.id):
             by_kind.setdefault(each.kind, []).append(each)
     for kind, of_kind in by_kind.items():

@@ -1,4 +1,4 @@
-"""Renews the leases of what is in hand, in a thread of its own, so that a slow batch never lets one lapse."""
+"""Renews the leases of items in hand in a separate thread, so that none lapses during a slow batch."""
 
 import threading
 import time
@@ -17,13 +17,13 @@ from etl.worker.pipeline import Claimed
 log = structlog.get_logger("etl.worker.leases")
 
 LEASE_SECONDS = 45.0
-"""A killed worker's items are free again after this."""
+"""Seconds after which a killed worker's items are free again."""
 USAGE_SECONDS = 120.0
 """How long a killed worker's granted requests count: longer than any request it may have sent can take."""
 
 
 SAFE_FRACTION = 8 / 9
-"""The share of a lease's time within which it is surely ours: the rest is for clocks and commits that differ."""
+"""The share of a lease's time in which it is certainly ours; the rest allows for clocks and slow commits."""
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ class Leases:
                 message_queue.renew(connection, held, lease_seconds=self._seconds)
                 limits.renew(connection, held, seconds=USAGE_SECONDS)
         except DBAPIError as error:
-            # If it lasts, the leases lapse and the items are fetched by somebody else: nothing is lost.
+            # If this lasts, the leases lapse and another worker fetches the items: nothing is lost.
             log.warning("lease_not_renewed", error=type(error.orig).__name__)
         else:
             for lease in sure:

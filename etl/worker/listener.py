@@ -1,4 +1,4 @@
-"""Wakes the loop when something is queued: LISTEN on a connection of its own, in a thread of its own."""
+"""Wakes the loop when something is queued: LISTEN on a separate connection, in a separate thread."""
 
 import threading
 from collections.abc import Callable
@@ -22,7 +22,7 @@ CHECK_SECONDS = 1.0
 class Listener:
     """Calls ``wake`` for each notification, from its thread.
 
-    A notification that is missed, as while Postgres restarts, costs only delay: the loop also looks by itself. Behind a
+    A missed notification, as while Postgres restarts, costs only delay: the loop also polls. Behind a
     pooler there are none.
     """
 

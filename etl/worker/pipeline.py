@@ -1,4 +1,4 @@
-"""One item's story: extract it, transform it, and say what came of it. Touches neither queue nor database."""
+"""Extracts and transforms one item. Touches neither queue nor database."""
 
 import time
 from collections.abc import Sequence
@@ -24,24 +24,24 @@ class Claimed:
     item: Item
     token_location_id: str
     since: float
-    """``time.monotonic()`` when Postgres had said ``item.claimed_at``."""
+    """``time.monotonic()`` when ``item.claimed_at`` was received."""
 
     def now(self) -> datetime:
-        """Return the time by Postgres, told without asking: rows of all workers are compared by it."""
+        """Return Postgres's time without a query: rows of all workers are compared by it."""
         return self.item.claimed_at + timedelta(seconds=time.monotonic() - self.since)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Outcome:
-    """What came of one item: records, or the error that says what happens next. No repr: it holds a payload."""
+    """The result of one item: records, or the error that says what happens next. No repr: it holds a payload."""
 
     claimed: Claimed
     answered_at: float
     """``time.monotonic()`` when the request was over."""
     records: list[Record] | None = None
-    """None: it failed. Of a list that was read in part they are loaded, although there may be an error."""
+    """None: it failed. The records of a list that was read in part are loaded despite the error."""
     follow_ups: tuple[FollowUp, ...] = ()
-    """What it asks for beside its records."""
+    """Follow-ups beside those of its records."""
     error: ItemError | None = None
     body: bytes = b""
     headers: RateHeaders = NO_HEADERS
@@ -60,7 +60,7 @@ class Pipeline:
     tokens: LocationTokens
 
     def process(self, claimed: Claimed) -> Outcome:
-        """Fetch one item and make records of it. Every failure of the item is in the outcome."""
+        """Fetch one item and make records of it. The outcome holds every failure of the item."""
         if claimed.item.is_lost:
             return Outcome(claimed, time.monotonic(), error=WorkerLostError("worker_lost", LOST))
         call: Call | None = None

@@ -1,11 +1,11 @@
-"""When an item that failed comes back, or whether it is given up on; pure, with the randomness passed in."""
+"""Decides when a failed item is retried, or that it becomes a dead letter; pure, with the randomness passed in."""
 
 from collections.abc import Callable, Sequence
 
 from etl.errors import ItemError, NotFoundError, RetriableError
 
 BASE = 60.0
-"""Seconds: bound of the first delay, doubled by each attempt."""
+"""Seconds: the bound of the first delay, which doubles with each attempt."""
 CAP = 7200.0
 FLOOR = 1.0
 
@@ -19,7 +19,7 @@ def next_delay(
     not_found_delays: Sequence[float],
     previous_cause: str | None = None,
 ) -> float | None:
-    """Seconds until the next attempt; None means give up.
+    """Return the seconds until the next attempt; None: give up.
 
     Backoff is exponential with full jitter, so that items that failed together do not return together.
 
@@ -28,8 +28,8 @@ def next_delay(
         attempt: Attempts spent, this one included.
         max_attempts: Attempts the job allows.
         uniform: ``random.uniform``, or a fake.
-        not_found_delays: Seconds until an unknown id is asked for again, by how often it was.
-        previous_cause: Why the attempt before this one failed.
+        not_found_delays: Seconds until an unknown id is requested again, by the number of requests before.
+        previous_cause: Why the previous attempt failed.
     """
     if attempt >= max_attempts:
         return None

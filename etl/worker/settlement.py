@@ -1,4 +1,4 @@
-"""Writes what came of a batch of items, all in the caller's transaction: rows, queue, dead letters, limits, pauses."""
+"""Writes the outcomes of a batch in the caller's transaction: rows, queue, dead letters, limits, pauses."""
 
 import random
 import time
@@ -34,7 +34,7 @@ from etl.worker.retry import next_delay
 JITTER = 2.0
 """Seconds: bound of the random wait added to a 429's."""
 UNGRANTED_SECONDS = 86_400.0
-"""How long an item waits that the token may not read."""
+"""Seconds that an item waits that the token may not read."""
 
 LOOKED_UP = "looked_up"
 """The cause of a message that waits while its conversation is fetched."""
@@ -53,7 +53,7 @@ NOTHING_FOUND_SECONDS = (60.0, 600.0)
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How outcomes are settled; ``fingerprint`` tells a location's token from the next one."""
+    """Settles outcomes; ``fingerprint`` identifies a location's token."""
 
     kind: Kind
     max_attempts: int
@@ -64,9 +64,9 @@ class Settlement:
     """The kinds that some job takes, and where each keeps what it fetches: no other follows from a record."""
 
     def apply(self, connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> RunCounts:
-        """Settle outcomes, and give back as they were the items that were claimed and never begun.
+        """Settle outcomes, and give back unchanged the claimed items that were never begun.
 
-        Items whose lease was lost are somebody else's: they are neither written nor counted.
+        Items whose lease was lost belong to another worker: they are neither written nor counted.
         """
         held = message_queue.complete(
             connection,
@@ -109,7 +109,7 @@ class Settlement:
         return len(message_queue.complete(connection, items, default=self.default() or ""))
 
     def _load(self, connection: Connection, outcomes: Sequence[Outcome], counts: RunCounts) -> list[FollowUp]:
-        """Write the rows of items; returns what the records ask for."""
+        """Write the rows of items; return the follow-ups of their records."""
         done = [outcome for outcome in outcomes if outcome.error is None]
         records = [record for outcome in outcomes for record in outcome.records or ()]
         loaded = loader.load(connection, records)
@@ -201,7 +201,7 @@ class Settlement:
         return [FollowUp("message", message_id, location_id, force=True) for message_id in ids]
 
     def _was_found(self, connection: Connection, item: Item, location_id: str, *, lately: bool) -> bool:
-        """Whether the fetched conversation brought what an id names: a message, or an email of a thread.
+        """Return whether the fetched conversation holds an id: a message, or an email of a thread.
 
         With ``lately``, what the tables had before does not count.
         """

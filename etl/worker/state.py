@@ -1,4 +1,4 @@
-"""What a loop is doing right now, for whoever watches it; data only."""
+"""The current state of a loop, for displays; data only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """One look at a loop."""
+    """The state of a loop at one time."""
 
     activity: Literal["working", "resting", "api_unreachable"]
     """Resting: nothing can be claimed now, and nothing is in hand."""

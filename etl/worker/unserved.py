@@ -1,4 +1,4 @@
-"""Remembers which locations nobody serves, so that a look at many of them costs next to nothing."""
+"""Caches the locations that are not served, so that many of them cost almost nothing."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -11,11 +11,11 @@ from etl.state.outcomes import SkipCause
 CHECK_SECONDS = 2.0
 """How often it looks whether a location has changed."""
 LONGEST_TRUST = 60.0
-"""Seconds after which all is forgotten, even if nothing seems to have changed."""
+"""Seconds after which the cache is emptied, even without a change."""
 
 
 class Unserved:
-    """The locations that nobody serves.
+    """The locations that are not served.
 
     Attributes:
         causes: why, by location.
@@ -32,7 +32,7 @@ class Unserved:
             self.causes.update(dict.fromkeys(stopped[cause], cause))
 
     def refresh(self, connection: Connection) -> None:
-        """Forget all when a location has changed: somebody may have connected or resumed it."""
+        """Empty the cache when a location has changed: it may have been connected or resumed."""
         now = time.monotonic()
         if now < self._next_check:
             return

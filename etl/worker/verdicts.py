@@ -30,23 +30,23 @@ class Verdicts:
 
     @property
     def is_all_answered(self) -> bool:
-        """Whether nothing is asked for at the moment."""
+        """Return whether no request is open."""
         return not self._unanswered.total()
 
     def expect(self, items: Iterable[Claimed]) -> None:
-        """Note items that are asked for now or soon."""
+        """Note items that will be requested."""
         self._unanswered.update(each.token_location_id for each in items)
 
     def forgo(self, items: Iterable[Claimed]) -> None:
-        """Drop items that are not asked for after all."""
+        """Drop items that will not be requested after all."""
         self._unanswered.subtract(each.token_location_id for each in items)
 
     def room(self, location_id: str, *, now: float) -> int | None:
-        """How many items to ask for with a location's token; None: as many as it may."""
+        """Return how many items to fetch with a location's token; None: no limit."""
         return self._evidence.room(location_id, in_hand=self._unanswered[location_id], now=now)
 
     def decide(self, outcomes: Sequence[Outcome], *, now: float) -> list[Outcome]:
-        """Those of these outcomes, and of earlier ones, whose meaning is known now, with the error that tells it."""
+        """Return the outcomes, these and earlier ones, whose meaning is known now, with their final errors."""
         for outcome in outcomes:
             self._hear(outcome, now)
         given, self._open = [*self._open, *outcomes], []
