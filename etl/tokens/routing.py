@@ -97,8 +97,9 @@ class LocationTokens:
 
     def token_location_id(self, location_id: str) -> str | None:
         """Return the location whose token and allowance an item uses; None when nobody serves it."""
-        retired = {name: status.is_retired for name, status in self._statuses.items()}
-        return self._routing.token_location_id(location_id, retired=retired)
+        name = location_id or self._routing.location_id
+        status = self._statuses.get(name)
+        return self._routing.token_location_id(name, retired={name: status.is_retired} if status else {})
 
     def unavailable_reason(self, location_id: str) -> str | None:
         """Return why the location's token cannot be used now, RENEWING or NO_TOKEN; None when it can.
