@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine, text
 from bench.claim import HEARD, QUOTA, EveryLocation
 from bench.report import Target, print_table, print_targets
 from bench.stage import Stage, warehouse
-from etl.exports.bulk import LOOK_ITEMS, LOOK_LOCATIONS
 from etl.state import limits, message_queue
+from etl.worker.backlogs import LOOK_ITEMS, LOOK_LOCATIONS
 from etl.worker.claims import Claims, Round
 from etl.worker.leases import LEASE_SECONDS
 

@@ -11,8 +11,8 @@
 4. ``transform`` turns the API's JSON into rows; it performs no I/O.
 5. ``load`` upserts the rows and removes the item in one transaction.
 
-``kinds`` says what 3 to 5 do for each kind of item. ``worker`` runs 2 to 5 in a loop, ``exports`` does so for many
-messages at a time, ``cli`` starts both, ``sandbox`` is a stand-in for HighLevel.
+``kinds`` says what 3 to 5 do for each kind of item. ``worker`` runs 2 to 5 in a loop, ``cli`` starts
+it, ``sandbox`` is a stand-in for HighLevel.
 """
 
 from importlib.metadata import version

@@ -186,3 +186,45 @@ def etl(database_url: str, sandbox: RunningSandbox, tmp_path: Path) -> Command:
             "HIGHLEVEL_LOCATION_ID": location_id,
         },
     )
+
+
+@pytest.fixture(scope="session")
+def _large_sandboxes() -> Iterator[dict[str, RunningSandbox]]:
+    with (
+        RunningSandbox(SandboxConfig(locations=1, messages=2000)) as places,
+        RunningSandbox(SandboxConfig(locations=1, messages=2000, cursors="key")) as keys,
+    ):
+        yield {"place": places, "key": keys}
+
+
+@pytest.fixture
+def large(_large_sandboxes: dict[str, RunningSandbox], request: pytest.FixtureRequest) -> RunningSandbox:
+    """A sandbox of one location and many messages, without limits."""
+    sandbox = _large_sandboxes[getattr(request, "param", "place")]
+    sandbox.reset()
+    sandbox.limits(limit=None, daily=None)
+    return sandbox
+
+
+@pytest.fixture
+def large_job(engine: Engine, large: RunningSandbox) -> Iterator[Job]:
+    """The job against that."""
+    job = Job(engine, large)
+    yield job
+    job.close()
+
+
+@pytest.fixture
+def large_etl(database_url: str, large: RunningSandbox, tmp_path: Path) -> Command:
+    """The command line for that, with the job of messages only."""
+    (tmp_path / "jobs.yaml").write_text("jobs:\n  messages:\n")
+    (location_id,) = large.location_ids
+    return Command(
+        tmp_path,
+        {
+            "DATABASE_URL": database_url,
+            "HIGHLEVEL_BASE_URL": large.url,
+            "HIGHLEVEL_TOKEN": large.token(location_id),
+            "HIGHLEVEL_LOCATION_ID": location_id,
+        },
+    )

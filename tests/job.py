@@ -12,7 +12,9 @@ from etl.config.jobs import Job as JobEntry
 from etl.config.jobs import KindName
 from etl.config.settings import Settings
 from etl.sandbox.server import RunningSandbox
-from etl.state import message_queue
+from etl.state import message_queue, windows
+from etl.state.windows import Window
+from etl.worker.claims import WindowFilter
 from etl.worker.loop import Loop
 from etl.worker.run_limits import Report, RunLimits
 
@@ -31,6 +33,7 @@ class Choices(TypedDict, total=False):
     taken: frozenset[str]
     recordings_url: str
     base_url: str
+    windows: WindowFilter
 
 
 class Job:
@@ -59,6 +62,8 @@ class Job:
         )
         if "recordings_url" in choices:
             entry = entry.model_copy(update={"recordings_url": choices["recordings_url"]})
+        if "windows" in choices:
+            entry = entry.model_copy(update={"kind": windows.KIND})
         limits = RunLimits(
             entry.name,
             entry.concurrency,
@@ -70,7 +75,9 @@ class Job:
             taken=choices.get("taken", frozenset(("message",))),
         )
         settings = self.settings(choices.get("token"), choices.get("base_url"))
-        (loop,) = self._open.enter_context(open_loops(settings, self._engine, [RunSpec(entry, limits)]))
+        (loop,) = self._open.enter_context(
+            open_loops(settings, self._engine, [RunSpec(entry, limits, windows=choices.get("windows"))])
+        )
         return loop
 
     def settings(self, token: str | None = None, base_url: str | None = None) -> Settings:
@@ -89,6 +96,18 @@ class Job:
         """Run the jobs of these kinds one after another, as ``etl run`` does; those ``taken`` are only queued."""
         for kind in kinds:
             self.run(kind=kind, taken=frozenset((*kinds, *taken)))
+
+    def walk(self, window: Window, *, taken: Sequence[KindName] = ("message",), max_seconds: float = 100.0) -> Report:
+        """Queue a window and walk it, as ``etl backfill`` and ``etl reconcile`` do."""
+        with self._engine.begin() as connection:
+            windows.add(connection, self.location_id, [window])
+        return self.run(
+            windows=WindowFilter(window.why, lambda: [self.location_id]),
+            concurrency=1,
+            batch_size=2,
+            taken=frozenset(taken),
+            max_seconds=max_seconds,
+        )
 
     def make_due(self) -> None:
         """Let the time pass that items wait for."""

@@ -139,3 +139,40 @@ def test_every_migration_since_the_releases_says_which_receivers_run_beside_it()
         if each.revision >= SINCE_RELEASES and getattr(each.module, "RECEIVERS_SINCE", None) not in revisions
     ]
     assert silent == []
+
+
+BACKFILLS = """
+    INSERT INTO etl.backfills (location_id, since, until, reached, messages, missing, started_at, seen_at, finished_at)
+    VALUES
+        ('DONE', '2026-01-01Z', '2026-02-01Z', '2026-02-01Z', 7, 1, '2026-03-01Z', '2026-03-01Z', '2026-03-01Z'),
+        ('HALF', '2026-01-01Z', '2026-02-01Z', '2026-01-10Z', 3, 0, '2026-03-01Z', '2026-03-01Z', NULL),
+        ('FRESH', '2026-01-01Z', '2026-02-01Z', '2026-01-01Z', 0, 0, '2026-03-01Z', '2026-03-01Z', NULL)
+"""
+
+
+def test_what_backfills_have_loaded_and_left_is_kept_as_windows(engine: Engine) -> None:
+    with engine.connect() as connection:
+        schema.downgrade(connection, "0025")
+        connection.execute(text(BACKFILLS))
+        connection.commit()
+        schema.upgrade(connection)
+        query = (
+            "SELECT location_id, window_id, messages, missing, finished_at IS NOT NULL FROM etl.windows ORDER BY 1, 2"
+        )
+        found = [tuple(row) for row in connection.execute(text(query))]
+        start, tenth, end = 1767225600000, 1768003200000, 1769904000000
+        assert found == [
+            ("DONE", f"history:{start}:{end}", 7, 1, True),
+            ("FRESH", f"history:{start}:{end}", 0, 0, False),
+            ("HALF", f"history:{start}:{tenth}", 3, 0, True),
+            ("HALF", f"history:{tenth}:{end}", 0, 0, False),
+        ]
+        queued = connection.execute(text("SELECT location_id, kind FROM etl.message_queue ORDER BY 1")).all()
+        assert [tuple(row) for row in queued] == [("FRESH", "window"), ("HALF", "window")]
+        connection.commit()
+        schema.downgrade(connection, "0025")
+        query = "SELECT location_id, reached = until, messages, finished_at IS NOT NULL FROM etl.backfills ORDER BY 1"
+        back = [tuple(row) for row in connection.execute(text(query))]
+        assert back == [("DONE", True, 7, True), ("FRESH", False, 0, False), ("HALF", False, 3, False)]
+        connection.commit()
+        schema.upgrade(connection)

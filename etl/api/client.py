@@ -4,9 +4,10 @@ Sends each request once: the queue decides what happens next.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 from urllib.parse import quote
 
@@ -83,13 +84,22 @@ class Call:
         headers: the limits that the last answer stated, whatever its status.
     """
 
-    def __init__(self, client: Client, token: str, *, granted: int = 1) -> None:
+    def __init__(
+        self, client: Client, token: str, *, granted: int = 1, now: Callable[[], datetime] | None = None
+    ) -> None:
+        """Grant so many requests; ``now`` tells the time by Postgres."""
         self._client = client
+        self.now = now or (lambda: datetime.now(UTC))  # noqa: TID251 - for callers that compare no times
         self._token = token
         self._granted = granted
         self.sent = 0
         self.statuses: list[int] = []
         self.headers = NO_HEADERS
+
+    @property
+    def left(self) -> int:
+        """How many requests may still be sent."""
+        return self._granted - self.sent
 
     def get(self, path: str, **params: str | int) -> Answer:
         """GET a path whose answer is JSON; the parts of it that are ids are quoted with :func:`segment`.

@@ -1,6 +1,6 @@
 """Builds the parts from the settings: the only module that knows both."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -20,36 +20,32 @@ from etl.database.connections import open_engine
 from etl.database.failures import reading_errors
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.errors import ConfigurationError
-from etl.exports.bulk import Bulk
-from etl.exports.loading import Loading
-from etl.exports.pages import Exports, Manner
 from etl.kinds import KINDS, Options, audio
-from etl.models import Base
 from etl.output import print_sentence
 from etl.privacy.message_erasure import MessageErasure
 from etl.state import stored_tokens
 from etl.state.runs import RunCounts
+from etl.state.windows import KIND
 from etl.tokens.renewal import Renewal
 from etl.tokens.renewal_threads import Renewals
 from etl.tokens.routing import LocationTokens, TokenRouting
 from etl.tokens.vault import Vault
 from etl.watch.watcher import Watcher
-from etl.worker.claims import Claims
+from etl.worker.backlogs import WALKERS, Backlogs
+from etl.worker.claims import Claims, WindowFilter
 from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
 from etl.worker.pipeline import Pipeline
 from etl.worker.run_limits import RunLimits
 from etl.worker.settlement import Settlement
 from etl.worker.state import WorkerState
+from etl.worker.windows import WindowSettlement
 
 NO_TOKENS = (
     "There is no token: HIGHLEVEL_TOKEN is not set and no location is connected. Make a private integration token in "
     "HighLevel (Settings > Private Integrations, scope conversations/message.readonly) and export it or put it into "
     ".env; or connect locations with: etl connect"
 )
-
-BULK_PATIENCE = 10.0
-"""Seconds that a bulk fetch waits for an allowance: one interval of HighLevel's."""
 
 
 def address_of(settings: Settings) -> str:
@@ -131,6 +127,8 @@ class RunSpec:
     limits: RunLimits
     progress: Callable[[RunCounts], None] = lambda _: None
     watch: Callable[[WorkerState], None] = lambda _: None
+    windows: WindowFilter | None = None
+    """Of kind window: which ones."""
 
 
 @contextmanager
@@ -147,7 +145,7 @@ def open_loops(
     if not specs:
         yield []
         return
-    connections = sum(each.job.concurrency for each in specs)
+    connections = sum(each.job.concurrency + WALKERS for each in specs)
     with (
         _listening(settings, engine, runs=len(specs)) as listening,
         _connections(settings, engine, pool_size=connections) as (client, tokens),
@@ -168,19 +166,6 @@ def _listening(settings: Settings, engine: Engine, *, runs: int) -> Iterator[Eng
         yield direct
     finally:
         direct.dispose()
-
-
-@contextmanager
-def open_exports(
-    settings: Settings, engine: Engine, manner: Manner, transact: RetryingTransaction
-) -> Iterator[Exports]:
-    """Yield the export endpoint; its connections to HighLevel are closed at the end.
-
-    Raises:
-        ConfigurationError: there is no token, neither in the environment nor stored.
-    """
-    with _connections(settings, engine) as (client, tokens):
-        yield Exports(client=client, tokens=tokens(), transact=transact, manner=manner)
 
 
 @contextmanager
@@ -221,11 +206,22 @@ def build_loop(
     job = spec.job
     kind = KINDS[job.kind](options_of(job))
     taken = kinds.tables(spec.limits.taken)
+    walks = KINDS[KIND](options_of(job))
+    is_bulk = job.kind == "message" and job.bulk == "auto"
+    windows = WindowSettlement(
+        fingerprint=tokens.fingerprint, default=partial(tokens.token_location_id, ""), taken=taken
+    )
+    window_claims = partial(
+        Claims, kind=KIND, tokens=tokens, requests=walks.requests, most_requests=walks.most_requests
+    )
+    backlogs = Backlogs(tokens=tokens, claims=window_claims, resting=windows.resting) if is_bulk else None
     return Loop(
         engine=engine,
         listening=listening,
-        claims=Claims(kind=job.kind, tokens=tokens, requests=kind.requests),
-        process=Pipeline(kind, client, tokens).process,
+        claims=window_claims(windows=spec.windows)
+        if spec.windows
+        else Claims(kind=job.kind, tokens=tokens, requests=kind.requests, most_requests=kind.most_requests),
+        process=Pipeline({job.kind: kind, KIND: walks}, client, tokens).process,
         settlement=Settlement(
             kind=kind,
             max_attempts=job.max_attempts,
@@ -238,19 +234,10 @@ def build_loop(
         watch=spec.watch,
         shared=shared,
         refused=tokens.believed,
-        bulk=_bulk(client, tokens, engine, job, taken) if job.kind == "message" and job.bulk == "auto" else None,
+        windows=windows,
+        backlogs=backlogs,
         end_within=client.transport.end_within,
     )
-
-
-def _bulk(
-    client: Client, tokens: LocationTokens, engine: Engine, job: Job, taken: Mapping[str, type[Base] | None]
-) -> Bulk:
-    transact = RetryingTransaction(engine, patience=PATIENCE, stopping=lambda: False)
-    exports = Exports(
-        client=client, tokens=tokens, transact=transact, manner=Manner(patience=BULK_PATIENCE, pauses=False)
-    )
-    return Bulk(exports=exports, loading=Loading(transact, options_of(job), taken), transact=transact)
 
 
 def message_erasure_of(engine: Engine, chosen: Iterable[Job]) -> MessageErasure:

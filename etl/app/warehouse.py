@@ -13,13 +13,12 @@ from etl.database.connections import open_engine, require_utf8, require_writable
 from etl.database.failures import reading_errors
 from etl.database.urls import parse_url, shown
 from etl.errors import ConfigurationError
-from etl.exports import bulk
 from etl.tokens.renewal_threads import WORKERS
 
 RENEWING = 2 * WORKERS
 """Connections that renewing tokens may take: two for each at once."""
-RUNNING = 4 + bulk.THREADS
-"""Connections of a run: the loop's, the leases', the listener's, one to look around, and those of bulk fetches."""
+RUNNING = 4
+"""Connections of a run: the loop's, the leases', the listener's, and one to look around."""
 
 
 def load_settings() -> Settings:

@@ -2,30 +2,29 @@
 
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event
 from typing import Any
 
 import click
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from etl import kinds
-from etl.app.composition import open_exports, options_of
-from etl.app.signals import hanging_up, signals_stop
+from etl.app.signals import signals_stop
 from etl.app.warehouse import load_settings, warehouse
-from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
-from etl.config import jobs
+from etl.cli.exporting import chosen_location, held_up, message_job, progress_of, served_locations, walk_windows
 from etl.config.settings import Settings
 from etl.database.connections import moment_of
 from etl.database.failures import reading_errors
-from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.errors import ConfigurationError, EtlError
-from etl.exports.backfill import Backfill, Progress
-from etl.exports.loading import Loading
-from etl.exports.pages import HaltedError
 from etl.output import counted, print_json, print_line, print_sentence
-from etl.state import backfills
-from etl.state.backfills import Stand
+from etl.state import windows
+from etl.state.outcomes import RunOutcome
+from etl.state.runs import RunCounts
+from etl.state.windows import Summary, Why
+from etl.worker.claims import WindowFilter
+from etl.worker.run_limits import Report
 
 
 class Moment(click.ParamType[datetime]):
@@ -85,23 +84,31 @@ def backfill(
             now = moment_of(connection)
             if since >= now:
                 raise ConfigurationError("--since is in the future.")
-            stand = backfills.begin(
-                connection, location_id=place, since=since, until=min(until or now, now), again=again
-            )
+            until = min(until or now, now)
+            windows.plan_history(connection, location_id=place, since=since, until=until, again=again)
+            look = partial(windows.summary, location_id=place, since=since, until=until)
+            before = look(connection)
         began = time.monotonic()
-        is_done = stand.finished_at is not None
-        progress, outcome = (Progress(stand.until), "done_before") if is_done else _run(settings, engine, place, stand)
-    seconds = time.monotonic() - began
+        if not before.left:
+            done, report, outcome = before, None, "done_before"
+        else:
+            report, done = _run(settings, engine, place, partial(look, began=now), start=since, end=until)
+            outcome = "stopped" if report.outcome == RunOutcome.STOPPED else "done"
+            if done.left and outcome == "done" and not report.counts.dead:
+                raise held_up(settings, engine, place, report)
+    counts = report.counts if report else RunCounts()
     if as_json:
-        print_json(_summary(place, stand, progress, outcome, seconds))
-    elif is_done:
+        summary = _summary(done, counts) | {"location_id": place, "outcome": outcome}
+        times = {"since": since.isoformat(), "until": until.isoformat(), "seconds": round(time.monotonic() - began, 3)}
+        print_json(summary | times)
+    elif report is None:
         print_line(
-            f"backfill of {place}: done before, up to {stand.until:%Y-%m-%d %H:%M} UTC, {stand.messages:,} messages. "
+            f"backfill of {place}: done before, up to {until:%Y-%m-%d %H:%M} UTC, {done.messages:,} messages. "
             "To load them again: --again"
         )
     else:
-        _print(place, progress, outcome, seconds)
-    sys.exit(1 if progress.loaded.dead else 0)
+        _print(place, done, counts, outcome, time.monotonic() - began)
+    sys.exit(1 if counts.dead else 0)
 
 
 def _each(context: click.Context, **options: Any) -> int:
@@ -126,77 +133,62 @@ def _each(context: click.Context, **options: Any) -> int:
     return max([code for code in codes if code != 3] or codes or [0])
 
 
-def _run(settings: Settings, engine: Engine, location_id: str, stand: Stand) -> tuple[Progress, str]:
-    stop = Event()
+def _run(
+    settings: Settings,
+    engine: Engine,
+    location_id: str,
+    look: Callable[[Connection], Summary],
+    *,
+    start: datetime,
+    end: datetime,
+) -> tuple[Report, Summary]:
+    """Walk the windows of a location's history; returns how that ended, and what it brought."""
+
+    def current() -> Summary:
+        with reading_errors(engine), engine.connect() as connection:
+            return look(connection)
+
     began = time.monotonic()
-    last = Progress(stand.reached)
-    transact = RetryingTransaction(engine, patience=PATIENCE, stopping=stop.is_set)
-    taken = kinds.tables(jobs.enabled_kinds(jobs.read(settings.etl_jobs)))
-    with (
-        progress_of("backfill", start=stand.since, end=stand.until) as show,
-        hanging_up(engine) as hang_up,
-        open_exports(settings, engine, MANNER, transact) as exports,
-        signals_stop([stop.set, hang_up]),
-    ):
+    with progress_of("backfill", start=start, end=end) as show:
 
-        def tell(progress: Progress) -> None:
-            nonlocal last
-            last = progress
-            rate = progress.rows / max(time.monotonic() - began, 0.001)
-            show(progress.reached, f"{progress.rows:,} messages, {rate:,.0f}/s")
+        def progress() -> None:
+            done = current()
+            rate = done.messages / max(time.monotonic() - began, 0.001)
+            show(done.reached, f"{done.left} windows left, {done.messages:,} messages, {rate:,.0f}/s")
 
-        work = Backfill(
-            exports=exports,
-            loading=Loading(transact, options_of(message_job(settings)), taken),
-            transact=transact,
-            stopping=stop.is_set,
-            show=tell,
-        )
-        try:
-            return work.run(location_id, stand), "done"
-        except HaltedError as halted:
-            if halted.cause == "stopped":
-                return last, "stopped"
-            raise explained(halted, location_id, settings) from halted
+        chosen = WindowFilter(Why.HISTORY, lambda: [location_id])
+        report = walk_windows(settings, engine, "backfill", chosen, progress=progress)
+    return report, current()
 
 
-def _summary(location_id: str, stand: Stand, progress: Progress, outcome: str, seconds: float) -> dict[str, object]:
-    loaded = progress.loaded
+def _summary(done: Summary, counts: RunCounts) -> dict[str, object]:
     return {
-        "location_id": location_id,
-        "outcome": outcome,
-        "since": stand.since.isoformat(),
-        "until": stand.until.isoformat(),
-        "reached": progress.reached.isoformat(),
-        "messages": progress.messages,
-        "written": loaded.written,
-        "answered": loaded.items.loaded,
-        "fetched_singly": loaded.singly,
-        "dead": loaded.dead,
-        "missing": progress.missing,
-        "requests": progress.requests,
-        "seconds": round(seconds, 3),
-        "drift": dict(loaded.items.drift),
+        "reached": done.reached.isoformat(),
+        "messages": done.messages,
+        "written": done.written,
+        "answered": counts.loaded,
+        "fetched_singly": done.singly,
+        "dead": counts.dead,
+        "missing": done.missing,
+        "requests": done.requests,
+        "drift": dict(counts.drift),
     }
 
 
-def _print(location_id: str, progress: Progress, outcome: str, seconds: float) -> None:
-    loaded = progress.loaded
+def _print(location_id: str, done: Summary, counts: RunCounts, outcome: str, seconds: float) -> None:
     print_sentence(
-        f"backfill of {location_id}: {progress.messages:,} messages ({loaded.written:,} new or changed) with "
-        f"{progress.requests:,} requests in {seconds:.1f} s",
+        f"backfill of {location_id}: {done.messages:,} messages ({done.written:,} new or changed) with "
+        f"{done.requests:,} requests in {seconds:.1f} s",
         hang=2,
     )
-    if loaded.singly:
-        print_line(f"{loaded.singly} rows could not be loaded from the export. They are queued; etl run fetches them.")
-    if loaded.dead:
+    if done.singly:
+        print_line(f"{done.singly} rows could not be loaded from the export. They are queued; etl run fetches them.")
+    if counts.dead:
+        print_line(f"{counted(counts.dead, 'row or window')} became dead letters. See: etl dead list")
+    if done.missing:
         print_line(
-            f"{counted(loaded.dead, 'row')} without an id became dead letters. See: etl dead list --cause bad_id"
-        )
-    if progress.missing:
-        print_line(
-            f"{progress.missing} messages are missing: HighLevel counts them, but did not give them. Try again later, "
+            f"{done.missing} messages are missing: HighLevel counts them, but did not give them. Try again later, "
             "with --again."
         )
     if outcome == "stopped":
-        print_line(f"Stopped at {progress.reached:%Y-%m-%d %H:%M} UTC. The same command goes on from there.")
+        print_line(f"Stopped at {done.reached:%Y-%m-%d %H:%M} UTC. The same command goes on from there.")

@@ -179,7 +179,7 @@ def _run_others(ours: Settings, engine: Engine) -> int:
         for kind in ("recording", "transcription"):
             message_queue.enqueue(connection, calls, kind=kind, location_id=location_id)
     print_line("recordings and transcripts are asked for minutes after a call; here at once")
-    return max(_run_job(ours, engine, kind) for kind in (*KINDS, MARTS) if kind != "message")
+    return max(_run_job(ours, engine, kind) for kind in (*KINDS, MARTS) if kind not in ("message", "window"))
 
 
 def _run_job(ours: Settings, engine: Engine, kind: str) -> int:

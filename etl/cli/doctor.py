@@ -37,7 +37,7 @@ from etl.errors import EtlError, LocationError
 from etl.kinds.audio import AudioStore
 from etl.load import marts
 from etl.output import counted, print_json, print_sentence
-from etl.state import locations, mart_changes, message_queue, stored_tokens
+from etl.state import locations, mart_changes, message_queue, stored_tokens, windows
 from etl.state.locations import Overview
 from etl.tokens import probe
 from etl.tokens.vault import UnreadableError, Vault
@@ -140,7 +140,7 @@ def of_locations(connection: Connection, settings: Settings, *, offline: bool, l
     yield of_marts(marts.as_of(connection), mart_changes.backlog(connection))
     yield of_unserved({each.location_id for each in depth if each.items}, overviews, routing)
     with suppress(EtlError):  # a jobs file that cannot be read was told above
-        yield of_kinds({each.kind for each in depth}, jobs.enabled_kinds(jobs.read(settings.etl_jobs)))
+        yield of_kinds({each.kind for each in depth} - {windows.KIND}, jobs.enabled_kinds(jobs.read(settings.etl_jobs)))
     if offline:
         return
     tokens = _tokens(connection, settings, overviews, vault)

@@ -1,4 +1,4 @@
-"""What the commands that walk an export share: which location, how far it has come, and why it cannot go on."""
+"""What the commands that walk windows of an export share."""
 
 import sys
 import time
@@ -8,32 +8,67 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from etl.app.composition import address_of, routing_of
+from etl.app.composition import RunSpec, address_of, routing_of
+from etl.app.job_runner import run_together
 from etl.config import jobs
 from etl.config.jobs import Job
 from etl.config.settings import Settings
 from etl.database.failures import reading_errors
-from etl.errors import ConfigurationError
-from etl.exports.pages import HaltedError, Manner
+from etl.errors import ConfigurationError, EtlError
 from etl.output import print_line, printable
 from etl.state import locations
-from etl.watch.advice import CONNECT, LATER, REASONS, UNANSWERED, reason, some, unanswered
+from etl.state.outcomes import RunOutcome
+from etl.state.runs import RunCounts
+from etl.state.windows import KIND
+from etl.watch.advice import CONNECT, UNANSWERED, reason, some, unanswered
+from etl.worker.claims import WindowFilter
+from etl.worker.run_limits import Report, RunLimits
 
-MANNER = Manner(is_behind=True, tries=6)
-"""How a command asks for pages."""
-
+LOOK_SECONDS = 0.5
+"""How often progress is looked up."""
 PLAIN_SECONDS = 60.0
 """How often a line is printed where there is no terminal."""
 
 
-def explained(halted: HaltedError, location_id: str, settings: Settings) -> HaltedError:
-    """Return the same error, with a sentence for people."""
-    detail = halted.detail
-    if halted.cause in REASONS:
-        detail = reason(halted.cause, [location_id])
-    elif halted.cause in UNANSWERED:
-        detail = unanswered(halted.cause, detail, address=address_of(settings))
-    return HaltedError(halted.cause, detail + (". The same command goes on later" if halted.cause in LATER else ""))
+class HeldUpError(EtlError):
+    """Some windows cannot be walked now; they stay queued."""
+
+    exit_code = 3
+
+
+def walk_windows(
+    settings: Settings, engine: Engine, name: str, chosen: WindowFilter, *, progress: Callable[[], None]
+) -> Report:
+    """Walk the windows that are queued, with a run of their own; ``progress`` is called now and then."""
+    job = message_job(settings).model_copy(update={"name": name, "kind": KIND, "concurrency": 1, "batch_size": 2})
+    taken = jobs.enabled_kinds(jobs.read(settings.etl_jobs))
+    limits = RunLimits(name, job.concurrency, job.batch_size, taken=taken)
+    next_look = 0.0
+
+    def show(_: RunCounts) -> None:
+        nonlocal next_look
+        if time.monotonic() >= next_look:
+            next_look = time.monotonic() + LOOK_SECONDS
+            progress()
+
+    return run_together(settings, engine, [RunSpec(job, limits, show, windows=chosen)])[0]
+
+
+def held_up(settings: Settings, engine: Engine, location_id: str, report: Report) -> HeldUpError:
+    """Return why a location's windows are left, in a sentence."""
+    later = "The same command goes on later"
+    if report.outcome in UNANSWERED:
+        said = unanswered(report.outcome, report.detail, address=address_of(settings))
+    else:
+        with reading_errors(engine), engine.connect() as connection:
+            paused = {each.location_id: each for each in locations.overview(connection)}.get(location_id)
+        causes = [cause for cause, names in report.skipped.items() if location_id in names]
+        said = reason(causes[0], [location_id]) if causes else f"Location {location_id} was not answered properly"
+        if paused is not None and paused.pause_detail:
+            said = f"{said} ({paused.pause_detail})"
+    error = HeldUpError(said if report.outcome == RunOutcome.PAUSED else f"{said}. {later}")
+    error.exit_code = 2 if report.outcome == RunOutcome.MISCONFIGURED else 3
+    return error
 
 
 def message_job(settings: Settings) -> Job:

@@ -1,26 +1,25 @@
 """``etl reconcile``: compares HighLevel's export with the tables, and queues what differs."""
 
-import dataclasses
 import re
 import sys
 from datetime import timedelta
-from threading import Event
 from typing import Any
 
 import click
 from sqlalchemy import Engine
 
-from etl.app.composition import open_exports
-from etl.app.signals import hanging_up, signals_stop
 from etl.app.warehouse import load_settings, warehouse
-from etl.cli.exporting import MANNER, chosen_location, explained, message_job, progress_of, served_locations
+from etl.cli.exporting import chosen_location, held_up, message_job, progress_of, served_locations, walk_windows
 from etl.config.settings import Settings
 from etl.database.connections import moment_of
-from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
+from etl.database.failures import reading_errors
 from etl.errors import ConfigurationError
-from etl.exports.pages import HaltedError
-from etl.exports.reconcile import Day, Reconciliation
 from etl.output import print_json, print_line, print_table
+from etl.state import windows
+from etl.state.outcomes import RunOutcome
+from etl.state.windows import Comparison, Why
+from etl.worker.claims import WindowFilter
+from etl.worker.run_limits import Report
 
 COUNTS = ("exported", "missing", "lost", "changed", "gone", "unseen")
 
@@ -60,15 +59,18 @@ def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> N
     message_job(settings)
     with warehouse(settings) as engine:
         served = served_locations(settings, engine)
-        places = served if location_id is None and served else [chosen_location(served, location_id)]
-        days, failures = _run(settings, engine, places, window)
+        location_ids = served if location_id is None and served else [chosen_location(served, location_id)]
+        report, compared = _run(settings, engine, location_ids, window)
+        failed = [name for name, comparison in compared.items() if comparison.left]
+        failures = [f"Not compared: {held_up(settings, engine, name, report)}" for name in failed]
+    days = [(name, day, counts) for name, each in compared.items() for day, counts in each.days.items()]
     if days or not failures:
         _print(days, as_json=as_json)
-    for place, halted in failures:
-        print_line(f"Not compared: {explained(halted, place, settings)}", err=True)
-    if failures and len(failures) == len(places):
-        sys.exit(max(halted.exit_code for _, halted in failures))
-    lost = sum(day.lost for _, day in days)
+    for failure in failures:
+        print_line(failure, err=True)
+    if failures and len(failures) == len(location_ids):
+        sys.exit(2 if report.outcome == RunOutcome.MISCONFIGURED else 3)
+    lost = sum(counts.get("lost", 0) for _, _, counts in days)
     if lost:
         print_line(
             f"Webhooks are being lost: {lost} messages came without one. They are queued now. Check that HighLevel can "
@@ -79,44 +81,45 @@ def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> N
 
 
 def _run(
-    settings: Settings, engine: Engine, places: list[str], window: timedelta
-) -> tuple[list[tuple[str, Day]], list[tuple[str, HaltedError]]]:
-    """Compare one location after the other; one that cannot be asked holds up none of the others."""
-    stop = Event()
-    days: list[tuple[str, Day]] = []
-    failures: list[tuple[str, HaltedError]] = []
-    transact = RetryingTransaction(engine, patience=PATIENCE, stopping=stop.is_set)
-    end = transact(moment_of)
-    try:
-        start = end - window
-    except OverflowError as error:
-        raise ConfigurationError("--window is too long.") from error
-    with (
-        hanging_up(engine) as hang_up,
-        open_exports(settings, engine, MANNER, transact) as exports,
-        signals_stop([stop.set, hang_up]),
-    ):
-        for place in places:
-            with progress_of(f"reconcile {place}", start=start, end=end) as show:
-                work = Reconciliation(exports, transact, stopping=stop.is_set)
-                try:
-                    for reached, found_days in work.run(place, start=start, end=end):
-                        days += [(place, day) for day in found_days]
-                        show(reached, f"{sum(day.exported for _, day in days):,} messages")
-                except HaltedError as halted:
-                    if halted.cause == "stopped":
-                        raise click.Abort from halted
-                    failures.append((place, halted))
-    return days, failures
+    settings: Settings, engine: Engine, location_ids: list[str], window: timedelta
+) -> tuple[Report, dict[str, Comparison]]:
+    """Compare locations; one that cannot be asked holds up none of the others."""
+    with reading_errors(engine), engine.begin() as connection:
+        end = moment_of(connection)
+        try:
+            start = end - window
+        except OverflowError as error:
+            raise ConfigurationError("--window is too long.") from error
+        for location_id in location_ids:
+            windows.compare(connection, location_id, since=start, until=end)
+
+    def current() -> dict[str, Comparison]:
+        with reading_errors(engine), engine.connect() as connection:
+            return {name: windows.compared(connection, name) for name in location_ids}
+
+    with progress_of("reconcile", start=start, end=end) as show:
+        queued = sum(each.left for each in current().values())
+
+        def progress() -> None:
+            compared = current()
+            left = sum(each.left for each in compared.values())
+            exported = sum(day.get("exported", 0) for each in compared.values() for day in each.days.values())
+            done = max(1 - left / max(queued, 1), 0)
+            show(start + (end - start) * done, f"{left} windows left, {exported:,} messages")
+
+        chosen = WindowFilter(Why.COMPARE, lambda: location_ids)
+        report = walk_windows(settings, engine, "reconcile", chosen, progress=progress)
+    if report.outcome == RunOutcome.STOPPED:
+        raise click.Abort
+    return report, current()
 
 
-def _print(days: list[tuple[str, Day]], *, as_json: bool) -> None:
+def _print(days: list[tuple[str, str, dict[str, int]]], *, as_json: bool) -> None:
     if as_json:
-        for place, day in days:
-            print_json({"location_id": place} | dataclasses.asdict(day))
-        return
-    if days:
-        rows = [(place, day.day, *(getattr(day, name) for name in COUNTS)) for place, day in days]
+        for location_id, day, counts in days:
+            print_json({"location_id": location_id, "day": day} | {name: counts.get(name, 0) for name in COUNTS})
+    elif days:
+        rows = [(name, day, *(counts.get(count, 0) for count in COUNTS)) for name, day, counts in days]
         print_table(("location", "day (UTC)", "in export", *COUNTS[1:]), rows)
     else:
         print_line("nothing to compare: the export has no messages of this time")

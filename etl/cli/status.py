@@ -12,7 +12,7 @@ from etl.config import jobs
 from etl.database import distribution
 from etl.load import marts
 from etl.output import duration, print_json, print_line, print_sentence, print_table
-from etl.state import dead_letters, locations, mart_changes, message_queue, runs
+from etl.state import dead_letters, locations, mart_changes, message_queue, runs, windows
 from etl.watch.advice import advice_on, as_served, ending, shown, state_of
 
 
@@ -37,7 +37,7 @@ def status(*, as_json: bool) -> None:
         return
     print_line(f"database: {described(settings)}")
     _print_queue(queue)
-    for kind in sorted({each.kind for each in queue} - taken):
+    for kind in sorted({each.kind for each in queue} - taken - {windows.KIND}):
         print_line(f"No job in jobs.yaml takes items of kind {kind}: they wait.")
     print_line("dead letters: " + (", ".join(f"{count} {cause}" for cause, count in causes.items()) or "none"))
     print_line(f"marts: {of_marts(as_of, backlog).says}")

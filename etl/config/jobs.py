@@ -28,7 +28,7 @@ MARTS = "marts"
 KindName = Literal[
     "message", "email", "conversation", "transcription", "recording", "contact", "user", "location", "marts"
 ]
-"""A test compares it with ``etl.models.KINDS``."""
+"""Kinds that a job may take: all but windows, which commands queue and walk."""
 
 OPTIONS = {
     "bulk": ("message",),

@@ -75,6 +75,7 @@ WORKER = Grants(
         "etl.message_queue": "DELETE",
         "etl.dead_letters": "DELETE",
         "etl.rate_usage": "DELETE",
+        "etl.windows": "DELETE",
         "etl.forgotten": LOCKED,
         "etl.notices": "DELETE",
         "etl.samples": "DELETE",

@@ -61,5 +61,7 @@ class Kind:
     not_found: NotFoundPolicy = NotFoundPolicy()
     requests: int = 1
     """Requests granted with each item: ``extract`` may send so many, and unsent ones are given back."""
+    most_requests: int = 0
+    """How many are granted where the location's allowance is large enough; 0: not more than that."""
     named_in_messages_as: str | None = None
     """The column of messages that names it: when it is gone upstream, those messages are fetched again."""

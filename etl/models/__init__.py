@@ -29,10 +29,10 @@ from etl.models.highlevel import (
 from etl.models.operation import (
     EVENT_OUTCOMES,
     KINDS,
-    Backfill,
     Company,
     DeadLetter,
     Erased,
+    ExportWindow,
     Forgotten,
     Location,
     MartChange,

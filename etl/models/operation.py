@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from etl.models.base import Base, Written, id_check, json, one_of, table_args, timestamp, timestamp_now
 
-KINDS = ("message", "email", "conversation", "transcription", "recording", "contact", "user", "location")
+KINDS = ("message", "email", "conversation", "transcription", "recording", "contact", "user", "location", "window")
 """What an item can name; each kind has its module in :mod:`etl.kinds`."""
 
 TOKEN_SOURCES = ("private", "app", "company")
@@ -61,11 +61,13 @@ class QueueItem(Base):
     kind: Mapped[str] = mapped_column(
         primary_key=True,
         server_default="message",
-        comment="What to fetch: message, email, conversation, transcription, recording, contact, user, location.",
+        comment="What to fetch: message, email, conversation, transcription, recording, contact, user, location, "
+        "window.",
     )
     message_id: Mapped[str] = mapped_column(
         primary_key=True,
-        comment="Its id in HighLevel: of a transcription or recording the message's, else the thing's own.",
+        comment="Its id in HighLevel: of a transcription or recording the message's, else the thing's own; of a "
+        "window that in etl.windows.",
     )
     location_id: Mapped[str] = mapped_column(
         primary_key=True,
@@ -391,29 +393,42 @@ class WebhookEvent(Base):
     replayed_at: Mapped[timestamp | None] = mapped_column(comment="When it was last replayed; null: never.")
 
 
-class Backfill(Base):
-    """How far the history of one location has been loaded."""
+class ExportWindow(Base):
+    """A time that an export is asked for."""
 
-    __tablename__ = "backfills"
+    __tablename__ = "windows"
     __table_args__ = table_args(
-        "etl", "How far the history of each location has been loaded; etl backfill goes on from there."
+        "etl",
+        "Times that the export of a location is asked for: each is an item of kind window. Of history, they say "
+        "what is loaded: etl backfill goes on from there.",
+        CheckConstraint(one_of("why", ("history", "backlog", "compare")), name="why_is_known"),
+        CheckConstraint(text("since < until"), name="time_is_some"),
     )
 
     location_id: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.locations.")
-    since: Mapped[timestamp] = mapped_column(
-        primary_key=True, comment="Where it begins: messages created then or later are loaded."
+    # history:1780272000000:1780876800000
+    window_id: Mapped[str] = mapped_column(
+        primary_key=True, comment="Its message_id in etl.message_queue: the next three columns in one."
     )
-    until: Mapped[timestamp] = mapped_column(comment="Where it ends; the same command later moves it on.")
-    reached: Mapped[timestamp] = mapped_column(
-        comment="Every message created before this is loaded. What was younger than an hour then is loaded again."
+    # history
+    why: Mapped[str] = mapped_column(
+        comment="history: etl backfill loads it. backlog: etl run does, since many of its messages wait. compare: etl "
+        "reconcile compares it with the tables."
     )
-    messages: Mapped[int] = mapped_column(BigInteger, server_default="0", comment="How many messages that were.")
+    since: Mapped[timestamp] = mapped_column(comment="Messages created then or later are asked for.")
+    until: Mapped[timestamp] = mapped_column(comment="Messages created before then are asked for.")
+    messages: Mapped[int] = mapped_column(BigInteger, server_default="0", comment="How many messages it has.")
     missing: Mapped[int] = mapped_column(
         BigInteger, server_default="0", comment="How many more the export counted and did not give."
     )
-    started_at: Mapped[timestamp_now] = mapped_column(comment="When it was first started, or last with --again.")
-    seen_at: Mapped[timestamp_now] = mapped_column(comment="When it last got further.")
-    finished_at: Mapped[timestamp | None] = mapped_column(comment="When it reached its end; null while it has not.")
+    written: Mapped[int] = mapped_column(BigInteger, server_default="0", comment="How many were new or had changed.")
+    singly: Mapped[int] = mapped_column(
+        BigInteger, server_default="0", comment="How many could not be loaded from the export and were queued."
+    )
+    requests: Mapped[int] = mapped_column(BigInteger, server_default="0", comment="Pages that were asked for.")
+    days: Mapped[json | None] = mapped_column(comment="Of one that compares: what it found, by UTC day.")
+    queued_at: Mapped[timestamp_now] = mapped_column(comment="When it was queued.")
+    finished_at: Mapped[timestamp | None] = mapped_column(comment="When it was walked; null until then.")
 
 
 class Notice(Base):

@@ -50,8 +50,6 @@ UNANSWERED: dict[str, str] = {
     RunOutcome.MISCONFIGURED: "The API refuses every request",
 }
 """Why the items of all locations wait, by the outcome of a run."""
-LATER = ("rate_limited", "daily_budget", "api_unreachable")
-"""Causes that pass by themselves."""
 
 ANYBODY = (
     "Webhooks of every app and location are taken. HighLevel signs those of all its customers with the same key, so "

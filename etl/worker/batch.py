@@ -1,6 +1,7 @@
 """Collects outcomes and settles them together, in one transaction or, after a failure, in several."""
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,12 +10,13 @@ from sqlalchemy.exc import DBAPIError
 
 from etl.api.client import KEPT_BODY
 from etl.database.retrying_transaction import RetryingTransaction
-from etl.errors import RefusedError
+from etl.errors import RefusedError, SnoozedError
 from etl.state import runs
 from etl.state.runs import RunCounts
 from etl.worker.failures import log_failures
 from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.settlement import Settlement
+from etl.worker.windows import Settling, WindowSettlement
 
 BATCH_BYTES = 32 * 1024 * 1024
 """A batch is settled when the answers it holds are this large, full or not."""
@@ -30,10 +32,18 @@ class Batch:
     """
 
     def __init__(
-        self, settlement: Settlement, transact: RetryingTransaction, *, size: int | None, linger: float
+        self,
+        settlement: Settlement,
+        windows: WindowSettlement,
+        transact: RetryingTransaction,
+        *,
+        size: int | None,
+        linger: float,
     ) -> None:
         """Hold up to ``size`` outcomes (None: more while they come fast) for up to ``linger`` seconds."""
         self._settlement = settlement
+        self._windows = windows
+        self._walked: deque[Settling] = deque()
         self._transact = transact
         self._smallest, self._largest = (USUAL_SIZE, LARGEST_SIZE) if size is None else (size, size)
         self.size = self._smallest
@@ -44,10 +54,12 @@ class Batch:
         self._oldest = 0.0
 
     def __len__(self) -> int:
-        return len(self._outcomes) + len(self._unsent)
+        return len(self._outcomes) + len(self._unsent) + len(self._walked)
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Add outcomes of items."""
+        self._walked.extend(Settling(each) for each in outcomes if _is_walked(each))
+        outcomes = [each for each in outcomes if not _is_walked(each)]
         if not self._outcomes:
             self._oldest = time.monotonic()
         self._outcomes.extend(outcomes)
@@ -61,20 +73,25 @@ class Batch:
         """Return the seconds until the batch is due; 0 when it is due now."""
         if not len(self):
             return self._linger
-        if len(self._outcomes) >= self.size or self._bytes >= BATCH_BYTES or self._unsent:
+        if len(self._outcomes) >= self.size or self._bytes >= BATCH_BYTES or self._unsent or self._walked:
             return 0.0
         return max(self._oldest + self._linger - time.monotonic(), 0.0)
 
     def settle(self, run_id: int) -> tuple[RunCounts, list[Claimed]]:
-        """Settle everything; return the counts and the items that are no longer in hand."""
+        """Settle everything, but of a walked window a slice; return the counts and the items no longer in hand."""
         outcomes, unsent = self._outcomes, self._unsent
         # What fills a batch before its time is up comes fast: more of it shares the cost of one transaction.
         is_full = len(outcomes) >= self.size
         self.size = min(self.size * 2, self._largest) if is_full else max(self.size // 2, self._smallest)
         self._outcomes, self._unsent, self._bytes = [], [], 0
-        counts = self._settle(outcomes, unsent, run_id)
+        counts = self._settle(outcomes, unsent, run_id) if outcomes or unsent else RunCounts()
         log_failures(outcomes, self._settlement.kind)
-        return counts, [each.claimed for each in outcomes] + unsent
+        settled = [each.claimed for each in outcomes] + unsent
+        if self._walked:
+            counts.add(self._windows.step(self._transact, self._walked[0], run_id))
+            if self._walked[0].is_over:
+                settled.append(self._walked.popleft().outcome.claimed)
+        return counts, settled
 
     def _settle(self, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], run_id: int) -> RunCounts:
         def work(connection: Connection) -> RunCounts:
@@ -94,6 +111,12 @@ class Batch:
         counts = self._settle(outcomes[:half], unsent, run_id)
         counts.add(self._settle(outcomes[half:], [], run_id))
         return counts
+
+
+def _is_walked(outcome: Outcome) -> bool:
+    """Whether a window was walked; a backlog's also when it failed, for its messages are fetched singly then."""
+    is_dropped = outcome.claimed.is_backlog and not isinstance(outcome.error, SnoozedError)
+    return outcome.walk is not None or is_dropped
 
 
 def _poisonous(outcome: Outcome, error: Exception) -> Outcome:

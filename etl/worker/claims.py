@@ -5,6 +5,7 @@ million items holds up nobody, and one without allowance, or paused, is passed o
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,6 +17,7 @@ from etl.state import limits, locations, message_queue
 from etl.state.allowance import Allowance
 from etl.state.message_queue import Item
 from etl.state.outcomes import RunOutcome, SkipCause
+from etl.state.windows import Why
 from etl.tokens.routing import LocationTokens
 from etl.worker.leases import LEASE_SECONDS, USAGE_SECONDS
 from etl.worker.pipeline import Claimed
@@ -24,11 +26,12 @@ from etl.worker.unserved import Unserved
 PAGE = 64
 """Locations looked at in one transaction."""
 
-
 POLL_SECONDS = 2.0
 """How often an idle loop looks by itself: scheduled items come due without a notification."""
 SHORT_POLL_SECONDS = 0.05
 """The same while only other workers know when an allowance comes back."""
+HELD_SECONDS = 1.0
+"""How often it looks for what others walk."""
 LONGEST_WAIT = 60.0
 """Seconds that a location is waited for which a 429 blocks; then its items are left to the next run."""
 
@@ -129,13 +132,36 @@ class Claim:
     """Whether a suspect was passed over, because something else was in hand or because it is the others' turn."""
 
 
+@dataclass(frozen=True, slots=True)
+class WindowFilter:
+    """Which windows are claimed."""
+
+    why: Why
+    location_ids: Callable[[], Collection[str]]
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether half of the allowance stays for live work."""
+        return self.why is not Why.BACKLOG
+
+
 class Claims:
     """Takes due items of one kind."""
 
-    def __init__(self, *, kind: str, tokens: LocationTokens, requests: int = 1) -> None:
-        """Claim items of ``kind``, each of which may need so many ``requests``."""
+    def __init__(
+        self,
+        *,
+        kind: str,
+        tokens: LocationTokens,
+        requests: int = 1,
+        most_requests: int = 0,
+        windows: WindowFilter | None = None,
+    ) -> None:
+        """Claim items of ``kind``, each of which needs so many ``requests`` and may use more."""
         self._kind = kind
         self._requests = requests
+        self._most_requests = max(most_requests, requests)
+        self._windows = windows
         self._tokens = tokens
         self._unserved = Unserved()
 
@@ -147,12 +173,14 @@ class Claims:
         round_: Round,
         is_alone: bool = True,
         room: Callable[[str], int | None] = lambda _: None,
+        held: Collection[str] = (),
     ) -> Claim:
         """Claim up to ``want`` due items of the next page of locations; or, if ``is_alone``, one suspect.
 
         Suspects and others take turns, so that many suspects do not hold up the others, nor the others them.
 
-        ``room`` tells how many items may be claimed for a location's token; None: as many as it may send.
+        ``room`` tells how many items may be claimed for a location's token; None: as many as it may send. Those
+        ``held`` wait for something else.
         """
         page, round_ = self._page(connection, round_)
         due = message_queue.due_locations(connection, page, kind=self._kind)
@@ -160,30 +188,48 @@ class Claims:
         self._unserved.add(stopped)
         rooms = {by: room(by) for by in served.values()}
         unanswered = [name for name, by in served.items() if rooms[by] == 0]
-        served = {name: by for name, by in served.items() if rooms[by] != 0}
+        waiting = [name for name, by in served.items() if by in held]
+        served = {name: by for name, by in served.items() if rooms[by] != 0 and by not in held}
         allowed = limits.allowances(connection, sorted(set(served.values())), each=self._requests)
-        most = {by: min(each.requests // self._requests, rooms[by] or want) for by, each in allowed.items()}
+        spare = {by: self._spare(each) for by, each in allowed.items()}
+        most = {by: min(spare[by] // self._requests, rooms[by] or want) for by in spare}
         quotas = _share(want, served, most)
         suspects = [name for name in quotas if due[name]]
         items, took_suspect = self._take(connection, quotas, suspects if is_alone else [], round_)
         since = time.monotonic()
-        claimed = [Claimed(item, served[item.location_id], since) for item in items]
-        granted = [(each.token_location_id, each.item.lease_id) for each in claimed] * self._requests
+        shares = Counter(served[item.location_id] for item in items)
+        most = {by: min(self._most_requests, max(spare[by] // count, self._requests)) for by, count in shares.items()}
+        claimed = [Claimed(item, by := served[item.location_id], since, most[by]) for item in items]
+        granted = [(each.token_location_id, each.item.lease_id) for each in claimed for _ in range(each.granted)]
         limits.spend(connection, granted, seconds=USAGE_SECONDS)
+        if self._windows and not items:
+            # What others have in hand may leave windows to walk.
+            in_hand = message_queue.locations_of(connection, self._kind, prefix=self._windows.why, in_hand=True)
+            waiting += in_hand.intersection(self._windows.location_ids())
         passed = [] if took_suspect else suspects
         short = {name: allowed.get(by) for name, by in served.items() if name not in quotas}
-        round_ = _limited(round_.noting({**stopped, SkipCause.UNANSWERED: unanswered, SkipCause.RATE: passed}), short)
+        round_ = _limited(
+            round_.noting({**stopped, SkipCause.UNANSWERED: unanswered, SkipCause.RATE: [*passed, *waiting]}), short
+        )
+        if waiting:
+            round_ = replace(round_, wait=min(round_.wait or HELD_SECONDS, HELD_SECONDS))
         round_ = replace(round_, has_claimed=round_.has_claimed or bool(claimed), took_suspect=took_suspect)
-        nothing = None
-        if not took_suspect:
-            round_, nothing = _moved_on(round_, page, list(quotas), is_full=sum(quotas.values()) >= want)
+        if took_suspect:
+            return Claim(round_, claimed)
+        round_, nothing = _moved_on(round_, page, list(quotas), is_full=sum(quotas.values()) >= want)
         return Claim(round_, claimed, nothing, passed_suspect=bool(passed))
+
+    def _spare(self, allowance: Allowance) -> int:
+        """How many requests may be granted: behind live work only those of half of the allowance."""
+        kept = min(allowance.most // 2, max(allowance.most - self._requests, 0))
+        return allowance.requests - (kept if self._windows and self._windows.is_behind else 0)
 
     def _take(
         self, connection: Connection, quotas: Mapping[str, int], suspects: Sequence[str], round_: Round
     ) -> tuple[list[Item], bool]:
         """Claim one suspect of these locations, but after a suspect first the others; returns whether it is one."""
-        ask = partial(message_queue.claim, connection, kind=self._kind, lease_seconds=LEASE_SECONDS)
+        prefix = self._windows.why if self._windows else ""
+        ask = partial(message_queue.claim, connection, kind=self._kind, lease_seconds=LEASE_SECONDS, prefix=prefix)
         items = ask(quotas=quotas) if quotas and (round_.took_suspect or not suspects) else []
         if items or not suspects:
             return items, False
@@ -204,7 +250,10 @@ class Claims:
         """Return the next locations, apart from those, by cause, that are known to be served by nobody."""
         causes = self._unserved.causes
         limit = PAGE + len(causes)
-        names = message_queue.waiting_locations(connection, kind=self._kind, after=after, limit=limit)
+        if self._windows is None:
+            names = message_queue.waiting_locations(connection, kind=self._kind, after=after, limit=limit)
+        else:
+            names = sorted(name for name in self._windows.location_ids() if after is None or name > after)[:limit]
         unserved: dict[str, list[str]] = {}
         for name in causes.keys() & names:
             unserved.setdefault(causes[name], []).append(name)

@@ -43,6 +43,8 @@ MOST_MISSING = 1000
 VOUCHED_SECONDS = 10.0
 """How long a thing that was found shows that its location's things are found. An id is asked for over 40 seconds before
 its absence is final, so what was found before the API began to find nothing does not show it."""
+MAIN = ("message", "window")
+"""Kinds that every token must be able to read."""
 REFUSED_ALONE = "refused_alone"
 """The cause of an item that is retried because only its token was refused."""
 
@@ -173,7 +175,7 @@ class Evidence:
         answers = self._locations[claimed.token_location_id]
         if not answers.has_found or doubt >= ENOUGH:
             answers.is_paused = True
-            if self._kind.name != "message" and not isinstance(error, TokenError):
+            if self._kind.name not in MAIN and not isinstance(error, TokenError):
                 return UngrantedError(error.cause, error.detail)
             if doubt == 1:
                 error.detail += f" (asked for {self._kind.name} {claimed.item.message_id})"
@@ -204,7 +206,7 @@ class Evidence:
     def ends_all(self) -> bool:
         """Whether that ends all runs of this process: not by a few things of a kind whose endpoint may do so alone."""
         return self.is_misconfigured and (
-            self._kind.name == "message" or any(answers.improper >= ENOUGH for answers in self._locations.values())
+            self._kind.name in MAIN or any(answers.improper >= ENOUGH for answers in self._locations.values())
         )
 
     def room(self, location_id: str, *, in_hand: int, now: float) -> int | None:

@@ -13,19 +13,20 @@ from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.errors import ItemError, LocationError, RateLimitedError, SnoozedError
 from etl.state import limits_upkeep, message_queue, runs
 from etl.state.runs import RunCounts
+from etl.worker.backlogs import WALKERS, Backlogs
 from etl.worker.batch import Batch
-from etl.worker.bulk import Bulk, BulkTask
 from etl.worker.claims import SHORT_POLL_SECONDS, Claim, Claims, NothingClaimed, Round
 from etl.worker.evidence import Evidence, SharedEvidence
 from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
 from etl.worker.leases import USAGE_SECONDS, Leases
 from etl.worker.listener import Listener
-from etl.worker.next_step import ClaimItems, Collect, End, FetchBacklog, LoopState, Rest, next_step
+from etl.worker.next_step import ClaimItems, Collect, End, LoopState, Rest, next_step
 from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.run_limits import Report, RunLimits
 from etl.worker.settlement import Settlement
 from etl.worker.state import WORKING, WorkerState
 from etl.worker.verdicts import Verdicts
+from etl.worker.windows import WindowSettlement
 
 log = structlog.get_logger("etl.worker")
 
@@ -57,7 +58,8 @@ class Loop:
         limits: RunLimits,
         progress: Callable[[RunCounts], None],
         watch: Callable[[WorkerState], None],
-        bulk: Bulk | None,
+        windows: WindowSettlement,
+        backlogs: Backlogs | None,
         end_within: Callable[[float], None],
         shared: SharedEvidence,
         refused: Callable[[str, LocationError], ItemError],
@@ -76,12 +78,13 @@ class Loop:
         self._process = process
         self._fetchers = Fetchers(self._begin, concurrency=limits.concurrency, outcomes=self._outcomes)
         linger = FOLLOW_LINGER_SECONDS if limits.follow else LINGER_SECONDS
-        self._batch = Batch(settlement, self._transact, size=limits.batch_size, linger=linger)
+        self._batch = Batch(settlement, windows, self._transact, size=limits.batch_size, linger=linger)
         self._leases = Leases(engine)
         self._evidence = Evidence(settlement.kind, shared)
         self._verdicts = Verdicts(self._evidence, refused=refused)
         # A page answers as many items as it holds, so a limit is kept by single requests alone.
-        self._bulk = bulk if limits.limit is None else None
+        self._backlogs = backlogs if limits.limit is None else None
+        self._walkers = Fetchers(self._begin, concurrency=WALKERS, outcomes=self._outcomes)
         self._turn = shared.turn
         self._has_turn = False
         self._tally = RunCounts()
@@ -146,9 +149,6 @@ class Loop:
                 case Collect():
                     self._nothing = None
                     self._collect()
-                case FetchBacklog():
-                    assert self._bulk is not None  # noqa: S101 - for the type checker
-                    self._bulk.fetch(BulkTask(self._run_id, self._is_over, self._count))
                 case Rest(nothing):
                     self._rest(nothing)
                 case End():
@@ -171,7 +171,6 @@ class Loop:
             in_hand=self._in_hand,
             waiting=self._fetchers.waiting,
             has_suspect=self._has_turn or self._passed_suspect,
-            has_backlog=self._bulk is not None and not is_silent and self._bulk.is_wanted(self._transact),
             next_claim=self._next_claim,
             has_claimed=self._has_claimed,
             nothing=self._nothing,
@@ -191,28 +190,23 @@ class Loop:
     def _claim(self, want: int) -> None:
         """Claim items and have them fetched, or note why there are none."""
         now = time.monotonic()
-        claim = self._transact(lambda connection: self._take(connection, want))
+        claim, windows = self._transact(lambda connection: self._take(connection, want))
         self._round, self._nothing, self._passed_suspect = claim.round, claim.nothing, claim.passed_suspect
         if not claim.round.took_suspect:
             self._end_turn()
         if claim.nothing is not None:
             self._next_claim = time.monotonic() + claim.nothing.pause()
-        if claim.items:
-            self._in_hand += len(claim.items)
-            self._claimed += len(claim.items)
-            self._verdicts.expect(claim.items)
-            self._leases.hold(claim.items, since=now)
+        if items := claim.items + windows:
+            self._in_hand += len(items)
+            self._claimed += len(items)
+            self._verdicts.expect(items)
+            self._leases.hold(items, since=now)
             self._fetchers.submit(claim.items)
+            self._walkers.submit(windows)
+            if self._backlogs is not None:
+                self._backlogs.take(windows)
             if not self._evidence.is_silent:
                 self._watch(WORKING)
-
-    def _is_over(self) -> bool:
-        return self._stop_asked or (self._ends_at is not None and time.monotonic() >= self._ends_at)
-
-    def _count(self, counts: RunCounts) -> None:
-        """Count what a bulk fetch did."""
-        self._tally.add(counts)
-        self._progress(self._tally)
 
     def _begin(self, claimed: Claimed) -> Outcome:
         """In a fetch thread: process an item, unless it may be somebody else's by now."""
@@ -225,7 +219,8 @@ class Loop:
             self._has_turn = False
             self._turn.release()
 
-    def _take(self, connection: Connection, want: int) -> Claim:
+    def _take(self, connection: Connection, want: int) -> tuple[Claim, list[Claimed]]:
+        """Claim items, and windows of backlogs, whose messages wait meanwhile."""
         if time.monotonic() >= self._next_lapse_check:
             self._next_lapse_check = time.monotonic() + LAPSE_CHECK_SECONDS
             message_queue.release_lapsed(connection)
@@ -233,7 +228,11 @@ class Loop:
         if not self._in_hand and not self._has_turn:
             self._has_turn = self._turn.acquire(blocking=False)
         room = partial(self._verdicts.room, now=time.monotonic())
-        return self._claims.claim(connection, want, round_=self._round, is_alone=self._has_turn, room=room)
+        claim = partial(self._claims.claim, connection, want, round_=self._round, is_alone=self._has_turn, room=room)
+        if self._backlogs is None or self._evidence.is_silent:
+            return claim(), []
+        claimed = claim(held=self._backlogs.refresh(connection))
+        return claimed, [] if claimed.round.took_suspect else self._backlogs.claim(connection)
 
     def _rest(self, nothing: NothingClaimed) -> None:
         """Wait until there may be something to claim, and tell what for."""
@@ -269,7 +268,7 @@ class Loop:
                 self._give_back(partial(_share_token, each.claimed))
 
     def _give_back(self, which: Callable[[Claimed], bool] = lambda _: True) -> None:
-        taken = self._fetchers.take_back(which)
+        taken = self._fetchers.take_back(which) + self._walkers.take_back(which)
         self._verdicts.forgo(taken)
         self._batch.give_back(taken)
 
@@ -278,6 +277,8 @@ class Loop:
             return
         counts, settled = self._batch.settle(self._run_id)
         self._in_hand -= len(settled)
+        if self._backlogs is not None and self._backlogs.drop(settled):
+            self._next_claim = 0.0
         if not self._in_hand:
             self._end_turn()
         self._leases.drop(settled)
@@ -290,7 +291,8 @@ class Loop:
         while len(self._batch) < self._in_hand:
             self._beat()
             self._take_in(timeout=SHORT_POLL_SECONDS)
-        self._settle()
+        while len(self._batch):
+            self._settle()
 
 
 def _share_token(one: Claimed, other: Claimed) -> bool:

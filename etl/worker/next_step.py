@@ -29,8 +29,6 @@ class LoopState:
     """Of those, how many no thread has begun, but could."""
     has_suspect: bool = False
     """Whether one is in hand, or waits until nothing else is."""
-    has_backlog: bool = False
-    """Whether one is to be fetched in bulk."""
     next_claim: float = 0.0
     """When there may be something to claim again, while something is in hand."""
     has_claimed: bool = False
@@ -73,18 +71,13 @@ class Collect:
 
 
 @dataclass(frozen=True, slots=True)
-class FetchBacklog:
-    """Fetch in bulk."""
-
-
-@dataclass(frozen=True, slots=True)
 class Rest:
     """Wait, because nothing can be claimed."""
 
     nothing: NothingClaimed
 
 
-Step: TypeAlias = End | ClaimItems | Collect | FetchBacklog | Rest
+Step: TypeAlias = End | ClaimItems | Collect | Rest
 
 
 def next_step(state: LoopState, now: float) -> Step:
@@ -93,10 +86,8 @@ def next_step(state: LoopState, now: float) -> Step:
         return end
     if state.nothing is not None and not state.in_hand:
         return _rest(state, state.nothing)
-    if state.in_hand and (state.has_claimed or state.has_backlog or now < state.next_claim):
+    if state.in_hand and (state.has_claimed or now < state.next_claim):
         return Collect()
-    if state.has_backlog:
-        return FetchBacklog()
     want = _want(state)
     return ClaimItems(want) if want else Collect()
 

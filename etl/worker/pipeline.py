@@ -1,7 +1,7 @@
 """Extracts and transforms one item. Touches neither queue nor database."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,8 +10,10 @@ from etl.api.rate_headers import NO_HEADERS, RateHeaders
 from etl.bearer import fingerprint
 from etl.errors import ItemError, LocationError, RetriableError, WorkerLostError
 from etl.kinds import Kind, Origin
+from etl.kinds.windows import Walk
 from etl.models.record import FollowUp, PartlyReadError, Record
 from etl.state.message_queue import Item
+from etl.state.windows import KIND, Why
 from etl.tokens.routing import LocationTokens
 
 LOST = "its worker was killed each time that it had nothing else in hand; when that is fixed: etl dead retry"
@@ -25,6 +27,13 @@ class Claimed:
     token_location_id: str
     since: float
     """``time.monotonic()`` when ``item.claimed_at`` was received."""
+    granted: int = 1
+    """Requests that may be sent for it."""
+
+    @property
+    def is_backlog(self) -> bool:
+        """Whether it is a window of a backlog: what becomes of that says nothing of its location's messages."""
+        return self.item.kind == KIND and self.item.message_id.startswith(Why.BACKLOG)
 
     def now(self) -> datetime:
         """Return Postgres's time without a query: rows of all workers are compared by it."""
@@ -49,13 +58,15 @@ class Outcome:
     """Requests that were sent for it."""
     statuses: Sequence[int] = ()
     """Of those that were answered, what the API answered."""
+    walk: Walk | None = None
+    """Of a window, what walking it brought."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """Extract and transform, for threads to share."""
 
-    kind: Kind
+    kinds: Mapping[str, Kind]
     client: Client
     tokens: LocationTokens
 
@@ -72,10 +83,11 @@ class Pipeline:
         try:
             token = self.tokens.token_of(claimed.token_location_id)
             location_id = claimed.item.location_id or claimed.token_location_id
-            call = Call(self.client, token, granted=self.kind.requests)
-            answer = self.kind.extract(call, claimed.item.message_id, location_id)
+            kind = self.kinds[claimed.item.kind]
+            call = Call(self.client, token, granted=claimed.granted, now=claimed.now)
+            answer = kind.extract(call, claimed.item.message_id, location_id)
             origin = Origin(claimed.item.message_id, location_id, claimed.now())
-            records = self.kind.transform(answer.payload, origin)
+            records = kind.transform(answer.payload, origin)
         except PartlyReadError as partly:
             records, follow_ups = partly.records, partly.follow_ups
             error = partly if partly.is_lossy else None
@@ -99,4 +111,5 @@ class Pipeline:
             headers=call.headers if call else NO_HEADERS,
             sent=call.sent if call else 0,
             statuses=call.statuses if call else (),
+            walk=answer.payload if answer and error is None and isinstance(answer.payload, Walk) else None,
         )

@@ -68,12 +68,7 @@ class Settlement:
 
         Items whose lease was lost belong to another worker: they are neither written nor counted.
         """
-        held = message_queue.complete(
-            connection,
-            [each.claimed.item for each in outcomes if each.error is None],
-            others=[*(each.claimed.item for each in outcomes if each.error), *(each.item for each in unsent)],
-            default=self.default() or "",
-        )
+        held = self._held(connection, outcomes, unsent)
         outcomes = [each for each in outcomes if each.claimed.item in held]
         unsent = [each for each in unsent if each.item in held]
         counts = RunCounts()
@@ -99,11 +94,25 @@ class Settlement:
         counts.dead = message_queue.to_dead_letter(connection, given_up)
         follow_ups.queue(connection, following, self.taken)
         # Last: from here on to the commit, no other worker claims or settles at these locations.
-        _report_requests(connection, outcomes, unsent, granted=self.kind.requests)
+        report_requests(connection, outcomes, unsent)
         for outcome in outcomes:
             by = outcome.claimed.token_location_id
             stop_location(connection, by, outcome.error, fingerprint=self.fingerprint)
         return counts
+
+    def _held(self, connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> set[Item]:
+        """Lock the items, remove those that are done, and return those whose lease stands."""
+        done = [each.claimed.item for each in outcomes if each.error is None]
+        others = [*(each.claimed.item for each in outcomes if each.error), *(each.item for each in unsent)]
+        held: set[Item] = set()
+        for kind in sorted({each.kind for each in (*done, *others)}):
+            held |= message_queue.complete(
+                connection,
+                [each for each in done if each.kind == kind],
+                others=[each for each in others if each.kind == kind],
+                default=self.default() or "",
+            )
+        return held
 
     def _complete(self, connection: Connection, items: Sequence[Item]) -> int:
         return len(message_queue.complete(connection, items, default=self.default() or ""))
@@ -222,20 +231,18 @@ def stop_location(
         locations.pause(connection, location_id, cause=error.cause, detail=error.detail, token=mark)
 
 
-def _report_requests(
-    connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], *, granted: int
-) -> None:
-    """Report the requests that were sent, and give back the others of those ``granted`` with each item."""
+def report_requests(connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> None:
+    """Report the requests that were sent, and give back the others of those granted with each item."""
     now = time.monotonic()
     answers: list[AnsweredRequest] = []
-    given_back = [(each.token_location_id, each.item.lease_id) for each in unsent] * granted
+    given_back = [(each.token_location_id, each.item.lease_id) for each in unsent for _ in range(each.granted)]
     for outcome in outcomes:
         by, lease_id = outcome.claimed.token_location_id, outcome.claimed.item.lease_id
         answer = AnsweredRequest(
             by, lease_id, now - outcome.answered_at, outcome.headers, is_proper=outcome.error is None
         )
         answers += [answer] * outcome.sent
-        given_back += [(by, lease_id)] * (granted - outcome.sent)
+        given_back += [(by, lease_id)] * (outcome.claimed.granted - outcome.sent)
     limits.settle(connection, answers, given_back)
 
 

@@ -35,11 +35,11 @@ class Verdicts:
 
     def expect(self, items: Iterable[Claimed]) -> None:
         """Note items that will be requested."""
-        self._unanswered.update(each.token_location_id for each in items)
+        self._unanswered.update(each.token_location_id for each in items if not each.is_backlog)
 
     def forgo(self, items: Iterable[Claimed]) -> None:
         """Drop items that will not be requested after all."""
-        self._unanswered.subtract(each.token_location_id for each in items)
+        self._unanswered.subtract(each.token_location_id for each in items if not each.is_backlog)
 
     def room(self, location_id: str, *, now: float) -> int | None:
         """Return how many items to fetch with a location's token; None: no limit."""
@@ -47,10 +47,11 @@ class Verdicts:
 
     def decide(self, outcomes: Sequence[Outcome], *, now: float) -> list[Outcome]:
         """Return the outcomes, these and earlier ones, whose meaning is known now, with their final errors."""
+        decided = [each for each in outcomes if each.claimed.is_backlog]
+        outcomes = [each for each in outcomes if not each.claimed.is_backlog]
         for outcome in outcomes:
             self._hear(outcome, now)
         given, self._open = [*self._open, *outcomes], []
-        decided: list[Outcome] = []
         for each in given:
             claimed, error = each.claimed, each.error
             if error is None:

@@ -27,7 +27,7 @@ def batch(size: int | None) -> Batch:
 
     kind = KINDS["message"](Options())
     settlement = Settlement(kind, max_attempts=8, fingerprint=str, default=lambda: None, taken={})
-    return Batch(settlement, settled, size=size, linger=60.0)  # type: ignore[arg-type] # all that it calls
+    return Batch(settlement, None, settled, size=size, linger=60.0)  # type: ignore[arg-type] # all that it calls
 
 
 def sizes(size: int | None, *counts: int) -> list[int]:

@@ -5,7 +5,7 @@ import pytest
 
 from etl.state.outcomes import RunOutcome
 from etl.worker.claims import LONGEST_WAIT, NothingClaimed
-from etl.worker.next_step import MOST_BATCHES, ClaimItems, Collect, End, FetchBacklog, LoopState, Rest, Step, next_step
+from etl.worker.next_step import MOST_BATCHES, ClaimItems, Collect, End, LoopState, Rest, Step, next_step
 
 NOW = 1000.0
 EMPTY = LoopState(batch_size=20, concurrency=8)
@@ -31,8 +31,6 @@ BLOCKED = NothingClaimed({"rate_limited": {"LOC1"}}, LONGEST_WAIT + 1)
         (BUSY, {"in_hand": 20 * MOST_BATCHES}, Collect()),
         (BUSY, {"has_suspect": True}, Collect()),
         (EMPTY, {"has_suspect": True}, ClaimItems(20)),
-        (BUSY, {"has_backlog": True}, Collect()),
-        (EMPTY, {"has_backlog": True}, FetchBacklog()),
         (BUSY, {"is_stopped": True}, End(RunOutcome.STOPPED)),
         (BUSY, {"has_mismatch": True}, End(RunOutcome.MIGRATED)),
         (BUSY, {"ends_at": NOW}, End(RunOutcome.MAX_SECONDS)),

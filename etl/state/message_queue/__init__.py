@@ -23,7 +23,7 @@ that the next lapse is its own. Then it spends an attempt, and after three of th
 anew.
 """
 
-from etl.state.message_queue.answering import queued, remove, waiting
+from etl.state.message_queue.answering import drop_suspects, locations_of, queued, remove, waiting
 from etl.state.message_queue.choosing import ItemFilter, Waiting, cancel, causes, counts, find, hurry
 from etl.state.message_queue.claiming import claim, due_locations, release_lapsed, renew, waiting_locations
 from etl.state.message_queue.enqueuing import enqueue, enqueue_items, follow_up

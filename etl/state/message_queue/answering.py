@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, select, text
 
 from etl.database.conditions import in_array, in_rows
 from etl.models import QueueItem
+from etl.state.message_queue.items import SUSPECT
 
 WAITING = text("""
     SELECT message_id, location_id FROM etl.message_queue
@@ -45,3 +46,23 @@ def queued(connection: Connection, ids: Collection[str], *, location_ids: Collec
         QueueItem.kind == "message", in_array(QueueItem.message_id, ids), in_array(QueueItem.location_id, location_ids)
     )
     return set(connection.execute(query).scalars())
+
+
+def locations_of(connection: Connection, kind: str, *, prefix: str, in_hand: bool | None = None) -> frozenset[str]:
+    """Return the locations with an item whose id begins so; waiting, in hand, or (None) both."""
+    query = select(QueueItem.location_id).where(QueueItem.kind == kind, QueueItem.message_id.startswith(prefix))
+    if in_hand is not None:
+        query = query.where(QueueItem.lease_id.is_not(None) if in_hand else QueueItem.lease_id.is_(None))
+    return frozenset(connection.execute(query.distinct()).scalars())
+
+
+def drop_suspects(connection: Connection, kind: str, *, prefix: str) -> None:
+    """Remove waiting items whose id begins so, and that may be what kills their workers."""
+    connection.execute(
+        delete(QueueItem).where(
+            QueueItem.kind == kind,
+            QueueItem.message_id.startswith(prefix),
+            QueueItem.lease_id.is_(None),
+            QueueItem.lapses >= SUSPECT,
+        )
+    )

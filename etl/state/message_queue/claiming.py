@@ -43,7 +43,7 @@ CLAIM = text("""
         CROSS JOIN LATERAL (
             SELECT ctid AS row_id FROM etl.message_queue
             WHERE kind = :kind AND location_id = granted.location_id AND lease_id IS NULL AND scheduled_at <= now()
-              AND (lapses >= :suspect) = :suspects
+              AND (lapses >= :suspect) = :suspects AND starts_with(message_id, CAST(:prefix AS text))
             ORDER BY priority DESC, scheduled_at
             LIMIT granted.quota
             FOR UPDATE SKIP LOCKED
@@ -60,12 +60,19 @@ CLAIM = text("""
 
 
 def claim(
-    connection: Connection, *, kind: str, quotas: Mapping[str, int], lease_seconds: float, suspects: bool = False
+    connection: Connection,
+    *,
+    kind: str,
+    quotas: Mapping[str, int],
+    lease_seconds: float,
+    suspects: bool = False,
+    prefix: str = "",
 ) -> list[Item]:
     """Take up to ``quotas[location_id]`` due items of each location, the highest priority first, under one new lease.
 
     Items that another worker is claiming are skipped, never waited for. Takes only suspects, or only others. A
-    lapsed suspect counts as the killer of its worker, so claim one alone, with nothing else in hand.
+    lapsed suspect counts as the killer of its worker, so claim one alone, with nothing else in hand. The
+    ids begin with ``prefix``.
     """
     given = {
         "kind": kind,
@@ -74,6 +81,7 @@ def claim(
         "lease_seconds": lease_seconds,
         "suspects": suspects,
         "suspect": SUSPECT,
+        "prefix": prefix,
     }
     return [Item(*row) for row in connection.execute(CLAIM, given).all()]
 

@@ -1,22 +1,25 @@
 import random
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
 from etl.api.client import BOUNDS
-from etl.exports import bulk
 from etl.models import Attachment, Email, Message, Meta
 from etl.sandbox.messages import MESSAGE_TYPES
 from etl.sandbox.server import RunningSandbox
 from etl.state import message_queue
 from etl.state.message_queue import NewItem
-from etl.worker import loop
+from etl.worker import backlogs, loop
+from etl.worker.backlogs import Backlogs
+from etl.worker.claims import Claims
 from tests.command import Command
-from tests.exports.conftest import Opener, both_cursors, kill_after
 from tests.job import Job
+from tests.large import both_cursors, kill_after
 from tests.tcp import Server
+from tests.worker.test_claims import EveryLocation
 
 KILLS = 4
 OF_TIME = {"fetched_at", "created_at", "updated_at"}
@@ -168,7 +171,8 @@ def test_a_run_whose_time_is_over_awaits_no_page_that_drips(
     enqueue(engine, large, large_job.ids[:250])
     report = large_job.run(base_url=dripping.url, max_seconds=1.0)
     assert (report.outcome, report.seconds < BOUNDS.total_seconds) == ("max_seconds", True)
-    assert (dripping.connections > 0, len(large_job.queued())) == (True, 250)
+    assert len(large_job.queued("message")) == 250
+    assert dripping.connections > 0
 
 
 def test_backlogs_of_items_with_and_without_their_location_are_one(
@@ -180,15 +184,27 @@ def test_backlogs_of_items_with_and_without_their_location_are_one(
 
 
 def test_a_look_for_backlogs_goes_on_where_the_last_one_ended(
-    opener: Opener, engine: Engine, large: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+    large_job: Job, engine: Engine, large: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(bulk, "LOOK_LOCATIONS", 2)
+    monkeypatch.setattr(backlogs, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(backlogs, "LOOK_LOCATIONS", 2)
     ids = list(large.dataset.ids())
-    for place, taken in (("!1", ids[:1]), ("!2", ids[1:2]), ("!3", ids[2:3]), (opener.location_id, ids[3:300])):
-        enqueue(engine, large, taken, place)
-    looking = bulk.Bulk(exports=opener(), loading=opener.loading, transact=opener.transact)
-    assert [opener.transact(looking.look) for _ in range(5)] == [False, True, False, False, True]
+    for location_id, taken in (
+        ("!1", ids[:1]),
+        ("!2", ids[1:2]),
+        ("!3", ids[2:3]),
+        (large_job.location_id, ids[3:300]),
+    ):
+        enqueue(engine, large, taken, location_id)
+
+    def look() -> bool:
+        with engine.connect() as connection:  # rolled back: nothing is walked
+            return looking.look(connection)
+
+    looking = Backlogs(
+        tokens=(tokens := EveryLocation()), claims=partial(Claims, kind="window", tokens=tokens), resting={}
+    )
+    assert [look() for _ in range(5)] == [False, True, False, False, True]
 
 
 def test_no_request_is_too_many_when_pages_and_single_requests_share_the_limit(

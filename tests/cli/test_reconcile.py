@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from etl.exports import walk
-from etl.exports.reconcile import NOT_EXPORTED, Day, Reconciliation, is_newer
-from etl.exports.windows import CHANNELS, Window
+from etl.cli.reconcile import COUNTS
 from etl.load.known import Version
 from etl.sandbox.server import RunningSandbox
+from etl.state.windows import Why, Window
 from etl.transform.catalogue import MESSAGE_TYPES
+from etl.worker.comparing import NOT_EXPORTED, is_newer
 from tests.command import Command
-from tests.exports.conftest import Opener, both_cursors
 from tests.job import Job
+from tests.large import both_cursors
 
 START, END = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 11, 10, tzinfo=UTC)
 
@@ -23,21 +23,29 @@ def of_time(sandbox: RunningSandbox) -> list[str]:
     return sorted((known for known, date in dates.items() if date >= START.isoformat()), key=lambda known: dates[known])
 
 
-def compare(opener: Opener) -> list[Day]:
-    work = Reconciliation(opener(), opener.transact)
-    return [day for _, days in work.run(opener.location_id, start=START, end=END) for day in days]
+WINDOW = Window(Why.COMPARE, START, END)
 
 
-def total(days: list[Day], name: str) -> int:
-    return sum(getattr(day, name) for day in days)
+def compare(job: Job) -> dict[str, dict[str, int]]:
+    """What comparing finds, by day."""
+    job.execute("DELETE FROM etl.windows")
+    job.walk(WINDOW)
+    found: dict[str, dict[str, int]] = {}
+    for (days,) in job.rows("SELECT days FROM etl.windows WHERE days IS NOT NULL"):
+        for day, counts in days.items():
+            found[day] = {name: found.get(day, {}).get(name, 0) + counts.get(name, 0) for name in COUNTS}
+    assert job.value("SELECT bool_and(finished_at IS NOT NULL) FROM etl.windows") is True
+    return found
+
+
+def total(days: dict[str, dict[str, int]], name: str) -> int:
+    return sum(day[name] for day in days.values())
 
 
 @pytest.fixture
-def loaded(opener: Opener, large: RunningSandbox) -> list[str]:
+def loaded(large_job: Job, large: RunningSandbox) -> list[str]:
     """Everything of the time is in the tables."""
-    for channel in CHANNELS:
-        for page in walk.pages(opener(), Window(opener.location_id, START, END, channel)):
-            opener.loading.load(page)
+    large_job.walk(Window(Why.HISTORY, START, END))
     return of_time(large)
 
 
@@ -56,50 +64,50 @@ def queued(job: Job) -> set[str]:
 
 
 @both_cursors
-def test_nothing_is_found_where_nothing_differs(opener: Opener, large_job: Job, loaded: list[str]) -> None:
-    days = compare(opener)
+def test_nothing_is_found_where_nothing_differs(large_job: Job, loaded: list[str]) -> None:
+    days = compare(large_job)
     found = {name: total(days, name) for name in ("exported", "missing", "lost", "changed", "gone", "unseen")}
     assert found == {"exported": len(loaded), "missing": 0, "lost": 0, "changed": 0, "gone": 0, "unseen": 0}
     assert queued(large_job) == set()
 
 
-def test_each_day_is_told_apart(opener: Opener, large: RunningSandbox, loaded: list[str]) -> None:
+def test_each_day_is_told_apart(large_job: Job, large: RunningSandbox, loaded: list[str]) -> None:
     assert loaded
-    days = compare(opener)
+    days = compare(large_job)
     expected: dict[str, int] = {}
     for known in loaded:
         day = str(large.dataset.messages[known]["dateAdded"])[:10]
         expected[day] = expected.get(day, 0) + 1
-    assert {str(day.day): day.exported for day in days} == expected
+    assert {day: counts["exported"] for day, counts in days.items()} == expected
 
 
-def test_a_missing_message_is_queued_with_its_date(opener: Opener, large_job: Job, loaded: list[str]) -> None:
+def test_a_missing_message_is_queued_with_its_date(large_job: Job, loaded: list[str]) -> None:
     gone = loaded[5]
     large_job.execute("DELETE FROM highlevel.messages WHERE message_id = :id", id=gone)
     hear(large_job)
-    days = compare(opener)
+    days = compare(large_job)
     assert (total(days, "missing"), total(days, "lost"), queued(large_job)) == (1, 1, {gone})
     assert large_job.value("SELECT dated_at IS NOT NULL AND conversation_id IS NOT NULL FROM etl.message_queue") is True
 
 
 def test_what_is_older_than_the_first_webhook_and_the_connection_was_not_lost(
-    opener: Opener, large: RunningSandbox, large_job: Job
+    large: RunningSandbox, large_job: Job
 ) -> None:
-    assert [0, len(of_time(large))] == [total(days := compare(opener), "lost"), total(days, "missing")]
+    assert [0, len(of_time(large))] == [total(days := compare(large_job), "lost"), total(days, "missing")]
     large_job.execute("DELETE FROM etl.message_queue")
     dates = sorted(str(large.dataset.messages[known]["dateAdded"]) for known in of_time(large))
     hear(large_job, dates[-7])
-    assert 7 == total(compare(opener), "lost")
+    assert 7 == total(compare(large_job), "lost")
     large_job.execute("DELETE FROM etl.message_queue")
     large_job.execute(
         "INSERT INTO etl.locations (location_id, created_at) VALUES (:id, :at)", id=large_job.location_id, at=dates[-9]
     )
-    assert 9 == total(compare(opener), "lost")
+    assert 9 == total(compare(large_job), "lost")
 
 
 @pytest.mark.parametrize("table", ["message_queue", "dead_letters"])
 def test_a_missing_message_that_is_known_to_be_missing_was_not_lost(
-    opener: Opener, large_job: Job, loaded: list[str], table: str
+    large_job: Job, loaded: list[str], table: str
 ) -> None:
     large_job.execute("DELETE FROM highlevel.messages WHERE message_id = :id", id=loaded[5])
     if table == "message_queue":
@@ -111,7 +119,7 @@ def test_a_missing_message_that_is_known_to_be_missing_was_not_lost(
             id=loaded[5],
         )
     hear(large_job)
-    days = compare(opener)
+    days = compare(large_job)
     assert (total(days, "missing"), total(days, "lost")) == (1, 0)
 
 
@@ -129,55 +137,51 @@ def test_a_missing_message_that_is_known_to_be_missing_was_not_lost(
         ),
     ],
 )
-def test_what_was_erased_for_good_is_not_missed(
-    opener: Opener, large_job: Job, loaded: list[str], erasing: str
-) -> None:
+def test_what_was_erased_for_good_is_not_missed(large_job: Job, loaded: list[str], erasing: str) -> None:
     large_job.execute(erasing)
     large_job.execute("DELETE FROM highlevel.messages")
-    days = compare(opener)
+    days = compare(large_job)
     assert (total(days, "exported"), total(days, "missing"), queued(large_job)) == (len(loaded), 0, set())
 
 
-def test_a_changed_message_is_queued(opener: Opener, large_job: Job, large: RunningSandbox, loaded: list[str]) -> None:
+def test_a_changed_message_is_queued(large_job: Job, large: RunningSandbox, loaded: list[str]) -> None:
     large.change(loaded[7], status="read", dateUpdated="2026-11-09T00:00:00.000Z")
-    assert (total(compare(opener), "changed"), queued(large_job)) == (1, {loaded[7]})
+    assert (total(compare(large_job), "changed"), queued(large_job)) == (1, {loaded[7]})
 
 
 @pytest.mark.parametrize("wrong", ["2099-01-01Z", "9999-12-31T23:59:59Z", "0001-01-01Z"])
 def test_a_date_that_cannot_be_true_hides_no_change(
-    opener: Opener, large_job: Job, large: RunningSandbox, loaded: list[str], wrong: str
+    large_job: Job, large: RunningSandbox, loaded: list[str], wrong: str
 ) -> None:
     large_job.execute("UPDATE highlevel.messages SET date_updated = :wrong", wrong=wrong)
     large.change(loaded[7], status="read")
-    assert (total(compare(opener), "changed"), queued(large_job)) == (1, {loaded[7]})
+    assert (total(compare(large_job), "changed"), queued(large_job)) == (1, {loaded[7]})
 
 
 def test_a_message_that_is_gone_is_queued_and_the_api_s_answer_marks_it(
-    opener: Opener, large_job: Job, large: RunningSandbox, loaded: list[str]
+    large_job: Job, large: RunningSandbox, loaded: list[str]
 ) -> None:
     large.delete(loaded[9])
-    assert (total(compare(opener), "gone"), queued(large_job)) == (1, {loaded[9]})
+    assert (total(compare(large_job), "gone"), queued(large_job)) == (1, {loaded[9]})
     large_job.run(max_attempts=1)
     assert large_job.rows("SELECT message_id FROM highlevel.messages WHERE deleted_at IS NOT NULL") == [(loaded[9],)]
-    assert total(compare(opener), "gone") == 0
+    assert total(compare(large_job), "gone") == 0
 
 
-def test_types_that_no_export_has_are_not_missed(
-    opener: Opener, large_job: Job, large: RunningSandbox, loaded: list[str]
-) -> None:
+def test_types_that_no_export_has_are_not_missed(large_job: Job, large: RunningSandbox, loaded: list[str]) -> None:
     change = "UPDATE highlevel.messages SET message_type = 'TYPE_GROUP_SMS' WHERE message_id = :id"
     large_job.execute(change, id=loaded[9])
     large.delete(loaded[9])
-    assert (total(compare(opener), "gone"), queued(large_job)) == (0, set())
+    assert (total(compare(large_job), "gone"), queued(large_job)) == (0, set())
 
 
 def test_what_the_export_counts_and_does_not_give_is_told_and_the_api_is_asked(
-    opener: Opener, large_job: Job, large: RunningSandbox, loaded: list[str]
+    large_job: Job, large: RunningSandbox, loaded: list[str]
 ) -> None:
     rows = [large.dataset.messages[known] for known in loaded[:3]]
     page = {"messages": rows, "nextCursor": None, "total": len(rows) + 1}
-    large.faults(ids={f"export/{opener.location_id}": {"kind": "answer", "payload": page}})
-    days = compare(opener)
+    large.faults(ids={f"export/{large_job.location_id}": {"kind": "answer", "payload": page}})
+    days = compare(large_job)
     without = {known for known in loaded if large.dataset.messages[known]["messageType"] in NOT_EXPORTED}
     assert (total(days, "unseen") > 0, queued(large_job)) == (True, set(loaded[3:]) - without)
     # The API has them all, so none of them is deleted.

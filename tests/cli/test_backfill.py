@@ -6,19 +6,15 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
 
 from etl.cli import backfill as command
-from etl.database.connections import moment_of
-from etl.exports import backfill
-from etl.exports.backfill import Backfill, Progress
-from etl.exports.pages import HaltedError
+from etl.kinds import windows as kind
 from etl.sandbox.server import RunningSandbox
-from etl.state import backfills
-from etl.state.backfills import Stand
+from etl.state import windows
+from etl.state.windows import Why, Window
 from tests.command import Command
-from tests.exports.conftest import Opener, both_cursors, kill_after
 from tests.job import Job
+from tests.large import both_cursors, kill_after
 from tests.waiting import releasing
 
 KILLS = 6
@@ -26,23 +22,12 @@ SINCE, UNTIL = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 11, 10, tzinfo=U
 COMMAND = ("backfill", "--since", "2026-06-01", "--until", "2026-11-10")
 
 
-def begin(opener: Opener, until: datetime | None = UNTIL, *, again: bool = False) -> Stand:
-    """Where a backfill begins, or goes on; without an end it is now, as Postgres says."""
-
-    def work(connection: Connection) -> Stand:
-        end = until or moment_of(connection)
-        return backfills.begin(connection, location_id=opener.location_id, since=SINCE, until=end, again=again)
-
-    return opener.transact(work)
-
-
-def go_on(opener: Opener, stand: Stand) -> Progress:
-    return Backfill(opener(), opener.loading, opener.transact).run(opener.location_id, stand)
-
-
-def load(opener: Opener) -> Progress:
-    """A whole backfill in this process."""
-    return go_on(opener, begin(opener, again=True))
+def load(etl: Command, *more: str) -> dict[str, Any]:
+    """A backfill in this process; its summary."""
+    done = etl(*(more or (*COMMAND, "--again")), "--json")
+    assert done.returncode in (0, 1), done.stderr
+    summary: dict[str, Any] = json.loads(done.stdout)
+    return summary
 
 
 def ids(job: Job) -> list[Any]:
@@ -50,9 +35,9 @@ def ids(job: Job) -> list[Any]:
 
 
 @both_cursors
-def test_a_backfill_loads_every_message_and_every_thread(opener: Opener, large_job: Job) -> None:
-    progress = load(opener)
-    assert (ids(large_job), progress.messages, progress.missing) == (sorted(large_job.ids), len(large_job.ids), 0)
+def test_a_backfill_loads_every_message_and_every_thread(large_etl: Command, large_job: Job) -> None:
+    done = load(large_etl)
+    assert (ids(large_job), done["messages"], done["missing"]) == (sorted(large_job.ids), len(large_job.ids), 0)
 
 
 def test_a_backfill_killed_again_and_again_misses_nothing_and_loads_nothing_twice(
@@ -63,21 +48,21 @@ def test_a_backfill_killed_again_and_again_misses_nothing_and_loads_nothing_twic
         with large_etl.start(*COMMAND) as process:
             kill_after(draw.randrange(1, 8), process, large)
             process.communicate()
+        # Their leases are over; that what is in hand of a killed worker is suspected is another test's.
+        large_job.execute("UPDATE etl.message_queue SET lease_id = NULL, leased_until = NULL WHERE kind = 'window'")
         large_job.execute("UPDATE etl.rate_usage SET expires_at = now()")
     done = large_etl(*COMMAND)
     assert done.returncode == 0, done.stderr
     assert ids(large_job) == sorted(large_job.ids)
     # Each window is counted once, in the transaction that says that it is loaded.
-    assert large_job.rows("SELECT messages, missing, reached = until, finished_at IS NOT NULL FROM etl.backfills") == [
-        (len(large_job.ids), 0, True, True)
-    ]
+    assert state(large_job) == (len(large_job.ids), UNTIL, True)
     assert set(large.stats()["statuses"]) <= {"200", "dropped"}
 
 
 def test_the_first_signal_ends_it_after_the_page_in_hand_and_the_same_command_goes_on(
     large_job: Job, large_etl: Command, large: RunningSandbox
 ) -> None:
-    large.faults(ids={f"export/{large.location_ids[0]}": {"kind": "hold", "after": 8}})
+    large.faults(ids={f"export/{large.location_ids[0]}": {"kind": "hold", "after": 4}})
     with large_etl.start(*COMMAND) as process:
         large.wait_for(held=1)
         process.send_signal(signal.SIGTERM)
@@ -93,51 +78,59 @@ def test_the_first_signal_ends_it_after_the_page_in_hand_and_the_same_command_go
     assert ids(large_job) == sorted(large_job.ids)
 
 
-def test_a_backfill_that_is_done_asks_nothing_more(large_etl: Command, opener: Opener, large: RunningSandbox) -> None:
-    load(opener)
+def test_a_backfill_that_is_done_asks_nothing_more(large_etl: Command, large: RunningSandbox) -> None:
+    load(large_etl)
     asked = large.stats()["requests"]
     done = large_etl(*COMMAND)
     assert (done.returncode, "done before" in done.stdout, large.stats()["requests"]) == (0, True, asked)
 
 
-def test_a_later_end_goes_on_where_it_ended(opener: Opener) -> None:
-    load(opener)
-    later = UNTIL.replace(day=20)
-    stands = [begin(opener, until) for until in (UNTIL, later, later)]
-    assert [(stand.reached, stand.until, stand.finished_at is None) for stand in stands] == [
-        (UNTIL, UNTIL, False),
-        (UNTIL, later, True),
-        (UNTIL, later, True),
-    ]
+def test_a_later_end_goes_on_where_it_ended(large_etl: Command, large_job: Job) -> None:
+    load(large_etl)
+    later = ("backfill", "--since", "2026-06-01", "--until", "2026-11-20")
+    assert [load(large_etl, *later)["outcome"] for _ in range(2)] == ["done", "done_before"]
+    windows = large_job.rows("SELECT min(since), max(until), count(*) FROM etl.windows WHERE since >= :end", end=UNTIL)
+    assert windows == [(UNTIL, UNTIL.replace(day=20), 1)]
 
 
-STATE = "SELECT messages, reached = until, finished_at IS NOT NULL FROM etl.backfills"
+STATE = """
+    SELECT sum(messages) FILTER (WHERE until <= queued_at - CAST(:overlap AS interval)), max(until),
+           bool_and(finished_at IS NOT NULL)
+    FROM etl.windows
+"""
+
+
+def state(job: Job) -> tuple[Any, ...]:
+    """How many messages count as loaded, up to when, and whether all windows are walked."""
+    (row,) = job.rows(STATE, overlap=windows.OVERLAP)
+    return row
 
 
 def test_the_newest_hour_is_loaded_again_and_counted_once(
-    opener: Opener, large_job: Job, large: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+    large_etl: Command, large_job: Job, large: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late, *young = large_job.ids[:4]
     for known in young:
         large.change(known, dateAdded=(datetime.now(UTC) - timedelta(minutes=30)).isoformat())
     large.change(late, dateAdded=(SINCE - timedelta(days=1)).isoformat())
     everything = len(large_job.ids)
-    assert go_on(opener, begin(opener, None)).messages == everything - 1
-    assert large_job.rows(STATE) == [(everything - 4, False, True)]
+    until_now = ("backfill", "--since", "2026-06-01")
+    assert load(large_etl, *until_now)["messages"] == everything - 1
+    assert state(large_job)[0] == everything - 4
     # The export has a message now that it had not an instant ago, although that is older than what it had.
     large.change(late, dateAdded=(datetime.now(UTC) - timedelta(minutes=40)).isoformat())
-    go_on(opener, begin(opener, None))
-    assert (ids(large_job), large_job.rows(STATE)) == (sorted(large_job.ids), [(everything - 4, False, True)])
-    monkeypatch.setattr(backfills, "OVERLAP", timedelta())  # an hour later
-    go_on(opener, begin(opener, None))
-    assert large_job.rows(STATE) == [(everything, True, True)]
+    load(large_etl, *until_now)
+    assert (ids(large_job), state(large_job)[0]) == (sorted(large_job.ids), everything - 4)
+    monkeypatch.setattr(windows, "OVERLAP", timedelta())  # an hour later
+    load(large_etl, *until_now)
+    assert (state(large_job)[0], state(large_job)[2]) == (everything, True)
 
 
 AHEAD = timedelta(days=2)
 
 
 def test_the_end_of_a_backfill_is_now_as_postgres_says(
-    opener: Opener, large_etl: Command, large_job: Job, monkeypatch: pytest.MonkeyPatch
+    large_etl: Command, large_job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Ahead(datetime):
         """The clock of a machine that is two days ahead."""
@@ -151,83 +144,76 @@ def test_the_end_of_a_backfill_is_now_as_postgres_says(
     refused = large_etl("backfill", "--since", tomorrow)
     done = large_etl("backfill", "--since", "2026-06-01", "--until", f"{datetime.now(UTC) + AHEAD:%Y-%m-%d}")
     assert ((refused.returncode, "in the future" in refused.stderr), done.returncode) == ((2, True), 0)
-    assert large_job.value("SELECT until <= now() AND reached <= until FROM etl.backfills") is True
-    assert begin(opener, None).reached < datetime.now(UTC)
+    assert large_job.value("SELECT max(until) <= now() FROM etl.windows") is True
 
 
-def test_what_a_clock_that_was_ahead_has_written_down_is_not_believed(opener: Opener, large_job: Job) -> None:
-    load(opener)
+def test_what_a_clock_that_was_ahead_has_written_down_is_not_believed(
+    large_etl: Command, large_job: Job, large: RunningSandbox
+) -> None:
+    load(large_etl)
     large_job.execute(
-        "UPDATE etl.backfills SET until = now() + interval '2 days', reached = now() + interval '2 days',"
-        " seen_at = now() - interval '1 day', finished_at = now() - interval '1 day'"
+        "UPDATE etl.windows SET until = now() + interval '2 days', queued_at = now() - interval '1 day' "
+        "WHERE until = (SELECT max(until) FROM etl.windows)"
     )
-    stand = begin(opener, None)
-    now = datetime.now(UTC)
-    assert (stand.finished_at, stand.until < now, stand.reached < now - timedelta(days=1)) == (None, True, True)
-
-
-def test_a_slower_backfill_takes_back_nothing_that_a_faster_one_has_reached(opener: Opener, large_job: Job) -> None:
-    slow = begin(opener)
-    go_on(opener, begin(opener))
-    with pytest.raises(HaltedError):
-        Backfill(opener(), opener.loading, opener.transact, stopping=lambda: True).run(opener.location_id, slow)
-    done = [(len(large_job.ids), True, True)]
-    assert large_job.rows(STATE) == done
-    go_on(opener, slow)
-    assert large_job.rows(STATE) == done
+    asked = large.stats()["requests"]
+    assert load(large_etl, "backfill", "--since", "2026-06-01")["outcome"] == "done"
+    assert (large.stats()["requests"] > asked, large_job.value("SELECT max(until) < now() FROM etl.windows")) == (
+        True,
+        True,
+    )
 
 
 def test_two_backfills_at_once_load_and_count_everything_once(large_etl: Command, large_job: Job) -> None:
     with large_etl.start(*COMMAND) as one, large_etl.start(*COMMAND) as other:
         codes = [each.wait(timeout=90) for each in (one, other)]
     assert (codes, ids(large_job)) == ([0, 0], sorted(large_job.ids))
-    assert large_job.rows(STATE) == [(len(large_job.ids), True, True)]
-
-
-def test_what_begins_again_is_not_carried_on_by_another_that_had_come_further(opener: Opener) -> None:
-    def advance(start: datetime, end: datetime) -> datetime:
-        return opener.transact(
-            lambda connection: backfills.advance(
-                connection,
-                location_id=opener.location_id,
-                since=SINCE,
-                start=start,
-                end=end,
-                messages=1,
-                missing=0,
-            )
-        )
-
-    begin(opener)
-    july, august = SINCE.replace(month=7), SINCE.replace(month=8)
-    assert advance(SINCE, july) == july
-    begin(opener, again=True)
-    assert advance(july, august) == SINCE
+    assert state(large_job) == (len(large_job.ids), UNTIL, True)
 
 
 @both_cursors
 def test_a_window_with_too_many_rows_ends_where_its_walk_has_come_to(
-    opener: Opener, large_job: Job, large: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+    large_etl: Command, large_job: Job, large: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load(opener)
+    load(large_etl)
     asked = large.stats()["requests"]
-    monkeypatch.setattr(backfill, "DENSE_ROWS", 40)
-    load(opener)
+    monkeypatch.setattr(kind, "PAGE_ROWS", 20)
+    load(large_etl)
     # Nothing is counted twice, and little is asked for twice: for each window one page of emails, at most.
-    assert large_job.rows(STATE) == [(len(large_job.ids), True, True)]
-    assert large.stats()["requests"] - asked < 4 * asked
+    assert state(large_job) == (len(large_job.ids), UNTIL, True)
+    assert large.stats()["requests"] - asked < 2 * len(large_job.ids) / 20 + asked
 
 
-def test_loading_again_changes_nothing(opener: Opener) -> None:
-    load(opener)
-    again = load(opener)
-    assert (again.messages > 0, again.loaded.written) == (True, 0)
+@pytest.mark.parametrize(("limit", "used", "outcome"), [(100, 60, "rate"), (100, 40, None), (4, 0, None)])
+def test_a_window_of_history_is_walked_only_while_half_of_the_allowance_is_free(
+    large_job: Job, large: RunningSandbox, limit: int, used: int, outcome: str | None
+) -> None:
+    large.limits(limit=limit, interval=1000 if used else 0.5)
+    large_job.enqueue(large_job.ids[0])
+    large_job.run()
+    large_job.execute("DELETE FROM etl.rate_usage")
+    large_job.execute(
+        "INSERT INTO etl.rate_usage (location_id, requests, expires_at) VALUES (:id, :used, now() + interval '1 hour')",
+        id=large_job.location_id,
+        used=used,
+    )
+    window = Window(Why.HISTORY, SINCE, UNTIL)
+    report = large_job.walk(window, max_seconds=100.0 if outcome is None else 1.0)
+    assert (report.outcome, outcome in report.skipped) == (
+        "drained" if outcome is None else "max_seconds",
+        outcome is not None,
+    )
 
 
-def test_a_waiting_item_that_a_page_answers_is_done(opener: Opener, large_job: Job) -> None:
+def test_loading_again_changes_nothing(large_etl: Command) -> None:
+    load(large_etl)
+    again = load(large_etl)
+    assert (again["messages"] > 0, again["written"]) == (True, 0)
+
+
+def test_a_waiting_item_that_a_page_answers_is_done(large_etl: Command, large_job: Job) -> None:
     large_job.enqueue(*large_job.ids[:30])
-    progress = load(opener)
-    assert (progress.loaded.items.loaded, large_job.value("SELECT count(*) FROM etl.message_queue")) == (30, 0)
+    done = load(large_etl)
+    assert (done["answered"], large_job.value("SELECT count(*) FROM etl.message_queue")) == (30, 0)
 
 
 @pytest.mark.parametrize(
@@ -235,36 +221,36 @@ def test_a_waiting_item_that_a_page_answers_is_done(opener: Opener, large_job: J
     [
         "scheduled_at = now() + interval '1 hour'",
         "enqueued_at = now() + interval '1 hour'",
-        "lease_id = 7, leased_until = now() + interval '1 hour'",
+        "lease_id = 7, leased_until = now() + interval '1 minute'",
     ],
 )
-def test_an_item_that_a_page_cannot_have_answered_stays(opener: Opener, large_job: Job, state: str) -> None:
+def test_an_item_that_a_page_cannot_have_answered_stays(large_etl: Command, large_job: Job, state: str) -> None:
     large_job.enqueue(large_job.ids[0])
     large_job.execute(f"UPDATE etl.message_queue SET {state}")  # noqa: S608 - our own
-    load(opener)
+    load(large_etl)
     assert large_job.rows("SELECT message_id FROM etl.message_queue WHERE priority = 0") == [(large_job.ids[0],)]
 
 
 def test_an_item_stays_that_the_tables_know_better_than_the_export(
-    opener: Opener, large_job: Job, large: RunningSandbox
+    large_etl: Command, large_job: Job, large: RunningSandbox
 ) -> None:
     known = next(each for each in large_job.ids if "dateUpdated" in large.get(each).json().get("message", ()))
-    load(opener)
+    load(large_etl)
     change = "UPDATE highlevel.messages SET date_updated = now(), status = 'read' WHERE message_id = :id"
     large_job.execute(change, id=known)
     large_job.enqueue(known)
-    load(opener)
+    load(large_etl)
     found = large_job.rows("SELECT m.status FROM highlevel.messages AS m JOIN etl.message_queue USING (message_id)")
     assert found == [("read",)]
 
 
-def test_a_dead_letter_of_a_message_that_is_loaded_goes(opener: Opener, large_job: Job) -> None:
+def test_a_dead_letter_of_a_message_that_is_loaded_goes(large_etl: Command, large_job: Job) -> None:
     large_job.execute(
         "INSERT INTO etl.dead_letters (kind, message_id, location_id, attempt, cause, detail) "
         "VALUES ('message', :id, '', 8, 'http_503', 'x')",
         id=large_job.ids[0],
     )
-    load(opener)
+    load(large_etl)
     assert large_job.value("SELECT count(*) FROM etl.dead_letters") == 0
 
 
@@ -282,12 +268,12 @@ def _poison(job: Job, _sandbox: RunningSandbox) -> None:
 
 @pytest.mark.parametrize("spoil", [_odd_date, _poison])
 def test_a_row_that_cannot_be_loaded_is_queued_and_holds_up_no_other(
-    opener: Opener, large_job: Job, large: RunningSandbox, spoil: Callable[[Job, RunningSandbox], None]
+    large_etl: Command, large_job: Job, large: RunningSandbox, spoil: Callable[[Job, RunningSandbox], None]
 ) -> None:
     spoil(large_job, large)
-    progress = load(opener)
+    done = load(large_etl)
     queued = large_job.rows("SELECT message_id FROM etl.message_queue WHERE message_id = :id", id=large_job.ids[0])
-    assert (queued, progress.loaded.singly > 0) == ([(large_job.ids[0],)], True)
+    assert (queued, done["fetched_singly"] > 0) == ([(large_job.ids[0],)], True)
     assert len(ids(large_job)) == (0 if spoil is _odd_date else len(large_job.ids) - 1)
 
 
@@ -311,4 +297,5 @@ def test_a_location_that_the_token_may_not_read_is_told_in_a_sentence(
     done = large_etl("backfill", "--since", "2026-01-01", HIGHLEVEL_LOCATION_ID="other")
     assert (done.returncode, "does not have access" in done.stderr) == (3, True)
     assert large_job.rows("SELECT location_id, pause_cause FROM etl.locations") == [("other", "not_authorized")]
-    assert large.stats()["requests"] == 1
+    # No more than were on their way before the first answer came.
+    assert large.stats()["requests"] <= 2

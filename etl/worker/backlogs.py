@@ -1,0 +1,115 @@
+"""Finds locations with many waiting messages, and has their export walked before those are fetched one by one.
+
+A backlog of one time is what pages of an export hold. Only messages whose date is known are looked for, and only while
+a page answers enough of them.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+
+from etl.state import message_queue, windows
+from etl.state.windows import KIND, Why
+from etl.tokens.routing import LocationTokens
+from etl.worker.backlog_spans import spans
+from etl.worker.claims import Claims, Round, WindowFilter, resolve_tokens
+from etl.worker.pipeline import Claimed
+
+BACKLOG = 200
+"""Due messages of a location that make it worth to look for them in its export."""
+LOOK_ITEMS = 2 * BACKLOG
+"""Due messages of a location that are looked at to see whether it has a backlog."""
+LOOK_LOCATIONS = 64
+"""Locations looked at with one statement."""
+LOOK_SECONDS = 0.5
+"""After that long a look ends; the next one goes on from there."""
+WALKERS = 4
+"""Windows that a run walks at once."""
+PAUSE_SECONDS = 60.0
+"""How long after a look the next one is."""
+
+
+class Backlogs:
+    """The backlogs that a run knows of.
+
+    Attributes:
+        walking: the locations whose export is walked for their backlog, by us or by others.
+    """
+
+    def __init__(self, *, tokens: LocationTokens, claims: Callable[..., Claims], resting: dict[str, float]) -> None:
+        """``resting`` tells until when, on the monotonic clock, a location is left alone."""
+        self._tokens = tokens
+        self._claims = claims(windows=WindowFilter(Why.BACKLOG, lambda: self.walking))
+        self._resting = resting
+        self._in_hand = 0
+        self._after: str | None = None
+        self._next_look = 0.0
+        self.walking: frozenset[str] = frozenset()
+
+    def refresh(self, connection: Connection) -> frozenset[str]:
+        """Find out whose export is walked; look for more when it is time."""
+        if time.monotonic() >= self._next_look:
+            self.look(connection)
+            self._next_look = time.monotonic() + PAUSE_SECONDS
+        elif self.walking:
+            self.walking = message_queue.locations_of(connection, KIND, prefix=Why.BACKLOG)
+        return self.walking
+
+    def claim(self, connection: Connection) -> list[Claimed]:
+        """Claim windows that are to be walked beside those in hand."""
+        if not self.walking or self._in_hand >= WALKERS:
+            return []
+        return self._claims.claim(connection, WALKERS - self._in_hand, round_=Round(), is_alone=False).items
+
+    def take(self, windows: Sequence[Claimed]) -> None:
+        """Note what is in hand now."""
+        self._in_hand += len(windows)
+
+    def drop(self, settled: Sequence[Claimed]) -> bool:
+        """Note what is no longer in hand; returns whether a window is among that."""
+        windows = sum(each.is_backlog for each in settled)
+        self._in_hand -= windows
+        return windows > 0
+
+    def look(self, connection: Connection) -> bool:
+        """Queue windows where a location has a backlog that its export may answer; returns whether any is walked.
+
+        Goes from location to location, and on from there the next time: no run waits for a long queue to be read.
+        """
+        began = time.monotonic()
+        # One that killed its worker again and again is fetched one by one instead.
+        message_queue.drop_suspects(connection, KIND, prefix=Why.BACKLOG)
+        walking = message_queue.locations_of(connection, KIND, prefix=Why.BACKLOG)
+        items: Counter[str] = Counter()
+        while True:
+            page = message_queue.waiting_locations(connection, kind="message", after=self._after, limit=LOOK_LOCATIONS)
+            items.update(self._count(connection, page))
+            self._after = page[-1] if len(page) == LOOK_LOCATIONS else None
+            if self._after is None or time.monotonic() - began >= LOOK_SECONDS:
+                break
+        found = {
+            name
+            for name, count in items.items()
+            if count >= BACKLOG and name not in walking and self._resting.get(name, 0.0) <= began
+        }
+        self.walking = walking | {name for name in found if self._queue(connection, name)}
+        return bool(self.walking)
+
+    def _queue(self, connection: Connection, location_id: str) -> bool:
+        is_default = self._tokens.token_location_id("") == self._tokens.token_location_id(location_id)
+        parts = spans(connection, (location_id, "") if is_default else (location_id,)).dense()
+        windows.add(connection, location_id, [each.window() for each in parts])
+        return bool(parts)
+
+    def _count(self, connection: Connection, names: Sequence[str]) -> dict[str, int]:
+        """How many of the next items of these locations their exports may answer, by the location that is asked."""
+        found = message_queue.backlogs(connection, names, most=LOOK_ITEMS)
+        served, _ = resolve_tokens(connection, self._tokens, names) if found else ({}, {})
+        counts: Counter[str] = Counter()
+        for each in found:
+            location_id = each.location_id or served.get("", "")
+            if each.location_id in served and location_id:
+                counts[location_id] += each.items
+        return counts
