@@ -1,5 +1,6 @@
 """The command line: in this process, or as a process of its own where it is killed, ends itself, or has a terminal."""
 
+import gc
 import io
 import os
 import subprocess
@@ -49,6 +50,8 @@ class Command:
             stack.enter_context(_only(self._environment(environment)))
             stack.enter_context(chdir(self.directory))
             stack.callback(structlog.reset_defaults)
+            # What main froze in this process: hypothesis looks at the end who refers to its objects.
+            stack.callback(gc.unfreeze)
             try:
                 main()
             except SystemExit as end:
