@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from math import ceil
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -19,6 +18,7 @@ from pydantic import (
 )
 
 from etl.config.alarms import STRICT, Alarms, Notify
+from etl.config.yaml_source import Source
 from etl.errors import ConfigurationError
 
 DEFAULT_FILE = Path("jobs.yaml")
@@ -39,9 +39,6 @@ OPTIONS = {
 """Keys that only some kinds have."""
 
 DAYS = re.compile(r"([1-9][0-9]{0,4}) days?")
-
-Location: TypeAlias = tuple[str | int, ...]
-"""The keys that lead to a value of the file, as pydantic names them."""
 
 
 def _cron(value: str) -> str:
@@ -186,7 +183,7 @@ def read_file(path: Path | None) -> JobsFile:
     """Return all that such a file says; raises as :func:`read`."""
     if path is None:
         path = DEFAULT_FILE if DEFAULT_FILE.is_file() else built_in()
-    source = _Source(path)
+    source = Source(path, sections=("retention", "alarms", "notify"))
     try:
         file = JobsFile.model_validate(source.document, context={"is_file": True})
     except ValidationError as error:
@@ -203,62 +200,6 @@ def read_file(path: Path | None) -> JobsFile:
     if source.problems:
         raise ConfigurationError(*source.problems)
     return file
-
-
-class _Source:
-    """A YAML file as plain values, with the line of each; what YAML itself makes of them is a problem listed here."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lines: dict[Location, int] = {}
-        self.problems: list[str] = []
-        self.document = self._plain(_composed(path), ())
-
-    def at(self, loc: Location, reason: str) -> str:
-        """Word a problem, with the line of the nearest key."""
-        # What concerns a whole job is told at its kind.
-        near = [(*loc, "kind"), *(loc[:n] for n in range(len(loc), 0, -1))]
-        line = next((self._lines[each] for each in near if each in self._lines), 1)
-        whose = f"job {loc[1]!r}: " if loc[:1] == ("jobs",) and len(loc) > 1 else ""
-        whose = f"{loc[0]}: " if loc and loc[0] in SECTIONS and loc[0] != "jobs" else whose
-        return f"{self._path}:{line}: {whose}{reason}"
-
-    def complain(self, loc: Location, reason: str) -> None:
-        """Note a problem that the models cannot see."""
-        self.problems.append(self.at(loc, reason))
-
-    def _plain(self, node: yaml.Node | None, loc: Location) -> Any:
-        if not isinstance(node, yaml.MappingNode):
-            try:
-                return None if node is None else yaml.SafeLoader("").construct_document(node)
-            except (yaml.YAMLError, ValueError, TypeError):
-                return self.complain(loc, f"{loc[-1] if loc else 'the file'}: is not a value")
-        values: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key, line = str(key_node.value), key_node.start_mark.line + 1
-            if key in values:
-                # YAML would let the last one win.
-                self.problems.append(
-                    f"{self._path}:{line}: {key!r} is defined twice, first in line {self._lines[(*loc, key)]}"
-                )
-                continue
-            self._lines[(*loc, key)] = line
-            values[key] = self._plain(value_node, (*loc, key))
-        return values
-
-
-def _composed(path: Path) -> yaml.Node | None:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigurationError(f"{path} cannot be read: {reason}. Set ETL_JOBS to your jobs file.") from error
-    try:
-        return yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise ConfigurationError(f"{path}{line}: {getattr(error, 'problem', None) or 'is not YAML'}") from error
 
 
 REASONS = {
