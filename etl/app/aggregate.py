@@ -1,4 +1,4 @@
-"""What several workers get and tell: a limit is shared out, their answers are added up. Pure."""
+"""Divides a limit among workers and adds up their reports. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,16 +9,16 @@ from etl.worker.state import WorkerState
 
 
 def shares(limit: int | None, count: int) -> list[int | None]:
-    """Return a limit for each of so many workers, or of fewer: together they keep it."""
+    """Return the limit of each worker, perhaps of fewer workers; together they keep the whole limit."""
     if limit is None:
         return [None] * count
     return [limit // count + (number < limit % count) for number in range(min(count, limit))]
 
 
 def added(reports: Sequence[Report]) -> Report:
-    """Return what the runs of several workers did together.
+    """Return the combined report of several workers.
 
-    A worker that got no proper answer may have asked for one location only: it tells nothing of the API if others did.
+    A worker without a proper answer may have asked for one location only: if others got answers, the API is not down.
     """
     worst = min(reports, key=lambda each: RunOutcome(each.outcome).severity)
     is_answered = any(each.counts.loaded and each.outcome != RunOutcome.API_UNREACHABLE for each in reports)
@@ -54,7 +54,7 @@ def together(states: Sequence[WorkerState]) -> WorkerState:
 
 
 def _union(several: Iterable[Mapping[str, set[str]]]) -> dict[str, set[str]]:
-    """Return the locations of all of them, by cause."""
+    """Return the locations of all workers, by cause."""
     union: dict[str, set[str]] = {}
     for skipped in several:
         for cause, names in skipped.items():

@@ -1,4 +1,4 @@
-"""Look whether something is wrong, and tell whoever jobs.yaml names: once, or again and again beside runs."""
+"""Check the work and notify those whom jobs.yaml names: once, or repeatedly beside runs."""
 
 import json
 import threading
@@ -33,7 +33,7 @@ EVERY_SECONDS = 300.0
 
 
 def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
-    """Return the figures and what is wrong; no figures where Postgres cannot be asked.
+    """Return the figures and the findings; no figures when Postgres cannot be reached.
 
     Raises:
         ConfigurationError: jobs.yaml is not understood.
@@ -63,7 +63,7 @@ def _write(connection: Connection) -> None:
 
 
 class Teller:
-    """Tells whoever jobs.yaml and ETL_NOTIFY_URLS name."""
+    """Sends notices to the addresses of jobs.yaml and ETL_NOTIFY_URLS."""
 
     def __init__(self, settings: Settings) -> None:
         """Read the addresses.

@@ -49,14 +49,14 @@ NO_TOKENS = (
 
 
 def address_of(settings: Settings) -> str:
-    """Where the API is, without the credentials that a URL may hold."""
+    """Return the API's address without the credentials that a URL may hold."""
     url = settings.highlevel_base_url
     return f"{url.scheme}://{url.host}:{url.port}{(url.path or '').rstrip('/')}"
 
 
 @contextmanager
 def transport_of(settings: Settings, *, pool_size: int = 1) -> Iterator[Transport]:
-    """Yield connections to HighLevel; close them at the end."""
+    """Yield a transport to HighLevel; close its connections at the end."""
     base_url = str(settings.highlevel_base_url)
     if settings.highlevel_base_url.scheme == "http" and not _is_this_machine(settings.highlevel_base_url.host or ""):
         _warn_of_plain_http(address_of(settings))
@@ -79,7 +79,7 @@ def _warn_of_plain_http(address: str) -> None:
 
 
 def client_of(settings: Settings, transport: Transport) -> Client:
-    """Return the API."""
+    """Return a client of the API."""
     return Client(transport, api_version=settings.highlevel_api_version)
 
 
@@ -92,7 +92,7 @@ def oauth_of(settings: Settings, transport: Transport) -> OAuth | None:
 
 
 def routing_of(settings: Settings) -> TokenRouting:
-    """Whose token serves a location."""
+    """Return the rule for whose token serves a location."""
     token = settings.highlevel_token
     return TokenRouting(token.get_secret_value() if token else None, settings.highlevel_location_id)
 
@@ -109,10 +109,10 @@ def watching(settings: Settings, url: URL | str) -> Iterator[Watcher]:
 
 
 def require_known_recordings_urls(chosen: Iterable[Job]) -> None:
-    """Check where jobs keep audio, without going there.
+    """Check the places where jobs keep audio, without connecting.
 
     Raises:
-        ConfigurationError: that is no place to write to; with the cure.
+        ConfigurationError: such a place is not supported; the text names the cure.
     """
     for job in chosen:
         if job.recordings_url is not None:
@@ -189,7 +189,7 @@ def _connections(
 
 
 def options_of(job: Job) -> Options:
-    """Return what a job says about its kind."""
+    """Return the options of a job's kind."""
     return Options(job.status_checks, job.media_checks, job.recordings_url)
 
 
@@ -241,7 +241,7 @@ def build_loop(
 
 
 def message_erasure_of(engine: Engine, chosen: Iterable[Job]) -> MessageErasure:
-    """Return what erases messages, with the audio that these jobs kept."""
+    """Return the part that erases messages and the audio that these jobs kept."""
     transact = RetryingTransaction(engine, patience=PATIENCE, stopping=lambda: False)
     recordings_urls = [job.recordings_url for job in chosen if job.recordings_url]
     return MessageErasure(transact, partial(audio.remove, recordings_urls=recordings_urls))

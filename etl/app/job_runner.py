@@ -26,12 +26,12 @@ Watched = Callable[[Job, RunLimits], AbstractContextManager[RunSpec]]
 Runner = Callable[[Sequence[RunSpec]], list[Report]]
 """Does these runs at the same time."""
 Stopping = Callable[[Sequence[Callable[[], None]]], AbstractContextManager[None]]
-"""Lets somebody call these to stop, as long as the block lasts."""
+"""Calls these functions on a stop, during the block."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What is to be done; the limit, the seconds and a signal are for all jobs together."""
+    """The jobs to run; limit, seconds and a signal apply to all of them together."""
 
     jobs: tuple[Job, ...]
     taken: frozenset[str]
@@ -42,7 +42,7 @@ class RunRequest:
 
 
 def work(request: RunRequest, run: Runner, *, watched: Watched) -> Iterator[tuple[Job, Report]]:
-    """Do it; each job with its report, as soon as that is known.
+    """Run the jobs; yield each with its report as soon as it is known.
 
     Raises:
         EtlError: why it cannot go on.

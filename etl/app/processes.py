@@ -42,9 +42,9 @@ STOP = "stop"
 
 @contextmanager
 def open_team(count: int, *, runs: int) -> Iterator[Runner]:
-    """So many worker processes that share what they are given, up to so many runs at a time.
+    """Yield a runner that shares each run among worker processes.
 
-    Their runner raises EtlError when one of them cannot go on; the others were stopped in good order.
+    The runner raises EtlError when one of them cannot go on; the others were stopped in good order.
     """
     team = _Team()
     with signals_stop([team.stop]):
@@ -107,13 +107,13 @@ class _Team:
             self._workers[-1].tell(STOP)
 
     def stop(self) -> None:
-        """Have all end what they do in good order; safe in a signal handler."""
+        """Tell all workers to end in good order; safe in a signal handler."""
         self._is_stopped = True
         for worker in self._workers:
             worker.tell(STOP)
 
     def end(self) -> None:
-        """Have all end, and wait for them."""
+        """End all workers and wait for them."""
         self.stop()
         for worker in self._workers:
             worker.tell(None)
@@ -139,7 +139,7 @@ class _Team:
         return [added([worker.reports[name] for worker in chosen] or [lost]) for name in runs]
 
     def _hear(self, worker: _Worker, runs: Mapping[str, RunSpec]) -> None:
-        """Take one message."""
+        """Handle one message."""
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
@@ -165,7 +165,7 @@ class _Team:
             run.watch(together(states))
 
     def _lose(self, worker: _Worker, runs: Mapping[str, RunSpec]) -> None:
-        """Give up on a worker that is gone; if it was killed, the leases of its items lapse."""
+        """Drop a worker that has ended; if it was killed, the leases of its items lapse."""
         worker.process.join()
         worker.pipe.close()
         code = worker.process.exitcode or 0
@@ -209,7 +209,7 @@ class _Link:
         threading.Thread(target=self._listen, name="link", daemon=True).start()
 
     def orders(self) -> Iterator[list[tuple[Job, RunLimits]]]:
-        """Return what to run, until there is no more."""
+        """Yield the runs to do."""
         return iter(self._orders.get, None)
 
     def tell(self, message: object) -> None:

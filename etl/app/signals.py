@@ -24,7 +24,7 @@ _stops: list[Callable[[], None]] = []
 
 @contextmanager
 def signals_stop(stops: Sequence[Callable[[], None]]) -> Iterator[None]:
-    """As long as the block lasts, a signal calls these, which must be safe to call from a signal handler."""
+    """Call these functions on a signal during the block; they must be safe in a signal handler."""
     stopped_at: float | None = None
 
     def stop(number: int, _frame: FrameType | None) -> None:

@@ -49,13 +49,13 @@ def database_url(settings: Settings, *, makes: bool = False) -> str:
 
 
 def direct_url(settings: Settings, *, makes: bool = False) -> str:
-    """Return the same past a pooler, for what needs a session of its own."""
+    """Return the database's URL without the pooler, for work that needs its own session."""
     direct = settings.database_direct_url
     return database_url(settings, makes=makes) if direct is None else direct.get_secret_value()
 
 
 def described(settings: Settings) -> str:
-    """Which database that is, without anything secret."""
+    """Describe the database without secrets."""
     if settings.database_url is None:
         return f"the embedded Postgres in {settings.embedded_directory}"
     return shown(parse_url(settings.database_url.get_secret_value()))

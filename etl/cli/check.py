@@ -1,4 +1,4 @@
-"""``etl check``: whether somebody has to act, for cron and for one who is woken at night."""
+"""``etl check``: reports what needs action, for cron and for people on call."""
 
 import sys
 from collections import Counter
@@ -23,8 +23,8 @@ SHOWN = 20
 def check(*, as_json: bool, notify: bool) -> None:
     """Say what is wrong, since when, what it costs, and how to fix it: one line each. Nothing is asked of HighLevel.
 
-    From when on something is wrong is in jobs.yaml: alarms. Exits with 1 if anything is, else with 0; then nothing is
-    printed where there is no terminal.
+    The thresholds are in jobs.yaml: alarms. Exits with 1 if anything is wrong, else with 0; then it
+    prints nothing unless to a terminal.
 
     \b
     Example, from cron, which mails what is printed: etl check
@@ -33,7 +33,7 @@ def check(*, as_json: bool, notify: bool) -> None:
     settings = load_settings()
     teller = Teller(settings) if notify else None
     if teller is not None and not teller:
-        raise ConfigurationError("Nobody is to be told: set notify in jobs.yaml, or ETL_NOTIFY_URLS.")
+        raise ConfigurationError("No address for notices: set notify in jobs.yaml, or ETL_NOTIFY_URLS.")
     figures, found = look(settings)
     if teller is not None:
         teller.tell(figures, found)

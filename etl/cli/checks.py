@@ -1,4 +1,4 @@
-"""What the doctor makes of what it finds; pure but for decrypting. Holds no token in its texts."""
+"""Turns what the doctor finds into checks; pure except for decrypting. No text holds a token."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,7 +17,7 @@ from etl.tokens.vault import UnreadableError, Vault
 from etl.watch.advice import CONNECT, SHOWN, advice_on, shown, some, unserved
 
 RENEWABLE = ("app", "company")
-"""Where a token is from that expires and is renewed."""
+"""Sources of tokens that expire and are renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Check:
     ok: bool
     says: str
     fix: str | None = None
-    """What to do when it failed; None when ``says`` tells it."""
+    """The fix when it failed; None when ``says`` has it."""
 
 
 def of_warehouse(read: Callable[[], Cluster | None]) -> Iterator[Check]:
@@ -60,7 +60,7 @@ def of_public(creators: Sequence[str]) -> Check:
 
 
 def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, given: bool) -> Check:
-    """Whether the keys decrypt every stored token."""
+    """Check that the keys decrypt every stored token."""
     if not stored:
         return Check("keys", ok=True, says="no token is stored" + ("" if given else ", so no ETL_SECRET_KEY is needed"))
     unreadable = [shown(id_) for _, id_, texts in stored if not all(_opens(vault, each) for each in texts)]
@@ -74,7 +74,7 @@ def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, giv
 
 
 def of_app(overviews: Sequence[Overview], *, given: bool) -> Check:
-    """Whether tokens that expire can be renewed."""
+    """Check that tokens that expire can be renewed."""
     renewed = sum(location.connected and location.token_source in (None, *RENEWABLE) for location in overviews)
     if renewed and not given:
         fix = "Set HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET"
@@ -84,7 +84,7 @@ def of_app(overviews: Sequence[Overview], *, given: bool) -> Check:
 
 
 def of_pauses(overviews: Sequence[Overview]) -> Check:
-    """Whether every location is served."""
+    """Check that no location is paused."""
     paused = [location for location in overviews if location.paused_at]
     if not paused:
         return Check("locations", ok=True, says="none is paused")
@@ -104,7 +104,7 @@ def of_budgets(overviews: Sequence[Overview]) -> Iterator[Check]:
 
 
 def of_unserved(waiting: set[str], overviews: Sequence[Overview], routing: TokenRouting) -> Check:
-    """Whether somebody serves every location that has items."""
+    """Check that every location with items has a token."""
     waits = [shown(each) for each in unserved(waiting, overviews, routing)]
     return Check(
         "queue",
@@ -115,7 +115,7 @@ def of_unserved(waiting: set[str], overviews: Sequence[Overview], routing: Token
 
 
 def of_kinds(waiting: set[str], taken: AbstractSet[str]) -> Check:
-    """Whether some job takes every kind of item that waits."""
+    """Check that every queued kind has a job."""
     untaken = sorted(waiting - taken)
     return Check(
         "kinds",
@@ -150,7 +150,7 @@ def of_days(unzoned: Mapping[str, int]) -> Iterator[Check]:
 
 
 def of_api(detail: str, location_ids: Sequence[str], *, address: str) -> Check:
-    """Return what it means that no token could be tried: HighLevel's own fault, or nobody there."""
+    """Return the check for an API that did not answer: its own fault, or a wrong address."""
     if detail.startswith("the API answered 5"):
         fix = "HighLevel has trouble of its own, see https://status.gohighlevel.com. Items wait meanwhile"
     else:
@@ -159,7 +159,7 @@ def of_api(detail: str, location_ids: Sequence[str], *, address: str) -> Check:
 
 
 def of_probe(location_id: str, problem: LocationError | None, *, may_expire: bool) -> Check:
-    """Return what one request with a location's token showed."""
+    """Return the check of one request with a location's token."""
     name = f"token of {shown(location_id)}"
     if problem is None:
         return Check(name, ok=True, says="accepted")

@@ -12,13 +12,13 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1")
 
 
 def is_local(redirect_uri: str) -> bool:
-    """Whether a browser on this machine that is sent there reaches us."""
+    """Return whether a browser on this machine reaches us at this URL."""
     parts = urlsplit(redirect_uri)
     return parts.scheme == "http" and parts.hostname in LOCAL_HOSTS
 
 
 def code_in(address: str, *, state: str) -> str:
-    """Return the code in the address somebody was sent back to.
+    """Return the code in the redirected address.
 
     Raises:
         ValueError: there is none, or it answers another request than ours, or does not say which one: somebody else's

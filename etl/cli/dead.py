@@ -128,7 +128,7 @@ def purge(
 
 
 def _require_found(count: int, ids: tuple[str, ...]) -> None:
-    """Exit with 1 when what was named is not there."""
+    """Exit with 1 when a named dead letter does not exist."""
     if ids and not count:
         print_line(f"No dead letter of {', '.join(ids)}. See: etl dead list", err=True)
         sys.exit(1)

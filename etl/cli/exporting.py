@@ -94,7 +94,7 @@ def served_locations(settings: Settings, engine: Engine) -> list[str]:
 
 
 def chosen_location(served: list[str], given: str | None) -> str:
-    """Return the location that is asked for, or the only one there is.
+    """Return the requested location, or the only one.
 
     Raises:
         ConfigurationError: no token serves it, or it is not clear which one is meant.

@@ -42,7 +42,7 @@ def locations() -> None:
 def list_(*, as_json: bool) -> None:
     """List the locations, their tokens, and what to do if one waits.
 
-    Besides those we have dealt with, those of which items wait.
+    Also lists unknown locations that have items waiting.
     """
     settings = load_settings()
     routing = routing_of(settings)

@@ -23,7 +23,7 @@ def notify(*, is_test: bool) -> None:  # noqa: ARG001 - required, so that nobody
     """
     teller = Teller(load_settings())
     if not teller:
-        raise ConfigurationError("Nobody is to be told: set notify in jobs.yaml, or ETL_NOTIFY_URLS.")
+        raise ConfigurationError("No address for notices: set notify in jobs.yaml, or ETL_NOTIFY_URLS.")
     taken = sending.send(teller.targets, title="highlevel-etl: test", body=TEST)
     for target, is_taken in zip(teller.targets, taken, strict=True):
         print_line(f"{sending.service_of(target)}: {'sent' if is_taken else 'not sent'}")

@@ -1,4 +1,4 @@
-"""What several commands ask of the one who types them: options, their values, and a yes before something is deleted."""
+"""Options shared by several commands, their values, and the confirmation before a deletion."""
 
 import math
 import os
@@ -17,7 +17,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def options(*each: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Several options as one decorator."""
+    """Combine several options into one decorator."""
 
     def add(command: Command) -> Command:
         for option in reversed(each):

@@ -10,7 +10,7 @@ from etl.privacy.retention import Pruning
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be deleted, of messages without what hangs on them.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted; messages without their details.")
 def prune(*, dry_run: bool) -> None:
     """Delete what is older than the retention in jobs.yaml.
 

@@ -1,1 +1,1 @@
-"""What the user sets: the environment, jobs.yaml, the log."""
+"""The user's settings: the environment, jobs.yaml, the log."""

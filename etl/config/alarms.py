@@ -1,4 +1,4 @@
-"""The part of jobs.yaml that says from when on something is wrong."""
+"""The thresholds of alarms in jobs.yaml."""
 
 import re
 from datetime import timedelta
@@ -30,7 +30,7 @@ Number = Annotated[int | None, Field(ge=1), BeforeValidator(_number)]
 
 
 class Alarms(BaseModel):
-    """From when on ``etl check`` finds something; None, in the file ``off``: never."""
+    """Thresholds from which ``etl check`` reports a finding; None, in the file ``off``: never."""
 
     model_config = STRICT
 

@@ -1,4 +1,4 @@
-"""Reads jobs.yaml; every complaint names file, line and reason."""
+"""Reads jobs.yaml; every error names file, line and reason."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -168,7 +168,7 @@ def read_retention(path: Path | None) -> Retention:
 
 
 def enabled_kinds(jobs: Mapping[str, Job]) -> frozenset[str]:
-    """Return the kinds of items that some job takes; items of any other kind wait."""
+    """Return the kinds that some job takes; items of any other kind wait."""
     return frozenset(job.kind for job in jobs.values()) - {MARTS}
 
 
@@ -238,6 +238,6 @@ def _reason(problem: Any) -> str:
 
 
 def built_in() -> Path:
-    """Return the jobs file that came along."""
+    """Return the jobs file of the package."""
     installed = Path(__file__).parent.parent / "jobs.yaml"
     return installed if installed.is_file() else Path(__file__).parent.parent.parent / "jobs.yaml"

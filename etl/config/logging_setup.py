@@ -1,4 +1,4 @@
-"""How log lines look; set up once by the command line, never on import."""
+"""Sets up the log; called once by the command line, never on import."""
 
 import logging
 import sys

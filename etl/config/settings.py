@@ -20,7 +20,7 @@ QUOTED = "is in quotes, which Docker's --env-file takes for a part of it; write 
 PREFIXES = ("HIGHLEVEL_", "ETL_", "WEBHOOK_", "DATABASE_", "LOG_")
 """What the names of settings begin with."""
 SIMILAR = 0.85
-"""How alike another name must be to be taken for a misspelt one, from 0 to 1; one letter in eight may be wrong."""
+"""The similarity, from 0 to 1, from which a name counts as misspelt; one letter in eight may be wrong."""
 
 
 def _token(value: SecretStr) -> SecretStr:
@@ -78,7 +78,7 @@ Token = Annotated[SecretStr, AfterValidator(_token)]
 
 
 class Settings(BaseSettings):
-    """What the environment says. Field names are the variables' names in lower case."""
+    """The settings in the environment. Field names are the variables' names in lower case."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -162,7 +162,7 @@ class Settings(BaseSettings):
 
     @property
     def embedded_directory(self) -> Path:
-        """Where the embedded server keeps its data."""
+        """Return the directory of the embedded server's data."""
         return self.etl_home / "postgres"
 
 
@@ -203,7 +203,7 @@ def read(environ: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(
 
 
 def outside_of(dotenv: Path, environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Names of settings that the environment has and a ``.env`` file lacks, so that cron will not know them."""
+    """Return the settings that the environment has and a ``.env`` file lacks, so that cron does not see them."""
     written = _dotenv(dotenv)
     names = [field.upper() for field in Settings.model_fields]
     return [name for name in names if _non_empty(environ, name) and not _non_empty(written, name)]
@@ -223,7 +223,7 @@ def _dotenv(path: Path | None) -> dict[str, str]:
 
 
 def _misspelt(names: Iterable[str]) -> list[str]:
-    """Names that look like ours and are none. Only of the ``.env`` file: the environment holds other programs' too."""
+    """Return misspelt names of settings. Only in the ``.env`` file: the environment holds other programs', too."""
     names_of_settings = [name for field in Settings.model_fields for name in (field.upper(), f"{field.upper()}_FILE")]
     problems = []
     for name in names:

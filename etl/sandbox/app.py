@@ -82,7 +82,7 @@ class _Served:
             stats.end(name, location_id, outcome)
 
     def _authenticate(self, headers: dict[bytes, bytes]) -> str:
-        """Return the location whose token this is."""
+        """Return the location of the request's token."""
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         location_id = self._world.authority.location_of(token if scheme.lower() == "bearer" else "")
         version = headers.get(b"version")

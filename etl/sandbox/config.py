@@ -1,4 +1,4 @@
-"""What a sandbox is started with: plain values that travel between processes as JSON. Performs no I/O."""
+"""The configuration of a sandbox: plain values, passed between processes as JSON. Performs no I/O."""
 
 from typing import Literal
 

@@ -77,7 +77,7 @@ class FaultPlan(BaseModel):
         return self
 
     def choose(self, name: str) -> Fault:
-        """Return what goes wrong with this request; a fault of the name goes before those of all requests."""
+        """Return the fault of this request; one of its name comes before those of all requests."""
         named = self.ids.get(name) or self.ids.get(name.rpartition("/")[2])
         if named is not None and named.happens():
             return named

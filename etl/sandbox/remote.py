@@ -1,4 +1,4 @@
-"""Talks to a running sandbox over HTTP and nothing else: what tests and the demo hold in their hands."""
+"""Controls a running sandbox over HTTP, for tests and the demo."""
 
 import time
 from typing import Any, Self
@@ -49,7 +49,7 @@ class Sandbox:
         return self._session.get(self.url + path, params=query, headers=headers, timeout=30, allow_redirects=False)
 
     def faults(self, **plan: Any) -> None:
-        """Replace what goes wrong; without arguments nothing does. The keys are those of ``etl.sandbox.faults``."""
+        """Replace the faults; without arguments, remove all. The keys are those of ``etl.sandbox.faults``."""
         self._act("faults", **plan)
 
     def limits(self, **limit: Any) -> None:
@@ -57,7 +57,7 @@ class Sandbox:
         self._act("limits", **limit)
 
     def stats(self) -> dict[str, Any]:
-        """Return what was counted so far."""
+        """Return the counts so far."""
         return dict(self._session.get(f"{self.url}/sandbox/stats", timeout=30).json())
 
     def wait_for(self, *, requests: int = 0, held: int = 0, seconds: float = 60.0) -> None:
@@ -73,11 +73,11 @@ class Sandbox:
             time.sleep(0.01)
 
     def reset(self) -> None:
-        """Back to how it started."""
+        """Restore the initial state."""
         self._act("reset")
 
     def release(self) -> None:
-        """Let go of the answers that the fault ``hold`` holds."""
+        """Release the answers that the fault ``hold`` holds."""
         self._act("release")
 
     def revoke(self, *, token: str | None = None, location_id: str | None = None) -> None:
@@ -97,7 +97,7 @@ class Sandbox:
         self._act("expire_cursors")
 
     def close(self) -> None:
-        """Stop talking to it; whoever started it also stops it here."""
+        """Close the connection; where the sandbox was started here, stop it, too."""
         self._session.close()
 
     def __enter__(self) -> Self:

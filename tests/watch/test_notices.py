@@ -219,7 +219,7 @@ def test_notify_tests_every_address(etl: Command, inbox: Inbox) -> None:
 @pytest.mark.parametrize(
     ("notify", "says"),
     [
-        ("", "Error: Nobody is to be told: set notify in jobs.yaml, or ETL_NOTIFY_URLS.\n"),
+        ("", "Error: No address for notices: set notify in jobs.yaml, or ETL_NOTIFY_URLS.\n"),
         (f"notify:\n  urls: [{SECRET}]\n", "Error: Apprise does not know address 1 of notify: urls in jobs.yaml"),
         (f"notify:\n  urls: {SECRET}\n", "Error: jobs.yaml:4: notify: urls: "),
         (f"notify:\n  ping: [{SECRET}]\n", "Error: jobs.yaml:4: notify: ping: "),
