@@ -12,6 +12,7 @@ from etl.output import counted, duration
 from etl.state.locations import Overview
 from etl.state.message_queue import Depth
 from etl.state.webhook_events import Rhythm
+from etl.state.windows import KIND
 from etl.watch.advice import CONNECT, cure_of, shown, state_of
 from etl.watch.figures import Figures, Surroundings
 
@@ -192,7 +193,9 @@ def _of_queue(figures: Figures, alarms: Alarms, jobs: Mapping[str, Job]) -> Iter
     if alarms.oldest_due is None:
         return
     held = {each.location_id for each in figures.locations if each.paused_at is not None or each.blocked_cause}
-    served = [each for each in figures.depth if each.location_id not in held | set(figures.unserved)]
+    # Windows of a backfill that was stopped wait for the same command; no job takes them.
+    depths = [each for each in figures.depth if each.kind != KIND]
+    served = [each for each in depths if each.location_id not in held | set(figures.unserved)]
     for kind in sorted({each.kind for each in served}):
         mine = [each for each in served if each.kind == kind and each.due]
         oldest = min((each.oldest for each in mine if each.oldest is not None), default=None)

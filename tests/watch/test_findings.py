@@ -108,6 +108,10 @@ def test_a_kind_that_no_job_takes_is_told_with_the_cure() -> None:
     assert "Add a job for that kind to jobs.yaml" == finding.fix
 
 
+def test_windows_wait_for_the_command_that_queued_them() -> None:
+    assert [] == found(replace(QUIET, depth=[depth(kind="window")]))
+
+
 def test_dead_letters_of_a_day_are_one_finding_with_their_causes() -> None:
     letters = [
         Tally("message", "not_found", letters=9, recent=2, recent_since=NOW - 2 * HOUR),
