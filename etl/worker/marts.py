@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import structlog
 from sqlalchemy import Connection, Engine, text
 
 from etl.database import schema
@@ -18,6 +19,8 @@ from etl.state.mart_changes import Change
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.worker.run_limits import Report, RunLimits
+
+log = structlog.get_logger("etl.worker")
 
 CHANGES = 1000
 """Changes that one transaction works out: so much is done again if it fails."""
@@ -134,6 +137,8 @@ def work_out_all(transact: RetryingTransaction) -> int:
 
 def note_zones(connection: Connection) -> None:
     """Have locations worked out anew whose time zone has changed, by whatever way."""
+    for zone in marts.retire_zones(connection):
+        log.warning("time_zone_unknown", time_zone=zone)
     before = mart_changes.zones(connection)
     now = marts.time_zones(connection, before)
     changed = {location_id: zone for location_id, zone in now.items() if zone != before[location_id]}

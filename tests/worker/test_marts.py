@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DataError
 
 from etl.database import schema
 from etl.database.retrying_transaction import RetryingTransaction
@@ -115,6 +116,28 @@ def test_a_change_by_whatever_way_is_worked_out(transact: RetryingTransaction, c
     marts.work_out_all(transact)
     assert transact(figures) != before
     assert marts.rebuild(transact, "LOC1") == set()
+
+
+@pytest.mark.parametrize("zone", ["of a location", "by default"])
+def test_a_stored_zone_that_the_server_no_longer_knows_fails_no_view(
+    transact: RetryingTransaction, engine: Engine, zone: str
+) -> None:
+    transact(load(FIRST))
+    transact(execute("INSERT INTO highlevel.time_zones (time_zone) VALUES ('Mars/Base')"))
+    transact(
+        execute(
+            ZONE.replace("Asia/Tokyo", "Mars/Base")
+            if zone == "of a location"
+            else "UPDATE highlevel.settings SET default_time_zone = 'Mars/Base'"
+        )
+    )
+    with engine.connect() as connection, pytest.raises(DataError):
+        connection.execute(text("SELECT local_time FROM highlevel.messages_flat"))
+    marts.work_out_all(transact)
+    with engine.connect() as connection:
+        zones = connection.execute(text("SELECT DISTINCT local_time_zone FROM highlevel.messages_flat")).scalars().all()
+        days = connection.execute(text("SELECT count(*) FROM highlevel.daily_messages")).scalar_one()
+    assert (zones, days > 0) == (["UTC"], True)
 
 
 def test_an_email_that_is_deleted_upstream_is_worked_out(transact: RetryingTransaction) -> None:
