@@ -13,6 +13,8 @@ from etl.database.connections import open_engine
 def run(connection: Connection) -> None:
     # A second deploy waits here until the first is done, then finds nothing to do. The lock belongs to the session,
     # so it also spans migrations that commit by themselves.
+    # However long that takes: the timeout of our sessions is for other locks.
+    connection.execute(text("SET lock_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": schema.MIGRATION_LOCK})
     try:
         # A migration that cannot get its lock soon gives up rather than queue every reader behind it.
