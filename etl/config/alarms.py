@@ -38,6 +38,7 @@ class Alarms(BaseModel):
     runs: Span = Field(timedelta(minutes=15), description="A job has not run since its schedule said so.")
     oldest_due: Span = Field(timedelta(hours=1), description="An item is due, its location is served, and it waits.")
     dead_letters: Number = Field(1, description="Items given up on within a day, and not retried.")
+    lost: Number = Field(1, description="Webhooks that the last reconcile says were lost.")
     token_ends: Span = Field(timedelta(days=14), description="A token ends so soon.")
     allowance: Number = Field(10, description="Percent of a location's daily requests that are left.")
     transactions: Span = Field(timedelta(hours=1), description="A transaction of Postgres is open.")

@@ -252,3 +252,27 @@ def compared(connection: Connection, location_id: str) -> Comparison:
             for name, count in counts.items():
                 total[name] = total.get(name, 0) + count
     return Comparison(sum(row.finished_at is None for row in rows), dict(sorted(days.items())))
+
+
+# Those of earlier comparisons are deleted when the next one is queued.
+LOST = text("""
+    SELECT w.location_id, min(w.since) AS since, sum((d.value ->> 'lost')::bigint) AS lost
+    FROM etl.windows AS w CROSS JOIN LATERAL jsonb_each(w.days) AS d
+    WHERE w.why = 'compare' AND w.finished_at > now() - interval '2 days'
+    GROUP BY w.location_id HAVING sum((d.value ->> 'lost')::bigint) > 0 ORDER BY w.location_id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Messages of a location for which no webhook came."""
+
+    location_id: str
+    since: datetime
+    """From when on the export was compared."""
+    lost: int
+
+
+def lost(connection: Connection) -> list[Lost]:
+    """Return what the last comparison of the last two days says was lost, by location."""
+    return [Lost(row.location_id, row.since, int(row.lost)) for row in connection.execute(LOST)]

@@ -17,12 +17,13 @@ from etl.database.connections import moment_of
 from etl.errors import EtlError
 from etl.kinds.audio import AudioStore
 from etl.load import known
-from etl.state import dead_letters, locations, message_queue, runs, samples, webhook_events
+from etl.state import dead_letters, locations, message_queue, runs, samples, webhook_events, windows
 from etl.state.dead_letters import Tally
 from etl.state.locations import CompanyOverview, Overview
 from etl.state.message_queue import Depth
 from etl.state.runs import ANSWERS, COUNTS
 from etl.state.webhook_events import Rhythm
+from etl.state.windows import Lost
 from etl.tokens.routing import TokenRouting
 from etl.watch.advice import as_served, unserved
 
@@ -48,6 +49,8 @@ class Figures:
     """When a run of each job was seen last."""
     rhythms: Sequence[Rhythm] = ()
     transactions: Sequence[OpenTransaction] = ()
+    lost: Sequence[Lost] = ()
+    """What the last reconcile says."""
     totals: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """What the runs of each job did, ever."""
     endings: Sequence[tuple[str, str, int]] = ()
@@ -96,6 +99,7 @@ def gather(connection: Connection, settings: Settings, routing: TokenRouting) ->
         last_seen=runs.last_seen(connection),
         rhythms=webhook_events.rhythms(connection, named),
         transactions=open_transactions(connection),
+        lost=windows.lost(connection),
         totals=runs.totals(connection),
         endings=runs.endings(connection),
         last_event_at=webhook_events.last_at(connection),

@@ -56,6 +56,7 @@ def findings(figures: Figures, around: Surroundings, *, alarms: Alarms, jobs: Ma
     return [
         *of_surroundings(around, alarms),
         *_of_webhooks(figures, alarms),
+        *_of_lost(figures, alarms),
         *_of_runs(figures, alarms, jobs),
         *_of_locations(figures),
         *_of_tokens(figures, alarms),
@@ -113,6 +114,19 @@ def _of_webhooks(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
                 rhythm.last_at,
                 "New messages are missing in the tables",
                 "Look whether etl serve runs and HighLevel can reach it; what was missed: etl reconcile",
+            )
+
+
+def _of_lost(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
+    for each in figures.lost:
+        if alarms.lost is not None and each.lost >= alarms.lost:
+            yield Finding(
+                "lost",
+                each.location_id,
+                f"{counted(each.lost, 'message')} came without a webhook",
+                each.since,
+                "They are queued, so that they are late and not missing",
+                "Look whether HighLevel can always reach etl serve, and at its log; then: etl reconcile",
             )
 
 

@@ -2,12 +2,14 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import Engine, text
 
 from etl.database import roles
 from etl.database.connections import open_engine
+from etl.state import windows
 from tests.command import Command
 from tests.job import Job
 from tests.login_role import login_role
@@ -81,6 +83,21 @@ def test_a_quiet_weekend_is_no_finding_where_every_weekend_is_quiet(etl: Command
     # An hour before the end of a quiet weekend that began last week, all of it is over: some usually come.
     execute(engine, "UPDATE etl.webhook_events SET received_at = received_at - interval '5 hours'")
     assert {"webhooks"} == found(etl).keys()
+
+
+def test_what_the_last_reconcile_misses_is_told_until_the_next_one(etl: Command, engine: Engine) -> None:
+    execute(
+        engine,
+        """INSERT INTO etl.windows (location_id, window_id, why, since, until, finished_at, days)
+           SELECT 'LOC1', 'W' || n, 'compare', now() - interval '2 days', now(), now(),
+                  jsonb_build_object('2026-11-27', jsonb_build_object('lost', 2, 'exported', 9),
+                                     '2026-11-28', jsonb_build_object('exported', 4))
+           FROM generate_series(1, 2) AS n""",
+    )
+    assert "4 messages came without a webhook" == found(etl)["lost"]["says"]
+    with engine.begin() as connection:
+        windows.compare(connection, "LOC1", since=datetime(2026, 11, 26, tzinfo=UTC), until=datetime.now(UTC))
+    assert "lost" not in found(etl)
 
 
 def test_a_postgres_that_is_away_is_a_finding(etl: Command) -> None:

@@ -11,6 +11,7 @@ from etl.state.dead_letters import Tally
 from etl.state.locations import CompanyOverview, Overview
 from etl.state.message_queue import Depth
 from etl.state.webhook_events import Rhythm
+from etl.state.windows import Lost
 from etl.watch.figures import Figures, Surroundings
 from etl.watch.findings import Finding, due_again, findings
 
@@ -92,6 +93,13 @@ def test_a_schedule_is_read_in_local_time(monkeypatch: pytest.MonkeyPatch) -> No
         time.tzset()
 
 
+def test_webhooks_that_the_last_reconcile_misses_are_told() -> None:
+    lost = [Lost("LOC1", NOW - DAY, 4)]
+    (finding,) = found(replace(QUIET, lost=lost))
+    assert ("lost", "LOC1", "4 messages came without a webhook") == (finding.name, finding.subject, finding.says)
+    assert [] == names(replace(QUIET, lost=lost), lost=5)
+
+
 def test_an_old_due_item_is_told_by_kind() -> None:
     assert [("queue", "message")] == names(replace(QUIET, depth=[depth(), depth(location_id="LOC2")]))
     assert [] == names(replace(QUIET, depth=[depth(oldest=NOW - HOUR / 2), depth(due=0)]))
@@ -168,6 +176,7 @@ def test_every_alarm_but_those_of_what_is_broken_can_be_switched_off() -> None:
     loud = replace(
         QUIET,
         rhythms=[rhythm()],
+        lost=[Lost("LOC1", NOW - DAY, 4)],
         depth=[depth()],
         last_seen={"messages": NOW - DAY},
         transactions=[OpenTransaction(1, "r", "", NOW - DAY)],
