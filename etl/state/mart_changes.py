@@ -38,7 +38,7 @@ class Change:
 NOTE = text("""
     INSERT INTO etl.mart_changes (location_id, message_id, conversation_id, happened_at)
     SELECT * FROM unnest(CAST(:location_ids AS text[]), CAST(:message_ids AS text[]),
-                         CAST(:conversation_ids AS text[]), CAST(:moments AS timestamptz[]))
+                         CAST(:conversation_ids AS text[]), CAST(CAST(:moments AS text[]) AS timestamptz[]))
 """)
 
 # What is dated further ahead counts from then on, and not before.
@@ -62,7 +62,7 @@ def note(connection: Connection, changes: Iterable[Change]) -> None:
             "location_ids": [row.location_id for row in rows],
             "message_ids": [row.message_id for row in rows],
             "conversation_ids": [row.conversation_id for row in rows],
-            "moments": [row.happened_at for row in rows],
+            "moments": [row.happened_at and row.happened_at.isoformat() for row in rows],
         }
         connection.execute(NOTE, parameters)
 
