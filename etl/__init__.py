@@ -2,17 +2,17 @@
 
 ::
 
-    HighLevel ──webhook──▶ receive ──▶ etl.message_queue ──▶ extract ──▶ transform ──▶ load ──▶ highlevel.*
-                           1            2                     3           4             5
+    HighLevel ──webhook──▶ receive ──▶ etl.message_queue ──▶ api ──▶ transform ──▶ load ──▶ highlevel.*
+                              1          state: 2             3          4           5
 
-1. ``receive`` verifies what HighLevel posts and remembers which messages it names.
-2. ``message_queue`` is the memory: every statement on ``etl.message_queue``.
-3. ``extract`` fetches one item from the API, paced for each location.
+1. ``receive`` verifies what HighLevel posts and stores which items it names.
+2. ``state`` has every statement on the schema ``etl``; ``state.message_queue`` those on the queue.
+3. ``api`` fetches an item from HighLevel, paced for each location.
 4. ``transform`` turns the API's JSON into rows; it performs no I/O.
-5. ``load`` upserts the rows and removes the item in one transaction.
+5. ``load`` upserts the rows, in the transaction that removes the item from the queue.
 
-``kinds`` says what 3 to 5 do for each kind of item. ``worker`` runs 2 to 5 in a loop, ``cli`` starts
-it, ``sandbox`` is a stand-in for HighLevel.
+``kinds`` says what 3 to 5 do for each kind of item. ``worker`` runs 2 to 5 in a loop, ``cli`` starts it, ``sandbox`` is
+a stand-in for HighLevel. docs/architecture.md shows all rooms.
 """
 
 from importlib.metadata import version
