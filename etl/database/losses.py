@@ -41,12 +41,12 @@ def held(connection: Connection, gone: Columns, *, dispensable: Collection[str])
             continue
         connection.exec_driver_sql(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         if columns == whole[table]:
-            found += [table] if _exists(connection, f"SELECT FROM {table}") else []
+            found += [table] if _exists(connection, f"SELECT 1 FROM {table}") else []
             continue
         found += [
             f"{table}.{each}"
             for each in missed
-            if _exists(connection, f'SELECT FROM {table} WHERE "{each}" IS NOT NULL')
+            if _exists(connection, f'SELECT 1 FROM {table} WHERE "{each}" IS NOT NULL')
         ]
     return found
 
@@ -56,4 +56,4 @@ def _columns(connection: Connection) -> Columns:
 
 
 def _exists(connection: Connection, query: str) -> bool:
-    return bool(connection.exec_driver_sql(f"SELECT EXISTS ({query})").scalar_one())
+    return connection.exec_driver_sql(f"{query} LIMIT 1").scalar() is not None

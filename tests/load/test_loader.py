@@ -243,7 +243,7 @@ def test_a_row_of_a_list_brings_what_is_new(warehouse: Warehouse) -> None:
         is_partial=True, status="delivered", attachments=["https://a.example/1"], fetched_at=NOON + timedelta(seconds=1)
     )
     assert warehouse.rows(
-        "SELECT status, url FROM highlevel.messages JOIN highlevel.attachments USING (message_id)"
+        "SELECT status, url FROM highlevel.messages JOIN highlevel.attachments USING (location_id, message_id)"
     ) == [("delivered", "https://a.example/1")]
 
 
