@@ -2,7 +2,7 @@
 
 It is ``TEST_DATABASE_URL`` if set (its role must be allowed to create databases), else a ``postgres`` container if a
 Docker engine answers, else the embedded one. ``TEST_CITUS_URL`` names the coordinator of a Citus instead, as a
-superuser who may log in to its workers with the same password; what is written for it here was never tried on one.
+superuser who may log in to its workers with the same password.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 Reads Citus's catalogues; decides with values alone. Only :func:`apply` changes anything. The schema ``etl`` stays on
 the coordinator. Functions and columns are those of https://docs.citusdata.com/en/stable/develop/api_udf.html and
-api_metadata.html there. Tried on stand-ins for those catalogues only: see docs/citus.md.
+api_metadata.html there. docs/citus.md says what was tried.
 """
 
 from collections.abc import Iterable, Sequence

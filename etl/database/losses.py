@@ -41,12 +41,10 @@ def held(connection: Connection, gone: Columns, *, dispensable: Collection[str])
             continue
         connection.exec_driver_sql(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         if columns == whole[table]:
-            found += [table] if _exists(connection, f"SELECT 1 FROM {table}") else []
+            found += [table] if _exists(connection, f"FROM {table}") else []
             continue
         found += [
-            f"{table}.{each}"
-            for each in missed
-            if _exists(connection, f'SELECT 1 FROM {table} WHERE "{each}" IS NOT NULL')
+            f"{table}.{each}" for each in missed if _exists(connection, f'FROM {table} WHERE "{each}" IS NOT NULL')
         ]
     return found
 
@@ -55,5 +53,6 @@ def _columns(connection: Connection) -> Columns:
     return {row.name: frozenset(row.columns) for row in connection.execute(COLUMNS)}
 
 
-def _exists(connection: Connection, query: str) -> bool:
-    return connection.exec_driver_sql(f"{query} LIMIT 1").scalar() is not None
+def _exists(connection: Connection, rows: str) -> bool:
+    # Not EXISTS (SELECT …): Citus refuses one without columns.
+    return connection.exec_driver_sql(f"SELECT 1 {rows} LIMIT 1").scalar() is not None

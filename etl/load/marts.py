@@ -113,6 +113,8 @@ DAYS = text(f"""
             AND m.date_added >= timezone(:time_zone, CAST(:first AS timestamp)) - interval '1 hour'
             AND m.date_added < timezone(:time_zone, CAST(:last AS timestamp) + interval '1 day') + interval '1 hour'
             AND {COUNTED}
+        -- Citus groups so only what it has fetched before.
+        OFFSET 0
     ) AS m
     GROUP BY GROUPING SETS (
         (m.location_id, m.local_day, m.channel, m.source, m.sent_by, m.direction),

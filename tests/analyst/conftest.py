@@ -15,7 +15,7 @@ MARCH = Path(__file__).parent / "march.sql"
 def march(engine: Engine) -> Iterator[Connection]:
     """A connection to a warehouse that holds march.sql, in a session whose own time zone is far away."""
     with engine.connect() as connection:
-        # On Citus, one transaction may read what it wrote to several nodes only so. Elsewhere the setting is a mere name.
+        # On Citus, one transaction may read what it wrote to several nodes only so. Elsewhere that means nothing.
         connection.exec_driver_sql("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")
         connection.exec_driver_sql(MARCH.read_text(encoding="utf-8"), execution_options={"no_parameters": True})
         connection.exec_driver_sql("SET LOCAL TIME ZONE 'Pacific/Auckland'")
