@@ -61,17 +61,19 @@ ZONES = ["America/New_York", "Europe/Berlin"]
 @pytest.mark.usefixtures("zone")
 def test_no_command_stumbles_over_them(etl: Command, job: Job, command: tuple[str, ...]) -> None:
     fill(job)
+    assert etl("run", "marts").returncode == 0
     done = etl(*command)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("zone", ZONES, indirect=True)
 @pytest.mark.usefixtures("zone")
-def test_an_upgrade_keeps_them_beside_so_that_every_view_can_be_read(engine: Engine, job: Job) -> None:
+def test_an_upgrade_keeps_them_beside_so_that_every_view_can_be_read(etl: Command, engine: Engine, job: Job) -> None:
     with engine.connect() as connection:
         schema.downgrade(connection, "0014")
         fill(job)
         schema.upgrade(connection)
+    assert etl("run", "marts").returncode == 0
     read = {name: job.rows(f"SELECT * FROM highlevel.{name}") for name in (*views.NAMES, *WITH_DATES)}  # noqa: S608
     assert [name for name, found in read.items() if not found] == ["response_times"]
     days = job.rows("SELECT min(local_day), max(local_day) FROM highlevel.local_days")

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from etl.database import schema
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.load import marts
+from etl.load.time_zones import retire_zones, time_zones
 from etl.load.upsert import Key
 from etl.models import Base
 from etl.state import mart_changes, runs
@@ -137,10 +138,10 @@ def work_out_all(transact: RetryingTransaction) -> int:
 
 def note_zones(connection: Connection) -> None:
     """Have locations worked out anew whose time zone has changed, by whatever way."""
-    for zone in marts.retire_zones(connection):
+    for zone in retire_zones(connection):
         log.warning("time_zone_unknown", time_zone=zone)
     before = mart_changes.zones(connection)
-    now = marts.time_zones(connection, before)
+    now = time_zones(connection, before)
     changed = {location_id: zone for location_id, zone in now.items() if zone != before[location_id]}
     mart_changes.note_locations(connection, list(changed))
     mart_changes.set_zones(connection, changed)

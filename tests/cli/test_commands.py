@@ -289,7 +289,10 @@ SECRETS = {
 @pytest.mark.parametrize("url", SECRETS.values(), ids=SECRETS.keys())
 @pytest.mark.parametrize("command", [("doctor", "--offline"), ("run",), ("db", "upgrade"), ("serve",)])
 def test_no_part_of_a_password_is_printed(etl: Command, url: str, command: tuple[str, ...]) -> None:
-    code, printed = outcome(etl(*command, DATABASE_URL=url, ETL_JOBS="nowhere.yaml" if command == ("serve",) else ""))
+    # The receiver starts without a database, so something else stops it.
+    code, printed = outcome(
+        etl(*command, DATABASE_URL=url, WEBHOOK_RSA_PUBLIC_KEY="none" if command == ("serve",) else "")
+    )
     assert (code > 0, "marked-secret" in printed) == (True, False), printed
 
 

@@ -46,7 +46,7 @@ def test_a_worker_killed_again_and_again_loses_nothing_and_loads_nothing_twice(
     loaded = job.rows("SELECT message_id FROM highlevel.messages ORDER BY message_id")
     assert loaded == [(message_id,) for message_id in sorted(job.ids)]
     assert job.value("SELECT count(*) FROM etl.dead_letters") == 0
-    assert job.value("SELECT sum(loaded) FROM etl.runs") == len(job.ids)
+    assert job.value("SELECT sum(loaded) FROM etl.runs WHERE job <> 'marts'") == len(job.ids)
     assert sandbox.stats()["max_concurrent_same_id"] == 1
 
 
