@@ -35,14 +35,9 @@ def missing_views(engine: Engine) -> list[str]:
 
 
 def test_the_command_goes_back_a_revision_keeps_other_views_and_comes_forth(etl: Command, filled: Engine) -> None:
-    before = ScriptDirectory(str(schema._scripts())).get_revision(schema.HEAD)  # noqa: SLF001 - no command names it
-    assert before is not None
-    assert isinstance(before.down_revision, str)
-    went = etl("db", "downgrade", before.down_revision)
-    assert (went.returncode, went.stdout) == (0, f"went back from {schema.HEAD} to {before.down_revision}\n")
-    assert missing_views(filled) == []
-    # These views read tables that 0024 has not.
-    assert etl("db", "downgrade", "0024").returncode == 0
+    went = etl("db", "downgrade", "0024")
+    assert (went.returncode, went.stdout) == (0, f"went back from {schema.HEAD} to 0024\n")
+    # They read tables that came with 0025.
     assert missing_views(filled) == ["conversations", "daily_messages", "response_times", "delivery"]
     assert etl("db", "upgrade").returncode == 0
     assert etl("db", "check").returncode == 0

@@ -291,7 +291,7 @@ SECRETS = {
 def test_no_part_of_a_password_is_printed(etl: Command, url: str, command: tuple[str, ...]) -> None:
     # The receiver starts without a database, so something else stops it.
     code, printed = outcome(
-        etl(*command, DATABASE_URL=url, WEBHOOK_RSA_PUBLIC_KEY="none" if command == ("serve",) else "")
+        etl(*command, DATABASE_URL=url, WEBHOOK_RSA_PUBLIC_KEY="nowhere.pem" if command == ("serve",) else "")
     )
     assert (code > 0, "marked-secret" in printed) == (True, False), printed
 
@@ -369,7 +369,9 @@ def test_a_fault_that_one_follower_meets_stops_all(job: Job, etl: Command, sandb
         out, _ = process.communicate(timeout=90)
     assert (process.returncode, "check HIGHLEVEL_BASE_URL" in out) == (2, True)
     outcomes = job.rows("SELECT outcome FROM etl.runs WHERE job <> 'marts'")
-    assert sorted(outcomes) == [("misconfigured",), ("stopped",)]
+    # The other follower may claim the item, which is put back, before it is told to stop.
+    assert ("misconfigured",) in outcomes
+    assert set(outcomes) <= {("misconfigured",), ("stopped",)}
 
 
 def test_a_kind_that_is_redirected_leaves_the_jobs_after_it_alone(
