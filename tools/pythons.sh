@@ -18,7 +18,7 @@ for version in 3.11 3.12 3.13 3.14; do
     home=.venv/python$version
     test -x "$home/bin/pytest" || {
         "$python" -m venv "$home" &&
-        "$home/bin/pip" install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,report,dev]'
+        "$home/bin/pip" install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,notify,report,dev]'
     }
     if "$home/bin/pytest" -q "$@"; then passed="$passed $version"; else failed="$failed $version"; fi
 done
