@@ -236,4 +236,4 @@ def test_followers_are_announced_once(job: Job, etl: Command) -> None:
         out, err = process.communicate(timeout=90)
     assert process.returncode == 0
     assert err.count("following messages") == 1
-    assert out.startswith("messages: 5 loaded")
+    assert json.loads(out.splitlines()[0])["loaded"] == 5

@@ -7,8 +7,9 @@ from sqlalchemy import Connection, Engine, event
 from etl.sandbox.server import RunningSandbox
 from tests.job import Job
 
-MOST = 14
-"""Statements of one claim and one settlement together; each makes the loop wait for Postgres, and for other threads."""
+MOST = 15
+"""Statements of one claim and one settlement together, with the note for the marts; each makes the loop wait for
+Postgres, and for other threads."""
 
 
 @contextmanager
