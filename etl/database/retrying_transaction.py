@@ -38,7 +38,7 @@ class RetryingTransaction:
         """Run ``work`` and commit.
 
         Raises:
-            DatabaseUnavailableError: patience is at an end; who has any waits for no server that takes no writes.
+            DatabaseUnavailableError: patience is over. With a limited patience, a read-only server is an error at once.
             ConfigurationError: a table or a right is missing; or another version migrated the tables.
             DBAPIError: the data is at fault.
         """

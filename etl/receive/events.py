@@ -61,7 +61,7 @@ def _forgotten(connection: Connection, events: Sequence[Event]) -> set[Event]:
 
 
 def _judged(connection: Connection, events: Sequence[Event]) -> list[Event]:
-    """Return the events, of which those queue nothing that only a location that we know would vouch for."""
+    """Return the events; ignore those that nobody vouches for, unless their location is known: they queue nothing."""
     unvouched = {event.location_id for event in events if not event.is_vouched}
     known = locations.known(connection, unvouched) if unvouched else set()
     return [

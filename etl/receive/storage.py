@@ -100,7 +100,7 @@ class Storage:
     async def put(self, event: Event) -> str:
         """Store an event; return its outcome once committed.
 
-        Whoever waits no longer cancels this; an event that is not being stored by then is dropped.
+        When the caller gives up, its event is dropped, unless its transaction has begun.
 
         Raises:
             NotStoredError: it is not, or not known to be.

@@ -20,8 +20,8 @@ interest; a location is added or retired."""
 WORKFLOW = "workflow"
 """The type under which posts of the workflow action are kept."""
 
-MESSAGE_TYPES = ("InboundMessage", "OutboundMessage")
-UNREAD_TYPES = ("ConversationUnreadUpdate", "ConversationUnreadWebhook")
+MESSAGE_EVENTS = ("InboundMessage", "OutboundMessage")
+UNREAD_EVENTS = ("ConversationUnreadUpdate", "ConversationUnreadWebhook")
 """Something happened in a conversation; ``id`` is the conversation's (HighLevel docs, webhook events)."""
 CONTACT_DELETED = "ContactDelete"
 """``id`` is the contact's (HighLevel docs, webhook events)."""
@@ -82,7 +82,7 @@ def parse(body: bytes) -> Event:
     payload = _object(body)
     fields = _wrapped(payload) | payload
     message_id, email_id, named = _named(fields)
-    is_of_conversation = fields.get("type") in UNREAD_TYPES
+    is_of_conversation = fields.get("type") in UNREAD_EVENTS
     conversation_id = _id(fields.get("conversationId")) or (_id(fields.get("id")) if is_of_conversation else None)
     webhook_id = fields.get("webhookId")
     return Event(
@@ -200,7 +200,7 @@ def _items(
     if email_id is not None:
         yield "email", email_id
     if message_id is None and email_id is None:
-        if event_type in (*MESSAGE_TYPES, *UNREAD_TYPES) and conversation_id is not None:
+        if event_type in (*MESSAGE_EVENTS, *UNREAD_EVENTS) and conversation_id is not None:
             yield "conversation", conversation_id
         if event_type == CONTACT_DELETED and own_id is not None:
             yield "contact", own_id
@@ -215,7 +215,7 @@ def _outcome(event_type: object, *, found: bool, named: bool) -> Outcome:
         return "queued"
     if named:
         return "bad_id"
-    return "no_id" if event_type in MESSAGE_TYPES else "ignored"
+    return "no_id" if event_type in MESSAGE_EVENTS else "ignored"
 
 
 def _first(objects: Sequence[Mapping[str, Any]], *names: str) -> object:

@@ -14,7 +14,8 @@ GUARD = 0.05
 """Seconds that an answered request counts beyond the interval, because clocks drift apart."""
 
 UNHEARD_LIMIT = 10
-"""Most requests under way at a location whose headers were never seen: trial accounts allow 25 in an interval."""
+"""Most requests under way at a location whose headers stated no limit within the last hour: trial accounts allow 25 in
+an interval."""
 
 BUCKET_SECONDS = 0.1
 """Seconds: answers within the same span are stored as one entry."""

@@ -56,6 +56,7 @@ UNNUMBERED_TYPES = (
 )
 
 MESSAGE_TYPES = frozenset((*TYPE_OF_CODE.values(), *UNNUMBERED_TYPES))
+"""What each type means (channel, activity, internal) is in the table ``message_types``, filled by migrations."""
 
 SHORT_NAMES = {
     "FB": "TYPE_FACEBOOK",

@@ -68,7 +68,7 @@ class Settlement:
 
         Items whose lease was lost belong to another worker: they are neither written nor counted.
         """
-        held = self._held(connection, outcomes, unsent)
+        held = self._lock_and_remove_done(connection, outcomes, unsent)
         outcomes = [each for each in outcomes if each.claimed.item in held]
         unsent = [each for each in unsent if each.item in held]
         counts = RunCounts()
@@ -100,7 +100,9 @@ class Settlement:
             stop_location(connection, by, outcome.error, fingerprint=self.fingerprint)
         return counts
 
-    def _held(self, connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> set[Item]:
+    def _lock_and_remove_done(
+        self, connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]
+    ) -> set[Item]:
         """Lock the items, remove those that are done, and return those whose lease stands."""
         done = [each.claimed.item for each in outcomes if each.error is None]
         others = [*(each.claimed.item for each in outcomes if each.error), *(each.item for each in unsent)]
