@@ -9,15 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from etl.app.composition import routing_of
 from etl.app.warehouse import warehouse
 from etl.config import jobs
 from etl.config.settings import Settings
 from etl.database.connections import probe_writes
-from etl.database.failures import NOT_GRANTED, sqlstate_of
 from etl.errors import EtlError
 from etl.state import notices
 from etl.state.notices import Told
@@ -38,11 +36,12 @@ def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
     Raises:
         ConfigurationError: jobs.yaml is not understood.
     """
-    alarms, entries = jobs.read_file(settings.etl_jobs).alarms, jobs.read(settings.etl_jobs)
+    file = jobs.read_file(settings.etl_jobs)
+    alarms, entries = file.alarms, file.named()
     around = look_around(settings, entries, receiver=alarms.receiver)
     try:
         with warehouse(settings) as engine, engine.connect() as connection:
-            _write(connection)
+            probe_writes(connection)  # a full disk shows only there
             figures = gather(connection, settings, routing_of(settings))
             keep(connection, figures)
     except EtlError as error:
@@ -50,16 +49,6 @@ def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
         away = Finding("database", "", "; ".join(str(error).splitlines()), None, costs, "More says: etl doctor")
         return None, [away, *of_surroundings(around, alarms)]
     return figures, findings(figures, around, alarms=alarms, jobs=entries)
-
-
-def _write(connection: Connection) -> None:
-    """Write something: a full disk shows only there."""
-    try:
-        probe_writes(connection)
-    except DBAPIError as error:
-        # The role of a worker may make no temporary tables.
-        if sqlstate_of(error) != NOT_GRANTED:
-            raise
 
 
 class Teller:

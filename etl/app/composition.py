@@ -100,10 +100,10 @@ def routing_of(settings: Settings) -> TokenRouting:
 @contextmanager
 def watching(settings: Settings, url: URL | str) -> Iterator[Watcher]:
     """Yield what looks at the work again and again, on a connection of its own."""
-    alarms, entries = jobs.read_file(settings.etl_jobs).alarms, jobs.read(settings.etl_jobs)
+    file = jobs.read_file(settings.etl_jobs)
     engine = open_engine(url if isinstance(url, str) else url.render_as_string(hide_password=False), pool_size=1)
     try:
-        yield Watcher(engine, settings, routing_of(settings), alarms, entries)
+        yield Watcher(engine, settings, routing_of(settings), file.alarms, file.named())
     finally:
         engine.dispose()
 

@@ -106,13 +106,12 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
 
 def _of_database(connection: Connection, settings: Settings) -> Check:
     """Whether it takes writes: a full disk shows only where something new is written."""
-    writes = "takes writes"
     try:
-        probe_writes(connection)
+        is_tried = probe_writes(connection)
     except DBAPIError as error:
-        if sqlstate_of(error) != NOT_GRANTED:
-            return Check("database", ok=False, says=str(unavailable(error, connection.engine)))
-        writes = "not read-only (more cannot be tried: the role may make no temporary tables)"
+        return Check("database", ok=False, says=str(unavailable(error, connection.engine)))
+    untried = "not read-only (more cannot be tried: the role may make no temporary tables)"
+    writes = "takes writes" if is_tried else untried
     says = f"{described(settings)}, reachable, UTF8, {writes}, at revision {schema.HEAD}"
     return Check("database", ok=True, says=says)
 

@@ -20,8 +20,10 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from etl.database.failures import NOT_GRANTED, sqlstate_of
 from etl.database.urls import parse_url, shown
 from etl.errors import ConfigurationError, DatabaseUnavailableError
 
@@ -173,15 +175,21 @@ PROBE_WRITES = text("""
 """Takes 16 MB of new space, as much as a segment of WAL. Rows of the tables might fit into space that they have."""
 
 
-def probe_writes(connection: Connection) -> None:
-    """Write something and roll it back.
+def probe_writes(connection: Connection) -> bool:
+    """Write something and roll it back; return False where that cannot be tried: the role may make no temporary tables.
 
     Raises:
-        DBAPIError: why it cannot be written, such as a full disk; or the role may make no temporary tables.
+        DBAPIError: why it cannot be written, such as a full disk.
     """
-    with connection.begin_nested() as attempt:
-        connection.execute(PROBE_WRITES)
-        attempt.rollback()
+    try:
+        with connection.begin_nested() as attempt:
+            connection.execute(PROBE_WRITES)
+            attempt.rollback()
+    except DBAPIError as error:
+        if sqlstate_of(error) != NOT_GRANTED:
+            raise
+        return False
+    return True
 
 
 def require_writable(connection: Connection) -> None:
