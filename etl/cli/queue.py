@@ -2,9 +2,9 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from sqlalchemy import Connection, Engine
@@ -103,10 +103,7 @@ def cancel(ids: tuple[str, ...], *, every: bool, yes: bool, **narrowing: Any) ->
     """
     which = _chosen(ids, every=every, **narrowing)
     with warehouse(load_settings()) as engine:
-        with engine.connect() as connection:
-            waits, in_hand = message_queue.counts(connection, which)
-        if ids and not waits + in_hand:
-            _exit_unknown(ids)
+        waits, in_hand = _counts(engine, which)
         if waits:
             confirm(f"Cancel {counted(waits, 'item')}, which will not be fetched?", yes=yes)
         done = _in_batches(engine, which, message_queue.cancel, most=waits)
@@ -120,10 +117,7 @@ def retry(ids: tuple[str, ...], *, every: bool, **narrowing: Any) -> None:
     """Fetch items now that wait for a later try, with all their attempts anew."""
     which = _chosen(ids, every=every, **narrowing)
     with warehouse(load_settings()) as engine:
-        with engine.connect() as connection:
-            waits, in_hand = message_queue.counts(connection, which)
-        if ids and not waits + in_hand:
-            _exit_unknown(ids)
+        waits, _ = _counts(engine, which)
         done = _in_batches(engine, which, message_queue.hurry, most=waits)
     print_line(f"{done} due now")
 
@@ -138,6 +132,15 @@ def _filter(
     ids: tuple[str, ...], *, cause: str | None, kind: str | None, location_id: str | None, days: float | None
 ) -> ItemFilter:
     return ItemFilter(ids or None, cause, kind, "" if location_id == shown("") else location_id, days)
+
+
+def _counts(engine: Engine, which: ItemFilter) -> tuple[int, int]:
+    """How many chosen items wait, and how many are in hand; exit with 1 when ids are given and none is queued."""
+    with engine.connect() as connection:
+        waits, in_hand = message_queue.counts(connection, which)
+    if which.message_ids and not waits + in_hand:
+        _exit_unknown(which.message_ids)
+    return waits, in_hand
 
 
 def _in_batches(
@@ -175,6 +178,6 @@ def _reasons(settings: Settings, connection: Connection) -> Callable[[Waiting], 
     return why
 
 
-def _exit_unknown(ids: tuple[str, ...]) -> None:
+def _exit_unknown(ids: Sequence[str]) -> NoReturn:
     print_line(f"Nothing is queued of {', '.join(ids)}. See: etl queue list", err=True)
     sys.exit(1)
