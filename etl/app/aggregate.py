@@ -20,7 +20,7 @@ def added(reports: Sequence[Report]) -> Report:
 
     A worker without a proper answer may have asked for one location only: if others got answers, the API is not down.
     """
-    worst = min(reports, key=lambda each: RunOutcome(each.outcome).severity)
+    worst = min(reports, key=lambda each: each.outcome.severity)
     is_answered = any(each.counts.loaded and each.outcome != RunOutcome.API_UNREACHABLE for each in reports)
     outcome = RunOutcome.PAUSED if worst.outcome == RunOutcome.API_UNREACHABLE and is_answered else worst.outcome
     counts = total(each.counts for each in reports)

@@ -11,6 +11,7 @@ from etl.errors import ConfigurationError, LocationError
 from etl.output import counted, duration
 from etl.state.locations import Overview
 from etl.state.mart_changes import Backlog
+from etl.state.outcomes import SkipCause
 from etl.state.stored_tokens import Owner
 from etl.tokens.routing import TokenRouting
 from etl.tokens.vault import UnreadableError, Vault
@@ -95,7 +96,7 @@ def of_pauses(overviews: Sequence[Overview]) -> Check:
 
 def of_budgets(overviews: Sequence[Overview]) -> Iterator[Check]:
     """Yield the locations whose allowance of the day is spent; nothing where it is not."""
-    if spent := [location for location in overviews if location.blocked_cause == "daily_budget"]:
+    if spent := [location for location in overviews if location.blocked_cause == SkipCause.DAILY_BUDGET]:
         until = min(location.blocked_until for location in spent if location.blocked_until)
         names = [shown(location.location_id) for location in spent]
         says = f"spent for today: {some(names)}. Their items wait; HighLevel is asked again from {until:%H:%M %Z} on"

@@ -11,6 +11,7 @@ from etl.config.jobs import Job, enabled_kinds
 from etl.output import counted, duration
 from etl.state.locations import Overview
 from etl.state.message_queue import Depth
+from etl.state.outcomes import SkipCause
 from etl.state.webhook_events import Rhythm
 from etl.state.windows import KIND
 from etl.watch.advice import CONNECT, cure_of, shown, state_of
@@ -257,7 +258,7 @@ def _of_allowance(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
         if left is None or not limit or location.heard_at is None:
             continue
         percent = 100 * max(left, 0) / limit
-        if percent >= alarms.allowance and location.blocked_cause != "daily_budget":
+        if percent >= alarms.allowance and location.blocked_cause != SkipCause.DAILY_BUDGET:
             continue
         says = f"{percent:.0f} % of {limit:,} requests a day are left"
         fix = "It comes back by itself; to need less: bulk: auto, fewer status_checks in jobs.yaml"

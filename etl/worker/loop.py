@@ -12,6 +12,7 @@ from etl.database import schema
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.errors import ItemError, LocationError, RateLimitedError, SnoozedError
 from etl.state import limits_upkeep, message_queue, runs
+from etl.state.outcomes import SkipCause
 from etl.state.runs import RunCounts
 from etl.worker.backlogs import WALKERS, Backlogs
 from etl.worker.batch import Batch
@@ -87,7 +88,7 @@ class Loop:
         self._walkers = Fetchers(self._begin, concurrency=WALKERS, outcomes=self._outcomes)
         self._turn = shared.turn
         self._has_turn = False
-        self._tally = RunCounts()
+        self._counts = RunCounts()
         self._mismatch: str | None = None
         self._skipped: Mapping[str, set[str]] = {}
         self._run_id = 0
@@ -126,12 +127,12 @@ class Loop:
             self._wind_down()
         skipped = dict(self._skipped)
         finish = partial(
-            runs.finish, run_id=self._run_id, outcome=end.outcome, drift=self._tally.drift, skipped=skipped
+            runs.finish, run_id=self._run_id, outcome=end.outcome, drift=self._counts.drift, skipped=skipped
         )
         self._transact(finish)
         detail = self._verdicts.detail if end.is_silent else self._mismatch or ""
         seconds, is_news = time.monotonic() - self._started, started.is_news(end.outcome, skipped)
-        return Report(end.outcome, self._tally, seconds, skipped, detail, is_news)
+        return Report(end.outcome, self._counts, seconds, skipped, detail, is_news)
 
     def _wake(self) -> None:
         self._next_claim = 0.0
@@ -237,7 +238,7 @@ class Loop:
     def _rest(self, nothing: NothingClaimed) -> None:
         """Wait until there may be something to claim, and tell what for."""
         self._nothing, self._skipped = None, nothing.skipped
-        if self._evidence.is_silent and "unanswered" in nothing.skipped:
+        if self._evidence.is_silent and SkipCause.UNANSWERED in nothing.skipped:
             self._watch(WorkerState("api_unreachable", wait=self._evidence.wait(now=time.monotonic())))
         else:
             self._watch(WorkerState("resting", nothing.skipped, nothing.wait))
@@ -282,8 +283,8 @@ class Loop:
         if not self._in_hand:
             self._end_turn()
         self._leases.drop(settled)
-        self._tally.add(counts)
-        self._progress(self._tally)
+        self._counts.add(counts)
+        self._progress(self._counts)
 
     def _wind_down(self) -> None:
         """Give back what was not begun, wait for what was, and settle it."""

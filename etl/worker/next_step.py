@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from etl.state.outcomes import RunOutcome
+from etl.state.outcomes import RunOutcome, SkipCause
 from etl.worker.claims import NothingClaimed, passes_soon
 
 MOST_BATCHES = 10
@@ -118,7 +118,7 @@ def _want(state: LoopState) -> int:
 def _rest(state: LoopState, nothing: NothingClaimed) -> Step:
     """Wait when something passes by itself before long, else end."""
     if state.nothing_found:
-        skipped = {**nothing.skipped, "nothing_found": set(state.nothing_found)}
+        skipped = {**nothing.skipped, SkipCause.NOTHING_FOUND: set(state.nothing_found)}
         nothing = NothingClaimed(skipped, nothing.wait)
     if state.follow or passes_soon(nothing.skipped.keys(), nothing.wait):
         return Rest(nothing)
