@@ -6,10 +6,12 @@ from typing import Annotated, Any, ClassVar
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     CheckConstraint,
     ColumnElement,
     Date,
     DateTime,
+    Identity,
     Integer,
     LargeBinary,
     MetaData,
@@ -18,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, mapped_column
 from sqlalchemy.sql.schema import SchemaItem
 
 from etl.ids import ID_PATTERN
@@ -31,6 +33,12 @@ NAMING_CONVENTION = {
     "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
 }
 
+key = Annotated[str, mapped_column(primary_key=True)]
+serial = Annotated[int, mapped_column(BigInteger, Identity(always=True), primary_key=True)]
+number_key = Annotated[int, mapped_column(primary_key=True, autoincrement=False)]
+big = Annotated[int, mapped_column(BigInteger)]
+count = Annotated[int, mapped_column(server_default="0")]
+big_count = Annotated[int, mapped_column(BigInteger, server_default="0")]
 json = Annotated[dict[str, Any], mapped_column(JSONB(none_as_null=True))]
 json_list = Annotated[list[Any], mapped_column(JSONB(none_as_null=True))]
 texts = Annotated[list[str], mapped_column(ARRAY(Text()))]
@@ -38,6 +46,11 @@ timestamp = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 local_timestamp = Annotated[datetime, mapped_column(DateTime(timezone=False))]
 day = Annotated[date, mapped_column(Date())]
 timestamp_now = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
+
+
+def column(comment: str, *items: SchemaItem, example: str | None = None, **options: Any) -> MappedColumn[Any]:
+    """Return a column with the comment, and the example of a value, that docs/tables.md shows."""
+    return mapped_column(*items, comment=comment, info={"example": example} if example else {}, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +74,8 @@ class Base(DeclarativeBase):
 class Written:
     """What a table says of when its rows were written."""
 
-    created_at: Mapped[timestamp_now] = mapped_column(comment="When this row was first written.")
-    updated_at: Mapped[timestamp_now] = mapped_column(comment="When this row last changed.")
+    created_at: Mapped[timestamp_now] = column("When this row was first written.")
+    updated_at: Mapped[timestamp_now] = column("When this row last changed.")
 
 
 def id_check(column: str) -> CheckConstraint:
@@ -75,6 +88,6 @@ def one_of(column: str, values: tuple[str, ...]) -> ColumnElement[bool]:
     return text(f"{column} IN ({', '.join(repr(value) for value in values)})")  # type: ignore[return-value]
 
 
-def table_args(schema: str, comment: str, *items: SchemaItem, **options: Any) -> tuple[Any, ...]:
-    """Return a table's schema, comment, checks and indexes, and options of SQLAlchemy's."""
-    return (*items, {"schema": schema, "comment": comment, **options})
+def table_args(schema: str, comment: str | None, *items: SchemaItem, **options: Any) -> tuple[Any, ...]:
+    """Return a table's schema, comment (its class's docstring), checks and indexes, and options of SQLAlchemy's."""
+    return (*items, {"schema": schema, "comment": " ".join((comment or "").split()), **options})

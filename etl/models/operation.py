@@ -2,10 +2,25 @@
 
 from datetime import date
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy.orm import Mapped
 
-from etl.models.base import Base, Written, id_check, json, one_of, table_args, timestamp, timestamp_now
+from etl.models.base import (
+    Base,
+    Written,
+    big,
+    big_count,
+    column,
+    count,
+    id_check,
+    json,
+    key,
+    one_of,
+    serial,
+    table_args,
+    timestamp,
+    timestamp_now,
+)
 
 KINDS = ("message", "email", "conversation", "transcription", "recording", "contact", "user", "location", "window")
 """What an item can name; each kind has its module in :mod:`etl.kinds`."""
@@ -26,14 +41,15 @@ rows rather than after a fifth of the table."""
 
 
 class QueueItem(Base):
-    """One item: "this thing must be fetched"."""
+    """What must still be fetched, one row an item. Done items are deleted. INSERT INTO etl.message_queue
+    (message_id) VALUES ('…') is a supported way in; SELECT etl.enqueue('…') also copes with items that are already
+    here.
+    """
 
     __tablename__ = "message_queue"
     __table_args__ = table_args(
         "etl",
-        "What must still be fetched, one row an item. Done items are deleted. "
-        "INSERT INTO etl.message_queue (message_id) VALUES ('…') is a supported way in; "
-        "SELECT etl.enqueue('…') also copes with items that are already here.",
+        __doc__,
         CheckConstraint(one_of("kind", KINDS), name="kind_is_known"),
         id_check("message_id"),
         CheckConstraint(text("(lease_id IS NULL) = (leased_until IS NULL)"), name="lease_is_whole"),
@@ -57,289 +73,257 @@ class QueueItem(Base):
         postgresql_with=HOT_TABLE,
     )
 
-    # message
-    kind: Mapped[str] = mapped_column(
-        primary_key=True,
+    kind: Mapped[key] = column(
+        "What to fetch: message, email, conversation, transcription, recording, contact, user, location, window.",
         server_default="message",
-        comment="What to fetch: message, email, conversation, transcription, recording, contact, user, location, "
-        "window.",
+        example="message",
     )
-    message_id: Mapped[str] = mapped_column(
-        primary_key=True,
-        comment="Its id in HighLevel: of a transcription or recording the message's, else the thing's own; of a "
-        "window that in etl.windows.",
+    message_id: Mapped[key] = column(
+        "Its id in HighLevel: of a transcription or recording the message's, else the thing's own; of a "
+        "window that in etl.windows."
     )
-    location_id: Mapped[str] = mapped_column(
-        primary_key=True,
+    location_id: Mapped[key] = column(
+        "Location it belongs to; empty: the location of HIGHLEVEL_TOKEN. The same id at two locations is two items.",
         server_default="",
-        comment="Location it belongs to; empty: the location of HIGHLEVEL_TOKEN. The same id at two locations is two "
-        "items.",
     )
-    priority: Mapped[int] = mapped_column(server_default="0", comment="Higher is fetched sooner within its location.")
-    scheduled_at: Mapped[timestamp_now] = mapped_column(comment="Not fetched before this time.")
-    attempt: Mapped[int] = mapped_column(server_default="0", comment="Attempts spent so far; waiting spends none.")
-    lease_id: Mapped[int | None] = mapped_column(
-        BigInteger, comment="Claim that has the item in hand; null while it waits. Unique to one claim."
+    priority: Mapped[count] = column("Higher is fetched sooner within its location.")
+    scheduled_at: Mapped[timestamp_now] = column("Not fetched before this time.")
+    attempt: Mapped[count] = column("Attempts spent so far; waiting spends none.")
+    lease_id: Mapped[big | None] = column("Claim that has the item in hand; null while it waits. Unique to one claim.")
+    leased_until: Mapped[timestamp | None] = column(
+        "The claim lapses then unless it is renewed: a killed worker's items come back by themselves."
     )
-    leased_until: Mapped[timestamp | None] = mapped_column(
-        comment="The claim lapses then unless it is renewed: a killed worker's items come back by themselves."
+    again: Mapped[bool] = column(
+        "Queued again while in hand: it will be fetched once more.", server_default=text("false")
     )
-    again: Mapped[bool] = mapped_column(
-        server_default=text("false"), comment="Queued again while in hand: it will be fetched once more."
+    lapses: Mapped[count] = column(
+        "How often its lease lapsed since an attempt ended: its worker was killed. From 2 on it is fetched "
+        "alone, with 5 it becomes a dead letter."
     )
-    lapses: Mapped[int] = mapped_column(
-        server_default="0",
-        comment="How often its lease lapsed since an attempt ended: its worker was killed. From 2 on it is fetched "
-        "alone, with 5 it becomes a dead letter.",
+    cause: Mapped[str | None] = column("Why the last attempt failed or waits; null at first.")
+    enqueued_at: Mapped[timestamp_now] = column("When the item was queued, or last queued again.")
+    conversation_id: Mapped[str | None] = column(
+        "Conversation of a message, where whoever queued it knew: there it is looked for if its id is refused."
     )
-    cause: Mapped[str | None] = mapped_column(comment="Why the last attempt failed or waits; null at first.")
-    enqueued_at: Mapped[timestamp_now] = mapped_column(comment="When the item was queued, or last queued again.")
-    conversation_id: Mapped[str | None] = mapped_column(
-        comment="Conversation of a message, where whoever queued it knew: there it is looked for if its id is refused."
-    )
-    dated_at: Mapped[timestamp | None] = mapped_column(
-        comment="When the message was created, where whoever queued it knew: many of one time are fetched together."
+    dated_at: Mapped[timestamp | None] = column(
+        "When the message was created, where whoever queued it knew: many of one time are fetched together."
     )
 
 
 class DeadLetter(Base):
-    """An item given up on, with its cause and whatever was received."""
+    """Items given up on, with the cause and what was received. See etl dead list|show|retry|purge."""
 
     __tablename__ = "dead_letters"
-    __table_args__ = table_args(
-        "etl", "Items given up on, with the cause and what was received. See etl dead list|show|retry|purge."
-    )
+    __table_args__ = table_args("etl", __doc__)
 
-    kind: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.message_queue.")
-    message_id: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.message_queue.")
-    location_id: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.message_queue.")
-    attempt: Mapped[int] = mapped_column(comment="Attempts spent.")
-    # not_found
-    cause: Mapped[str] = mapped_column(comment="Short code of the cause, e.g. not_found, transform, too_large.")
-    detail: Mapped[str] = mapped_column(comment="The cause in a sentence, without any customer's words.")
-    payload: Mapped[bytes | None] = mapped_column(
-        comment="The answer as received, byte for byte (the first MiB of a larger one); null when there was none. "
+    kind: Mapped[key] = column("As in etl.message_queue.")
+    message_id: Mapped[key] = column("As in etl.message_queue.")
+    location_id: Mapped[key] = column("As in etl.message_queue.")
+    attempt: Mapped[int] = column("Attempts spent.")
+    cause: Mapped[str] = column("Short code of the cause, e.g. not_found, transform, too_large.", example="not_found")
+    detail: Mapped[str] = column("The cause in a sentence, without any customer's words.")
+    payload: Mapped[bytes | None] = column(
+        "The answer as received, byte for byte (the first MiB of a larger one); null when there was none. "
         "Readable with convert_from(payload, 'UTF8')."
     )
-    died_at: Mapped[timestamp_now] = mapped_column(comment="When it was given up on.")
-    retried_at: Mapped[timestamp | None] = mapped_column(
-        comment="When it was last put back into the queue; the letter stays until the item is loaded."
+    died_at: Mapped[timestamp_now] = column("When it was given up on.")
+    retried_at: Mapped[timestamp | None] = column(
+        "When it was last put back into the queue; the letter stays until the item is loaded."
     )
 
 
 class Run(Base):
-    """One execution of a job."""
+    """One row each execution of a job; the history of what was loaded and what was not. One that had nothing to do
+    takes the row of the one before it.
+    """
 
     __tablename__ = "runs"
-    __table_args__ = table_args(
-        "etl",
-        "One row each execution of a job; the history of what was loaded and what was not. One that had nothing to do "
-        "takes the row of the one before it.",
-        Index(None, "started_at"),
-    )
+    __table_args__ = table_args("etl", __doc__, Index(None, "started_at"))
 
-    run_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="The run.")
-    job: Mapped[str] = mapped_column(comment="Entry of jobs.yaml.")
-    host: Mapped[str] = mapped_column(comment="Machine it ran on.")
-    pid: Mapped[int] = mapped_column(comment="Process id on that machine.")
-    version: Mapped[str] = mapped_column(comment="Version of highlevel-etl.")
-    started_at: Mapped[timestamp_now] = mapped_column(comment="When it started.")
-    seen_at: Mapped[timestamp_now] = mapped_column(comment="When it last reported; stands still if it was killed.")
-    finished_at: Mapped[timestamp | None] = mapped_column(comment="When it ended; null while it runs or if killed.")
-    # drained
-    outcome: Mapped[str | None] = mapped_column(
-        comment="drained, limit, max_seconds, stopped (signal), or why work was left: paused, budget, rate_limited, "
+    run_id: Mapped[serial] = column("The run.")
+    job: Mapped[str] = column("Entry of jobs.yaml.")
+    host: Mapped[str] = column("Machine it ran on.")
+    pid: Mapped[int] = column("Process id on that machine.")
+    version: Mapped[str] = column("Version of highlevel-etl.")
+    started_at: Mapped[timestamp_now] = column("When it started.")
+    seen_at: Mapped[timestamp_now] = column("When it last reported; stands still if it was killed.")
+    finished_at: Mapped[timestamp | None] = column("When it ended; null while it runs or if killed.")
+    outcome: Mapped[str | None] = column(
+        "drained, limit, max_seconds, stopped (signal), or why work was left: paused, budget, rate_limited, "
         "api_unreachable, misconfigured, migrated (by another version). Null while it runs, and if it was killed or "
-        "lost Postgres."
+        "lost Postgres.",
+        example="drained",
     )
-    loaded: Mapped[int] = mapped_column(server_default="0", comment="Items fetched and settled in the tables.")
-    unchanged: Mapped[int] = mapped_column(server_default="0", comment="Of those, how many changed nothing.")
-    deleted: Mapped[int] = mapped_column(server_default="0", comment="Known messages found gone upstream.")
-    retried: Mapped[int] = mapped_column(server_default="0", comment="Attempts that failed and will be repeated.")
-    snoozed: Mapped[int] = mapped_column(server_default="0", comment="Items put off without spending an attempt.")
-    dead: Mapped[int] = mapped_column(server_default="0", comment="Items given up on: new rows of etl.dead_letters.")
-    answered_2xx: Mapped[int] = mapped_column(server_default="0", comment="Requests that the API answered.")
-    answered_4xx: Mapped[int] = mapped_column(
-        server_default="0", comment="Requests that the API refused, but for 429; or redirected."
+    loaded: Mapped[count] = column("Items fetched and settled in the tables.")
+    unchanged: Mapped[count] = column("Of those, how many changed nothing.")
+    deleted: Mapped[count] = column("Known messages found gone upstream.")
+    retried: Mapped[count] = column("Attempts that failed and will be repeated.")
+    snoozed: Mapped[count] = column("Items put off without spending an attempt.")
+    dead: Mapped[count] = column("Items given up on: new rows of etl.dead_letters.")
+    answered_2xx: Mapped[count] = column("Requests that the API answered.")
+    answered_4xx: Mapped[count] = column("Requests that the API refused, but for 429; or redirected.")
+    answered_429: Mapped[count] = column("Requests that were too many: HTTP 429.")
+    answered_5xx: Mapped[count] = column("Requests at which the API failed.")
+    unanswered: Mapped[count] = column("Requests without a complete answer.")
+    drift: Mapped[json | None] = column(
+        "Schema drift: how often each field or value was seen that this version does not know."
     )
-    answered_429: Mapped[int] = mapped_column(server_default="0", comment="Requests that were too many: HTTP 429.")
-    answered_5xx: Mapped[int] = mapped_column(server_default="0", comment="Requests at which the API failed.")
-    unanswered: Mapped[int] = mapped_column(server_default="0", comment="Requests without a complete answer.")
-    drift: Mapped[json | None] = mapped_column(
-        comment="Schema drift: how often each field or value was seen that this version does not know."
-    )
-    skipped: Mapped[json | None] = mapped_column(
-        comment="Locations whose due items were left, by cause, up to 100 of each; null when none were."
+    skipped: Mapped[json | None] = column(
+        "Locations whose due items were left, by cause, up to 100 of each; null when none were."
     )
 
 
 class RunTotal(Base):
-    """What the deleted runs of one job had done."""
+    """What the runs had done that etl prune deleted, one row a job: totals of etl metrics never fall."""
 
     __tablename__ = "run_totals"
-    __table_args__ = table_args(
-        "etl", "What the runs had done that etl prune deleted, one row a job: totals of etl metrics never fall."
-    )
+    __table_args__ = table_args("etl", __doc__)
 
-    job: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.runs.")
-    loaded: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
-    unchanged: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
-    deleted: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
-    retried: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
-    snoozed: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
-    dead: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
-    answered_2xx: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
-    answered_4xx: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
-    answered_429: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
-    answered_5xx: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
-    unanswered: Mapped[int] = mapped_column(BigInteger, comment="As in etl.runs.")
+    job: Mapped[key] = column("As in etl.runs.")
+    loaded: Mapped[big] = column("As in etl.runs.")
+    unchanged: Mapped[big] = column("As in etl.runs.")
+    deleted: Mapped[big] = column("As in etl.runs.")
+    retried: Mapped[big] = column("As in etl.runs.")
+    snoozed: Mapped[big] = column("As in etl.runs.")
+    dead: Mapped[big] = column("As in etl.runs.")
+    answered_2xx: Mapped[big] = column("As in etl.runs.")
+    answered_4xx: Mapped[big] = column("As in etl.runs.")
+    answered_429: Mapped[big] = column("As in etl.runs.")
+    answered_5xx: Mapped[big] = column("As in etl.runs.")
+    unanswered: Mapped[big] = column("As in etl.runs.")
 
 
 class Location(Written, Base):
-    """A location we have dealt with: its tokens, encrypted, and whether it is paused."""
+    """Locations (sub-accounts) this warehouse loads, their encrypted tokens, and whether one is paused. See etl
+    locations list.
+    """
 
     __tablename__ = "locations"
     __table_args__ = table_args(
         "etl",
-        "Locations (sub-accounts) this warehouse loads, their encrypted tokens, and whether one is "
-        "paused. See etl locations list.",
+        __doc__,
         CheckConstraint(one_of("token_source", TOKEN_SOURCES), name="token_source_is_known"),
         CheckConstraint(text("(token_source IS NULL) = (access_token IS NULL)"), name="token_is_whole"),
         Index(None, "company_id", postgresql_where=text("company_id IS NOT NULL")),
     )
 
-    location_id: Mapped[str] = mapped_column(
-        primary_key=True, comment="The location; empty: that of HIGHLEVEL_TOKEN when its id is not set."
+    location_id: Mapped[key] = column("The location; empty: that of HIGHLEVEL_TOKEN when its id is not set.")
+    name: Mapped[str | None] = column("Its name, as HighLevel lists it; null where it was never told.")
+    company_id: Mapped[str | None] = column("Company (agency) it belongs to. API: companyId.")
+    app_id: Mapped[str | None] = column("Marketplace app that was installed in it. API: appId.")
+    token_source: Mapped[str | None] = column(
+        "Where its token is from: private (pasted, never renewed), app (its own OAuth grant), company "
+        "(exchanged for the company's token); null while none is stored.",
+        example="app",
     )
-    name: Mapped[str | None] = mapped_column(comment="Its name, as HighLevel lists it; null where it was never told.")
-    company_id: Mapped[str | None] = mapped_column(comment="Company (agency) it belongs to. API: companyId.")
-    app_id: Mapped[str | None] = mapped_column(comment="Marketplace app that was installed in it. API: appId.")
-    # app
-    token_source: Mapped[str | None] = mapped_column(
-        comment="Where its token is from: private (pasted, never renewed), app (its own OAuth grant), company "
-        "(exchanged for the company's token); null while none is stored."
+    access_token: Mapped[str | None] = column("The token to send, encrypted with ETL_SECRET_KEY (Fernet).")
+    refresh_token: Mapped[str | None] = column(
+        "What the next token is got with, encrypted likewise. It works once; null where there is none."
     )
-    access_token: Mapped[str | None] = mapped_column(
-        comment="The token to send, encrypted with ETL_SECRET_KEY (Fernet)."
+    token_fingerprint: Mapped[str | None] = column(
+        "Tells the token from another one without giving it away: the beginning of its SHA-256.", example="3a7bd3e2360a"
     )
-    refresh_token: Mapped[str | None] = mapped_column(
-        comment="What the next token is got with, encrypted likewise. It works once; null where there is none."
-    )
-    # 3a7bd3e2360a
-    token_fingerprint: Mapped[str | None] = mapped_column(
-        comment="Tells the token from another one without giving it away: the beginning of its SHA-256."
-    )
-    token_issued_at: Mapped[timestamp | None] = mapped_column(comment="When the token was stored.")
-    token_expires_at: Mapped[timestamp | None] = mapped_column(comment="When it expires; null: not known to expire.")
-    token_refused_at: Mapped[timestamp | None] = mapped_column(
-        comment="When a token was last renewed because the API refused it before its time. A second refusal soon after "
+    token_issued_at: Mapped[timestamp | None] = column("When the token was stored.")
+    token_expires_at: Mapped[timestamp | None] = column("When it expires; null: not known to expire.")
+    token_refused_at: Mapped[timestamp | None] = column(
+        "When a token was last renewed because the API refused it before its time. A second refusal soon after "
         "pauses the location."
     )
-    paused_at: Mapped[timestamp | None] = mapped_column(comment="When it was paused; null while it is served.")
-    pause_cause: Mapped[str | None] = mapped_column(comment="Short code of the cause, e.g. token_refused.")
-    pause_detail: Mapped[str | None] = mapped_column(comment="The API's reason, for the one who mends it.")
-    paused_token: Mapped[str | None] = mapped_column(
-        comment="Fingerprint of the token that was refused: another token lifts the pause. Null: paused by hand, only "
+    paused_at: Mapped[timestamp | None] = column("When it was paused; null while it is served.")
+    pause_cause: Mapped[str | None] = column("Short code of the cause, e.g. token_refused.")
+    pause_detail: Mapped[str | None] = column("The API's reason, for the one who mends it.")
+    paused_token: Mapped[str | None] = column(
+        "Fingerprint of the token that was refused: another token lifts the pause. Null: paused by hand, only "
         "etl locations resume lifts it."
     )
-    app_changed_at: Mapped[timestamp | None] = mapped_column(
-        comment="When the app was last installed, connected or uninstalled, by the event's own time: an older event "
+    app_changed_at: Mapped[timestamp | None] = column(
+        "When the app was last installed, connected or uninstalled, by the event's own time: an older event "
         "changes nothing."
     )
-    retired_at: Mapped[timestamp | None] = mapped_column(
-        comment="When the app was uninstalled from it; null while it is installed. Its items wait."
+    retired_at: Mapped[timestamp | None] = column(
+        "When the app was uninstalled from it; null while it is installed. Its items wait."
     )
 
 
 class Company(Written, Base):
-    """A company (agency) whose token can be exchanged for those of its locations."""
+    """Companies (agencies) that installed the app: their encrypted tokens are exchanged for those of their
+    locations.
+    """
 
     __tablename__ = "companies"
     __table_args__ = table_args(
         "etl",
-        "Companies (agencies) that installed the app: their encrypted tokens are exchanged for those of "
-        "their locations.",
+        __doc__,
         CheckConstraint(text("(access_token IS NULL) = (token_expires_at IS NULL)"), name="token_is_whole"),
     )
 
-    company_id: Mapped[str] = mapped_column(primary_key=True, comment="The company. API: companyId.")
-    name: Mapped[str | None] = mapped_column(comment="Its name; null where it was never told.")
-    app_id: Mapped[str | None] = mapped_column(comment="Marketplace app that was installed. API: appId.")
-    access_token: Mapped[str | None] = mapped_column(
-        comment="The company's token, encrypted with ETL_SECRET_KEY (Fernet); null while it is not connected."
+    company_id: Mapped[key] = column("The company. API: companyId.")
+    name: Mapped[str | None] = column("Its name; null where it was never told.")
+    app_id: Mapped[str | None] = column("Marketplace app that was installed. API: appId.")
+    access_token: Mapped[str | None] = column(
+        "The company's token, encrypted with ETL_SECRET_KEY (Fernet); null while it is not connected."
     )
-    refresh_token: Mapped[str | None] = mapped_column(
-        comment="What the next token is got with, encrypted likewise. It works once."
+    refresh_token: Mapped[str | None] = column("What the next token is got with, encrypted likewise. It works once.")
+    token_fingerprint: Mapped[str | None] = column(
+        "Tells the token from another one without giving it away: the beginning of its SHA-256."
     )
-    token_fingerprint: Mapped[str | None] = mapped_column(
-        comment="Tells the token from another one without giving it away: the beginning of its SHA-256."
-    )
-    token_issued_at: Mapped[timestamp | None] = mapped_column(comment="When the token was stored.")
-    token_expires_at: Mapped[timestamp | None] = mapped_column(comment="When the token expires.")
-    app_changed_at: Mapped[timestamp | None] = mapped_column(comment="As in etl.locations.")
-    retired_at: Mapped[timestamp | None] = mapped_column(
-        comment="When the app was uninstalled from it; null while it is installed."
-    )
+    token_issued_at: Mapped[timestamp | None] = column("When the token was stored.")
+    token_expires_at: Mapped[timestamp | None] = column("When the token expires.")
+    app_changed_at: Mapped[timestamp | None] = column("As in etl.locations.")
+    retired_at: Mapped[timestamp | None] = column("When the app was uninstalled from it; null while it is installed.")
 
 
 class RateLimit(Base):
-    """What one location may ask of the API, as the API's headers last said."""
+    """The API's limits for each location; the row's lock makes workers take turns granting."""
 
     __tablename__ = "rate_limits"
-    __table_args__ = table_args(
-        "etl", "The API's limits for each location; the row's lock makes workers take turns granting."
-    )
+    __table_args__ = table_args("etl", __doc__)
 
-    location_id: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.locations.")
-    max_requests: Mapped[int] = mapped_column(
-        server_default="100", comment="Requests allowed in any interval. Header X-RateLimit-Max."
+    location_id: Mapped[key] = column("As in etl.locations.")
+    max_requests: Mapped[int] = column(
+        "Requests allowed in any interval. Header X-RateLimit-Max.", server_default="100"
     )
-    interval_ms: Mapped[int] = mapped_column(
-        server_default="10000",
-        comment="Length of the interval in milliseconds. Header X-RateLimit-Interval-Milliseconds.",
+    interval_ms: Mapped[int] = column(
+        "Length of the interval in milliseconds. Header X-RateLimit-Interval-Milliseconds.", server_default="10000"
     )
-    daily_limit: Mapped[int] = mapped_column(
-        BigInteger, server_default="200000", comment="Requests allowed a day. Header X-RateLimit-Limit-Daily."
+    daily_limit: Mapped[big] = column(
+        "Requests allowed a day. Header X-RateLimit-Limit-Daily.", server_default="200000"
     )
-    daily_remaining: Mapped[int] = mapped_column(
-        BigInteger,
+    daily_remaining: Mapped[big] = column(
+        "Of those, left: as last heard in X-RateLimit-Daily-Remaining, less what was granted since.",
         server_default="200000",
-        comment="Of those, left: as last heard in X-RateLimit-Daily-Remaining, less what was granted since.",
     )
-    daily_since: Mapped[date] = mapped_column(
-        server_default=text("((now() AT TIME ZONE 'utc')::date)"),
-        comment="UTC day that daily_remaining is about.",
+    daily_since: Mapped[date] = column(
+        "UTC day that daily_remaining is about.", server_default=text("((now() AT TIME ZONE 'utc')::date)")
     )
-    blocked_until: Mapped[timestamp | None] = mapped_column(
-        comment="No request before this time: a 429 or a spent daily budget."
+    blocked_until: Mapped[timestamp | None] = column("No request before this time: a 429 or a spent daily budget.")
+    blocked_cause: Mapped[str | None] = column("rate_limited or daily_budget; null while not blocked.")
+    blocked_at: Mapped[timestamp | None] = column(
+        "When that was heard. In the future: before the clock was set back, so that it no longer holds."
     )
-    blocked_cause: Mapped[str | None] = mapped_column(comment="rate_limited or daily_budget; null while not blocked.")
-    blocked_at: Mapped[timestamp | None] = mapped_column(
-        comment="When that was heard. In the future: before the clock was set back, so that it no longer holds."
-    )
-    heard_at: Mapped[timestamp | None] = mapped_column(
-        comment="When headers last said the limits, or an answer that there are none. An hour later they are forgotten."
+    heard_at: Mapped[timestamp | None] = column(
+        "When headers last said the limits, or an answer that there are none. An hour later they are forgotten."
     )
 
 
 class RateUsage(Base):
-    """Requests that still count against a location's interval."""
+    """Requests granted or made that still count against a location's interval."""
 
     __tablename__ = "rate_usage"
     __table_args__ = table_args(
         "etl",
-        "Requests granted or made that still count against a location's interval.",
+        __doc__,
         Index(None, "location_id", "expires_at"),
         Index(None, "lease_id", postgresql_where=text("lease_id IS NOT NULL")),
         postgresql_with=HOT_TABLE,
     )
 
-    usage_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="The entry.")
-    location_id: Mapped[str] = mapped_column(comment="As in etl.rate_limits.")
-    requests: Mapped[int] = mapped_column(comment="How many requests this entry stands for.")
-    expires_at: Mapped[timestamp] = mapped_column(comment="From then on they no longer count.")
-    lease_id: Mapped[int | None] = mapped_column(
-        BigInteger, comment="The claim they were granted with, until answered; null once the time is known."
+    usage_id: Mapped[serial] = column("The entry.")
+    location_id: Mapped[str] = column("As in etl.rate_limits.")
+    requests: Mapped[int] = column("How many requests this entry stands for.")
+    expires_at: Mapped[timestamp] = column("From then on they no longer count.")
+    lease_id: Mapped[big | None] = column(
+        "The claim they were granted with, until answered; null once the time is known."
     )
 
 
@@ -348,13 +332,14 @@ EVENT_OUTCOMES = ("queued", "no_id", "bad_id", "ignored", "install", "uninstall"
 
 
 class WebhookEvent(Base):
-    """One event that HighLevel, or a workflow, posted; kept so that it can be replayed."""
+    """Events as they were posted, for WEBHOOK_KEEP_DAYS; each is answered only when it is here. See etl events
+    list|show|replay|purge.
+    """
 
     __tablename__ = "webhook_events"
     __table_args__ = table_args(
         "etl",
-        "Events as they were posted, for WEBHOOK_KEEP_DAYS; each is answered only when it is here. "
-        "See etl events list|show|replay|purge.",
+        __doc__,
         CheckConstraint(one_of("outcome", EVENT_OUTCOMES), name="outcome_is_known"),
         Index(None, "received_at"),
         # How often a location's events come: etl check.
@@ -363,173 +348,153 @@ class WebhookEvent(Base):
         Index("webhook_events_unnamed_idx", "received_at", postgresql_where=text("outcome IN ('no_id', 'bad_id')")),
     )
 
-    # 7f2c5b1e-0000-4000-8000-000000000001
-    webhook_id: Mapped[str] = mapped_column(
-        primary_key=True,
-        comment="The event; a redelivery repeats it. API: webhookId; where there is none, or another event has it, "
+    webhook_id: Mapped[key] = column(
+        "The event; a redelivery repeats it. API: webhookId; where there is none, or another event has it, "
         "sha256: and the hash of the body. Posts of a workflow: workflow: and a number of our own.",
+        example="7f2c5b1e-0000-4000-8000-000000000001",
     )
-    received_at: Mapped[timestamp_now] = mapped_column(comment="When it was stored, just before it was answered.")
-    # OutboundMessage
-    type: Mapped[str] = mapped_column(
-        comment="HighLevel's name of the event; workflow: the workflow action; empty: none. API: type."
+    received_at: Mapped[timestamp_now] = column("When it was stored, just before it was answered.")
+    type: Mapped[str] = column(
+        "HighLevel's name of the event; workflow: the workflow action; empty: none. API: type.",
+        example="OutboundMessage",
     )
-    location_id: Mapped[str] = mapped_column(comment="Location it is about; empty: none was named. API: locationId.")
-    conversation_id: Mapped[str | None] = mapped_column(comment="Conversation it is about. API: conversationId.")
-    message_id: Mapped[str | None] = mapped_column(comment="Message it names. API: messageId; of an email threadId.")
-    email_id: Mapped[str | None] = mapped_column(comment="Email it names. API: emailMessageId.")
-    # queued
-    outcome: Mapped[str] = mapped_column(
-        comment="queued: its ids were queued. no_id: a message without id, for etl reconcile to find. bad_id: its id "
-        "cannot be asked for. ignored: of no interest. install, uninstall: a location was added or retired."
+    location_id: Mapped[str] = column("Location it is about; empty: none was named. API: locationId.")
+    conversation_id: Mapped[str | None] = column("Conversation it is about. API: conversationId.")
+    message_id: Mapped[str | None] = column("Message it names. API: messageId; of an email threadId.")
+    email_id: Mapped[str | None] = column("Email it names. API: emailMessageId.")
+    outcome: Mapped[str] = column(
+        "queued: its ids were queued. no_id: a message without id, for etl reconcile to find. bad_id: its id "
+        "cannot be asked for. ignored: of no interest. install, uninstall: a location was added or retired.",
+        example="queued",
     )
-    body: Mapped[bytes] = mapped_column(
-        comment="The event as received, byte for byte. Readable with convert_from(body, 'UTF8')."
+    body: Mapped[bytes] = column("The event as received, byte for byte. Readable with convert_from(body, 'UTF8').")
+    digest: Mapped[bytes | None] = column(
+        "SHA-256 of the body, which tells another event of the same webhookId; null where an older version stored it."
     )
-    digest: Mapped[bytes | None] = mapped_column(
-        comment="SHA-256 of the body, which tells another event of the same webhookId; null where an older version "
-        "stored it."
-    )
-    replayed_at: Mapped[timestamp | None] = mapped_column(comment="When it was last replayed; null: never.")
+    replayed_at: Mapped[timestamp | None] = column("When it was last replayed; null: never.")
 
 
 class ExportWindow(Base):
-    """A time that an export is asked for."""
+    """Times that the export of a location is asked for: each is an item of kind window. Of history, they say what
+    is loaded: etl backfill goes on from there.
+    """
 
     __tablename__ = "windows"
     __table_args__ = table_args(
         "etl",
-        "Times that the export of a location is asked for: each is an item of kind window. Of history, they say "
-        "what is loaded: etl backfill goes on from there.",
+        __doc__,
         CheckConstraint(one_of("why", ("history", "backlog", "compare")), name="why_is_known"),
         CheckConstraint(text("since < until"), name="time_is_some"),
     )
 
-    location_id: Mapped[str] = mapped_column(primary_key=True, comment="As in etl.locations.")
-    # history:1780272000000:1780876800000
-    window_id: Mapped[str] = mapped_column(
-        primary_key=True, comment="Its message_id in etl.message_queue: the next three columns in one."
+    location_id: Mapped[key] = column("As in etl.locations.")
+    window_id: Mapped[key] = column(
+        "Its message_id in etl.message_queue: the next three columns in one.",
+        example="history:1780272000000:1780876800000",
     )
-    # history
-    why: Mapped[str] = mapped_column(
-        comment="history: etl backfill loads it. backlog: etl run does, since many of its messages wait. compare: etl "
-        "reconcile compares it with the tables."
+    why: Mapped[str] = column(
+        "history: etl backfill loads it. backlog: etl run does, since many of its messages wait. compare: etl "
+        "reconcile compares it with the tables.",
+        example="history",
     )
-    since: Mapped[timestamp] = mapped_column(comment="Messages created then or later are asked for.")
-    until: Mapped[timestamp] = mapped_column(comment="Messages created before then are asked for.")
-    messages: Mapped[int] = mapped_column(BigInteger, server_default="0", comment="How many messages it has.")
-    missing: Mapped[int] = mapped_column(
-        BigInteger, server_default="0", comment="How many more the export counted and did not give."
-    )
-    written: Mapped[int] = mapped_column(BigInteger, server_default="0", comment="How many were new or had changed.")
-    singly: Mapped[int] = mapped_column(
-        BigInteger, server_default="0", comment="How many could not be loaded from the export and were queued."
-    )
-    requests: Mapped[int] = mapped_column(BigInteger, server_default="0", comment="Pages that were asked for.")
-    days: Mapped[json | None] = mapped_column(comment="Of one that compares: what it found, by UTC day.")
-    queued_at: Mapped[timestamp_now] = mapped_column(comment="When it was queued.")
-    finished_at: Mapped[timestamp | None] = mapped_column(comment="When it was walked; null until then.")
+    since: Mapped[timestamp] = column("Messages created then or later are asked for.")
+    until: Mapped[timestamp] = column("Messages created before then are asked for.")
+    messages: Mapped[big_count] = column("How many messages it has.")
+    missing: Mapped[big_count] = column("How many more the export counted and did not give.")
+    written: Mapped[big_count] = column("How many were new or had changed.")
+    singly: Mapped[big_count] = column("How many could not be loaded from the export and were queued.")
+    requests: Mapped[big_count] = column("Pages that were asked for.")
+    days: Mapped[json | None] = column("Of one that compares: what it found, by UTC day.")
+    queued_at: Mapped[timestamp_now] = column("When it was queued.")
+    finished_at: Mapped[timestamp | None] = column("When it was walked; null until then.")
 
 
 class Notice(Base):
-    """A finding that somebody was told of and that is not over."""
+    """Findings of etl check that somebody was told of, until they are over."""
 
     __tablename__ = "notices"
-    __table_args__ = table_args("etl", "Findings of etl check that somebody was told of, until they are over.")
+    __table_args__ = table_args("etl", __doc__)
 
-    name: Mapped[str] = mapped_column(primary_key=True, comment="What kind of finding, e.g. webhooks or runs.")
-    subject: Mapped[str] = mapped_column(primary_key=True, comment="Which location, job or kind; empty: there is one.")
-    began_at: Mapped[timestamp_now] = mapped_column(comment="When it was first told.")
-    told_at: Mapped[timestamp_now] = mapped_column(comment="When it was last told; a reminder follows a day later.")
+    name: Mapped[key] = column("What kind of finding, e.g. webhooks or runs.")
+    subject: Mapped[key] = column("Which location, job or kind; empty: there is one.")
+    began_at: Mapped[timestamp_now] = column("When it was first told.")
+    told_at: Mapped[timestamp_now] = column("When it was last told; a reminder follows a day later.")
 
 
 class Sample(Base):
-    """How the work went at one time."""
+    """How the work went, every five minutes for eight days, while somebody watches; for the page of etl serve."""
 
     __tablename__ = "samples"
-    __table_args__ = table_args(
-        "etl",
-        "How the work went, every five minutes for eight days, while somebody watches; for the page of etl serve.",
-    )
+    __table_args__ = table_args("etl", __doc__)
 
-    taken_at: Mapped[timestamp] = mapped_column(primary_key=True, comment="Beginning of the five minutes.")
-    figures: Mapped[json] = mapped_column(
-        comment="Numbers by name: due items, totals of what runs did and the API answered, lag in seconds, share of "
+    taken_at: Mapped[timestamp] = column("Beginning of the five minutes.", primary_key=True)
+    figures: Mapped[json] = column(
+        "Numbers by name: due items, totals of what runs did and the API answered, lag in seconds, share of "
         "the allowance left."
     )
 
 
 class Forgotten(Base):
-    """A contact that was erased and must not come back."""
+    """Contacts that were erased by etl forget. What HighLevel sends about them is not stored again."""
 
     __tablename__ = "forgotten"
-    __table_args__ = table_args(
-        "etl", "Contacts that were erased by etl forget. What HighLevel sends about them is not stored again."
-    )
+    __table_args__ = table_args("etl", __doc__)
 
     # The contact first: an event may not name its location.
-    contact_id: Mapped[str] = mapped_column(primary_key=True, comment="The contact; nothing else of it is kept.")
-    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location the contact belonged to.")
-    forgotten_at: Mapped[timestamp_now] = mapped_column(comment="When it was first erased.")
+    contact_id: Mapped[key] = column("The contact; nothing else of it is kept.")
+    location_id: Mapped[key] = column("Location the contact belonged to.")
+    forgotten_at: Mapped[timestamp_now] = column("When it was first erased.")
 
 
 class Erased(Base):
-    """An id that belonged to a forgotten contact."""
+    """What was erased with a contact: the ids of its messages, emails and conversations, as hashes. What HighLevel
+    sends about them is not stored again.
+    """
 
     __tablename__ = "erased"
-    __table_args__ = table_args(
-        "etl",
-        "What was erased with a contact: the ids of its messages, emails and conversations, as hashes. What HighLevel "
-        "sends about them is not stored again.",
-    )
+    __table_args__ = table_args("etl", __doc__)
 
-    digest: Mapped[bytes] = mapped_column(primary_key=True, comment="SHA-256 of the id.")
-    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location it belonged to.")
-    contact_digest: Mapped[bytes] = mapped_column(comment="SHA-256 of the contact's id.")
+    digest: Mapped[bytes] = column("SHA-256 of the id.", primary_key=True)
+    location_id: Mapped[key] = column("Location it belonged to.")
+    contact_digest: Mapped[bytes] = column("SHA-256 of the contact's id.")
 
 
 class Pruned(Base):
-    """How far a table was emptied of what is old."""
+    """How far etl prune emptied a table for good. What is older is not loaded again."""
 
     __tablename__ = "pruned"
-    __table_args__ = table_args("etl", "How far etl prune emptied a table for good. What is older is not loaded again.")
+    __table_args__ = table_args("etl", __doc__)
 
-    # messages
-    table_name: Mapped[str] = mapped_column(primary_key=True, comment="Table of the schema highlevel.")
-    before: Mapped[timestamp] = mapped_column(comment="What was created earlier was deleted.")
-    pruned_at: Mapped[timestamp_now] = mapped_column(comment="When etl prune last did so.")
+    table_name: Mapped[key] = column("Table of the schema highlevel.", example="messages")
+    before: Mapped[timestamp] = column("What was created earlier was deleted.")
+    pruned_at: Mapped[timestamp_now] = column("When etl prune last did so.")
 
 
 class MartChange(Base):
-    """Something that changed since the marts were worked out."""
+    """What was loaded, deleted or erased since the job marts last ran; it deletes what it has worked out. A row of
+    which only location_id is set stands for the whole location.
+    """
 
     __tablename__ = "mart_changes"
-    __table_args__ = table_args(
-        "etl",
-        "What was loaded, deleted or erased since the job marts last ran; it deletes what it has worked out. A row of "
-        "which only location_id is set stands for the whole location.",
-        postgresql_with=HOT_TABLE,
-    )
+    __table_args__ = table_args("etl", __doc__, postgresql_with=HOT_TABLE)
 
-    change_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, comment="The change.")
-    location_id: Mapped[str] = mapped_column(comment="Location it is at.")
-    message_id: Mapped[str | None] = mapped_column(
-        comment="Message that is looked up, with the emails of which it is the thread; null: none needs to be."
+    change_id: Mapped[serial] = column("The change.")
+    location_id: Mapped[str] = column("Location it is at.")
+    message_id: Mapped[str | None] = column(
+        "Message that is looked up, with the emails of which it is the thread; null: none needs to be."
     )
-    conversation_id: Mapped[str | None] = mapped_column(comment="Conversation that changed; null: none did.")
-    happened_at: Mapped[timestamp | None] = mapped_column(
-        comment="A time in the day that changed; null: none did. One that lies ahead waits until a day before it."
+    conversation_id: Mapped[str | None] = column("Conversation that changed; null: none did.")
+    happened_at: Mapped[timestamp | None] = column(
+        "A time in the day that changed; null: none did. One that lies ahead waits until a day before it."
     )
-    noted_at: Mapped[timestamp_now] = mapped_column(comment="When it was noted, in the transaction that changed it.")
+    noted_at: Mapped[timestamp_now] = column("When it was noted, in the transaction that changed it.")
 
 
 class MartZone(Base):
-    """The time zone in which the marts tell the days of a location."""
+    """The time zones that the job marts has used; where one has changed, it works out the location anew."""
 
     __tablename__ = "mart_zones"
-    __table_args__ = table_args(
-        "etl", "The time zones that the job marts has used; where one has changed, it works out the location anew."
-    )
+    __table_args__ = table_args("etl", __doc__)
 
-    location_id: Mapped[str] = mapped_column(primary_key=True, comment="Location.")
-    time_zone: Mapped[str] = mapped_column(comment="As in highlevel.location_time_zones.local_time_zone.")
+    location_id: Mapped[key] = column("Location.")
+    time_zone: Mapped[str] = column("As in highlevel.location_time_zones.local_time_zone.")
