@@ -1,10 +1,10 @@
 """The schema ``highlevel``: what analysts read."""
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
-from sqlalchemy.orm import Mapped
 
 from etl.models.base import (
     Base,
+    Mapped,
     WritePolicy,
     Written,
     big,

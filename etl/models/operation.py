@@ -3,10 +3,10 @@
 from datetime import date
 
 from sqlalchemy import CheckConstraint, Index, text
-from sqlalchemy.orm import Mapped
 
 from etl.models.base import (
     Base,
+    Mapped,
     Written,
     big,
     big_count,

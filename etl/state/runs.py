@@ -22,7 +22,6 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.orm import aliased
 
 from etl import __version__
 from etl.models import Run
@@ -281,7 +280,7 @@ def latest(connection: Connection, limit: int) -> list[RunSummary]:
         for each in fields(RunSummary)
     ]
     last = select(Run.run_id).order_by(Run.started_at.desc(), Run.run_id.desc()).limit(limit)
-    later = aliased(Run)
+    later = Run.__table__.alias().c
     followed = exists().where(later.job == Run.job, later.started_at > Run.started_at)
     recent = Run.seen_at > func.now() - timedelta(days=1)
     open_ = and_(Run.finished_at.is_(None), recent, or_(silent < SILENT_SECONDS, ~followed))
