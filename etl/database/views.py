@@ -23,14 +23,12 @@ NAMES = (
 """Each after those that it reads."""
 
 
-# A subquery is asked for each message of the union. Citus sends that to its nodes only where the union is outermost.
+FLAT = "messages_flat"
+# What is before its union, messages, emails, and what is after.
 UNION = re.compile(
-    r"(?P<before>SELECT\n(?:(?!SELECT\n).)*SELECT\n        m\.\*.*?FROM \(\n)(?P<messages>.*?)UNION ALL(?P<emails>.*?)"
-    r"(?P<after>\n    \) AS m\n.*?);(?=\n\nCOMMENT)",
+    r"(SELECT\n(?:(?!SELECT\n).)*SELECT\n        m\.\*.*?FROM \(\n)(.*?)UNION ALL(.*?)(\n    \) AS m\n.*?)(?=;\n\nCOMMENT)",
     re.DOTALL,
 )
-
-
 # Where more than types are joined, each node would send all its messages, to be filtered where the query came in.
 JOIN = re.compile(r"\n +LEFT JOIN (?P<table>highlevel\.(?:locations|contacts|users) AS (?P<alias>\w)) ON (?P<on>.+)")
 ZONE_JOIN = "\n    LEFT JOIN highlevel.time_zones AS z ON z.time_zone = l.time_zone"
@@ -135,20 +133,35 @@ def _described(connection: Connection, view: str) -> tuple[object, ...] | None:
 
 def _definition(connection: Connection, directory: Path, name: str) -> str:
     """Return what the file says; on Citus the same rows in the form that it takes."""
-    statements = (directory / f"{name}.sql").read_text(encoding="utf-8")
     is_citus = connection.execute(text("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')")).scalar_one()
-    return spread(statements) if is_citus else statements
+    return spread(directory, name) if is_citus else _read(directory, name)
 
 
-def spread(statements: str) -> str:
-    """Put the union of messages and emails outermost, each part with all that is asked of it, names by their keys."""
-    if not UNION.search(statements):
-        return statements
+def spread(directory: Path, name: str) -> str:
+    """Return a view in the form that Citus answers on its nodes.
+
+    A subquery is asked for each message of the union in ``messages_flat``, and Citus sends that to its nodes only where
+    the union is outermost. So each part has all that is asked of it; views that join it read the one part they need.
+    """
+    create, before, messages, emails, after, comments = UNION.split(_by_key(_read(directory, FLAT)))
+    messages, emails = before + messages + after, before + emails + after
+    if name == FLAT:
+        return f"{create}{messages}\nUNION ALL\n{emails}{comments}"
+    statements = _read(directory, name)
+    part = emails if "f.email_id IS NOT NULL" in statements else messages
+    return statements.replace(f"highlevel.{FLAT} AS f", f"(\n{part}\n) AS f")
+
+
+def _by_key(statements: str) -> str:
+    """Ask for names by their keys instead of joining them."""
     for join in JOIN.finditer(statements):
         by_key = f"(SELECT {join['alias']}.name FROM {join['table']} WHERE {join['on']})"  # noqa: S608 - the file's words
         statements = statements.replace(f"{join['alias']}.name AS", f"{by_key} AS")
-    statements = JOIN.sub("", statements).replace(ZONE_JOIN, "").replace("z.known_as, z.time_zone,", ZONE)
-    return UNION.sub(r"\g<before>\g<messages>\g<after>\nUNION ALL\n\g<before>\g<emails>\g<after>;", statements)
+    return JOIN.sub("", statements).replace(ZONE_JOIN, "").replace("z.known_as, z.time_zone,", ZONE)
+
+
+def _read(directory: Path, name: str) -> str:
+    return (directory / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def _run(connection: Connection, statements: str) -> None:
