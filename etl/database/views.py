@@ -26,7 +26,8 @@ NAMES = (
 FLAT = "messages_flat"
 # What is before its union, messages, emails, and what is after.
 UNION = re.compile(
-    r"(SELECT\n(?:(?!SELECT\n).)*SELECT\n        m\.\*.*?FROM \(\n)(.*?)UNION ALL(.*?)(\n    \) AS m\n.*?)(?=;\n\nCOMMENT)",
+    r"(SELECT\n(?:(?!SELECT\n).)*SELECT\n        m\.\*.*?FROM \(\n)(.*?)UNION ALL"
+    r"(.*?)(\n    \) AS m\n.*?)(?=;\n\nCOMMENT)",
     re.DOTALL,
 )
 # Where more than types are joined, each node would send all its messages, to be filtered where the query came in.

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine
 
-from etl.database import views
+from etl.database import roles, views
+from etl.database.connections import open_engine
+from tests.login_role import login_role
 
 PAGE = Path("docs/questions.md").read_text(encoding="utf-8")
 SECTIONS = {
@@ -118,14 +120,15 @@ def test_a_question_asks_about_one_location(number: int) -> None:
     assert "location_id = 'LOC1'" in SECTIONS[number]
 
 
-def test_a_reader_may_ask_them(march: Connection) -> None:
-    from etl.database import roles  # noqa: PLC0415
-
-    roles.grant_reader(march, "test_questioner")
-    march.execute(text("SET LOCAL ROLE test_questioner"))
-    for body in SECTIONS.values():
-        for query in re.findall(r"```sql\n(.+?)```", body, re.DOTALL):
-            march.exec_driver_sql(query)
+def test_a_reader_may_ask_them(march: Connection, engine: Engine) -> None:
+    march.commit()
+    with login_role(engine, roles.grant_reader) as (_, url):
+        reader = open_engine(url)
+        with reader.connect() as connection:
+            for body in SECTIONS.values():
+                for query in re.findall(r"```sql\n(.+?)```", body, re.DOTALL):
+                    connection.exec_driver_sql(query)
+        reader.dispose()
 
 
 @pytest.mark.parametrize("name", ["messages_flat", "calls", "emails_flat"])
