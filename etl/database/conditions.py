@@ -1,9 +1,28 @@
-"""Conditions of SQL that SQLAlchemy has no short form for; pure."""
+"""Conditions and lists of columns that SQLAlchemy has no short form for; pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ARRAY, Column, ColumnElement, any_, cast, func, select, tuple_
+
+from etl.models import Base
+
+
+def columns_of(model: type[Base], row: type[Any]) -> list[Column[Any]]:
+    """Return a table's columns that a dataclass has fields for, in their order."""
+    return [getattr(model, each.name) for each in fields(row) if hasattr(model, each.name)]
+
+
+def equals(given: Mapping[Column[Any], Any]) -> list[ColumnElement[bool]]:
+    """Return the conditions that columns have these values; None is any value."""
+    return [column == value for column, value in given.items() if value is not None]
+
+
+def older_than(column: Column[Any], days: float | None) -> list[ColumnElement[bool]]:
+    """Return the condition that a time is so long ago; None is any time."""
+    return [] if days is None else [column < func.now() - timedelta(days=days)]
 
 
 def in_array(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:

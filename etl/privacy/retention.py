@@ -44,7 +44,7 @@ class Pruning:
         if keep.dead_letters is not None:
             rows["dead_letters"] = dead_letters.count(connection, LetterFilter(older_than_days=keep.dead_letters))
         if keep.runs is not None:
-            rows["runs"] = runs.count_old(connection, older_than_days=keep.runs)
+            rows["runs"] = runs.count(connection, older_than_days=keep.runs)
         rows["webhook_events"] = webhook_events.count(connection, EventFilter(older_than_days=self.event_days))
         return +rows
 

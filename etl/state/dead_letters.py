@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, text, tuple_, update
 
-from etl.database.conditions import contains, in_array, in_rows
+from etl.database.conditions import columns_of, equals, in_array, in_rows, older_than
 from etl.models import DeadLetter
 from etl.state import message_queue
 from etl.state.message_queue import NewItem
@@ -45,24 +45,15 @@ class LetterFilter:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the filter in SQL."""
-        found: list[ColumnElement[bool]] = []
+        conditions = equals({DeadLetter.cause: self.cause, DeadLetter.kind: self.kind})
+        conditions += older_than(DeadLetter.died_at, self.older_than_days)
         if self.message_ids is not None:
-            found.append(DeadLetter.message_id.in_(self.message_ids))
-        if self.cause is not None:
-            found.append(DeadLetter.cause == self.cause)
-        if self.kind is not None:
-            found.append(DeadLetter.kind == self.kind)
+            conditions.append(DeadLetter.message_id.in_(self.message_ids))
         if self.location_ids is not None:
-            found.append(in_array(DeadLetter.location_id, self.location_ids))
+            conditions.append(in_array(DeadLetter.location_id, self.location_ids))
         if self.about is not None:
-            payload = DeadLetter.payload
-            named = or_(
-                in_array(DeadLetter.message_id, self.about.ids), *(contains(payload, id_) for id_ in self.about.named)
-            )
-            found += [self.about.is_at(DeadLetter.location_id), named]
-        if self.older_than_days is not None:
-            found.append(DeadLetter.died_at < func.now() - timedelta(days=self.older_than_days))
-        return found
+            conditions += self.about.conditions(DeadLetter.location_id, DeadLetter.payload, [DeadLetter.message_id])
+        return conditions
 
 
 KEY = DeadLetter.kind, DeadLetter.message_id, DeadLetter.location_id
@@ -70,23 +61,10 @@ KEY = DeadLetter.kind, DeadLetter.message_id, DeadLetter.location_id
 
 def find(connection: Connection, which: LetterFilter, *, limit: int | None = None) -> list[Summary]:
     """Return the newest of the chosen dead letters."""
-    query = (
-        select(
-            DeadLetter.kind,
-            DeadLetter.message_id,
-            DeadLetter.location_id,
-            DeadLetter.attempt,
-            DeadLetter.cause,
-            DeadLetter.detail,
-            DeadLetter.died_at,
-            DeadLetter.retried_at,
-            func.coalesce(func.length(DeadLetter.payload), 0).label("payload_bytes"),
-        )
-        .where(*which.conditions())
-        .order_by(DeadLetter.died_at.desc(), DeadLetter.message_id)
-        .limit(limit)
-    )
-    return [Summary(**row) for row in connection.execute(query).mappings()]
+    size = func.coalesce(func.length(DeadLetter.payload), 0).label("payload_bytes")
+    query = select(*columns_of(DeadLetter, Summary), size).where(*which.conditions())
+    newest = query.order_by(DeadLetter.died_at.desc(), DeadLetter.message_id).limit(limit)
+    return [Summary(**row) for row in connection.execute(newest).mappings()]
 
 
 def payload(connection: Connection, letter: Summary) -> bytes | None:

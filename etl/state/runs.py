@@ -4,11 +4,10 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Double,
     and_,
@@ -24,6 +23,7 @@ from sqlalchemy import (
 )
 
 from etl import __version__
+from etl.database.conditions import columns_of, older_than
 from etl.models import Run
 
 MAX_DRIFT = 200
@@ -183,18 +183,10 @@ class RunSummary:
     skipped: dict[str, list[str]] | None
 
 
-def count(connection: Connection) -> int:
-    """Return how many runs there were."""
-    return connection.execute(select(func.count()).select_from(Run)).scalar_one()
-
-
-def _older(days: float) -> ColumnElement[bool]:
-    return Run.started_at < func.now() - timedelta(days=days)
-
-
-def count_old(connection: Connection, *, older_than_days: float) -> int:
-    """Return how many runs started longer ago."""
-    return connection.execute(select(func.count()).select_from(Run).where(_older(older_than_days))).scalar_one()
+def count(connection: Connection, *, older_than_days: float | None = None) -> int:
+    """Return how many runs there were, or started longer ago."""
+    query = select(func.count()).select_from(Run).where(*older_than(Run.started_at, older_than_days))
+    return connection.execute(query).scalar_one()
 
 
 COLUMNS = ", ".join((*COUNTS, *ANSWERS))
@@ -275,15 +267,12 @@ def latest(connection: Connection, limit: int) -> list[RunSummary]:
     The most recently active come first.
     """
     silent = extract("epoch", func.clock_timestamp() - Run.seen_at).cast(Double)
-    columns = [
-        silent.label(each.name) if each.name == "unseen_seconds" else getattr(Run, each.name)
-        for each in fields(RunSummary)
-    ]
     last = select(Run.run_id).order_by(Run.started_at.desc(), Run.run_id.desc()).limit(limit)
     later = Run.__table__.alias().c
     followed = exists().where(later.job == Run.job, later.started_at > Run.started_at)
     recent = Run.seen_at > func.now() - timedelta(days=1)
     open_ = and_(Run.finished_at.is_(None), recent, or_(silent < SILENT_SECONDS, ~followed))
     active_at = func.coalesce(Run.finished_at, Run.seen_at)
-    query = select(*columns).where(or_(Run.run_id.in_(last), open_)).order_by(active_at.desc(), Run.run_id.desc())
+    query = select(*columns_of(Run, RunSummary), silent.label("unseen_seconds"))
+    query = query.where(or_(Run.run_id.in_(last), open_)).order_by(active_at.desc(), Run.run_id.desc())
     return [RunSummary(**row) for row in connection.execute(query).mappings()]

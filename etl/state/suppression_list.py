@@ -4,15 +4,15 @@ Guarantee: once :func:`add` is committed, every transaction that calls :func:`su
 it, and those that called before have ended. So no row of the contact is written afterwards.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, text, true
+from sqlalchemy import Column, ColumnElement, Connection, delete, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database.conditions import in_array
+from etl.database.conditions import contains, in_array
 from etl.models import Forgotten, Pruned
 
 LOCK_SECONDS = 0.2
@@ -34,9 +34,11 @@ class About:
     ids: frozenset[str]
     """The same ids, and those of its messages and emails."""
 
-    def is_at(self, column: Any) -> ColumnElement[bool]:
-        """Return the condition that a column names the location."""
-        return true() if self.location_id is None else in_array(column, {self.location_id, ""})
+    def conditions(self, location: Column[str], body: Column[bytes], columns: Sequence[Column[Any]]) -> list[ColumnElement[bool]]:
+        """Return the conditions that a row of this location names one of the ids, in its columns or in its body."""
+        by_column = [in_array(column, self.ids) for column in columns]
+        named = or_(*by_column, *(contains(body, id_) for id_ in self.named))
+        return [named] if self.location_id is None else [in_array(location, {self.location_id, ""}), named]
 
 
 @dataclass(frozen=True, slots=True)

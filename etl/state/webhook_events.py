@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database.conditions import contains, in_array
+from etl.database.conditions import columns_of, equals, older_than
 from etl.models import WebhookEvent
 from etl.state.suppression_list import About
 
@@ -45,47 +45,26 @@ class EventFilter:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the filter in SQL."""
-        found: list[ColumnElement[bool]] = []
+        event = WebhookEvent
+        conditions = equals(
+            {event.outcome: self.outcome, event.type: self.type, event.location_id: self.location_id}
+        ) + older_than(event.received_at, self.older_than_days)
         if self.webhook_ids is not None:
-            found.append(WebhookEvent.webhook_id.in_(self.webhook_ids))
-        if self.outcome is not None:
-            found.append(WebhookEvent.outcome == self.outcome)
-        if self.type is not None:
-            found.append(WebhookEvent.type == self.type)
-        if self.location_id is not None:
-            found.append(WebhookEvent.location_id == self.location_id)
+            conditions.append(event.webhook_id.in_(self.webhook_ids))
         if self.since is not None:
-            found.append(WebhookEvent.received_at >= self.since)
+            conditions.append(event.received_at >= self.since)
         if self.about is not None:
-            columns = WebhookEvent.conversation_id, WebhookEvent.message_id, WebhookEvent.email_id
-            by_column = [in_array(column, self.about.ids) for column in columns]
-            by_body = [contains(WebhookEvent.body, id_) for id_ in self.about.named]
-            found += [self.about.is_at(WebhookEvent.location_id), or_(*by_column, *by_body)]
-        if self.older_than_days is not None:
-            found.append(WebhookEvent.received_at < func.now() - timedelta(days=self.older_than_days))
-        return found
+            named = event.conversation_id, event.message_id, event.email_id
+            conditions += self.about.conditions(event.location_id, event.body, named)
+        return conditions
 
 
 def find(connection: Connection, which: EventFilter, *, limit: int | None = None) -> list[StoredEvent]:
     """Return the newest chosen events."""
-    query = (
-        select(
-            WebhookEvent.webhook_id,
-            WebhookEvent.received_at,
-            WebhookEvent.type,
-            WebhookEvent.location_id,
-            WebhookEvent.conversation_id,
-            WebhookEvent.message_id,
-            WebhookEvent.email_id,
-            WebhookEvent.outcome,
-            WebhookEvent.replayed_at,
-            func.length(WebhookEvent.body).label("body_bytes"),
-        )
-        .where(*which.conditions())
-        .order_by(WebhookEvent.received_at.desc(), WebhookEvent.webhook_id)
-        .limit(limit)
-    )
-    return [StoredEvent(**row) for row in connection.execute(query).mappings()]
+    size = func.length(WebhookEvent.body).label("body_bytes")
+    query = select(*columns_of(WebhookEvent, StoredEvent), size).where(*which.conditions())
+    newest = query.order_by(WebhookEvent.received_at.desc(), WebhookEvent.webhook_id).limit(limit)
+    return [StoredEvent(**row) for row in connection.execute(newest).mappings()]
 
 
 def body(connection: Connection, webhook_id: str) -> bytes | None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, tuple_, update
 
+from etl.database.conditions import columns_of, equals, older_than
 from etl.models import QueueItem
 
 KEY = QueueItem.kind, QueueItem.message_id, QueueItem.location_id
@@ -26,12 +27,11 @@ class ItemFilter:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the filter in SQL."""
-        equal = ((QueueItem.cause, self.cause), (QueueItem.kind, self.kind), (QueueItem.location_id, self.location_id))
-        conditions = [column == value for column, value in equal if value is not None]
+        item = QueueItem
+        conditions = equals({item.cause: self.cause, item.kind: self.kind, item.location_id: self.location_id})
+        conditions += older_than(item.enqueued_at, self.older_than_days)
         if self.message_ids is not None:
-            conditions.append(QueueItem.message_id.in_(self.message_ids))
-        if self.older_than_days is not None:
-            conditions.append(QueueItem.enqueued_at < func.now() - timedelta(days=self.older_than_days))
+            conditions.append(item.message_id.in_(self.message_ids))
         return conditions
 
 
@@ -56,8 +56,7 @@ class Waiting:
 def find(connection: Connection, which: ItemFilter, *, limit: int) -> list[Waiting]:
     """Return the chosen items that come due first."""
     is_due = (QueueItem.leased_until.is_(None) & (QueueItem.scheduled_at <= func.now())).label("is_due")
-    columns = [getattr(QueueItem, name) for name in Waiting.__dataclass_fields__ if name != "is_due"]
-    query = select(*columns, is_due).where(*which.conditions())
+    query = select(*columns_of(QueueItem, Waiting), is_due).where(*which.conditions())
     rows = connection.execute(query.order_by(QueueItem.scheduled_at, QueueItem.message_id).limit(limit))
     return [Waiting(**row) for row in rows.mappings()]
 
