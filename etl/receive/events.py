@@ -113,7 +113,7 @@ def act(connection: Connection, events: Sequence[Event]) -> None:
         if event.outcome == "install":
             locations.install(connection, **place, app_id=event.app_id, at=event.sent_at)
         elif event.outcome == "uninstall":
-            locations.retire(connection, **place, at=event.sent_at)
+            locations.uninstall(connection, **place, at=event.sent_at)
 
 
 @dataclass(frozen=True, slots=True)

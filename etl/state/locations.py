@@ -1,7 +1,7 @@
 """Every statement on ``etl.locations`` and ``etl.companies`` but those on tokens. Nothing here commits.
 
-A location is served unless it is *paused* (its token was refused, or somebody asked for it) or *retired* (the app was
-uninstalled). Either way its items wait unchanged.
+A location is served unless it is paused (its token was refused, or somebody asked for it) or the app was uninstalled
+from it. Either way its items wait unchanged.
 """
 
 from collections.abc import Collection, Sequence
@@ -81,7 +81,7 @@ def pause(connection: Connection, location_id: str, *, cause: str, detail: str, 
 
 
 def resume(connection: Connection, location_id: str) -> bool:
-    """Serve a location again; return False when it was neither paused nor retired."""
+    """Serve a location again; return False when it was neither paused nor uninstalled."""
     stopped = or_(Location.paused_at.is_not(None), Location.retired_at.is_not(None))
     statement = update(Location).where(Location.location_id == location_id, stopped)
     changes = {**NOT_PAUSED, "retired_at": None, "app_changed_at": func.now(), "updated_at": func.now()}
@@ -139,7 +139,7 @@ def unpause(connection: Connection, *, location_id: str | None = None, company_i
     )
 
 
-def retire(
+def uninstall(
     connection: Connection,
     *,
     location_id: str | None = None,
@@ -154,14 +154,16 @@ def retire(
     when = func.least(at, func.now(), type_=DateTime(timezone=True))
     source = Location.token_source
     if location_id:
-        _retire(connection, Location, Location.location_id == location_id, source.is_distinct_from("private"), at=when)
+        _uninstall(
+            connection, Location, Location.location_id == location_id, source.is_distinct_from("private"), at=when
+        )
     else:
         served = or_(source.is_(None), source == "company")
-        _retire(connection, Location, Location.company_id == company_id, served, at=when)
-        _retire(connection, Company, Company.company_id == company_id, at=when)
+        _uninstall(connection, Location, Location.company_id == company_id, served, at=when)
+        _uninstall(connection, Company, Company.company_id == company_id, at=when)
 
 
-def _retire(
+def _uninstall(
     connection: Connection, model: type[Location] | type[Company], *which: ColumnElement[bool], at: Any
 ) -> None:
     newest = func.greatest(model.app_changed_at, model.token_issued_at)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import (
     Connection,
     DateTime,
+    Double,
     Interval,
     cast,
     exists,
@@ -34,18 +35,14 @@ def _key(owner: Owner) -> Any:
     return Location.location_id if owner == "location" else Company.company_id
 
 
-def _times(model: type[Location] | type[Company]) -> tuple[Any, Any]:
-    """Return the seconds until the token expires, and how many seconds before that it is renewed.
+def _token(model: type[Location] | type[Company]) -> tuple[Any, ...]:
+    """Return the token, its fingerprint, the seconds until it expires, and how many before that it is renewed.
 
     A token is renewed ten minutes before it expires; a short-lived one in the last quarter of its life.
     """
-    left = model.token_expires_at - func.clock_timestamp()
-    lifetime = extract("epoch", model.token_expires_at - model.token_issued_at)
-    return extract("epoch", left).label("seconds_left"), func.least(600, lifetime / 4).label("margin")
-
-
-def _float(value: Any) -> float | None:
-    return None if value is None else float(value)
+    left = extract("epoch", model.token_expires_at - func.clock_timestamp()).cast(Double)
+    lifetime = extract("epoch", model.token_expires_at - model.token_issued_at).cast(Double)
+    return model.access_token, model.token_fingerprint, left, func.least(600, lifetime / 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ class TokenStatus:
 
     source: str | None
     """None: its company's token was not exchanged for it yet."""
-    is_retired: bool
+    is_uninstalled: bool
     access_token: str | None = field(repr=False)
     fingerprint: str | None
     seconds_left: float | None
@@ -65,30 +62,14 @@ class TokenStatus:
 
 def statuses(connection: Connection, location_ids: Sequence[str]) -> dict[str, TokenStatus]:
     """Return the tokens of those locations that have one or whose company has."""
-    left, margin = _times(Location)
     served_by_company = exists().where(
         Company.company_id == Location.company_id, Company.access_token.is_not(None), Company.retired_at.is_(None)
     )
-    query = select(
-        Location.location_id,
-        Location.token_source,
-        Location.retired_at,
-        Location.access_token,
-        Location.token_fingerprint,
-        left,
-        margin,
-    ).where(Location.location_id.in_(location_ids), or_(Location.access_token.is_not(None), served_by_company))
-    return {
-        row.location_id: TokenStatus(
-            source=row.token_source,
-            is_retired=row.retired_at is not None,
-            access_token=row.access_token,
-            fingerprint=row.token_fingerprint,
-            seconds_left=_float(row.seconds_left),
-            margin=_float(row.margin),
-        )
-        for row in connection.execute(query)
-    }
+    is_uninstalled = Location.retired_at.is_not(None)
+    query = select(Location.location_id, Location.token_source, is_uninstalled, *_token(Location)).where(
+        Location.location_id.in_(location_ids), or_(Location.access_token.is_not(None), served_by_company)
+    )
+    return {row[0]: TokenStatus(*row[1:]) for row in connection.execute(query)}
 
 
 def any_connected(connection: Connection) -> bool:
@@ -118,11 +99,11 @@ class StoredTokens:
     company_id: str | None
     source: str | None
     is_stopped: bool
-    """Paused or retired: its tokens are left alone."""
+    """Paused or uninstalled: its tokens are left alone."""
     refused_lately: bool
     """Whether a token was renewed within the hour because the one before was refused."""
-    access_token: str | None = field(repr=False)
     refresh_token: str | None = field(repr=False)
+    access_token: str | None = field(repr=False)
     fingerprint: str | None
     seconds_left: float | None
     margin: float | None
@@ -131,36 +112,14 @@ class StoredTokens:
 def read(connection: Connection, owner: Owner, id_: str) -> StoredTokens | None:
     """Return the tokens of a location or company; None when it is not known. The caller holds :func:`lock`."""
     model = MODELS[owner]
-    own: tuple[Any, ...] = ()
+    own: tuple[Any, ...] = literal("app"), model.retired_at.is_not(None), literal(value=False)
     if model is Location:
-        hour = cast(literal("1 hour"), Interval)
-        lately = func.coalesce(Location.token_refused_at > func.now() - hour, False)
-        own = (Location.token_source, Location.paused_at, lately.label("refused_lately"))
-    query = select(
-        model.company_id,
-        model.retired_at,
-        model.access_token,
-        model.refresh_token,
-        model.token_fingerprint,
-        *_times(model),
-        *own,
-    ).where(_key(owner) == id_)
+        is_stopped = or_(Location.retired_at.is_not(None), Location.paused_at.is_not(None))
+        refused_lately = Location.token_refused_at > func.now() - cast(literal("1 hour"), Interval)
+        own = Location.token_source, is_stopped, func.coalesce(refused_lately, False)
+    query = select(_key(owner), model.company_id, *own, model.refresh_token, *_token(model)).where(_key(owner) == id_)
     row = connection.execute(query).one_or_none()
-    if row is None:
-        return None
-    is_location = owner == "location"
-    return StoredTokens(
-        id=id_,
-        company_id=row.company_id,
-        source=row.token_source if is_location else "app",
-        is_stopped=row.retired_at is not None or (is_location and row.paused_at is not None),
-        refused_lately=is_location and row.refused_lately,
-        access_token=row.access_token,
-        refresh_token=row.refresh_token,
-        fingerprint=row.token_fingerprint,
-        seconds_left=_float(row.seconds_left),
-        margin=_float(row.margin),
-    )
+    return None if row is None else StoredTokens(*row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,27 +147,14 @@ class EncryptedTokens:
         }
 
 
-def store(connection: Connection, location_id: str, tokens: EncryptedTokens, *, after_refusal: bool = False) -> None:
-    """Write a location's tokens; the caller holds :func:`lock`. ``after_refusal``: the last one was refused."""
-    columns = tokens.columns() | {"token_source": tokens.source}
-    changes = columns | {"updated_at": func.now()}
-    if after_refusal:
-        changes |= {"token_refused_at": func.now()}
-    connection.execute(
-        insert(Location)
-        .values(location_id=location_id, **columns)
-        .on_conflict_do_update(index_elements=[Location.location_id], set_=changes)
-    )
-
-
-def store_company(connection: Connection, company_id: str, tokens: EncryptedTokens) -> None:
-    """Write a company's tokens; the caller holds :func:`lock`."""
-    columns = tokens.columns()
-    connection.execute(
-        insert(Company)
-        .values(company_id=company_id, **columns)
-        .on_conflict_do_update(index_elements=[Company.company_id], set_=columns | {"updated_at": func.now()})
-    )
+def store(
+    connection: Connection, owner: Owner, id_: str, tokens: EncryptedTokens, *, after_refusal: bool = False
+) -> None:
+    """Write the tokens of a location or company; the caller holds :func:`lock`. ``after_refusal``: of the last one."""
+    columns = tokens.columns() | ({"token_source": tokens.source} if owner == "location" else {})
+    changes = columns | {"updated_at": func.now()} | ({"token_refused_at": func.now()} if after_refusal else {})
+    statement = insert(MODELS[owner]).values({_key(owner).name: id_, **columns})
+    connection.execute(statement.on_conflict_do_update(index_elements=[_key(owner)], set_=changes))
 
 
 def all_encrypted(connection: Connection) -> list[tuple[Owner, str, list[str]]]:

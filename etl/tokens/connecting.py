@@ -57,7 +57,7 @@ def keep_private(engine: Engine, vault: Vault, location_id: str, token: str) -> 
     with engine.begin() as connection:
         stored_tokens.lock(connection, "location", location_id)
         locations.install(connection, location_id=location_id)
-        stored_tokens.store(connection, location_id, tokens)
+        stored_tokens.store(connection, "location", location_id, tokens)
 
 
 def keep(engine: Engine, vault: Vault, grant: Grant, *, app_id: str) -> Connected:
@@ -72,12 +72,9 @@ def keep(engine: Engine, vault: Vault, grant: Grant, *, app_id: str) -> Connecte
         raise GrantRefusedError(f"the token endpoint did not say which {owner} it connected")
     with engine.begin() as connection:
         stored_tokens.lock(connection, owner, id_)
-        if owner == "company":
-            locations.install(connection, company_id=id_, app_id=app_id)
-            stored_tokens.store_company(connection, id_, encrypted(vault, grant, source="company"))
-        else:
-            locations.install(connection, location_id=id_, company_id=grant.company_id, app_id=app_id)
-            stored_tokens.store(connection, id_, encrypted(vault, grant, source="app"))
+        location_id = id_ if owner == "location" else None
+        locations.install(connection, location_id=location_id, company_id=grant.company_id, app_id=app_id)
+        stored_tokens.store(connection, owner, id_, encrypted(vault, grant, source="app"))
     return Connected(owner, id_)
 
 

@@ -84,7 +84,7 @@ class Renewal:
             if not _is_due(stored, refused):
                 return self._vault.decrypt(stored.access_token)
             grant, source = self._once(("company", company_id), stored, lambda: self._company_grant(stored))
-            stored_tokens.store_company(connection, company_id, encrypted(self._vault, grant, source=source))
+            stored_tokens.store(connection, "company", company_id, encrypted(self._vault, grant, source=source))
         self._unsaved.pop(("company", company_id), None)
         return grant.access_token
 
@@ -110,7 +110,7 @@ class Renewal:
             _pause(connection, stored, "location_inactive", str(error))
             return
         tokens = encrypted(self._vault, grant, source=source)
-        stored_tokens.store(connection, location_id, tokens, after_refusal=too_early)
+        stored_tokens.store(connection, "location", location_id, tokens, after_refusal=too_early)
         log.info("token_renewed", location=location_id, source=source)
 
     def _once(

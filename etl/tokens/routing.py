@@ -33,15 +33,15 @@ class TokenRouting:
         """Return whether the environment's token is that location's own."""
         return self.token is not None and location_id == self.location_id
 
-    def token_location_id(self, location_id: str, *, retired: Mapping[str, bool]) -> str | None:
+    def token_location_id(self, location_id: str, *, uninstalled: Mapping[str, bool]) -> str | None:
         """Return the location whose token and allowance an item of ``location_id`` uses; None when nobody serves it.
 
-        ``retired`` has the connected locations, and whether the app was uninstalled from each.
+        ``uninstalled`` has the connected locations, and whether the app was uninstalled from each.
         """
         name = location_id or self.location_id
         if self.is_environment(name):
             return name
-        return name if retired.get(name) is False else None
+        return name if uninstalled.get(name) is False else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,8 @@ class LocationTokens:
         """Return the location whose token and allowance an item uses; None when nobody serves it."""
         name = location_id or self._routing.location_id
         status = self._statuses.get(name)
-        return self._routing.token_location_id(name, retired={name: status.is_retired} if status else {})
+        uninstalled = {name: status.is_uninstalled} if status else {}
+        return self._routing.token_location_id(name, uninstalled=uninstalled)
 
     def unavailable_reason(self, location_id: str) -> str | None:
         """Return why the location's token cannot be used now, RENEWING or NO_TOKEN; None when it can.

@@ -62,8 +62,10 @@ SHOWN = 10
 
 def unserved(location_ids: Iterable[str], overviews: Iterable[Overview], routing: TokenRouting) -> list[str]:
     """Those of the locations whose items no token serves."""
-    retired = {location.location_id: location.retired_at is not None for location in overviews if location.connected}
-    return sorted(each for each in location_ids if routing.token_location_id(each, retired=retired) is None)
+    uninstalled = {
+        location.location_id: location.retired_at is not None for location in overviews if location.connected
+    }
+    return sorted(each for each in location_ids if routing.token_location_id(each, uninstalled=uninstalled) is None)
 
 
 def as_served(overviews: Iterable[Overview], routing: TokenRouting) -> list[Overview]:

@@ -68,14 +68,14 @@ def test_installing_adds_a_location_that_its_connected_company_serves(office: Of
 def test_an_uninstalled_location_is_served_by_nobody(office: Office) -> None:
     office.connect(office.first)
     with office.engine.begin() as connection:
-        locations.retire(connection, location_id=office.first)
+        locations.uninstall(connection, location_id=office.first)
     assert None is looking(office, office.first).token_location_id(office.first)
 
 
 def test_uninstalling_a_company_retires_all_its_locations(office: Office) -> None:
     company_id = office.connect_company().company_id
     with office.engine.begin() as connection:
-        locations.retire(connection, company_id=company_id)
+        locations.uninstall(connection, company_id=company_id)
     tokens = looking(office, *office.sandbox.location_ids)
     assert {None} == {tokens.token_location_id(name) for name in office.sandbox.location_ids}
 
@@ -83,7 +83,7 @@ def test_uninstalling_a_company_retires_all_its_locations(office: Office) -> Non
 def test_installing_again_undoes_an_uninstall(office: Office) -> None:
     office.connect(office.first)
     with office.engine.begin() as connection:
-        locations.retire(connection, location_id=office.first)
+        locations.uninstall(connection, location_id=office.first)
         locations.install(connection, location_id=office.first)
     assert office.first == looking(office, office.first).token_location_id(office.first)
 
@@ -93,8 +93,8 @@ def test_an_uninstall_from_before_a_location_was_connected_changes_nothing(offic
     office.connect(office.first)
     company_id = office.connect_company().company_id
     with office.engine.begin() as connection:
-        locations.retire(connection, location_id=office.first, at=before)
-        locations.retire(connection, company_id=company_id, at=before)
+        locations.uninstall(connection, location_id=office.first, at=before)
+        locations.uninstall(connection, company_id=company_id, at=before)
     names = [office.first, office.third]
     tokens = looking(office, *names)
     assert names == [tokens.token_location_id(name) for name in names]
@@ -104,14 +104,14 @@ def test_an_uninstall_from_before_a_token_was_renewed_changes_nothing(office: Of
     office.connect(office.first)
     office.execute("UPDATE etl.locations SET app_changed_at = now() - interval '1 day'")
     with office.engine.begin() as connection:
-        locations.retire(connection, location_id=office.first, at=office.value("SELECT now() - interval '1 hour'"))
+        locations.uninstall(connection, location_id=office.first, at=office.value("SELECT now() - interval '1 hour'"))
     assert office.first == looking(office, office.first).token_location_id(office.first)
 
 
 def test_an_uninstall_from_the_future_is_one_of_now(office: Office) -> None:
     office.connect(office.first)
     with office.engine.begin() as connection:
-        locations.retire(connection, location_id=office.first, at=office.value("SELECT now() + interval '70 years'"))
+        locations.uninstall(connection, location_id=office.first, at=office.value("SELECT now() + interval '70 years'"))
     with office.engine.begin() as connection:
         locations.install(connection, location_id=office.first, at=office.value("SELECT now()"))
     assert office.first == looking(office, office.first).token_location_id(office.first)
@@ -121,7 +121,7 @@ def test_an_install_from_before_an_uninstall_changes_nothing(office: Office) -> 
     office.connect(office.first)
     before = office.value("SELECT now()")
     with office.engine.begin() as connection:
-        locations.retire(connection, location_id=office.first)
+        locations.uninstall(connection, location_id=office.first)
         locations.install(connection, location_id=office.first, at=before)
     assert None is looking(office, office.first).token_location_id(office.first)
 
@@ -130,8 +130,8 @@ def test_uninstalling_the_app_leaves_a_private_token_alone(office: Office) -> No
     office.connect_private(office.first)
     office.execute("UPDATE etl.locations SET company_id = 'COM1'")
     with office.engine.begin() as connection:
-        locations.retire(connection, location_id=office.first)
-        locations.retire(connection, company_id="COM1")
+        locations.uninstall(connection, location_id=office.first)
+        locations.uninstall(connection, company_id="COM1")
     assert office.first == looking(office, office.first).token_location_id(office.first)
 
 
@@ -139,7 +139,7 @@ def test_uninstalling_a_company_leaves_a_grant_of_a_locations_own_alone(office: 
     office.connect(office.first)
     company_id = office.connect_company().company_id
     with office.engine.begin() as connection:
-        locations.retire(connection, company_id=company_id)
+        locations.uninstall(connection, company_id=company_id)
     assert office.first == looking(office, office.first).token_location_id(office.first)
 
 
@@ -147,10 +147,10 @@ def test_resuming_a_location_is_newer_than_an_uninstall_that_comes_late(office: 
     office.connect(office.first)
     before = office.value("SELECT now()")
     with office.engine.begin() as connection:
-        locations.retire(connection, location_id=office.first)
+        locations.uninstall(connection, location_id=office.first)
         locations.resume(connection, office.first)
     with office.engine.begin() as connection:
-        locations.retire(connection, location_id=office.first, at=before)
+        locations.uninstall(connection, location_id=office.first, at=before)
     assert office.first == looking(office, office.first).token_location_id(office.first)
 
 
