@@ -6,6 +6,7 @@ that two of them can wait for each other but not deadlock; and it changes the qu
 
 import json
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -169,50 +170,33 @@ def to_dead_letter(connection: Connection, given_up: Sequence[DeadLetter]) -> in
     dying = {tuple(row) for row in connection.execute(query)}
     _end(connection, items)
     rows = [
-        {
-            "kind": each.item.kind,
-            "message_id": each.item.message_id,
-            "location_id": each.item.location_id,
-            # A lost item is not begun once more.
-            "attempt": each.item.attempt - each.item.is_lost,
-            "cause": each.cause,
-            "detail": each.detail,
-            "payload": each.payload,
-        }
+        # A lost item is not begun once more.
+        _letter(
+            each, each.item.kind, each.item.message_id, each.item.location_id, each.item.attempt - each.item.is_lost
+        )
         for each in sorted(given_up, key=lambda each: _key(each.item))
         if (each.item.message_id, each.item.location_id) in dying
     ]
     if rows:
         statement = insert(models.DeadLetter)
         new = statement.excluded
-        statement = statement.on_conflict_do_update(
-            index_elements=[models.DeadLetter.kind, models.DeadLetter.message_id, models.DeadLetter.location_id],
-            set_={
-                "attempt": new.attempt,
-                "cause": new.cause,
-                "detail": new.detail,
-                "payload": func.coalesce(new.payload, models.DeadLetter.payload),
-                "died_at": func.now(),
-                "retried_at": None,
-            },
-        )
-        connection.execute(statement, rows)
+        anew: dict[str, Any] = {name: new[name] for name in ("attempt", "cause", "detail")}
+        anew |= {"payload": func.coalesce(new.payload, models.DeadLetter.payload)}
+        anew |= {"died_at": func.now(), "retried_at": None}
+        key = [models.DeadLetter.kind, models.DeadLetter.message_id, models.DeadLetter.location_id]
+        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=anew), rows)
     return len(rows)
 
 
 def keep(connection: Connection, received: Sequence[Unasked]) -> int:
     """Make dead letters of payloads without a usable id; return how many are new."""
-    rows = [
-        {
-            "kind": each.kind,
-            "message_id": each.id,
-            "location_id": each.location_id,
-            "attempt": 0,
-            "cause": each.cause,
-            "detail": each.detail,
-            "payload": each.payload,
-        }
-        for each in sorted(received, key=lambda each: each.id)
-    ]
+    in_order = sorted(received, key=lambda each: each.id)
+    rows = [_letter(each, each.kind, each.id, each.location_id, 0) for each in in_order]
     statement = insert(models.DeadLetter).on_conflict_do_nothing().returning(models.DeadLetter.message_id)
     return len(connection.execute(statement, rows).all()) if rows else 0
+
+
+def _letter(given: DeadLetter | Unasked, kind: str, message_id: str, location_id: str, attempt: int) -> dict[str, Any]:
+    """Return the row of a dead letter."""
+    key = {"kind": kind, "message_id": message_id, "location_id": location_id, "attempt": attempt}
+    return key | {"cause": given.cause, "detail": given.detail, "payload": given.payload}

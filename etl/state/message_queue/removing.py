@@ -1,12 +1,13 @@
-"""Removes waiting messages that a page of an export has answered."""
+"""Removes items that need not be fetched: a page of an export has answered them, or their contact was erased."""
 
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select, text
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, text
 
 from etl.database.conditions import in_array, in_rows
 from etl.models import QueueItem
+from etl.state.message_queue.choosing import KEY
 from etl.state.message_queue.items import SUSPECT
 
 WAITING = text("""
@@ -48,11 +49,11 @@ def queued(connection: Connection, ids: Collection[str], *, location_ids: Collec
     return set(connection.execute(query).scalars())
 
 
-def locations_of(connection: Connection, kind: str, *, prefix: str, in_hand: bool | None = None) -> frozenset[str]:
-    """Return the locations with an item whose id begins so; waiting, in hand, or (None) both."""
+def locations_of(connection: Connection, kind: str, *, prefix: str, in_hand: bool = False) -> frozenset[str]:
+    """Return the locations with an item whose id begins so; ``in_hand``: only those that a worker has in hand."""
     query = select(QueueItem.location_id).where(QueueItem.kind == kind, QueueItem.message_id.startswith(prefix))
-    if in_hand is not None:
-        query = query.where(QueueItem.lease_id.is_not(None) if in_hand else QueueItem.lease_id.is_(None))
+    if in_hand:
+        query = query.where(QueueItem.lease_id.is_not(None))
     return frozenset(connection.execute(query.distinct()).scalars())
 
 
@@ -66,3 +67,22 @@ def drop_suspects(connection: Connection, kind: str, *, prefix: str) -> None:
             QueueItem.lapses >= SUSPECT,
         )
     )
+
+
+def _about(ids: Collection[str], location_id: str) -> tuple[ColumnElement[bool], ...]:
+    """Choose items of these ids, of every kind, and items of these conversations."""
+    named = or_(in_array(QueueItem.message_id, ids), in_array(QueueItem.conversation_id, ids))
+    return in_array(QueueItem.location_id, {location_id, ""}), named
+
+
+def count(connection: Connection, ids: Collection[str], *, location_id: str) -> int:
+    """Return how many items :func:`erase` would remove."""
+    query = select(func.count()).select_from(QueueItem).where(*_about(ids, location_id))
+    return connection.execute(query).scalar_one()
+
+
+def erase(connection: Connection, ids: Collection[str], *, location_id: str) -> int:
+    """Remove the items of these ids and conversations; return how many. Their workers settle nothing."""
+    query = select(*KEY).where(*_about(ids, location_id)).order_by(*KEY).with_for_update()
+    keys = [tuple(row) for row in connection.execute(query)]
+    return connection.execute(delete(QueueItem).where(in_rows(KEY, keys))).rowcount if keys else 0
