@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -114,7 +115,7 @@ def _run(
     return report, current()
 
 
-def _print(days: list[tuple[str, str, dict[str, int]]], *, as_json: bool) -> None:
+def _print(days: Sequence[tuple[str, str, Mapping[str, int]]], *, as_json: bool) -> None:
     if as_json:
         for location_id, day, counts in days:
             print_json({"location_id": location_id, "day": day} | {name: counts.get(name, 0) for name in COUNTS})

@@ -221,18 +221,14 @@ SETTLE = text("""
 """)
 
 
+STATED = ("max_requests", "interval_ms", "daily_limit", "daily_remaining")
+
+
 def _write(connection: Connection, settled: dict[str, Settled], usages: dict[str, list[Usage]]) -> None:
     """Write the changes that answers made; entries with requests still under way are written anew, with fewer."""
     limits = [
-        {
-            "location_id": name,
-            "max_requests": each.limit.max_requests,
-            "interval_ms": each.limit.interval_ms,
-            "daily_limit": each.limit.daily_limit,
-            "daily_remaining": each.limit.daily_remaining,
-            "budget": each.budget,
-            "is_heard": each.is_heard,
-        }
+        {"location_id": name, "budget": each.budget, "is_heard": each.is_heard}
+        | {column: getattr(each.limit, column) for column in STATED}
         for name, each in settled.items()
     ]
     counting = [

@@ -3,8 +3,9 @@
 The id of a window says all that is asked for, so that whoever has its item in hand reads nothing else.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -92,40 +93,25 @@ def add(connection: Connection, location_id: str, windows: Sequence[Window]) -> 
     """Queue windows, and note them as not walked yet; those that are queued or dead letters stay so."""
     if not windows:
         return
-    rows = [
-        {
-            "location_id": location_id,
-            "window_id": each.id,
-            "why": each.why,
-            "since": each.since,
-            "until": each.until,
-        }
-        for each in windows
-    ]
+    rows = [{"location_id": location_id, "window_id": each.id, **asdict(each)} for each in windows]
     anew = {"queued_at": func.now(), "finished_at": None, "messages": 0, "missing": 0, "written": 0, "singly": 0}
-    connection.execute(
-        insert(ExportWindow)
-        .values(rows)
-        .on_conflict_do_update(index_elements=[ExportWindow.location_id, ExportWindow.window_id], set_=anew)
-    )
+    key = [ExportWindow.location_id, ExportWindow.window_id]
+    connection.execute(insert(ExportWindow).values(rows).on_conflict_do_update(index_elements=key, set_=anew))
     message_queue.follow_up(connection, [NewItem(KIND, each.id, location_id) for each in windows])
 
 
 def finish(connection: Connection, location_id: str, id_: str, *, window: Window, counts: Mapping[str, Any]) -> None:
-    """Note what walking a window found; ``window`` is as much of it as was walked. A backlog's is forgotten."""
-    own = ExportWindow.location_id == location_id, ExportWindow.window_id == id_
+    """Note what walking a window brought; ``window`` is as much of it as was walked. A backlog's is removed."""
     if window.why is Why.BACKLOG:
-        connection.execute(delete(ExportWindow).where(*own))
+        remove(connection, location_id, id_)
         return
-    connection.execute(
-        update(ExportWindow)
-        .where(*own)
-        .values(window_id=window.id, until=window.until, finished_at=func.now(), **counts)
-    )
+    walked = {"window_id": window.id, "until": window.until, "finished_at": func.now(), **counts}
+    own = update(ExportWindow).where(ExportWindow.location_id == location_id, ExportWindow.window_id == id_)
+    connection.execute(own.values(walked))
 
 
 def remove(connection: Connection, location_id: str, id_: str) -> None:
-    """Forget a window that others replace."""
+    """Remove a window that others replace."""
     connection.execute(
         delete(ExportWindow).where(ExportWindow.location_id == location_id, ExportWindow.window_id == id_)
     )
@@ -236,7 +222,7 @@ class Comparison:
 
     left: int
     """Windows that are to be walked."""
-    days: dict[str, dict[str, int]]
+    days: dict[str, Counter[str]]
 
 
 def compared(connection: Connection, location_id: str) -> Comparison:
@@ -245,12 +231,10 @@ def compared(connection: Connection, location_id: str) -> Comparison:
         ExportWindow.location_id == location_id, ExportWindow.why == Why.COMPARE
     )
     rows = connection.execute(query).all()
-    days: dict[str, dict[str, int]] = {}
+    days: dict[str, Counter[str]] = {}
     for row in rows:
         for day, counts in (row.days or {}).items():
-            total = days.setdefault(day, {})
-            for name, count in counts.items():
-                total[name] = total.get(name, 0) + count
+            days.setdefault(day, Counter()).update(counts)
     return Comparison(sum(row.finished_at is None for row in rows), dict(sorted(days.items())))
 
 
