@@ -11,8 +11,8 @@ from etl.api.client import Answer, Call, segment
 from etl.errors import RefusedError, TransformError
 from etl.ids import is_fetchable
 from etl.kinds import messages
-from etl.kinds.kind import Kind, Options, Origin
-from etl.models.record import FollowUp, PartlyReadError, Record
+from etl.kinds.kind import Kind, Options, Origin, PartlyReadError
+from etl.models.record import FollowUp, Record
 from etl.transform.values import object_of
 
 NEWEST = 100

@@ -1,13 +1,14 @@
 """Describes a kind of item; data only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from etl.api.client import Answer, Call
+from etl.errors import TransformError
 from etl.models import Base
-from etl.models.record import Record
+from etl.models.record import FollowUp, Record
 
 DAY = 86_400.0
 
@@ -65,3 +66,21 @@ class Kind:
     """How many are granted where the location's allowance is large enough; 0: not more than that."""
     named_in_messages_as: str | None = None
     """The column of messages that names it: when it is gone upstream, those messages are fetched again."""
+
+
+class PartlyReadError(TransformError):
+    """Some rows of a list cannot be read; ``field`` names the first.
+
+    Attributes:
+        records: what the others became; they are loaded all the same.
+        follow_ups: those that can be asked for by themselves.
+        is_lossy: whether some cannot: then the list becomes a dead letter, which holds them.
+    """
+
+    def __init__(
+        self, unread: Sequence[str], *, records: list[Record], follow_ups: tuple[FollowUp, ...], is_lossy: bool
+    ) -> None:
+        super().__init__(unread[0], f"cannot be read ({len(unread)} of the list)")
+        self.records = records
+        self.follow_ups = follow_ups
+        self.is_lossy = is_lossy

@@ -18,9 +18,9 @@ from etl.api.client import KEPT_BODY, Answer, Call
 from etl.errors import RefusedError, TransformError, UnreachableError
 from etl.ids import is_fetchable
 from etl.kinds import messages
-from etl.kinds.kind import Kind, Options, Origin
+from etl.kinds.kind import Kind, Options, Origin, PartlyReadError
 from etl.models import Message
-from etl.models.record import FollowUp, PartlyReadError, Record
+from etl.models.record import FollowUp, Record
 from etl.state.windows import KIND, Why, Window
 from etl.transform.values import date_of
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from etl.errors import TransformError
 from etl.models.base import Base
 
 Row = dict[str, Any]
@@ -43,21 +42,3 @@ class Record:
     """What this version does not know, e.g. ``field:foo`` or ``status:teleported``."""
     is_partial: bool = False
     """Whether the answer may lack what the API knows of the thing: then a column that it leaves out stays as it is."""
-
-
-class PartlyReadError(TransformError):
-    """Some rows of a list cannot be read; ``field`` names the first.
-
-    Attributes:
-        records: what the others became; they are loaded all the same.
-        follow_ups: those that can be asked for by themselves.
-        is_lossy: whether some cannot: then the list becomes a dead letter, which holds them.
-    """
-
-    def __init__(
-        self, unread: Sequence[str], *, records: list[Record], follow_ups: tuple[FollowUp, ...], is_lossy: bool
-    ) -> None:
-        super().__init__(unread[0], f"cannot be read ({len(unread)} of the list)")
-        self.records = records
-        self.follow_ups = follow_ups
-        self.is_lossy = is_lossy

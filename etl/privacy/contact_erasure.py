@@ -114,19 +114,13 @@ class ContactErasure:
         about = transact(lambda connection: self._about(connection, traces_of(connection), location_id))
         traces = transact(lambda connection: self._remember(connection, about.ids, location_id))
         about = replace(about, named=about.named | traces.conversation_ids, ids=about.ids | traces.ids)
-        rows = Counter(
-            message_queue=transact(
-                lambda connection: message_queue.erase(connection, about.ids, location_id=location_id)
-            )
-        )
-        letters, posted = LetterFilter(about=about), EventFilter(about=about)
+        rows = Counter(message_queue=transact(partial(message_queue.erase, ids=about.ids, location_id=location_id)))
+        letters, events = LetterFilter(about=about), EventFilter(about=about)
         rows["dead_letters"] = self._drain(
-            lambda connection: dead_letters.purge(connection, letters, limit=ROWS),
-            lambda connection: dead_letters.count(connection, letters),
+            partial(dead_letters.purge, which=letters, limit=ROWS), partial(dead_letters.count, which=letters)
         )
         rows["webhook_events"] = self._drain(
-            lambda connection: webhook_events.purge(connection, posted, limit=ROWS),
-            lambda connection: webhook_events.count(connection, posted),
+            partial(webhook_events.purge, which=events, limit=ROWS), partial(webhook_events.count, which=events)
         )
         for ids in batches(sorted(traces.email_ids), BATCH):
             rows += transact(partial(erasure.erase_emails, email_ids=ids, location_id=location_id))

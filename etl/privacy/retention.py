@@ -4,8 +4,10 @@ The oldest allowed date of messages is stored first: from then on no loader writ
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -41,11 +43,7 @@ class Pruning:
             if keep.status_changes is not None:
                 before = _before(connection, keep.status_changes)
                 rows["status_changes"] += erasure.old_status_changes(connection, before, location_id=location_id)
-        if keep.dead_letters is not None:
-            rows["dead_letters"] = dead_letters.count(connection, LetterFilter(older_than_days=keep.dead_letters))
-        if keep.runs is not None:
-            rows["runs"] = runs.count(connection, older_than_days=keep.runs)
-        rows["webhook_events"] = webhook_events.count(connection, EventFilter(older_than_days=self.event_days))
+        rows.update({table: count(connection) for table, count, _ in self._tables()})
         return +rows
 
     def run(self) -> Counter[str]:
@@ -61,24 +59,23 @@ class Pruning:
                 rows += self._messages(floor, location_id)
             if keep.status_changes is not None:
                 rows["status_changes"] += self._status_changes(keep.status_changes, location_id)
-        rows["webhook_events"] = self.erasing.until_none(
-            lambda connection: webhook_events.purge(
-                connection, EventFilter(older_than_days=self.event_days), limit=ROWS
-            )
-        )
-        if keep.dead_letters is not None:
-            rows["dead_letters"] = self.erasing.until_none(
-                lambda connection: dead_letters.purge(
-                    connection, LetterFilter(older_than_days=keep.dead_letters), limit=ROWS
-                )
-            )
-        if keep.runs is not None:
-            days = keep.runs
-            rows["runs"] = self.erasing.until_none(
-                lambda connection: runs.purge(connection, older_than_days=days, limit=ROWS)
-            )
+        rows.update({table: self.erasing.until_none(purge) for table, _, purge in self._tables()})
         marts.work_out_all(self.erasing.transact)
         return +rows
+
+    def _tables(self) -> Iterator[tuple[str, Callable[[Connection], int], Callable[[Connection], int]]]:
+        """Yield the tables that are simply emptied of what is old: how to count that, and to delete some of it."""
+        events = EventFilter(older_than_days=self.event_days)
+        purge_events = partial(webhook_events.purge, which=events, limit=ROWS)
+        yield "webhook_events", partial(webhook_events.count, which=events), purge_events
+        if self.retention.dead_letters is not None:
+            letters = LetterFilter(older_than_days=self.retention.dead_letters)
+            purge_letters = partial(dead_letters.purge, which=letters, limit=ROWS)
+            yield "dead_letters", partial(dead_letters.count, which=letters), purge_letters
+        if self.retention.runs is not None:
+            days = self.retention.runs
+            purge_runs = partial(runs.purge, older_than_days=days, limit=ROWS)
+            yield "runs", partial(runs.count, older_than_days=days), purge_runs
 
     def _messages(self, before: datetime, location_id: str) -> Counter[str]:
         rows: Counter[str] = Counter()

@@ -10,8 +10,9 @@ from etl.api.rate_headers import NO_HEADERS, RateHeaders
 from etl.bearer import fingerprint
 from etl.errors import ItemError, LocationError, RetriableError, WorkerLostError
 from etl.kinds import Kind, Origin
+from etl.kinds.kind import PartlyReadError
 from etl.kinds.windows import Walk
-from etl.models.record import FollowUp, PartlyReadError, Record
+from etl.models.record import FollowUp, Record
 from etl.state.message_queue import Item
 from etl.state.windows import KIND, Why
 from etl.tokens.routing import LocationTokens

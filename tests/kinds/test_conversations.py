@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.kinds import Options, Origin, conversations
-from etl.models.record import PartlyReadError
+from etl.kinds.kind import PartlyReadError
 
 GOOD = {"id": "MSG1", "locationId": "LOC1", "dateAdded": "2026-02-03T12:00:00Z"}
 
