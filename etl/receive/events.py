@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -16,6 +17,8 @@ from etl.state.webhook_events import EventFilter
 DUPLICATE = "duplicate"
 FORGOTTEN = "forgotten"
 
+STORED = ("webhook_id", "type", "location_id", "conversation_id", "message_id", "email_id", "outcome", "body")
+"""What is stored of an event, under the same names."""
 REPLAYED_EVENTS = 1000
 """Events replayed in one transaction."""
 
@@ -44,19 +47,14 @@ def store(connection: Connection, events: Sequence[Event]) -> list[str]:
 
 def _forgotten(connection: Connection, events: Sequence[Event]) -> set[Event]:
     """Return the events about what was erased with a contact; one that names no location may be of any."""
-    columns = ("contact_id", "conversation_id", "message_id", "email_id")
-    ids = {id_ for event in events for name in columns if (id_ := getattr(event, name))}
+    named = {each: (each.contact_id, each.conversation_id, each.message_id, each.email_id) for each in events}
+    ids = {id_ for given in named.values() for id_ in given if id_}
     keys = suppression_list.suppressed(connection, ids) if ids else set()
+    covers = partial(suppression_list.covers, keys)
     return {
         event
-        for event in events
-        if suppression_list.covers(
-            keys,
-            event.location_id,
-            contact_id=event.contact_id,
-            conversation_id=event.conversation_id,
-            ids=(event.message_id, event.email_id),
-        )
+        for event, (contact_id, conversation_id, *others) in named.items()
+        if covers(event.location_id, contact_id=contact_id, conversation_id=conversation_id, ids=others)
     }
 
 
@@ -84,17 +82,7 @@ def _taken(connection: Connection, events: Collection[Event]) -> set[Event]:
 
 
 def _columns(event: Event) -> dict[str, object]:
-    return {
-        "webhook_id": event.webhook_id,
-        "type": event.type,
-        "location_id": event.location_id,
-        "conversation_id": event.conversation_id,
-        "message_id": event.message_id,
-        "email_id": event.email_id,
-        "outcome": event.outcome,
-        "body": event.body,
-        "digest": digest_of(event.body),
-    }
+    return {name: getattr(event, name) for name in STORED} | {"digest": digest_of(event.body)}
 
 
 def act(connection: Connection, events: Sequence[Event]) -> None:
@@ -141,12 +129,7 @@ def replay_page(
     """
     last = None if after is None else after.last
     rows = webhook_events.lock_page(
-        connection,
-        which,
-        without=("install", "uninstall"),
-        until=until,
-        after=last,
-        limit=REPLAYED_EVENTS,
+        connection, which, without=("install", "uninstall"), until=until, after=last, limit=REPLAYED_EVENTS
     )
     if not rows:
         return None

@@ -20,27 +20,19 @@ class Metrics:
     def __init__(self) -> None:
         # When a counter began is told by its first value.
         disable_created_metrics()  # type: ignore[no-untyped-call] # it has no types
-        self._registry = CollectorRegistry()
+        self._registry = own = CollectorRegistry()
+        outcome, reason = ["outcome"], ["status", "reason"]
         self.stored = Counter(
-            "etl_webhook_events", "Events acknowledged, by what became of them.", ["outcome"], registry=self._registry
+            "etl_webhook_events", "Events acknowledged, by what became of them.", outcome, registry=own
         )
-        self.refused = Counter(
-            "etl_webhook_refused",
-            "Requests refused, by status and reason.",
-            ["status", "reason"],
-            registry=self._registry,
-        )
-        self.seconds = Histogram(
-            "etl_webhook_seconds", "From request to answer.", buckets=SECONDS, registry=self._registry
-        )
-        self.failures = Counter(
-            "etl_webhook_store_failures", "Transactions that Postgres did not take.", registry=self._registry
-        )
-        self.waiting = Gauge("etl_webhook_waiting_events", "Events that wait to be stored.", registry=self._registry)
-        self.ready = Gauge("etl_webhook_ready", "1 while events can be stored.", registry=self._registry)
-        self.purged = Counter("etl_webhook_purged_events", "Old events deleted.", registry=self._registry)
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
+        self.refused = Counter("etl_webhook_refused", "Requests refused, by status and reason.", reason, registry=own)
+        self.seconds = Histogram("etl_webhook_seconds", "From request to answer.", buckets=SECONDS, registry=own)
+        self.failures = Counter("etl_webhook_store_failures", "Transactions that Postgres did not take.", registry=own)
+        self.waiting = Gauge("etl_webhook_waiting_events", "Events that wait to be stored.", registry=own)
+        self.ready = Gauge("etl_webhook_ready", "1 while events can be stored.", registry=own)
+        self.purged = Counter("etl_webhook_purged_events", "Old events deleted.", registry=own)
+        ProcessCollector(registry=own)
+        PlatformCollector(registry=own)
 
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""

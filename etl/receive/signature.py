@@ -8,6 +8,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,28 +85,14 @@ def verify(body: bytes, signature: Signature, keys: Keys) -> None:
     Raises:
         WebhookRefusedError: none did.
     """
-    if signature.scheme == "ed25519":
-        genuine = any(_signed(key, signature.value, body) for key in keys.ed25519)
-    else:
-        genuine = any(_signed_with_rsa(key, signature.value, body) for key in keys.rsa)
-    if not genuine:
-        raise WebhookRefusedError(401, "signature_wrong")
-
-
-def _signed(key: VerifyKey, signature: bytes, body: bytes) -> bool:
-    try:
-        key.verify(body, signature)
-    except BadSignatureError:
-        return False
-    return True
-
-
-def _signed_with_rsa(key: RSAPublicKey, signature: bytes, body: bytes) -> bool:
-    try:
-        key.verify(signature, body, PKCS1v15(), SHA256())
-    except InvalidSignature:
-        return False
-    return True
+    for key in keys.ed25519 if signature.scheme == "ed25519" else keys.rsa:
+        with suppress(BadSignatureError, InvalidSignature):
+            if isinstance(key, VerifyKey):
+                key.verify(body, signature.value)
+            else:
+                key.verify(signature.value, body, PKCS1v15(), SHA256())
+            return
+    raise WebhookRefusedError(401, "signature_wrong")
 
 
 def require_secret(given: str, expected: str) -> None:
