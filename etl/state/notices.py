@@ -10,8 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from etl.models import Notice
 
 KEY = Notice.name, Notice.subject
-LOCK = 4_719_024_812
-"""Key of the advisory lock of the process that sends notices; arbitrary, but the same for all."""
+LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('etl.notices', 0))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +25,7 @@ class Told:
 
 def lock(connection: Connection) -> bool:
     """Become the only sender until the transaction ends; return False when another process is."""
-    taken: bool = connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}).scalar_one()
-    return taken
+    return bool(connection.execute(LOCK).scalar_one())
 
 
 def told(connection: Connection) -> list[Told]:

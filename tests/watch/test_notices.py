@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 
 from etl.app import checking
 from etl.config.settings import Settings, read
+from etl.state import mart_changes, notices
 from etl.state.notices import Told
 from etl.watch import sending
 from etl.watch.figures import Figures
@@ -178,9 +179,17 @@ def test_a_postgres_that_is_away_is_told_once_and_when_it_is_back(etl: Command, 
 def test_of_two_that_tell_at_the_same_time_one_tells(etl: Command, engine: Engine, inbox: Inbox) -> None:
     pile_up(engine)
     with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(4719024812)"))
+        assert notices.lock(connection)
         etl("check", "--notify")
     assert [] == inbox.posts
+
+
+def test_it_tells_while_the_marts_are_worked_out(etl: Command, engine: Engine, inbox: Inbox) -> None:
+    pile_up(engine)
+    with engine.begin() as connection:
+        assert mart_changes.lock(connection, wait=False)
+        etl("check", "--notify")
+    assert ["highlevel-etl: 2 new"] == [each["title"] for each in inbox.posts]
 
 
 def test_a_follower_tells(etl: Command, engine: Engine, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
