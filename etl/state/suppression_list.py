@@ -34,7 +34,9 @@ class About:
     ids: frozenset[str]
     """The same ids, and those of its messages and emails."""
 
-    def conditions(self, location: Column[str], body: Column[bytes], columns: Sequence[Column[Any]]) -> list[ColumnElement[bool]]:
+    def conditions(
+        self, location: Column[str], body: Column[Any], columns: Sequence[Column[Any]]
+    ) -> list[ColumnElement[bool]]:
         """Return the conditions that a row of this location names one of the ids, in its columns or in its body."""
         by_column = [in_array(column, self.ids) for column in columns]
         named = or_(*by_column, *(contains(body, id_) for id_ in self.named))
