@@ -24,7 +24,7 @@ from etl.receive.webhook import Event
 log = structlog.get_logger("etl.receive")
 
 MAX_REQUESTS = 2000
-"""Most posts in hand; more are answered 429."""
+"""Most posts under way; more are answered 429."""
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """Most bytes of one body: an email's holds its inline pictures."""
 MAX_BYTES_IN_HAND = 64 * 1024 * 1024
@@ -50,7 +50,7 @@ class _Hold:
 
 
 class Intake:
-    """Handles the posts of all endpoints and bounds those in hand."""
+    """Handles the posts of all endpoints and bounds those under way."""
 
     def __init__(self, storage: Storage, metrics: Metrics, *, body_seconds: float = BODY_SECONDS) -> None:
         self._storage = storage
@@ -67,7 +67,7 @@ class Intake:
         outcome = "refused"
         try:
             async with asyncio.timeout(None) as patience:
-                with self._in_hand(patience) as hold:
+                with self._under_way(patience) as hold:
                     event = await take(request.headers, lambda: self._body(request, hold))
                     outcome = await self._storage.put(event)
             self._metrics.stored.labels(outcome).inc()
@@ -94,7 +94,7 @@ class Intake:
         await Response(status_code=404)(scope, receive, send)
 
     @contextmanager
-    def _in_hand(self, patience: asyncio.Timeout) -> Iterator[_Hold]:
+    def _under_way(self, patience: asyncio.Timeout) -> Iterator[_Hold]:
         if self._requests >= MAX_REQUESTS:
             raise NotStoredError("busy")
         self._requests += 1
@@ -110,7 +110,7 @@ class Intake:
 
         Raises:
             WebhookRefusedError: too large, or too slow.
-            NotStoredError: too much is in hand.
+            NotStoredError: too many bytes are under way.
             ClientDisconnect: the sender has hung up.
         """
         # Digits only, or the HTTP parser would have refused it.

@@ -19,7 +19,7 @@ class RunOutcome(StrEnum):
     LOST = "lost"
     """A worker process was killed, or lost Postgres. Its items return when their leases lapse. Exit code 1."""
     STOPPED = "stopped"
-    """SIGINT or SIGTERM: what was in hand is settled, the rest was given back."""
+    """SIGINT or SIGTERM: requests under way were settled, the other items given back."""
     MAX_SECONDS = "max_seconds"
     """The time of --max-seconds is over."""
     RATE_LIMITED = "rate_limited"

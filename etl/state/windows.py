@@ -1,6 +1,6 @@
 """Every statement on ``etl.windows``: the times that are asked of an export. Nothing here commits.
 
-The id of a window says all that is asked for, so that whoever has its item in hand reads nothing else.
+The id of a window says all that is asked for, so that a worker reads nothing but the item.
 """
 
 from collections import Counter

@@ -204,7 +204,7 @@ class Claims:
         limits.spend(connection, granted, seconds=USAGE_SECONDS)
         if self._windows and not items:
             # What others have in hand may leave windows to walk.
-            in_hand = message_queue.locations_of(connection, self._kind, prefix=self._windows.why, in_hand=True)
+            in_hand = message_queue.locations_of(connection, self._kind, prefix=self._windows.why, claimed=True)
             waiting += in_hand.intersection(self._windows.location_ids())
         passed = [] if took_suspect else suspects
         short = {name: allowed.get(by) for name, by in served.items() if name not in quotas}

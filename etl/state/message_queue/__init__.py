@@ -3,7 +3,7 @@
 The life of an item::
 
                      claim                     complete
-    waiting ───────────────────▶ in hand ───────────────────▶ gone (its rows are written)
+    waiting ───────────────────▶ claimed ───────────────────▶ gone (its rows are written)
        ▲                            │ │
        │  retry (attempt spent)     │ │ to_dead_letter
        │  snooze (no attempt spent) │ └──────────────────────▶ dead letter ──▶ etl dead retry ──▶ waiting
@@ -16,11 +16,11 @@ numbers come from a sequence. (The attempt number would not do as a fence: a sno
 completed and queued again starts anew.)
 
 When a lease lapses, nobody knows which of its items were begun, so none has spent an attempt. But one of them may
-be what killed the worker. After its second lapse an item is a *suspect*: it is claimed with nothing else in hand, so
-that the next lapse is its own. Then it spends an attempt, and after three of those it becomes a dead letter.
+be what killed the worker. After its second lapse an item is a *suspect*: it is fetched alone, so that the next lapse is
+its own. Then it spends an attempt, and after three of those it becomes a dead letter.
 
-``again`` marks an item that was queued once more while in hand. It is neither removed nor given up then, but waits
-anew.
+``again`` marks a claimed item that was queued once more meanwhile. It is neither removed nor made a dead letter, but
+waits anew.
 """
 
 from etl.state.message_queue.choosing import ItemFilter, Waiting, cancel, causes, counts, find, hurry

@@ -1,4 +1,4 @@
-"""Items that an operator looks at, cancels or hurries; never what a worker has in hand."""
+"""Items that an operator looks at, cancels or hurries; claimed ones are never changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Waiting:
     scheduled_at: datetime
     enqueued_at: datetime
     leased_until: datetime | None
-    """Until when a worker has it in hand, unless it renews that; None while it waits."""
+    """When its claim lapses, unless the worker renews it; None while it waits."""
     is_due: bool
 
 
@@ -62,9 +62,9 @@ def find(connection: Connection, which: ItemFilter, *, limit: int) -> list[Waiti
 
 
 def counts(connection: Connection, which: ItemFilter) -> tuple[int, int]:
-    """How many chosen items wait, and how many are in hand."""
-    waits, in_hand = (func.count().filter(condition) for condition in (_WAITS, ~_WAITS))
-    row = connection.execute(select(waits, in_hand).select_from(QueueItem).where(*which.conditions())).one()
+    """How many chosen items wait, and how many are claimed."""
+    waits, claimed = (func.count().filter(condition) for condition in (_WAITS, ~_WAITS))
+    row = connection.execute(select(waits, claimed).select_from(QueueItem).where(*which.conditions())).one()
     return row[0], row[1]
 
 

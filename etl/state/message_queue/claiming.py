@@ -70,9 +70,8 @@ def claim(
 ) -> list[Item]:
     """Take up to ``quotas[location_id]`` due items of each location, the highest priority first, under one new lease.
 
-    Items that another worker is claiming are skipped, never waited for. Takes only suspects, or only others. A
-    lapsed suspect counts as the killer of its worker, so claim one alone, with nothing else in hand. The
-    ids begin with ``prefix``.
+    Skip items that another worker is claiming; never wait for them. Take only suspects, or only others: when a
+    suspect lapses, it counts as the killer of its worker, so a worker fetches it alone. The ids begin with ``prefix``.
     """
     given = {
         "kind": kind,
@@ -122,7 +121,7 @@ RELEASE_LAPSED = text("""
 def release_lapsed(connection: Connection) -> int:
     """Return the items of lost workers to the queue; return how many.
 
-    Nobody knows which of them was begun, so only an item that was alone in hand spends an attempt.
+    Nobody knows which of them was begun, so only a suspect, which was fetched alone, spends an attempt.
     """
     return connection.execute(RELEASE_LAPSED, {"suspect": SUSPECT}).rowcount
 

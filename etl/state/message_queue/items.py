@@ -7,7 +7,7 @@ from datetime import datetime
 SUSPECT = 2
 """Lapses of its lease after which an item is a suspect: from then on it is fetched alone."""
 LOST = SUSPECT + 3
-"""Lapses after which it becomes a dead letter: the last three times nothing else was in hand."""
+"""Lapses after which it becomes a dead letter: the last three times it was fetched alone."""
 
 
 @dataclass(frozen=True, slots=True)

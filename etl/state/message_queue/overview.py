@@ -25,7 +25,7 @@ class Depth:
     in_hand: int
     due: int
     oldest: datetime | None
-    """When the earliest waiting item came, or comes, due; None when all are in hand."""
+    """When the earliest waiting item came, or comes, due; None when all are claimed."""
 
 
 def depth(connection: Connection) -> list[Depth]:

@@ -27,8 +27,8 @@ def waiting(
 ) -> set[Key]:
     """Lock those of the messages that waited at these locations and were due ``before`` that time.
 
-    A request sent at that time answers them. A message in hand is skipped, as is one that was
-    queued since, or is due later.
+    A request sent at that time answers them. A claimed message is skipped, as is one that was queued since, or is
+    due later.
     """
     given = {"ids": list(ids), "locations": list(location_ids), "before": before}
     return {(row.message_id, row.location_id) for row in connection.execute(WAITING, given)}
@@ -42,17 +42,17 @@ def remove(connection: Connection, keys: Collection[Key]) -> None:
 
 
 def queued(connection: Connection, ids: Collection[str], *, location_ids: Collection[str]) -> set[str]:
-    """Return those of the messages that are queued for these locations, waiting or in hand."""
+    """Return those of the messages that are queued for these locations, be they claimed."""
     query = select(QueueItem.message_id).where(
         QueueItem.kind == "message", in_array(QueueItem.message_id, ids), in_array(QueueItem.location_id, location_ids)
     )
     return set(connection.execute(query).scalars())
 
 
-def locations_of(connection: Connection, kind: str, *, prefix: str, in_hand: bool = False) -> frozenset[str]:
-    """Return the locations with an item whose id begins so; ``in_hand``: only those that a worker has in hand."""
+def locations_of(connection: Connection, kind: str, *, prefix: str, claimed: bool = False) -> frozenset[str]:
+    """Return the locations with an item whose id begins so; ``claimed``: only with a claimed one."""
     query = select(QueueItem.location_id).where(QueueItem.kind == kind, QueueItem.message_id.startswith(prefix))
-    if in_hand:
+    if claimed:
         query = query.where(QueueItem.lease_id.is_not(None))
     return frozenset(connection.execute(query.distinct()).scalars())
 

@@ -24,7 +24,7 @@ def _under_lease(items: Collection[Item]) -> tuple[ColumnElement[bool], ...]:
     """Return the rows of those items whose leases are held; items of one call are of one kind."""
     columns = QueueItem.message_id, QueueItem.location_id, QueueItem.lease_id
     return (
-        # The last condition suffices; the others let Postgres use the small index of items in hand.
+        # The last condition suffices; the others let Postgres use the small index of claimed items.
         in_array(QueueItem.kind, {item.kind for item in items}),
         in_array(QueueItem.message_id, {item.message_id for item in items}),
         in_array(QueueItem.lease_id, {item.lease_id for item in items}),
