@@ -11,7 +11,6 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from etl.config.jobs import Retention
 from etl.load import erasure, loader
 from etl.privacy.message_erasure import BATCH, ROWS, MessageErasure
 from etl.state import dead_letters, runs, suppression_list, webhook_events
@@ -25,23 +24,27 @@ class Pruning:
     """Deletes what is older than the retention."""
 
     erasing: MessageErasure
-    retention: Retention
     event_days: float
-    """Days that events are kept."""
+    """Days that events are kept; of what is below, None means for ever."""
+    messages: float | None = None
+    """Days since a message was created, with all that belongs to it."""
+    status_changes: float | None = None
+    dead_letters: float | None = None
+    runs: float | None = None
 
     def count(self) -> Counter[str]:
         """Return how many rows are too old, by table; messages without their child rows."""
         return self.erasing.transact(self._count)
 
     def _count(self, connection: Connection) -> Counter[str]:
-        keep, rows = self.retention, Counter[str]()
+        rows = Counter[str]()
         for location_id in erasure.location_ids(connection):
-            if keep.messages is not None:
-                before = _before(connection, keep.messages)
+            if self.messages is not None:
+                before = _before(connection, self.messages)
                 old = erasure.old_messages(connection, before, location_id=location_id, limit=None)
                 rows["messages"] += len(old)
-            if keep.status_changes is not None:
-                before = _before(connection, keep.status_changes)
+            if self.status_changes is not None:
+                before = _before(connection, self.status_changes)
                 rows["status_changes"] += erasure.old_status_changes(connection, before, location_id=location_id)
         rows.update({table: count(connection) for table, count, _ in self._tables()})
         return +rows
@@ -52,13 +55,13 @@ class Pruning:
         Raises:
             EtlError: audio cannot be removed, or Postgres is away; what is done stays done.
         """
-        keep, rows = self.retention, Counter[str]()
-        floor = self.erasing.transact(lambda connection: _set_floor(connection, keep.messages))
+        rows = Counter[str]()
+        floor = self.erasing.transact(lambda connection: _set_floor(connection, self.messages))
         for location_id in self.erasing.transact(erasure.location_ids):
             if floor is not None:
                 rows += self._messages(floor, location_id)
-            if keep.status_changes is not None:
-                rows["status_changes"] += self._status_changes(keep.status_changes, location_id)
+            if self.status_changes is not None:
+                rows["status_changes"] += self._status_changes(self.status_changes, location_id)
         rows.update({table: self.erasing.until_none(purge) for table, _, purge in self._tables()})
         marts.work_out_all(self.erasing.transact)
         return +rows
@@ -68,12 +71,12 @@ class Pruning:
         events = EventFilter(older_than_days=self.event_days)
         purge_events = partial(webhook_events.purge, which=events, limit=ROWS)
         yield "webhook_events", partial(webhook_events.count, which=events), purge_events
-        if self.retention.dead_letters is not None:
-            letters = LetterFilter(older_than_days=self.retention.dead_letters)
+        if self.dead_letters is not None:
+            letters = LetterFilter(older_than_days=self.dead_letters)
             purge_letters = partial(dead_letters.purge, which=letters, limit=ROWS)
             yield "dead_letters", partial(dead_letters.count, which=letters), purge_letters
-        if self.retention.runs is not None:
-            days = self.retention.runs
+        if self.runs is not None:
+            days = self.runs
             purge_runs = partial(runs.purge, older_than_days=days, limit=ROWS)
             yield "runs", partial(runs.count, older_than_days=days), purge_runs
 
@@ -85,7 +88,7 @@ class Pruning:
             rows += self.erasing.messages(ids, location_id=location_id)
         return rows
 
-    def _status_changes(self, days: int, location_id: str) -> int:
+    def _status_changes(self, days: float, location_id: str) -> int:
         return self.erasing.until_none(
             lambda connection: erasure.erase_status_changes(
                 connection, _before(connection, days), location_id=location_id, limit=ROWS
@@ -97,7 +100,7 @@ def _before(connection: Connection, days: float) -> datetime:
     return loader.now_of(connection) - timedelta(days=days)
 
 
-def _set_floor(connection: Connection, days: int | None) -> datetime | None:
+def _set_floor(connection: Connection, days: float | None) -> datetime | None:
     floor = None if days is None else _before(connection, days)
     suppression_list.set_floor(connection, floor)
     return floor

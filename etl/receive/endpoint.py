@@ -1,7 +1,8 @@
 """Handles one post: receive it, make an event of it, store it, answer, and log that.
 
 Every answer is one of a few with an empty body. It is 429 whenever an event could not be stored: HighLevel retries that
-status under every policy seen, while 5xx and timeouts were lost for good until 2026 (docs issue 257, webhook guide).
+status under every policy seen, while 5xx and timeouts were lost for good until 2026 (webhook guide).
+https://github.com/GoHighLevel/highlevel-api-docs/issues/257
 """
 
 import asyncio

@@ -1,5 +1,6 @@
 """Stores each event once and queues the items that it names. Nothing here commits."""
 
+import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -146,3 +147,17 @@ def _read_again(webhook_id: str, event_type: str, posted: bytes) -> Event:
         return webhook.parse_workflow(posted, webhook_id=webhook_id)
     event = replace(webhook.parse(posted), webhook_id=webhook_id)
     return replace(event, outcome="ignored") if event.outcome in ("install", "uninstall") else event
+
+
+def rehearse(connection: Connection) -> None:
+    """Try whether tables of another version take events: store some of every outcome, and one again. Roll that back.
+
+    Raises:
+        DBAPIError: tables or rights are not what :func:`store` needs.
+    """
+    name = f"rehearsal-{uuid.uuid4()}"
+    queued = Event(name, "", "queued", b"", name, name, name, message_id=name, items=(("message", name),))
+    others = [replace(queued, webhook_id=f"{name}-{each}", outcome=each) for each in ("install", "uninstall")]
+    stranger = replace(queued, webhook_id=f"{name}-stranger", is_vouched=False)
+    for _ in range(2):
+        store(connection, [queued, *others, stranger])

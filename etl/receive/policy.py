@@ -37,7 +37,8 @@ def admit(event: Event, policy: Policy, *, now: datetime) -> Event:
     changes_locations = event.outcome in ("install", "uninstall")
     if policy.app_id and event.app_id not in (None, policy.app_id):
         raise WebhookRefusedError(401, "wrong_app")
-    # Real events came without appId (docs issue 224), so these are kept; but anybody's may.
+    # Real events came without appId, so these are kept; but anybody's may.
+    # https://github.com/GoHighLevel/highlevel-api-docs/issues/224
     is_ours = bool(event.location_id) and event.location_id in (policy.home, *policy.locations)
     event = replace(event, is_vouched=is_ours or not policy.app_id or event.app_id is not None)
     of_interest = event.location_id in policy.locations or (changes_locations and not event.location_id)

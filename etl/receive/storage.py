@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from etl.database import schema
 from etl.database.connections import is_read_only
 from etl.database.failures import DISK_FULL, NOT_GRANTED, ErrorKind, kind_of_error
-from etl.receive import events, rehearsal
+from etl.receive import events
 from etl.receive.metrics import Metrics
 from etl.receive.webhook import Event
 from etl.state import webhook_events
@@ -221,7 +221,7 @@ class Storage:
             return ""
         # During an upgrade, the tables are of a newer or an older version. Trying shows whether they take events.
         try:
-            rehearsal.rehearse(connection)
+            events.rehearse(connection)
         except DBAPIError as error:
             if kind_of_error(error) is ErrorKind.TRANSIENT:
                 raise

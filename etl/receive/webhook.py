@@ -69,7 +69,10 @@ def digest_of(body: bytes) -> bytes:
 
 
 def name_of(body: bytes) -> str:
-    """Return the id of an event that has none of its own. A retry repeats the body byte for byte (docs issue 224)."""
+    """Return the id of an event that has none of its own. A retry repeats the body byte for byte.
+
+    https://github.com/GoHighLevel/highlevel-api-docs/issues/224
+    """
     return f"sha256:{digest_of(body).hex()}"
 
 
@@ -170,8 +173,9 @@ def _form(body: bytes) -> dict[str, Any]:
 def _named(fields: Mapping[str, Any]) -> tuple[str | None, str | None, bool]:
     """Return the message and the email that an event names, and whether it names any.
 
-    Email events carry no messageId: threadId is the message, emailMessageId the email (docs issue 255). A provider's
-    email has messageId and emailMessageId.
+    Email events carry no messageId: threadId is the message, emailMessageId the email. A provider's email has messageId
+    and emailMessageId.
+    https://github.com/GoHighLevel/highlevel-api-docs/issues/255
     """
     email = _given(fields.get("emailMessageId"))
     thread = _given(fields.get("threadId")) if email or fields.get("messageType") == "Email" else None

@@ -21,7 +21,10 @@ NEWEST = 1_793_491_200_000  # 2026-11-01T00:00:00Z, milliseconds: fixed, so that
 DAY = 86_400_000
 SPAN_DAYS = 150
 DOCUMENTED_SHARE = 0.15
-"""Of messages and emails: answered in the documented shape, the others as seen (docs issue 258)."""
+"""Of messages and emails: answered in the documented shape, the others as seen.
+
+https://github.com/GoHighLevel/highlevel-api-docs/issues/258
+"""
 NAMES = ("Ann", "Ben", "Dmitri", "Elif", "Femi", "Kenji", "Lucía", "Siobhán", "Wei", "Zoë")
 BUSINESSES = ("Harbour Street Dental", "Millers Garage", "Studio Lumen Hair", "Paws & Claws Vets")
 _WRAPPERS = {"message": "message", "email": "emailMessage", "contact": "contact", "location": "location"}

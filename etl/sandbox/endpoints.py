@@ -98,7 +98,11 @@ def transcription(_world: World, thing: Thing, _query: Query, _fault: str) -> Re
 
 
 def conversation(world: World, thing: Thing, query: Query, _fault: str) -> Reply | None:
-    """Return the newest, nested (docs issue 54), emails without body (docs issue 40)."""
+    """Return the newest, nested, emails without body.
+
+    https://github.com/GoHighLevel/highlevel-api-docs/issues/54
+    https://github.com/GoHighLevel/highlevel-api-docs/issues/40
+    """
     limit = _read(_Page, query).limit
     found = [world.things[each] for each in reversed(thing.content["messageIds"]) if each in world.things]
     if not found:

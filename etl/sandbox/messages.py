@@ -1,7 +1,12 @@
 """Writes messages as the API answers them, and the events that announce them. Performs no I/O.
 
-Real answers (HighLevel docs issues 40, 212, 214, 258) lack keys that the documentation requires, and have
-``dateUpdated``, which it does not mention. Both shapes are written here.
+Real answers lack keys that the documentation requires, and have ``dateUpdated``, which it does not mention. Both shapes
+are written here.
+
+https://github.com/GoHighLevel/highlevel-api-docs/issues/40
+https://github.com/GoHighLevel/highlevel-api-docs/issues/212
+https://github.com/GoHighLevel/highlevel-api-docs/issues/214
+https://github.com/GoHighLevel/highlevel-api-docs/issues/258
 """
 
 import re
@@ -12,8 +17,12 @@ from random import Random
 from typing import Any
 
 # Name, number, channel, how often it is met, and the name that webhooks use. The 42 documented names: HighLevel docs,
-# apps/conversations.json. Numbers: public codebases, partly confirmed by docs issues 212, 224, 258 and 260; those from
-# 901 on are made up, far from the real range, so that a reader who trusts them finds out.
+# apps/conversations.json. Numbers: public codebases, and partly the issues below; those from 901 on are made up, far
+# from the real range, so that a reader who trusts them finds out.
+# https://github.com/GoHighLevel/highlevel-api-docs/issues/212
+# https://github.com/GoHighLevel/highlevel-api-docs/issues/224
+# https://github.com/GoHighLevel/highlevel-api-docs/issues/258
+# https://github.com/GoHighLevel/highlevel-api-docs/issues/260
 _TYPES = """
     SMS 2 text 560 SMS; CALL 1 call 110 CALL; EMAIL 3 email 90 Email; WHATSAPP 19 whatsapp 60 WhatsApp;
     FACEBOOK 11 social 30 FB; INSTAGRAM 18 social 30 IG; LIVE_CHAT 29 chat 25 Live Chat; GMB 15 social 10 GMB;
@@ -107,7 +116,7 @@ def compose(message_id: str, message_type: str, talk: Talk, at: int, draw: Rando
     match channel:
         case "call":
             message |= _call(draw, inbound=inbound)
-        case "email":  # a thread: its body lives on the email endpoint and is often missing here (docs issue 40)
+        case "email":  # a thread: its body lives on the email endpoint and is often missing here
             message |= {"contentType": "text/html", "meta": {"email": {"messageIds": []}}}
             if draw.random() < 0.6:
                 message |= {"body": f"<div><p>{body}</p></div>", "status": "delivered"}
@@ -144,7 +153,10 @@ def documented(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def announce(message: Mapping[str, Any], envelope: Mapping[str, str]) -> dict[str, Any]:
-    """Return the webhook event of a message; an email names its thread and no message (docs issue 255)."""
+    """Return the webhook event of a message; an email names its thread and no message.
+
+    https://github.com/GoHighLevel/highlevel-api-docs/issues/255
+    """
     same = ("locationId", "contactId", "conversationId", "dateAdded", "direction", "body", "source", "status", "userId")
     event = {
         "type": "InboundMessage" if message["direction"] == "inbound" else "OutboundMessage",
@@ -191,7 +203,7 @@ def _text(message: Mapping[str, Any], talk: Talk, draw: Random, *, inbound: bool
         content["chatWidgetId"] = talk.ids["locationId"]
     if channel == "whatsapp":
         content["altId"] = f"wamid.{draw.getrandbits(120):030X}"
-        if draw.random() < 0.3:  # media: an empty body, and no attachments key (docs issue 212)
+        if draw.random() < 0.3:  # media: an empty body, and no attachments key
             content["body"] = ""
             del content["attachments"]
     for name, short in NETWORKS.items():

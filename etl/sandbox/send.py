@@ -1,7 +1,8 @@
 """Posts signed webhooks the way HighLevel does: some twice and, after a 429, again.
 
 HighLevel retries a 429 up to six times about ten minutes apart; whether it retries anything else has changed over time
-(docs issue 257, webhook guide). Here a 429 or no answer is retried, after a delay short enough to watch.
+(webhook guide). Here a 429 or no answer is retried, after a delay short enough to watch.
+https://github.com/GoHighLevel/highlevel-api-docs/issues/257
 """
 
 import time

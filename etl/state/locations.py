@@ -60,8 +60,7 @@ CHANGES = text("""
 
 def changes(connection: Connection) -> str:
     """Return a text that changes with every location or company; of two changes at once, one may be missed."""
-    found: str = connection.execute(CHANGES).scalar_one()
-    return found
+    return str(connection.execute(CHANGES).scalar_one())
 
 
 def pause(connection: Connection, location_id: str, *, cause: str, detail: str, token: str | None) -> None:

@@ -62,7 +62,7 @@ class RunCounts:
 
     def add(self, other: "RunCounts") -> None:
         """Add the counts of a committed transaction."""
-        for name in (*COUNTS, *ANSWERS):
+        for name in COLUMNS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for entry, count in other.drift.items():
             if entry in self.drift or len(self.drift) < MAX_DRIFT:
@@ -77,7 +77,7 @@ COUNTS = ("loaded", "unchanged", "deleted", "retried", "snoozed", "dead")
 """The columns that count items."""
 ANSWERS = ("answered_2xx", "answered_4xx", "answered_429", "answered_5xx", "unanswered")
 """The columns that count requests to the API, by answer."""
-
+COLUMNS = (*COUNTS, *ANSWERS)
 
 MAX_SKIPPED = 100
 """Most locations stored of those that a run left, for each cause."""
@@ -107,9 +107,8 @@ def start(connection: Connection, job: str) -> Started:
     values = {"job": job, "host": platform.node(), "pid": os.getpid(), "version": __version__}
     run_id = None
     if last is not None and last.did_nothing:
-        anew = dict.fromkeys(("started_at", "seen_at"), func.now()) | dict.fromkeys(
-            ("finished_at", "outcome", "skipped")
-        )
+        now = dict.fromkeys(("started_at", "seen_at"), func.now())
+        anew = now | dict.fromkeys(("finished_at", "outcome", "skipped"))
         # Another run of the job may have taken the row meanwhile.
         free = update(Run).where(Run.run_id == last.run_id, Run.finished_at.is_not(None))
         run_id = connection.execute(free.values(values | anew).returning(Run.run_id)).scalar_one_or_none()
@@ -124,9 +123,7 @@ def _kept(skipped: Skipped) -> dict[str, list[str]] | None:
 REPORT = (
     update(Run)
     .where(Run.run_id == bindparam("of_run"))
-    .values(
-        seen_at=func.now(), **{name: getattr(Run, name) + bindparam(f"more_{name}") for name in (*COUNTS, *ANSWERS)}
-    )
+    .values(seen_at=func.now(), **{name: getattr(Run, name) + bindparam(f"more_{name}") for name in COLUMNS})
 )
 
 
@@ -135,7 +132,7 @@ def report(connection: Connection, run_id: int, counts: RunCounts) -> None:
 
     Increments rather than totals: the transaction that loads the rows also counts them, whatever happens to its worker.
     """
-    totals = {f"more_{name}": getattr(counts, name) for name in (*COUNTS, *ANSWERS)}
+    totals = {f"more_{name}": getattr(counts, name) for name in COLUMNS}
     connection.execute(REPORT, {"of_run": run_id} | totals)
 
 
@@ -146,17 +143,9 @@ def seen(connection: Connection, run_id: int) -> None:
 
 def finish(connection: Connection, *, run_id: int, outcome: str, drift: Counter[str], skipped: Skipped) -> None:
     """Note how a run ended, the schema drift it saw, and the locations whose due items it left, by cause."""
-    connection.execute(
-        update(Run)
-        .where(Run.run_id == run_id)
-        .values(
-            seen_at=func.now(),
-            finished_at=func.now(),
-            outcome=outcome,
-            drift=dict(drift.most_common()) or None,
-            skipped=_kept(skipped),
-        )
-    )
+    now, own = func.now(), update(Run).where(Run.run_id == run_id)
+    ended = own.values(seen_at=now, finished_at=now, outcome=outcome, skipped=_kept(skipped))
+    connection.execute(ended.values(drift=dict(drift.most_common()) or None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +178,9 @@ def count(connection: Connection, *, older_than_days: float | None = None) -> in
     return connection.execute(query).scalar_one()
 
 
-COLUMNS = ", ".join((*COUNTS, *ANSWERS))
-SUMS = ", ".join(f"sum({name}) AS {name}" for name in (*COUNTS, *ANSWERS))
-ADDED = ", ".join(f"{name} = t.{name} + excluded.{name}" for name in (*COUNTS, *ANSWERS))
+NAMES = ", ".join(COLUMNS)
+SUMS = ", ".join(f"sum({name}) AS {name}" for name in COLUMNS)
+ADDED = ", ".join(f"{name} = t.{name} + excluded.{name}" for name in COLUMNS)
 PURGE = text(f"""
     WITH oldest AS (
         SELECT run_id FROM etl.runs WHERE started_at < now() - make_interval(secs => :seconds)
@@ -199,7 +188,7 @@ PURGE = text(f"""
     ), gone AS (
         DELETE FROM etl.runs WHERE run_id IN (SELECT run_id FROM oldest) RETURNING *
     ), kept AS (
-        INSERT INTO etl.run_totals AS t (job, {COLUMNS})
+        INSERT INTO etl.run_totals AS t (job, {NAMES})
         SELECT job, {SUMS} FROM gone GROUP BY job
         ON CONFLICT (job) DO UPDATE SET {ADDED}
     )
@@ -213,13 +202,12 @@ def purge(connection: Connection, *, older_than_days: float, limit: int) -> int:
     Their counts are kept in ``etl.run_totals``, so that no total ever falls.
     """
     given = {"seconds": older_than_days * 86_400, "limit": limit}
-    deleted: int = connection.execute(PURGE, given).scalar_one()
-    return deleted
+    return int(connection.execute(PURGE, given).scalar_one())
 
 
 TOTALS = text(f"""
     SELECT job, {SUMS} FROM (
-        SELECT job, {COLUMNS} FROM etl.runs UNION ALL SELECT job, {COLUMNS} FROM etl.run_totals
+        SELECT job, {NAMES} FROM etl.runs UNION ALL SELECT job, {NAMES} FROM etl.run_totals
     ) AS counted GROUP BY job ORDER BY job
 """)  # noqa: S608 - names of columns
 
@@ -227,7 +215,7 @@ TOTALS = text(f"""
 def totals(connection: Connection) -> dict[str, dict[str, int]]:
     """Return the totals of each job over all its runs, by the names in COUNTS and ANSWERS."""
     rows = connection.execute(TOTALS).mappings()
-    return {row["job"]: {name: int(row[name]) for name in (*COUNTS, *ANSWERS)} for row in rows}
+    return {row["job"]: {name: int(row[name]) for name in COLUMNS} for row in rows}
 
 
 ENDINGS = text("""

@@ -38,8 +38,7 @@ def enqueue_items(connection: Connection, named: Sequence[NewItem], *, priority:
     """Queue items of several kinds and locations at once; return how many are new."""
     if not named:
         return 0
-    added: int = connection.execute(ENQUEUE, {"named": _document(named), "priority": priority}).scalar_one()
-    return added
+    return int(connection.execute(ENQUEUE, {"named": _document(named), "priority": priority}).scalar_one())
 
 
 # Never touches an existing item or dead letter. Follow-ups queue behind requested items.

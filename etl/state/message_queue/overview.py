@@ -42,8 +42,7 @@ DUE = text("""
 
 def due(connection: Connection, *, kind: str, most: int) -> int:
     """Return how many items of a kind are due; counts up to ``most``, so that it is always quick."""
-    found: int = connection.execute(DUE, {"kind": kind, "most": most}).scalar_one()
-    return found
+    return int(connection.execute(DUE, {"kind": kind, "most": most}).scalar_one())
 
 
 BACKLOGS = text("""
