@@ -1,11 +1,11 @@
-"""Conditions and lists of columns that SQLAlchemy has no short form for; pure."""
+"""Parts of statements that SQLAlchemy has no short form for; pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, Column, ColumnElement, any_, cast, func, select, tuple_
+from sqlalchemy import ARRAY, Column, ColumnElement, Select, any_, cast, func, select, tuple_
 
 from etl.models import Base
 
@@ -13,6 +13,12 @@ from etl.models import Base
 def columns_of(model: type[Base], row: type[Any]) -> list[Column[Any]]:
     """Return a table's columns that a dataclass has fields for, in their order."""
     return [getattr(model, each.name) for each in fields(row) if hasattr(model, each.name)]
+
+
+def counts_by(column: Column[Any]) -> Select[Any, int]:
+    """Select how many rows have each value of a column, the most frequent first."""
+    count = func.count()
+    return select(column, count).group_by(column).order_by(count.desc(), column)
 
 
 def equals(given: Mapping[Column[Any], Any]) -> list[ColumnElement[bool]]:

@@ -26,16 +26,11 @@ SCOPES = (
 
 
 @dataclass(slots=True)
-class _Access:
-    """An access token, of the company if ``location_id`` is None."""
+class _Token:
+    """An access or refresh token, of the company if ``location_id`` is None."""
 
     location_id: str | None
     expires: float = float("inf")
-
-
-@dataclass(slots=True)
-class _Refresh:
-    location_id: str | None
     used_at: float | None = None
     successor: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -57,10 +52,10 @@ class Authority:
     lifetime: float = 86_399
     grace: float = 30
     _codes: dict[str, str | None] = field(default_factory=dict, repr=False)
-    _refresh: dict[str, _Refresh] = field(default_factory=dict, repr=False)
+    _refresh: dict[str, _Token] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        self._access = {PIT + location_id: _Access(location_id) for location_id in self.locations}
+        self._access = {PIT + location_id: _Token(location_id) for location_id in self.locations}
 
     def location_of(self, token: str) -> str | None:
         """Which location the token speaks for; None: for the company."""
@@ -117,17 +112,17 @@ class Authority:
     def revoke(self, *, token: str | None = None, location_id: str | None = None) -> None:
         """Make one token, or all of a location, invalid."""
 
-        def stands(key: str, held: _Access | _Refresh) -> bool:
+        def is_left(key: str, held: _Token) -> bool:
             return key != token and (location_id is None or held.location_id != location_id)
 
-        self._access = {key: held for key, held in self._access.items() if stands(key, held)}
-        self._refresh = {key: held for key, held in self._refresh.items() if stands(key, held)}
+        self._access = {key: held for key, held in self._access.items() if is_left(key, held)}
+        self._refresh = {key: held for key, held in self._refresh.items() if is_left(key, held)}
 
     def _issue(self, location_id: str | None) -> dict[str, Any]:
         user_type = "Company" if location_id is None else "Location"
         access, refresh = _jwt(user_type, location_id or self.company_id), token_urlsafe(48)
-        self._access[access] = _Access(location_id, self.clock() + self.lifetime)
-        self._refresh[refresh] = _Refresh(location_id)
+        self._access[access] = _Token(location_id, self.clock() + self.lifetime)
+        self._refresh[refresh] = _Token(location_id)
         answer = {
             "access_token": access,
             "token_type": "Bearer",

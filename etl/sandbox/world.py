@@ -77,20 +77,12 @@ class World:
         self.cursors.clear()
 
     def change(self, known_id: str, patch: dict[str, Any]) -> None:
-        """Replace fields of a thing; null removes one.
-
-        Raises:
-            KeyError: no such thing.
-        """
+        """Replace fields of a thing; null removes one. Raises KeyError where there is no such thing."""
         thing = self.things[known_id]
         kept = {key: value for key, value in thing.content.items() if key not in patch}
         given = {key: value for key, value in patch.items() if value is not None}
         self.things[known_id] = replace(thing, content=kept | given)
 
     def delete(self, known_id: str) -> None:
-        """Make a thing disappear upstream.
-
-        Raises:
-            KeyError: no such thing.
-        """
+        """Make a thing disappear upstream. Raises KeyError where there is no such thing."""
         del self.things[known_id]

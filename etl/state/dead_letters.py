@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, text, tuple_, update
 
-from etl.database.conditions import columns_of, equals, in_array, in_rows, older_than
+from etl.database.conditions import columns_of, counts_by, equals, in_array, in_rows, older_than
 from etl.models import DeadLetter
 from etl.state import message_queue
 from etl.state.message_queue import NewItem
@@ -133,7 +133,4 @@ def tallies(connection: Connection) -> list[Tally]:
 
 def causes(connection: Connection) -> dict[str, int]:
     """Return how many dead letters there are, by cause."""
-    count = func.count()
-    query = select(DeadLetter.cause, count.label("letters")).group_by(DeadLetter.cause)
-    rows = connection.execute(query.order_by(count.desc(), DeadLetter.cause))
-    return {row.cause: row.letters for row in rows}
+    return dict(connection.execute(counts_by(DeadLetter.cause)).tuples().all())

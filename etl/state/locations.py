@@ -27,11 +27,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from etl.database.conditions import columns_of
 from etl.models import Company, Location, WebhookEvent
 
 BY_HAND = "by_hand"
 """The pause_cause of a pause by hand."""
 
+SERVED_BY_COMPANY = or_(Location.token_source.is_(None), Location.token_source.in_(["company"]))
 NOT_PAUSED: dict[str, Any] = {
     "paused_at": None,
     "pause_cause": None,
@@ -112,12 +114,12 @@ def install(
     key = {"location_id": location_id} if location_id else {"company_id": company_id}
     given = {"app_id": app_id, "name": name, "company_id": company_id if location_id else None}
     when = func.least(at, func.now(), type_=DateTime(timezone=True))
-    told = {name: value for name, value in given.items() if value is not None} | {"app_changed_at": when}
-    statement = insert(model).values(**key, **told)
+    changes = {name: value for name, value in given.items() if value is not None} | {"app_changed_at": when}
+    statement = insert(model).values(**key, **changes)
     heeded = connection.execute(
         statement.on_conflict_do_update(
             index_elements=list(key),
-            set_=told | {"retired_at": None, "updated_at": func.now()},
+            set_=changes | {"retired_at": None, "updated_at": func.now()},
             where=func.coalesce(model.app_changed_at, when) <= when,
         )
     )
@@ -139,11 +141,7 @@ def unpause(connection: Connection, *, location_id: str | None = None, company_i
 
 
 def uninstall(
-    connection: Connection,
-    *,
-    location_id: str | None = None,
-    company_id: str | None = None,
-    at: datetime | None = None,
+    connection: Connection, *, location_id: str | None = None, company_id: str | None = None, at: datetime | None = None
 ) -> None:
     """Note that the app was uninstalled from a location; without ``location_id`` from a company and all it serves.
 
@@ -151,14 +149,11 @@ def uninstall(
     now), since UNINSTALL may arrive late; or if the location has a token that is not the app's.
     """
     when = func.least(at, func.now(), type_=DateTime(timezone=True))
-    source = Location.token_source
     if location_id:
-        _uninstall(
-            connection, Location, Location.location_id == location_id, source.is_distinct_from("private"), at=when
-        )
+        is_of_app = Location.token_source.is_distinct_from("private")
+        _uninstall(connection, Location, Location.location_id == location_id, is_of_app, at=when)
     else:
-        served = or_(source.is_(None), source == "company")
-        _uninstall(connection, Location, Location.company_id == company_id, served, at=when)
+        _uninstall(connection, Location, Location.company_id == company_id, SERVED_BY_COMPANY, at=when)
         _uninstall(connection, Company, Company.company_id == company_id, at=when)
 
 
@@ -196,8 +191,7 @@ def remove(connection: Connection, location_id: str) -> bool:
 
 def remove_company(connection: Connection, company_id: str) -> bool:
     """Delete a company and the locations that only its token serves; return False when it is not known."""
-    served = or_(Location.token_source.is_(None), Location.token_source.in_(["company"]))
-    connection.execute(delete(Location).where(Location.company_id == company_id, served))
+    connection.execute(delete(Location).where(Location.company_id == company_id, SERVED_BY_COMPANY))
     return connection.execute(delete(Company).where(Company.company_id == company_id)).rowcount > 0
 
 
@@ -270,13 +264,6 @@ class CompanyOverview:
 def companies(connection: Connection) -> list[CompanyOverview]:
     """Return every company that installed the app."""
     of_company = select(func.count()).where(Location.company_id == Company.company_id).scalar_subquery()
-    query = select(
-        Company.company_id,
-        Company.name,
-        Company.access_token.is_not(None).label("connected"),
-        Company.token_issued_at,
-        Company.token_expires_at,
-        Company.retired_at,
-        of_company.label("locations"),
-    ).order_by(Company.company_id)
-    return [CompanyOverview(**row) for row in connection.execute(query).mappings()]
+    is_connected = Company.access_token.is_not(None).label("connected")
+    query = select(*columns_of(Company, CompanyOverview), is_connected, of_company.label("locations"))
+    return [CompanyOverview(**row) for row in connection.execute(query.order_by(Company.company_id)).mappings()]

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database.conditions import columns_of, equals, older_than
+from etl.database.conditions import columns_of, counts_by, equals, older_than
 from etl.models import WebhookEvent
 from etl.state.suppression_list import About
 
@@ -137,10 +137,7 @@ def rhythms(connection: Connection, location_ids: Collection[str]) -> list[Rhyth
 
 def outcomes(connection: Connection) -> dict[str, int]:
     """Return how many events are stored, by outcome. Reads the whole table."""
-    count = func.count()
-    query = select(WebhookEvent.outcome, count.label("events")).group_by(WebhookEvent.outcome)
-    rows = connection.execute(query.order_by(count.desc(), WebhookEvent.outcome))
-    return {row.outcome: row.events for row in rows}
+    return dict(connection.execute(counts_by(WebhookEvent.outcome)).tuples().all())
 
 
 def insert_new(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, tuple_, update
 
-from etl.database.conditions import columns_of, equals, older_than
+from etl.database.conditions import columns_of, counts_by, equals, older_than
 from etl.models import QueueItem
 
 KEY = QueueItem.kind, QueueItem.message_id, QueueItem.location_id
@@ -70,9 +70,7 @@ def counts(connection: Connection, which: ItemFilter) -> tuple[int, int]:
 
 def causes(connection: Connection) -> dict[str | None, int]:
     """How many items there are, by cause; None: nothing went wrong yet."""
-    count = func.count()
-    query = select(QueueItem.cause, count.label("items")).group_by(QueueItem.cause).order_by(count.desc())
-    return {row.cause: row.items for row in connection.execute(query)}
+    return dict(connection.execute(counts_by(QueueItem.cause)).tuples().all())
 
 
 def cancel(connection: Connection, which: ItemFilter) -> int:
