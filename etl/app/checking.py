@@ -18,7 +18,7 @@ from etl.config.settings import Settings
 from etl.database.connections import probe_writes
 from etl.errors import EtlError
 from etl.state import notices
-from etl.state.notices import Told
+from etl.state.notices import SentNotice
 from etl.watch import sending
 from etl.watch.figures import Figures, gather, keep, look_around
 from etl.watch.findings import Finding, findings, of_surroundings
@@ -67,7 +67,7 @@ class Teller:
         self.ping = notify.ping
         # Where Postgres cannot keep what was told.
         self._file = settings.etl_home / "told.json"
-        self._told_away: Told | None = None
+        self._told_away: SentNotice | None = None
 
     def __bool__(self) -> bool:
         return bool(self.targets or self.ping)
@@ -91,7 +91,7 @@ class Teller:
         # Sent before it is noted: what nobody took is told again.
         with warehouse(self._settings) as engine, engine.begin() as connection:
             if notices.lock(connection):
-                message = news(found, notices.told(connection), now)
+                message = news(found, notices.sent(connection), now)
                 if message and self.send(message):
                     notices.note(connection, message.told)
                     notices.drop(connection, [(each.name, each.subject) for each in message.over])
@@ -101,7 +101,7 @@ class Teller:
         told = self._told_away or _read(self._file)
         message = news([finding], [told] if told else [], now)
         if message and self.send(message):
-            self._told_away = Told(finding.name, finding.subject, told.began_at if told else now, now)
+            self._told_away = SentNotice(finding.name, finding.subject, told.began_at if told else now, now)
             with suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 self._file.write_text(json.dumps(asdict(self._told_away), default=str))
@@ -114,11 +114,11 @@ class Teller:
                 self._file.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Told | None:
+def _read(path: Path) -> SentNotice | None:
     try:
         kept = json.loads(path.read_text())
         times = (datetime.fromisoformat(kept[name]) for name in ("began_at", "told_at"))
-        return Told(kept["name"], kept["subject"], *times)
+        return SentNotice(kept["name"], kept["subject"], *times)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -112,7 +112,7 @@ def _open(url: URL, *, pool_size: int, pre_ping: bool = True, settings: Mapping[
 
 
 def _see_settings(driver: Any, record: ConnectionPoolEntry) -> None:
-    """Note whether a new session is as we want it: a pooler drops options, and libpq prefers PGTZ to them."""
+    """Note whether a new session has our settings: a pooler drops options, and libpq prefers PGTZ to them."""
     driver.autocommit = True
     cursor = driver.cursor()
     cursor.execute("SELECT pg_catalog.current_setting('search_path'), pg_catalog.current_setting('TimeZone')")
@@ -123,14 +123,14 @@ def _see_settings(driver: Any, record: ConnectionPoolEntry) -> None:
 
 
 def _set(connection: Connection, *, settings: Mapping[str, str]) -> None:
-    """Where a session is not as we want it, each transaction is made so: a pooler has the session for others, too."""
+    """Set them in each transaction where the session lacks them: behind a pooler, others use the session too."""
     if not connection.info["is_set"]:
         each = ", ".join(f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in settings.items())
         connection.exec_driver_sql(f"SELECT {each}")
 
 
 def waiting(engine: Engine) -> set[Any]:
-    """Return the driver's connections on which Postgres is to answer now."""
+    """Return the driver's connections that wait for an answer of Postgres now."""
     opened = engine.get_execution_options()["opened"].copy()
     return {driver for driver in opened if driver.info.transaction_status is TransactionStatus.ACTIVE}
 
@@ -156,7 +156,7 @@ def require_utf8(connection: Connection) -> None:
 
 
 def is_pooled(connection: Connection) -> bool:
-    """Whether a pooler such as PgBouncer stands between: it tells its clients other process ids than Postgres does."""
+    """Return whether a pooler such as PgBouncer is between: it gives its clients other process ids than Postgres."""
     driver = connection.connection.driver_connection
     pid: int = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
     return driver is not None and driver.info.backend_pid != pid

@@ -1,6 +1,6 @@
 """What the tables and views say of themselves, read from the database's comments; changes nothing.
 
-The examples are the models', the joins and the keys of views are told here.
+Examples are the models'; joins and keys of views are listed here.
 """
 
 from collections.abc import Sequence

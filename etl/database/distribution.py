@@ -73,7 +73,7 @@ Step = tuple[str, ...]
 
 
 def read(connection: Connection) -> Cluster | None:
-    """Look; None on a Postgres without Citus.
+    """Return what the catalogues say; None on a Postgres without Citus.
 
     Raises:
         ConfigurationError: this Citus is too old to be asked.

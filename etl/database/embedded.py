@@ -1,6 +1,6 @@
 """The embedded Postgres, for use without a DATABASE_URL. Its programs come in the wheel of an extra.
 
-Nobody but the user who starts it can connect, and no folder is opened for it that was there before.
+Only the user who starts it can connect. No folder that was there before gets other rights.
 """
 
 import fcntl
@@ -31,7 +31,7 @@ HBA = "# Written by highlevel-etl. Who may connect is in pg_ident.conf.\nlocal a
 
 
 def exists(directory: Path) -> bool:
-    """Whether a server was made in ``directory``; yes where we may not look, which :func:`start` tells."""
+    """Return whether a server was made in ``directory``; True where it cannot be read, for :func:`start` says that."""
     with suppress(PermissionError):
         return (directory / "PG_VERSION").exists()
     return True
@@ -100,7 +100,7 @@ def _program(name: str) -> Path:
 
 @contextmanager
 def _working_on(directory: Path) -> Iterator[pwd.struct_passwd]:
-    """As whom Postgres runs; whatever goes wrong names the cure."""
+    """Yield the user as whom Postgres runs; turn errors into one that names the cure."""
     try:
         yield _owner()
     except (OSError, subprocess.CalledProcessError, KeyError) as error:
@@ -182,7 +182,7 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 def _let_in_alone(directory: Path, owner: pwd.struct_passwd) -> bool:
-    """Have Postgres let in no other user of this machine, as whomever; True when that was not so."""
+    """Let no other user of this machine connect; return True when a file had to change for that."""
     names = dict.fromkeys((pwd.getpwuid(os.geteuid()).pw_name, owner.pw_name))
     wanted = {"pg_hba.conf": HBA, "pg_ident.conf": "".join(f'owner "{name}" all\n' for name in names)}
     changed = [name for name, lines in wanted.items() if (directory / name).read_text(encoding="utf-8") != lines]
@@ -200,7 +200,7 @@ def _runs(directory: Path, owner: pwd.struct_passwd) -> bool:
 
 
 def _call(owner: pwd.struct_passwd, directory: Path, program: str, *arguments: str) -> None:
-    """Run a program of Postgres's as the owner of the data, where nothing that is set for other servers counts."""
+    """Run a program of Postgres as the owner of the data, without the PG variables that are set for other servers."""
     as_owner: dict[str, Any] = {} if os.geteuid() else {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": ()}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     # Not a pipe: the server would keep it open.

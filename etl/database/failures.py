@@ -29,7 +29,7 @@ MISSET = re.compile(
     r"authentication failed|does not exist|no pg_hba\.conf entry|no password supplied|invalid \S+ value|invalid port|"
     r"does not support SSL|value .* invalid when|certificate|private key|could not match|definition of service"
 )
-"""What libpq, which gives no SQLSTATE, says of a login or a setting that will not do; all else is a server away."""
+"""What libpq, which gives no SQLSTATE, says of a wrong login or setting; anything else is a server that is away."""
 
 
 class ErrorKind(enum.Enum):
@@ -68,7 +68,7 @@ def reading_errors(engine: Engine) -> Iterator[None]:
 
 
 def unavailable(error: DBAPIError, engine: Engine) -> DatabaseUnavailableError:
-    """Return what to tell when somebody has waited long enough for what :attr:`ErrorKind.TRANSIENT` says."""
+    """Return the error for a caller who has waited long enough for an :attr:`ErrorKind.TRANSIENT` one to pass."""
     return DatabaseUnavailableError(f"{_trouble(error, engine)} (database: {shown(engine.url)})")
 
 
@@ -96,7 +96,7 @@ HOLDERS = text("""
 
 
 def _holders(engine: Engine) -> str | None:
-    """Who has locks on our tables now; everybody may know that."""
+    """Return who has locks on our tables now; every role may read that."""
     with suppress(DBAPIError, PoolTimeoutError), engine.connect() as connection:
         holders: str | None = connection.execute(HOLDERS).scalar_one()
         return holders
@@ -121,7 +121,7 @@ def kind_of_error(error: DBAPIError) -> ErrorKind:
 
 
 def sqlstate_of(error: DBAPIError) -> str | None:
-    """Return the code that Postgres gave an error; None when it was not Postgres that found it."""
+    """Return the code that Postgres gave an error; None when it did not come from Postgres."""
     sqlstate: str | None = getattr(error.orig, "sqlstate", None)
     return sqlstate
 

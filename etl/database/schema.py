@@ -106,7 +106,7 @@ def upgrade(connection: Connection, target: str = "head") -> None:
 
 
 def receivers_since(connection: Connection, before: str) -> str:
-    """Tell the oldest revision whose receivers can store events, now that the database came from ``before``."""
+    """Return the oldest revision whose receivers can store events after an upgrade from ``before``."""
     scripts = _directory(connection).iterate_revisions("head", before)
     return max((getattr(each.module, "RECEIVERS_SINCE", each.revision) for each in scripts), default=before)
 

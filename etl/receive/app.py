@@ -39,8 +39,8 @@ def build_app(
 ) -> ASGIApp:
     """Return the application; without a workflow secret it has no workflow endpoint.
 
-    What tells about the receiver is only there on ``private_port``, if there is one, and webhooks are not. ``work`` are
-    metrics of the rest of the work, and may take a while; ``pages`` tell more.
+    With a ``private_port``, readiness, metrics and ``pages`` are served only there, and webhooks are not. ``work``
+    returns metrics of runs, and may take a while.
     """
 
     async def healthz(_request: Request) -> Response:
@@ -82,7 +82,7 @@ def build_app(
 
 
 def with_policy(app: ASGIApp) -> ASGIApp:
-    """Forbid browsers everything of an answer that says nothing else: only the page needs something."""
+    """Add a policy that forbids browsers everything, where an answer has none of its own: only the page needs more."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         async def add(message: Message) -> None:

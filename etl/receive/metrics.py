@@ -18,7 +18,7 @@ class Metrics:
     """The measurements of one receiver, with a registry of its own."""
 
     def __init__(self) -> None:
-        # When a counter began is told by its first value.
+        # A counter's first value says when it began.
         disable_created_metrics()  # type: ignore[no-untyped-call] # it has no types
         self._registry = own = CollectorRegistry()
         outcome, reason = ["outcome"], ["status", "reason"]

@@ -93,7 +93,7 @@ def spoil(reply: Reply, fault: Fault, asked_id: str, messages: Iterable[str]) ->
     """Return the reply after a fault, which may be about another of ``messages``."""
     match fault.kind:
         case "" | "drop" | "cut" | "hold" | "missing" | "skip_rows" | "repeat_rows":
-            pass  # whoever finds the answer, or sends it, sees to these
+            pass  # the code that looks for the answer, or sends it, does these
         case "malformed":
             reply.body = reply.body[: max(1, len(reply.body) * 2 // 3)]
         case "wrong_id":

@@ -14,7 +14,7 @@ LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('etl.notices', 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SentNotice:
     """One finding that was sent and is not over."""
 
     name: str
@@ -28,10 +28,10 @@ def lock(connection: Connection) -> bool:
     return bool(connection.execute(LOCK).scalar_one())
 
 
-def told(connection: Connection) -> list[Told]:
+def sent(connection: Connection) -> list[SentNotice]:
     """Return the findings that were sent and are not over."""
     rows = connection.execute(select(Notice.name, Notice.subject, Notice.began_at, Notice.told_at).order_by(*KEY))
-    return [Told(*row) for row in rows]
+    return [SentNotice(*row) for row in rows]
 
 
 def note(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:

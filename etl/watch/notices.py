@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from etl.output import counted, duration
-from etl.state.notices import Told
+from etl.state.notices import SentNotice
 from etl.watch.findings import Finding
 
 REMINDER = timedelta(days=1)
@@ -20,8 +20,8 @@ class News:
 
     begun: Sequence[Finding] = ()
     lasting: Sequence[Finding] = ()
-    """Told a day ago, and not over."""
-    over: Sequence[Told] = ()
+    """Sent a day ago, and not over."""
+    over: Sequence[SentNotice] = ()
     now: datetime | None = field(default=None, kw_only=True)
 
     def __bool__(self) -> bool:
@@ -47,11 +47,11 @@ class News:
         left = len(lines) - LINES
         return "\n".join(lines[:LINES] + ([f"… {counted(left, 'line')} more: etl check"] if left > 0 else []))
 
-    def _after(self, told: Told) -> str:
+    def _after(self, told: SentNotice) -> str:
         return "" if self.now is None else f", after {duration((self.now - told.began_at).total_seconds())}"
 
 
-def news(findings: Sequence[Finding], told: Sequence[Told], now: datetime) -> News:
+def news(findings: Sequence[Finding], told: Sequence[SentNotice], now: datetime) -> News:
     """Return what to tell, of what is wrong now and what was told of before."""
     before = {(each.name, each.subject): each for each in told}
     current = {(each.name, each.subject): each for each in findings}

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from etl.app import checking
 from etl.config.settings import Settings, read
 from etl.state import mart_changes, notices
-from etl.state.notices import Told
+from etl.state.notices import SentNotice
 from etl.watch import sending
 from etl.watch.figures import Figures
 from etl.watch.findings import Finding
@@ -30,8 +30,8 @@ SECRET = "s3cr3t-of-the-address"
 WORDS = "Tomorrow at nine, says Ann"
 
 
-def told(*, since: timedelta, at: timedelta) -> Told:
-    return Told(WRONG.name, WRONG.subject, NOW - since, NOW - at)
+def told(*, since: timedelta, at: timedelta) -> SentNotice:
+    return SentNotice(WRONG.name, WRONG.subject, NOW - since, NOW - at)
 
 
 def test_what_is_new_is_told() -> None:
