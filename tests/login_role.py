@@ -3,8 +3,10 @@
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 PASSWORD = "a password of a test"
 
@@ -23,3 +25,38 @@ def login_role(engine: Engine, grant: Callable[[Connection, str], bool]) -> Iter
         with engine.begin() as connection:
             connection.execute(text(f"DROP OWNED BY {name}"))
             connection.execute(text(f"DROP ROLE {name}"))
+
+
+class Login:
+    """Somebody who logged in with a role."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self.name = name
+        self.url = url
+        # Without the options of our own connections: those of the role hold.
+        self._engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), pool_size=1)
+
+    def is_refused(self, statement: str) -> bool:
+        """Whether Postgres says that the role may not do that; nothing is changed."""
+        with self._engine.connect() as connection:
+            try:
+                connection.execute(text(statement))
+            except DBAPIError as error:
+                return getattr(error.orig, "sqlstate", "") in ("42501", "25006")
+            finally:
+                connection.rollback()
+        return False
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """The result of a query."""
+        with self._engine.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+    def shows(self, setting: str) -> str:
+        """A setting of its session."""
+        with self._engine.connect() as connection:
+            return str(connection.execute(text(f"SHOW {setting}")).scalar_one())
+
+    def close(self) -> None:
+        """Log out."""
+        self._engine.dispose()

@@ -1,50 +1,25 @@
 """What the roles may do is tried by logging in with them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, text
 
 from etl.database import roles, schema
 from etl.database.connections import open_engine
 from etl.errors import ConfigurationError
 from tests.command import Command
 from tests.job import Job
-from tests.login_role import login_role
+from tests.login_role import Login, login_role
 from tests.privacy.filling import fill
 
-GRANTS = {"reader": roles.grant_reader, "worker": roles.grant_worker, "receiver": roles.grant_receiver}
-
-
-class Login:
-    """Somebody who logged in with a role."""
-
-    def __init__(self, name: str, url: str) -> None:
-        self.name = name
-        self.url = url
-        # Without the options of our own connections: those of the role hold.
-        self._engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), pool_size=1)
-
-    def is_refused(self, statement: str) -> bool:
-        """Whether Postgres says that the role may not do that; nothing is changed."""
-        with self._engine.connect() as connection:
-            try:
-                connection.execute(text(statement))
-            except DBAPIError as error:
-                return getattr(error.orig, "sqlstate", "") in ("42501", "25006")
-            finally:
-                connection.rollback()
-        return False
-
-    def shows(self, setting: str) -> str:
-        """A setting of its session."""
-        with self._engine.connect() as connection:
-            return str(connection.execute(text(f"SHOW {setting}")).scalar_one())
-
-    def close(self) -> None:
-        """Log out."""
-        self._engine.dispose()
+GRANTS = {
+    "reader": roles.grant_reader,
+    "transformer": roles.grant_transformer,
+    "worker": roles.grant_worker,
+    "receiver": roles.grant_receiver,
+}
 
 
 def _login(engine: Engine, role: str) -> Iterator[Login]:
@@ -57,6 +32,11 @@ def _login(engine: Engine, role: str) -> Iterator[Login]:
 @pytest.fixture
 def reader(engine: Engine) -> Iterator[Login]:
     yield from _login(engine, "reader")
+
+
+@pytest.fixture
+def transformer(engine: Engine) -> Iterator[Login]:
+    yield from _login(engine, "transformer")
 
 
 @pytest.fixture
@@ -83,6 +63,26 @@ READER = {
     "SET default_transaction_read_only = off; COMMIT; SELECT lo_create(0)": False,
     "SET default_transaction_read_only = off; COMMIT; SELECT lo_creat(0)": False,
     "SET default_transaction_read_only = off; COMMIT; SELECT lo_from_bytea(0, 'x')": False,
+    "SET temp_file_limit = -1": False,
+}
+TRANSFORMER = {
+    "SELECT * FROM highlevel.messages_flat": True,
+    "CREATE TEMPORARY TABLE mine AS SELECT * FROM highlevel.messages; CREATE TABLE {own}.mine AS SELECT * FROM mine; "
+    "CREATE VIEW {own}.flat AS SELECT * FROM messages_flat; DROP TABLE {own}.mine": True,
+    "GRANT USAGE ON SCHEMA {own} TO pg_monitor": True,
+    "UPDATE highlevel.messages SET body = ''": False,
+    "INSERT INTO highlevel.locations (location_id, fetched_at) VALUES ('L', now())": False,
+    "DELETE FROM highlevel.messages": False,
+    "CREATE TABLE highlevel.mine ()": False,
+    "CREATE TABLE public.mine ()": False,
+    "CREATE SCHEMA mine": False,
+    "ALTER SCHEMA {own} RENAME TO mine": False,
+    "CREATE TABLE {own}.mine (message_id text REFERENCES highlevel.message_types)": False,
+    "CREATE RULE mine AS ON INSERT TO highlevel.messages DO NOTHING": False,
+    "SELECT lo_create(0)": False,
+    "SELECT * FROM etl.alembic_version": False,
+    "SELECT name FROM etl.locations": False,
+    "SELECT etl.enqueue('M1')": False,
     "SET temp_file_limit = -1": False,
 }
 WORKER = {
@@ -125,6 +125,10 @@ RECEIVER = {
 
 def test_a_reader_may_do_this_and_not_that(reader: Login) -> None:
     assert {statement: not reader.is_refused(statement) for statement in READER} == READER
+
+
+def test_a_transformer_may_do_this_and_not_that(transformer: Login) -> None:
+    assert {each: not transformer.is_refused(each.format(own=transformer.name)) for each in TRANSFORMER} == TRANSFORMER
 
 
 def test_a_worker_may_do_this_and_not_that(worker: Login) -> None:
@@ -234,9 +238,73 @@ def test_a_table_of_a_later_migration_is_for_readers_alone_until_a_role_is_grant
             return bool(connection.execute(query, {"role": f'test "{role}'}).scalar_one())
 
         before = [(role, schema) for role in GRANTS for schema in ("highlevel", "etl") if may(role, schema)]
+        assert before == [("reader", "highlevel"), ("transformer", "highlevel")]
         roles.grant_worker(connection, 'test "worker')
-        assert (before, may("worker", "highlevel"), may("worker", "etl")) == ([("reader", "highlevel")], True, True)
+        assert (may("worker", "highlevel"), may("worker", "etl")) == (True, True)
         connection.rollback()
+
+
+def may_create(engine: Engine, role: str, schema: str) -> bool:
+    with engine.connect() as connection:
+        query = text("SELECT has_schema_privilege(:role, :schema, 'CREATE')")
+        return bool(connection.execute(query, {"role": role, "schema": schema}).scalar_one())
+
+
+def test_whom_a_transformer_let_in_stays_when_it_is_granted_again(engine: Engine, transformer: Login) -> None:
+    page = Path("docs/analysts.md").read_text(encoding="utf-8")
+    documented = page.partition("```psql\n")[2].partition("```")[0]
+    with login_role(engine, roles.grant_reader) as (analyst, url), engine.connect() as connection:
+        connection.execute(text(f"SET ROLE {transformer.name}"))
+        connection.execute(text(documented.replace("analyst;", f"{analyst};").replace("analytics", transformer.name)))
+        connection.execute(text(f"CREATE TABLE {transformer.name}.built (); RESET ROLE"))
+        roles.grant_transformer(connection, transformer.name)
+        connection.commit()
+        guest = Login(analyst, url)
+        refused = [guest.is_refused(f"{each} {transformer.name}.built") for each in ("SELECT FROM", "DELETE FROM")]
+        guest.close()
+        connection.execute(text(f"DROP OWNED BY {transformer.name}"))
+        connection.commit()
+    assert refused == [False, True]
+
+
+@pytest.mark.parametrize("becomes", ["reader", "transformer of another schema"])
+def test_a_transformer_that_becomes_something_else_cannot_write_its_schema(
+    engine: Engine, transformer: Login, becomes: str
+) -> None:
+    with engine.begin() as connection:
+        if becomes == "reader":
+            roles.grant_reader(connection, transformer.name)
+        else:
+            roles.grant_transformer(connection, transformer.name, schema="test: another's")
+    temporary = "SET default_transaction_read_only = off; COMMIT; CREATE TEMPORARY TABLE mine ()"
+    assert (
+        may_create(engine, transformer.name, transformer.name),
+        may_create(engine, transformer.name, "test: another's") if becomes != "reader" else None,
+        transformer.is_refused(temporary),
+    ) == ((False, None, True) if becomes == "reader" else (False, True, False))
+
+
+def test_a_schema_of_the_roles_own_making_is_taken(engine: Engine, etl: Command) -> None:
+    def make(connection: Connection, name: str) -> bool:
+        connection.execute(text(f"CREATE ROLE {name} LOGIN; CREATE SCHEMA {name} AUTHORIZATION {name}"))
+        return True
+
+    with login_role(engine, make) as (name, _):
+        done = etl("db", "grant-transformer", name)
+        assert (0, True) == (done.returncode, may_create(engine, name, name)), done.stderr
+
+
+@pytest.mark.parametrize(
+    "schema", ["highlevel", "etl", "public", "pg_catalog", "pg_mine", "of_another", "with_a_table"]
+)
+def test_a_schema_that_belongs_to_another_is_refused(etl: Command, engine: Engine, worker: Login, schema: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA of_another AUTHORIZATION {worker.name}"))
+        connection.execute(text("CREATE SCHEMA with_a_table CREATE TABLE ours ()"))
+    done = etl("db", "grant-transformer", "test_nobody", "--schema", schema)
+    assert (2, True, False) == (done.returncode, "--schema" in done.stderr, "Traceback" in done.stderr), done.stderr
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT to_regrole('test_nobody')")).scalar_one() is None
 
 
 def test_an_upgrade_names_the_roles_that_have_to_be_granted_again(etl: Command, engine: Engine, worker: Login) -> None:

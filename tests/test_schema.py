@@ -12,6 +12,7 @@ from etl.errors import ConfigurationError
 from etl.ids import is_fetchable
 from etl.models import KINDS, Base
 from etl.transform.catalogue import MESSAGE_TYPES, TYPE_OF_CODE
+from tests.command import Command
 
 
 @pytest.fixture
@@ -155,3 +156,16 @@ def test_a_database_that_is_not_utf8_is_refused(server_url: URL) -> None:
         with engine.connect() as connection, pytest.raises(ConfigurationError, match="must be UTF8"):
             require_utf8(connection)
         engine.dispose()
+
+
+def test_views_of_others_that_stand_in_the_way_of_an_upgrade_are_named(etl: Command, engine: Engine) -> None:
+    with engine.begin() as connection:
+        definition = connection.execute(text("SELECT pg_get_viewdef('highlevel.calls'::regclass)")).scalar_one()
+        longer = definition.replace("t.transcript", "t.transcript, 1 AS of_a_newer_version", 1)
+        connection.exec_driver_sql(f"CREATE OR REPLACE VIEW highlevel.calls AS {longer}")
+        connection.execute(text("CREATE VIEW public.mine AS SELECT message_id FROM highlevel.calls"))
+    done = etl("db", "upgrade")
+    assert (2, True, False) == (done.returncode, "view public.mine depends" in done.stderr, "Traceback" in done.stderr)
+    with engine.begin() as connection:
+        connection.execute(text("DROP VIEW public.mine"))
+    assert (etl("db", "upgrade").returncode, etl("db", "check").returncode) == (0, 0)

@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import click
 from sqlalchemy import Connection
@@ -151,6 +152,19 @@ def grant_reader(role: str) -> None:
     Its queries get timeouts. The role is created if it does not exist. Give it a password in psql: \\password ROLE
     """
     _grant(roles.grant_reader, role, "may read the schema highlevel, and nothing else")
+
+
+@db.command("grant-transformer")
+@click.argument("role")
+@click.option("--schema", help="The schema that it may write. If this is left out, it is named like the role.")
+def grant_transformer(role: str, *, schema: str | None) -> None:
+    """Let ROLE read the schema highlevel and write a schema of its own: for dbt.
+
+    It may let others read its schema. It changes nothing in highlevel. Role and schema are created if they do not
+    exist. Give the role a password in psql: \\password ROLE
+    """
+    may = f"may read the schema highlevel and write the schema {schema or role}, and nothing else"
+    _grant(partial(roles.grant_transformer, schema=schema), role, may)
 
 
 @db.command("grant-worker")

@@ -8,11 +8,15 @@ from etl.database import dbt_sources as sources
 from etl.database import dictionary
 from etl.output import print_lines
 
+HOURS = click.IntRange(min=1)
+
 
 @click.command("dbt-sources")
 @click.option("--schema", type=click.Choice(["highlevel", "etl"]), default="highlevel", show_default=True)
-def dbt_sources(*, schema: str) -> None:
-    """Print a sources file for dbt: tables, views, descriptions, tests.
+@click.option("--warn-after", type=HOURS, default=24, show_default=True, help="Hours without anything loaded.")
+@click.option("--error-after", type=HOURS, default=72, show_default=True, help="The same, until it is an error.")
+def dbt_sources(*, schema: str, warn_after: int, error_after: int) -> None:
+    """Print a sources file for dbt: tables, views, descriptions, tests, freshness.
 
     It needs dbt 1.10.5 or newer.
 
@@ -21,5 +25,6 @@ def dbt_sources(*, schema: str) -> None:
     """
     with warehouse(load_settings(), writes=False) as engine, engine.connect() as connection:
         relations = dictionary.read(connection, schema)
-    document = yaml.safe_dump(sources.sources(schema, relations), sort_keys=False, allow_unicode=True, width=100)
+    described = sources.sources(schema, relations, hours={"warn_after": warn_after, "error_after": error_after})
+    document = yaml.safe_dump(described, sort_keys=False, allow_unicode=True, width=100)
     print_lines(document)

@@ -1,15 +1,23 @@
 """The tables and views as sources of dbt, with their descriptions and tests; performs no I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etl.database.dictionary import CLOSED, JOINS, Column, Relation
 
 Entry = dict[str, Any]
 
+LOADED_AT = ("as_of", "checked_at", "updated_at")
+"""Columns that tell when rows were last loaded; of those that are there, the first."""
+ALWAYS_FILLED = ("messages",)
+"""Tables that are loaded wherever messages come. Others may rightly be empty, or get nothing new for weeks."""
 
-def sources(schema: str, relations: Sequence[Relation]) -> Entry:
-    """Return a properties file: https://docs.getdbt.com/reference/source-properties, with arguments as of dbt 1.10."""
+
+def sources(schema: str, relations: Sequence[Relation], *, hours: Mapping[str, int]) -> Entry:
+    """Return a properties file: https://docs.getdbt.com/reference/source-properties, with arguments as of dbt 1.10.
+
+    ``hours`` without anything loaded are too long: for ``warn_after`` and ``error_after``.
+    """
     return {
         "version": 2,
         "sources": [
@@ -19,19 +27,34 @@ def sources(schema: str, relations: Sequence[Relation]) -> Entry:
                 "description": "Conversations of HighLevel, loaded by highlevel-etl."
                 if schema == "highlevel"
                 else "The operation of highlevel-etl.",
-                "tables": [_table(each) for each in relations],
+                "tables": [_table(each, hours) for each in relations],
             }
         ],
     }
 
 
-def _table(relation: Relation) -> Entry:
+def _table(relation: Relation, hours: Mapping[str, int]) -> Entry:
     entry: Entry = {"name": relation.name, "description": relation.comment}
+    config = _freshness(relation, hours)
+    if config:
+        entry["config"] = config
     if len(relation.key) > 1:
         # A null in it, such as email_id of a message that is no email, is left out by concat_ws.
         unique = f"concat_ws(' ', {', '.join(relation.key)})"
         entry["data_tests"] = [{"unique": {"arguments": {"column_name": unique}}}]
     return entry | {"columns": [_column(relation, each) for each in relation.columns]}
+
+
+def _freshness(relation: Relation, hours: Mapping[str, int]) -> Entry:
+    """Return what ``dbt source freshness`` asks. Of a view only as_of, which is the same in all its rows."""
+    names = {column.name for column in relation.columns}
+    loaded_at = next((each for each in LOADED_AT if each in names), None)
+    if loaded_at is None or (relation.is_view and loaded_at != "as_of"):
+        return {}
+    entry: Entry = {"loaded_at_field": loaded_at}
+    if loaded_at == "as_of" or relation.name in ALWAYS_FILLED:
+        entry["freshness"] = {each: {"count": count, "period": "hour"} for each, count in hours.items()}
+    return entry
 
 
 def _column(relation: Relation, column: Column) -> Entry:

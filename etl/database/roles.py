@@ -1,7 +1,7 @@
-"""Roles of Postgres that may do one thing only: read what analysts read, run the worker, or receive webhooks.
+"""Roles of Postgres that may do one thing only: read for analysts, transform for dbt, run the worker, receive webhooks.
 
-Making one again takes from it whatever it could do here before. It is made by the owner of the tables. What later
-migrations add comes to readers by itself, to others when they are made again.
+Making one again removes all its other rights here. It is made by the owner of the tables. What later migrations add
+comes to those who read all of ``highlevel`` by itself, to others when they are made again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
+from etl.database import role_schemas
 from etl.database.connections import SETTINGS
+from etl.database.role_schemas import execute, quoted
 from etl.errors import ConfigurationError
 
 SCHEMAS = ("highlevel", "etl")
@@ -30,6 +32,8 @@ class Grants:
     tables: Mapping[str, str] = field(default_factory=dict)
     """Rights on single tables and columns."""
     sequences: tuple[str, ...] = ()
+    transforms: bool = False
+    """Whether it may write a schema of its own, and make temporary tables."""
 
 
 SHORT = {"idle_in_transaction_session_timeout": "1min", "lock_timeout": "5s"}
@@ -52,6 +56,15 @@ READER = Grants(
         "jit": "off",
         **SHORT,
     },
+)
+
+TRANSFORMER = Grants(
+    schemas=("highlevel",),
+    whole={"highlevel": "SELECT"},
+    later=True,
+    transforms=True,
+    # To build a table may take long. It waits for those who read the table that it replaces.
+    settings={"search_path": "highlevel", "statement_timeout": "1h", "jit": "off", **SHORT, "lock_timeout": "1min"},
 )
 
 READ_WRITE = "SELECT, INSERT, UPDATE"
@@ -126,7 +139,10 @@ IS_OURS_ALONE = text("""
 """)
 OPEN = {
     "make temporary tables of any size": (
-        text("SELECT has_database_privilege(:role, current_database(), 'TEMPORARY')"),
+        text("""
+            SELECT EXISTS (SELECT FROM pg_database CROSS JOIN aclexplode(coalesce(datacl, acldefault('d', datdba)))
+                           WHERE datname = current_database() AND grantee = 0 AND privilege_type = 'TEMPORARY')
+        """),
         "REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC",
     ),
     "make large objects": (
@@ -178,6 +194,15 @@ def grant_reader(connection: Connection, role: str) -> bool:
     return _grant(connection, role, READER)
 
 
+def grant_transformer(connection: Connection, role: str, *, schema: str | None = None) -> bool:
+    """Let a role read ``highlevel`` and write one schema, named like the role unless told: what dbt needs.
+
+    Raises:
+        ConfigurationError: as for a reader; or the schema belongs to another.
+    """
+    return _grant(connection, role, TRANSFORMER, schema=schema or role)
+
+
 def grant_worker(connection: Connection, role: str) -> bool:
     """Let a role do what a run does, and nothing else: it makes no tables, and deletes no message.
 
@@ -210,7 +235,7 @@ def creators(connection: Connection) -> list[str]:
 
 def left_open(connection: Connection, role: str) -> dict[str, str]:
     """Return what a role may do beside what it was granted, as every role may; with the statement that ends it."""
-    names = {"role": _quoted(connection, role), "database": _database(connection)}
+    names = {"role": quoted(connection, role), "database": _database(connection)}
     return {
         what: cure.format(**names)
         for what, (is_open, cure) in OPEN.items()
@@ -218,8 +243,15 @@ def left_open(connection: Connection, role: str) -> dict[str, str]:
     }
 
 
-def _grant(connection: Connection, role: str, grants: Grants, *, withheld: Mapping[str, str] | None = None) -> bool:
-    name, database = _quoted(connection, role), _database(connection)
+def _grant(
+    connection: Connection,
+    role: str,
+    grants: Grants,
+    *,
+    withheld: Mapping[str, str] | None = None,
+    schema: str | None = None,
+) -> bool:
+    name, database = quoted(connection, role), _database(connection)
     try:
         found = connection.execute(FOUND, {"role": role}).one_or_none()
         if found is not None and found.writes:
@@ -228,35 +260,42 @@ def _grant(connection: Connection, role: str, grants: Grants, *, withheld: Mappi
                 "a role may. Name another role."
             )
         if found is None:
-            _execute(connection, f"CREATE ROLE {name} LOGIN")
+            execute(connection, f"CREATE ROLE {name} LOGIN")
+        role_schemas.forbid_writing(connection, role, but=schema)
+        if schema is not None:
+            role_schemas.let_write(connection, role, schema)
         for statement in _statements(grants, withheld or {}, name=name, database=database):
-            _execute(connection, statement)
+            execute(connection, statement)
         is_ours_alone = connection.execute(IS_OURS_ALONE).scalar_one()
         for cure in left_open(connection, role).values():
             # What others may need is not taken from them; what this role may not end is told.
             if is_ours_alone or not cure.endswith("FROM PUBLIC"):
                 with suppress(ProgrammingError), connection.begin_nested():
-                    _execute(connection, cure)
+                    execute(connection, cure)
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) == "42501":
             raise ConfigurationError(
-                "The role in DATABASE_URL may not do this: use the owner of the tables, with CREATEROLE."
+                "The role in DATABASE_URL may not do this: use the owner of the tables, with CREATEROLE"
+                + (" and with CREATE on the database." if schema else ".")
             ) from error
         raise
     return found is None
 
 
-def _quoted(connection: Connection, name: str) -> str:
-    return connection.dialect.identifier_preparer.quote_identifier(name)
-
-
 def _database(connection: Connection) -> str:
-    return _quoted(connection, connection.execute(text("SELECT current_database()")).scalar_one())
+    return quoted(connection, connection.execute(text("SELECT current_database()")).scalar_one())
 
 
 def _statements(grants: Grants, withheld: Mapping[str, str], *, name: str, database: str) -> Iterator[str]:
     """Take everything, then give what is right; readers of the catalogue see both at once."""
     yield f"ALTER ROLE {name} IN DATABASE {database} RESET ALL"
+    # dbt keeps what is new for an incremental model in a temporary table.
+    temporary = (
+        f"GRANT TEMPORARY ON DATABASE {database} TO"
+        if grants.transforms
+        else f"REVOKE TEMPORARY ON DATABASE {database} FROM"
+    )
+    yield f"{temporary} {name}"
     for schema in SCHEMAS:
         yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {name}"
         yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {name}"
@@ -277,8 +316,3 @@ def _statements(grants: Grants, withheld: Mapping[str, str], *, name: str, datab
     for key, value in grants.settings.items():
         parts = ", ".join(f"'{part}'" for part in value.split(","))
         yield f"ALTER ROLE {name} IN DATABASE {database} SET {key} = {parts}"
-
-
-def _execute(connection: Connection, statement: str) -> None:
-    # Names may hold what SQLAlchemy takes for a parameter.
-    connection.execute(text(statement.replace(":", r"\:")))

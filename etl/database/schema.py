@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from etl import models
 from etl.database import losses, views
 from etl.database.connections import is_pooled
+from etl.database.failures import NOT_GRANTED, sqlstate_of
 from etl.database.urls import shown
 from etl.errors import ConfigurationError
 
@@ -28,6 +30,9 @@ MIGRATION_LOCK = 4_719_024_811
 """Key of the advisory lock that migrators take; arbitrary, but the same for all of them."""
 
 SCHEMAS = ("highlevel", "etl")
+
+DEPENDED_ON = "2BP01"
+"""The SQLSTATE of something that cannot be dropped, because something else reads it."""
 
 COMPARE_OPTIONS: dict[str, Any] = {
     "include_schemas": True,
@@ -94,15 +99,29 @@ def upgrade(connection: Connection, target: str = "head") -> None:
         require_head(connection)
     try:
         command.upgrade(_config(connection), target)
-    except ProgrammingError as error:
-        if getattr(error.orig, "sqlstate", None) == "42501":
-            raise ConfigurationError(
-                "The role in DATABASE_URL may not create schemas or tables. "
-                "Use the database's owner, or: GRANT CREATE ON DATABASE … TO …"
-            ) from error
-        raise
-    if target == "head" and views.differences(connection, _scripts() / "views"):
-        renew_views(connection)
+        if target == "head" and views.differences(connection, _scripts() / "views"):
+            renew_views(connection)
+    except DBAPIError as error:
+        problem = _in_the_way(error)
+        if problem is None:
+            raise
+        raise ConfigurationError(problem) from error
+
+
+def _in_the_way(error: DBAPIError) -> str | None:
+    """Return the cure where a migration fails because of what others set or made."""
+    sqlstate = sqlstate_of(error)
+    if sqlstate == NOT_GRANTED:
+        return (
+            "The role in DATABASE_URL may not create schemas or tables. "
+            "Use the database's owner, or: GRANT CREATE ON DATABASE … TO …"
+        )
+    if sqlstate == DEPENDED_ON and isinstance(error.orig, psycopg.Error):
+        return (
+            f"This version changes what views of your own read: {error.orig.diag.message_detail}. Drop them, run "
+            "etl db upgrade, and make them anew. If dbt made them, dbt run does."
+        )
+    return None
 
 
 def receivers_since(connection: Connection, before: str) -> str:

@@ -1,0 +1,19 @@
+select
+    location_id,
+    conversation_id,
+    contact_id,
+    first_date_added,
+    last_date_added,
+    last_local_time,
+    last_local_day,
+    messages,
+    inbound,
+    outbound,
+    last_channel,
+    last_direction,
+    last_sent_by,
+    last_message_id,
+    waiting_since,
+    waiting_for_human_since,
+    as_of
+from {{ source('highlevel', 'conversations') }}

@@ -1,0 +1,22 @@
+select
+    location_id,
+    conversation_id,
+    contact_id,
+    message_id,
+    email_id,
+    channel,
+    date_added,
+    local_time,
+    local_day,
+    local_month,
+    answered_at,
+    answer_message_id,
+    answer_email_id,
+    answer_channel,
+    answered_by,
+    response_seconds,
+    human_answered_at,
+    user_id,
+    human_response_seconds,
+    as_of
+from {{ source('highlevel', 'response_times') }}
