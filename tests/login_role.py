@@ -47,10 +47,11 @@ class Login:
                 connection.rollback()
         return False
 
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """The result of a query."""
+    def rows(self, *statements: str) -> list[tuple[Any, ...]]:
+        """The result of the last of these statements."""
         with self._engine.connect() as connection:
-            return [tuple(row) for row in connection.exec_driver_sql(query)]
+            *_, result = [connection.exec_driver_sql(statement) for statement in statements]
+            return [tuple(row) for row in result]
 
     def shows(self, setting: str) -> str:
         """A setting of its session."""

@@ -11,10 +11,12 @@ import click
 from sqlalchemy import Connection
 
 from etl.app.warehouse import database_url, load_settings, warehouse
-from etl.database import distribution, roles, schema
+from etl.database import distribution, narrowed, roles, schema
+from etl.database.narrowed import Narrowing
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.database.urls import parse_url, without_secrets
 from etl.errors import ConfigurationError
+from etl.ids import problem_of
 from etl.load import marts as mart_tables
 from etl.output import counted, print_line, print_lines
 from etl.state import mart_changes
@@ -146,12 +148,37 @@ def rebuild_marts() -> None:
 
 @db.command("grant-reader")
 @click.argument("role")
-def grant_reader(role: str) -> None:
+@click.option("--without-words", is_flag=True, help="Only what counts: no texts, names, numbers, addresses, files.")
+@click.option(
+    "--location", "locations", metavar="ID", multiple=True, help="Only rows of this location; may be repeated."
+)
+@click.option("--schema", help="Where it reads then. If this is left out, the schema is named like the role.")
+def grant_reader(role: str, *, without_words: bool, locations: tuple[str, ...], schema: str | None) -> None:
     """Let ROLE read the schema highlevel, and nothing else.
 
-    Its queries get timeouts. The role is created if it does not exist. Give it a password in psql: \\password ROLE
+    With --without-words or --location it reads a schema of its own instead, with the same tables and views, in which
+    the rest is left out. Its queries get timeouts. The role is created if it does not exist. Give it a password in
+    psql: \\password ROLE
+
+    \b
+    Example: etl db grant-reader clinic --location ve9EPM428h8vShlRW1KT --without-words
     """
-    _grant(roles.grant_reader, role, "may read the schema highlevel, and nothing else")
+    if not without_words and not locations:
+        if schema is not None:
+            raise ConfigurationError("--schema goes with --without-words or --location: others read highlevel itself.")
+        _grant(roles.grant_reader, role, "may read the schema highlevel, and nothing else")
+        return
+    for each in filter(None, map(problem_of, locations)):
+        raise ConfigurationError(each)
+    narrowing = Narrowing(role, without_words=without_words, locations=locations)
+    may = f"may read the schema {schema or role}, and nothing else"
+    _grant(partial(_grant_narrowed, narrowing=narrowing, schema=schema), role, may)
+
+
+def _grant_narrowed(connection: Connection, _role: str, *, narrowing: Narrowing, schema: str | None) -> bool:
+    for each in narrowed.without_messages(connection, narrowing.locations):
+        print_line(f"No message of the location {each} is here so far.", err=True)
+    return roles.grant_narrowed_reader(connection, narrowing, schema=schema)
 
 
 @db.command("grant-transformer")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from etl import models
-from etl.database import roles, views
+from etl.database import grants, views
 
 CLOSED = {
     "sent_by": ("contact", "human", "workflow", "campaign", "api", "ai", "unknown"),
@@ -165,7 +165,7 @@ def markdown(schema: str, relations: Sequence[Relation]) -> str:
 
 def _for_readers() -> list[str]:
     """Return what the sessions of analysts are set to."""
-    settings = ", ".join(f"`{name}` {value}" for name, value in roles.READER.settings.items())
+    settings = ", ".join(f"`{name}` {value}" for name, value in grants.READER.settings.items())
     return [f"Sessions of a role of `etl db grant-reader` have: {settings}. A query that takes longer is ended.", ""]
 
 

@@ -26,8 +26,8 @@ WRITTEN = text("""
 """Schemas that :func:`let_write` gave to a role."""
 
 
-def let_write(connection: Connection, role: str, schema: str) -> None:
-    """Let a role write a schema, and open it to others; make the schema if it does not exist.
+def require_free(connection: Connection, schema: str, *, role: str = "") -> None:
+    """Check that a schema may be made for this role, or belongs to it.
 
     Raises:
         ConfigurationError: it belongs to another, or holds what belongs to another.
@@ -39,6 +39,15 @@ def let_write(connection: Connection, role: str, schema: str) -> None:
         raise ConfigurationError(
             f"The schema {schema} belongs to {', '.join(others)}, or holds what does. Name another one with --schema."
         )
+
+
+def let_write(connection: Connection, role: str, schema: str) -> None:
+    """Let a role write a schema, and open it to others; make the schema if it does not exist.
+
+    Raises:
+        ConfigurationError: it belongs to another.
+    """
+    require_free(connection, schema, role=role)
     owner = connection.execute(OWNER, {"schema": schema}).scalar()
     if owner is None:
         execute(connection, f"CREATE SCHEMA {quoted(connection, schema)}")
@@ -47,7 +56,7 @@ def let_write(connection: Connection, role: str, schema: str) -> None:
         execute(connection, f"GRANT USAGE, CREATE ON SCHEMA {quoted(connection, schema)} TO {name} WITH GRANT OPTION")
 
 
-def forbid_writing(connection: Connection, role: str, *, but: str | None) -> None:
+def forbid_writing(connection: Connection, role: str, *, but: str | None = None) -> None:
     """Take from a role, and from whom it let in, the schemas that it could write before; not the one named."""
     for schema in connection.execute(WRITTEN, {"role": role}).scalars():
         if schema != but:
@@ -58,6 +67,16 @@ def forbid_writing(connection: Connection, role: str, *, but: str | None) -> Non
 def quoted(connection: Connection, name: str) -> str:
     """Return a name as SQL takes it."""
     return connection.dialect.identifier_preparer.quote_identifier(name)
+
+
+def quoted_database(connection: Connection) -> str:
+    """Return the name of this database as SQL takes it."""
+    return quoted(connection, connection.execute(text("SELECT current_database()")).scalar_one())
+
+
+def literal(value: str) -> str:
+    """Return a text as SQL takes it, where no parameter may be."""
+    return "'" + value.replace("'", "''") + "'"
 
 
 def execute(connection: Connection, statement: str) -> None:

@@ -4,132 +4,18 @@ Making one again removes all its other rights here. It is made by the owner of t
 comes to those who read all of ``highlevel`` by itself, to others when they are made again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
-from etl.database import role_schemas
-from etl.database.connections import SETTINGS
-from etl.database.role_schemas import execute, quoted
+from etl.database import narrowed, role_schemas
+from etl.database.grants import NARROWED, READER, RECEIVER, SCHEMAS, TRANSFORMER, WORKER, Grants
+from etl.database.narrowed import Narrowing
+from etl.database.role_schemas import execute, quoted, quoted_database
 from etl.errors import ConfigurationError
-
-SCHEMAS = ("highlevel", "etl")
-
-
-@dataclass(frozen=True, slots=True)
-class Grants:
-    """What a role may do, and its settings; everything else it may not."""
-
-    schemas: tuple[str, ...]
-    settings: Mapping[str, str]
-    whole: Mapping[str, str] = field(default_factory=dict)
-    """Rights on every table of a schema."""
-    later: bool = False
-    """Whether it has them on those of later migrations, too."""
-    tables: Mapping[str, str] = field(default_factory=dict)
-    """Rights on single tables and columns."""
-    sequences: tuple[str, ...] = ()
-    transforms: bool = False
-    """Whether it may write a schema of its own, and make temporary tables."""
-
-
-SHORT = {"idle_in_transaction_session_timeout": "1min", "lock_timeout": "5s"}
-"""Nothing is held back for long: no vacuum, no migration, no other program."""
-OURS = {name: SETTINGS[name] for name in ("search_path", "TimeZone")}
-"""What our sessions want, and would otherwise set in each transaction behind a pooler."""
-
-READER = Grants(
-    schemas=SCHEMAS,
-    whole={"highlevel": "SELECT"},
-    later=True,
-    # etl report and etl dbt-sources look whether the views are those of their version.
-    tables={"etl.alembic_version": "SELECT"},
-    # An analyst's query ends by itself.
-    # The views are wide: to compile a month of one takes fifty times as long as to read it.
-    settings={
-        "search_path": "highlevel",
-        "default_transaction_read_only": "on",
-        "statement_timeout": "5min",
-        "jit": "off",
-        **SHORT,
-    },
-)
-
-TRANSFORMER = Grants(
-    schemas=("highlevel",),
-    whole={"highlevel": "SELECT"},
-    later=True,
-    transforms=True,
-    # To build a table may take long. It waits for those who read the table that it replaces.
-    settings={"search_path": "highlevel", "statement_timeout": "1h", "jit": "off", **SHORT, "lock_timeout": "1min"},
-)
-
-READ_WRITE = "SELECT, INSERT, UPDATE"
-LOCKED = "UPDATE (forgotten_at)"
-"""Nobody changes that column: Postgres asks for some such right of who locks rows."""
-WORKER = Grants(
-    schemas=SCHEMAS,
-    whole={"highlevel": READ_WRITE, "etl": READ_WRITE},
-    tables={
-        # What the newest answer no longer has: files and details, never a message.
-        "highlevel.attachments": "DELETE",
-        "highlevel.meta": "DELETE",
-        "highlevel.email_attachments": "DELETE",
-        "highlevel.recordings": "DELETE",
-        # What is worked out anew.
-        "highlevel.turns": "DELETE",
-        "highlevel.conversation_totals": "DELETE",
-        "highlevel.daily_totals": "DELETE",
-        "highlevel.delivery_totals": "DELETE",
-        "etl.mart_changes": "DELETE",
-        "etl.message_queue": "DELETE",
-        "etl.dead_letters": "DELETE",
-        "etl.rate_usage": "DELETE",
-        "etl.windows": "DELETE",
-        "etl.forgotten": LOCKED,
-        "etl.notices": "DELETE",
-        "etl.samples": "DELETE",
-        # When events came, and of which location: etl check.
-        "etl.webhook_events": "SELECT (location_id, received_at)",
-    },
-    sequences=("etl.lease_id_seq",),
-    settings={**OURS, "statement_timeout": "5min", **SHORT},
-)
-WITHHELD_FROM_WORKER = {
-    "highlevel.message_types": "INSERT, UPDATE",
-    "etl.alembic_version": "INSERT, UPDATE",
-    "etl.webhook_events": READ_WRITE,
-    "etl.forgotten": "INSERT, UPDATE",
-    "etl.erased": "INSERT, UPDATE",
-    "etl.pruned": "INSERT, UPDATE",
-}
-"""What a run never needs of the tables that are there."""
-
-RECEIVER = Grants(
-    schemas=("etl",),
-    tables={
-        # It sees which events are here, not what is in them.
-        "etl.webhook_events": "INSERT, SELECT (webhook_id, digest)",
-        # Ids and times, nothing that a customer wrote.
-        "etl.message_queue": READ_WRITE,
-        # An installation or removal of the app; tokens are in other columns.
-        "etl.locations": "INSERT (location_id, company_id, app_id, name, app_changed_at), SELECT (location_id, "
-        "company_id, token_source, token_issued_at, paused_token, app_changed_at, retired_at), "
-        "UPDATE (company_id, app_id, name, paused_at, pause_cause, pause_detail, paused_token, token_refused_at, "
-        "app_changed_at, retired_at, updated_at)",
-        "etl.companies": "INSERT (company_id, app_id, name, app_changed_at), "
-        "SELECT (company_id, token_issued_at, app_changed_at, retired_at), "
-        "UPDATE (app_id, name, app_changed_at, retired_at, updated_at)",
-        "etl.forgotten": f"SELECT, {LOCKED}",
-        "etl.erased": "SELECT",
-        "etl.alembic_version": "SELECT",
-    },
-    # Those of etl serve itself, which a pooler may not pass on.
-    settings={**OURS, **SHORT, "statement_timeout": "1s", "lock_timeout": "300ms", "synchronous_commit": "on"},
-)
 
 IS_OURS_ALONE = text("""
     SELECT NOT EXISTS (
@@ -194,13 +80,24 @@ def grant_reader(connection: Connection, role: str) -> bool:
     return _grant(connection, role, READER)
 
 
+def grant_narrowed_reader(connection: Connection, narrowing: Narrowing, *, schema: str | None = None) -> bool:
+    """Let a role read views of ``highlevel`` that leave something out, in a schema named like the role unless told.
+
+    Raises:
+        ConfigurationError: as for a reader; or the schema belongs to another; or this is Citus.
+    """
+    make = partial(narrowed.make, connection, schema or narrowing.reader, narrowing)
+    return _grant(connection, narrowing.reader, NARROWED, schema=schema or narrowing.reader, make=make)
+
+
 def grant_transformer(connection: Connection, role: str, *, schema: str | None = None) -> bool:
     """Let a role read ``highlevel`` and write one schema, named like the role unless told: what dbt needs.
 
     Raises:
         ConfigurationError: as for a reader; or the schema belongs to another.
     """
-    return _grant(connection, role, TRANSFORMER, schema=schema or role)
+    make = partial(role_schemas.let_write, connection, role, schema or role)
+    return _grant(connection, role, TRANSFORMER, schema=schema or role, make=make)
 
 
 def grant_worker(connection: Connection, role: str) -> bool:
@@ -209,7 +106,7 @@ def grant_worker(connection: Connection, role: str) -> bool:
     Raises:
         ConfigurationError: as for a reader.
     """
-    return _grant(connection, role, WORKER, withheld=WITHHELD_FROM_WORKER)
+    return _grant(connection, role, WORKER)
 
 
 def grant_receiver(connection: Connection, role: str) -> bool:
@@ -235,7 +132,7 @@ def creators(connection: Connection) -> list[str]:
 
 def left_open(connection: Connection, role: str) -> dict[str, str]:
     """Return what a role may do beside what it was granted, as every role may; with the statement that ends it."""
-    names = {"role": quoted(connection, role), "database": _database(connection)}
+    names = {"role": quoted(connection, role), "database": quoted_database(connection)}
     return {
         what: cure.format(**names)
         for what, (is_open, cure) in OPEN.items()
@@ -248,10 +145,11 @@ def _grant(
     role: str,
     grants: Grants,
     *,
-    withheld: Mapping[str, str] | None = None,
     schema: str | None = None,
+    make: Callable[[], None] = lambda: None,
 ) -> bool:
-    name, database = quoted(connection, role), _database(connection)
+    """Grant, and ``make`` the schema of the role's own."""
+    name, database = quoted(connection, role), quoted_database(connection)
     try:
         found = connection.execute(FOUND, {"role": role}).one_or_none()
         if found is not None and found.writes:
@@ -261,12 +159,12 @@ def _grant(
             )
         if found is None:
             execute(connection, f"CREATE ROLE {name} LOGIN")
-        role_schemas.forbid_writing(connection, role, but=schema)
-        if schema is not None:
-            role_schemas.let_write(connection, role, schema)
-        for statement in _statements(grants, withheld or {}, name=name, database=database):
-            execute(connection, statement)
         is_ours_alone = connection.execute(IS_OURS_ALONE).scalar_one()
+        role_schemas.forbid_writing(connection, role, but=schema if grants.transforms else None)
+        narrowed.forget(connection, role, but=None if grants.transforms else schema)
+        for statement in _statements(grants, name=name, database=database):
+            execute(connection, statement)
+        make()
         for cure in left_open(connection, role).values():
             # What others may need is not taken from them; what this role may not end is told.
             if is_ours_alone or not cure.endswith("FROM PUBLIC"):
@@ -282,20 +180,12 @@ def _grant(
     return found is None
 
 
-def _database(connection: Connection) -> str:
-    return quoted(connection, connection.execute(text("SELECT current_database()")).scalar_one())
-
-
-def _statements(grants: Grants, withheld: Mapping[str, str], *, name: str, database: str) -> Iterator[str]:
+def _statements(grants: Grants, *, name: str, database: str) -> Iterator[str]:
     """Take everything, then give what is right; readers of the catalogue see both at once."""
     yield f"ALTER ROLE {name} IN DATABASE {database} RESET ALL"
     # dbt keeps what is new for an incremental model in a temporary table.
-    temporary = (
-        f"GRANT TEMPORARY ON DATABASE {database} TO"
-        if grants.transforms
-        else f"REVOKE TEMPORARY ON DATABASE {database} FROM"
-    )
-    yield f"{temporary} {name}"
+    grant, to = ("GRANT", "TO") if grants.transforms else ("REVOKE", "FROM")
+    yield f"{grant} TEMPORARY ON DATABASE {database} {to} {name}"
     for schema in SCHEMAS:
         yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {name}"
         yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {name}"
@@ -307,7 +197,7 @@ def _statements(grants: Grants, withheld: Mapping[str, str], *, name: str, datab
         yield f"GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO {name}"
         if grants.later:
             yield f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {rights} ON TABLES TO {name}"
-    for table, rights in withheld.items():
+    for table, rights in grants.withheld.items():
         yield f"REVOKE {rights} ON {table} FROM {name}"
     for table, rights in grants.tables.items():
         yield f"GRANT {rights} ON {table} TO {name}"

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from etl import models
-from etl.database import losses, views
+from etl.database import losses, narrowed, views
 from etl.database.connections import is_pooled
 from etl.database.failures import NOT_GRANTED, sqlstate_of
 from etl.database.urls import shown
@@ -98,9 +98,14 @@ def upgrade(connection: Connection, target: str = "head") -> None:
     if at is not None and at not in _revisions():
         require_head(connection)
     try:
+        if at is not None and at != HEAD:
+            narrowed.drop_all(connection)
+            connection.commit()
         command.upgrade(_config(connection), target)
         if target == "head" and views.differences(connection, _scripts() / "views"):
             renew_views(connection)
+        narrowed.renew(connection)
+        connection.commit()
     except DBAPIError as error:
         problem = _in_the_way(error)
         if problem is None:
@@ -137,6 +142,7 @@ def renew_views(connection: Connection) -> None:
             views.create(connection, _scripts() / "views")
     except ProgrammingError:
         # A newer version gave one more columns, and a view may grow only.
+        narrowed.drop_all(connection)
         views.drop(connection)
         views.create(connection, _scripts() / "views")
     connection.commit()
@@ -164,6 +170,7 @@ def downgrade(connection: Connection, target: str) -> list[str]:
 
 
 def _undo(connection: Connection, undo: Callable[[], None], *, missing: list[str]) -> None:
+    narrowed.drop_all(connection)
     gone = losses.rehearse(connection, undo)
     scripts = _directory(connection).walk_revisions()
     dispensable = {name for each in scripts for name in getattr(each.module, "DISPENSABLE", ())}
@@ -176,6 +183,7 @@ def _undo(connection: Connection, undo: Callable[[], None], *, missing: list[str
     undo()
     if revision(connection) is not None:
         missing += views.try_to_create(connection, _scripts() / "views")
+        narrowed.renew(connection)
 
 
 def differences(connection: Connection) -> list[str]:
