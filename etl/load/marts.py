@@ -106,7 +106,9 @@ DAYS = text(f"""
         count(*) FILTER (WHERE m.is_sending AND m.status IN ('read', 'opened', 'clicked')) AS opened,
         count(*) FILTER (WHERE m.is_sending AND m.status IN ('failed', 'undelivered')) AS failed
     FROM (
-        SELECT m.*, m.direction = 'outbound' AND m.channel <> 'Call' AS is_sending
+        SELECT
+            m.location_id, m.local_day, m.channel, m.direction, m.source, m.sent_by, m.error, m.status, m.contact_id,
+            m.direction = 'outbound' AND m.channel <> 'Call' AS is_sending
         FROM highlevel.messages_flat AS m
         WHERE
             m.location_id = :location_id AND m.local_day = ANY(CAST(:days AS date[]))
@@ -147,8 +149,8 @@ class Part:
 
 def work_out(connection: Connection, part: Part) -> set[tuple[type[Base], Key]]:
     """Bring the marts to what messages and emails say; returns the tables and keys of what differed."""
-    # The statements read few rows of wide views: to compile them takes longer.
-    connection.execute(text("SET LOCAL jit = off"))
+    # The statements read few rows of wide views: to compile them takes longer, also on nodes of Citus.
+    connection.execute(text("SET LOCAL citus.propagate_set_commands = 'local'; SET LOCAL jit = off"))
     differed: set[tuple[type[Base], Key]] = set()
     for ids in _batches(sorted(part.conversation_ids), CONVERSATIONS_AT_ONCE):
         given = {"location_id": part.location_id, "conversation_ids": ids}
