@@ -10,7 +10,7 @@ from bench.stage import Stage
 
 FEWEST = "import requests, sqlalchemy.dialects.postgresql, psycopg"
 """What no program can do without that asks an API and writes to Postgres with SQLAlchemy."""
-IMPORTS = f"{FEWEST}, click, pydantic_settings, structlog, yaml"
+IMPORTS = f"{FEWEST}, click, pydantic, structlog, yaml"
 """What a run cannot do without that also reads options, settings and jobs.yaml, and logs."""
 
 

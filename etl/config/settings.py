@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from etl.bearer import clean
 from etl.errors import ConfigurationError
@@ -77,10 +85,10 @@ def _secrets(value: object) -> object:
 Token = Annotated[SecretStr, AfterValidator(_token)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings in the environment. Field names are the variables' names in lower case."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     database_url: SecretStr | None = Field(None, description="postgresql://… of the warehouse; unset: embedded.")
     database_direct_url: SecretStr | None = Field(
@@ -136,18 +144,6 @@ class Settings(BaseSettings):
         "info"
     )
     log_format: Annotated[Literal["auto", "console", "json"], BeforeValidator(lambda v: str(v).lower())] = "auto"
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' signature
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the environment is an argument
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - read together with NAME_FILE
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - NAME_FILE instead of a directory
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take exactly what :func:`read` passes."""
-        return (init_settings,)
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
