@@ -130,7 +130,7 @@ KEYS = [(page, f"jobs:\n  a:\n    {span}\n") for page, span in spans(rf"({'|'.jo
 @pytest.mark.parametrize("block", examples([*blocks("yaml"), *KEYS]))
 def test_an_example_of_jobs_is_understood(tmp_path: Path, block: str) -> None:
     (tmp_path / "jobs.yaml").write_text(block)
-    assert jobs.read(tmp_path / "jobs.yaml") != {}
+    assert jobs.read(tmp_path / "jobs.yaml").named != {}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_an_example_of_jobs_is_understood(tmp_path: Path, block: str) -> None:
 def test_each_value_that_the_comments_of_the_jobs_name_is_understood(tmp_path: Path, written: str, other: str) -> None:
     shipped = Path("jobs.yaml").read_text(encoding="utf-8")
     (tmp_path / "jobs.yaml").write_text(shipped.replace(written, other))
-    assert (written in shipped, jobs.read(tmp_path / "jobs.yaml").keys()) == (True, jobs.read(None).keys())
+    assert (written in shipped, jobs.read(tmp_path / "jobs.yaml").named.keys()) == (True, jobs.read(None).named.keys())
 
 
 @pytest.mark.parametrize("block", examples(SETTINGS))

@@ -36,8 +36,8 @@ def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
     Raises:
         ConfigurationError: jobs.yaml is not understood.
     """
-    file = jobs.read_file(settings.etl_jobs)
-    alarms, entries = file.alarms, file.named()
+    file = jobs.read(settings.etl_jobs)
+    alarms, entries = file.alarms, file.named
     around = look_around(settings, entries, receiver=alarms.receiver)
     try:
         with warehouse(settings) as engine, engine.connect() as connection:
@@ -61,7 +61,7 @@ class Teller:
             ConfigurationError: one cannot be understood.
         """
         self._settings = settings
-        notify = jobs.read_file(settings.etl_jobs).notify
+        notify = jobs.read(settings.etl_jobs).notify
         urls = (*notify.urls, *settings.etl_notify_urls)
         self.targets = sending.targets(urls) if urls else []
         self.ping = notify.ping

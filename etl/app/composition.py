@@ -13,8 +13,7 @@ from etl.api.client import Client
 from etl.api.oauth import OAuth
 from etl.api.transport import Transport
 from etl.app.warehouse import direct_url
-from etl.config import jobs
-from etl.config.jobs import Job
+from etl.config.jobs import Job, JobsFile
 from etl.config.settings import Settings
 from etl.database.connections import open_engine
 from etl.database.failures import reading_errors
@@ -98,12 +97,11 @@ def routing_of(settings: Settings) -> TokenRouting:
 
 
 @contextmanager
-def watching(settings: Settings, url: URL | str) -> Iterator[Watcher]:
+def watching(settings: Settings, file: JobsFile, url: URL | str) -> Iterator[Watcher]:
     """Yield what looks at the work again and again, on a connection of its own."""
-    file = jobs.read_file(settings.etl_jobs)
     engine = open_engine(url if isinstance(url, str) else url.render_as_string(hide_password=False), pool_size=1)
     try:
-        yield Watcher(engine, settings, routing_of(settings), file.alarms, file.named())
+        yield Watcher(engine, settings, routing_of(settings), file)
     finally:
         engine.dispose()
 

@@ -29,11 +29,11 @@ def crontab() -> None:
     Example: (crontab -l; etl crontab) | crontab -
     """
     settings = load_settings()
-    entries = jobs.read(settings.etl_jobs)
-    lines = [(job.schedule, command_of(job)) for job in entries.values()]
-    if "message" in jobs.enabled_kinds(entries):
+    file = jobs.read(settings.etl_jobs)
+    lines = [(job.schedule, command_of(job)) for job in file.named.values()]
+    if "message" in file.kinds:
         lines.append((NIGHTLY, "reconcile"))
-    if jobs.read_retention(settings.etl_jobs) != Retention():
+    if file.retention != Retention():
         lines.append((NIGHTLY, "prune"))
     dotenv = Path.cwd() / ".env"
     if missing := outside_of(dotenv):

@@ -78,7 +78,7 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
     yield Check("settings", ok=True, says="understood")
     entries: dict[str, Job] = {}
     try:
-        entries = jobs.read(settings.etl_jobs)
+        entries = jobs.read(settings.etl_jobs).named
         yield Check("jobs", ok=True, says=", ".join(entries))
     except EtlError as error:
         yield _failed("jobs", error)
@@ -139,7 +139,7 @@ def of_locations(connection: Connection, settings: Settings, *, offline: bool, l
     yield of_marts(marts.as_of(connection), mart_changes.backlog(connection))
     yield of_unserved({each.location_id for each in depth if each.items}, overviews, routing)
     with suppress(EtlError):  # a jobs file that cannot be read was told above
-        yield of_kinds({each.kind for each in depth} - {windows.KIND}, jobs.enabled_kinds(jobs.read(settings.etl_jobs)))
+        yield of_kinds({each.kind for each in depth} - {windows.KIND}, jobs.read(settings.etl_jobs).kinds)
     if offline:
         return
     tokens = _tokens(connection, settings, overviews, vault)

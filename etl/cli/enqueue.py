@@ -35,7 +35,7 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
     Example: psql -Atc 'SELECT …' | etl enqueue -
     """
     settings = load_settings()
-    taken = jobs.enabled_kinds(jobs.read(settings.etl_jobs))
+    taken = jobs.read(settings.etl_jobs).kinds
     if kind not in taken:
         raise ConfigurationError(
             f"No job in jobs.yaml takes items of kind {kind}, so they would wait for ever. Nothing was queued. "

@@ -120,7 +120,7 @@ def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
     """
     which = _chosen(ids, every=every, **filters)
     settings = load_settings()
-    kinds = jobs.enabled_kinds(jobs.read(settings.etl_jobs))
+    kinds = jobs.read(settings.etl_jobs).kinds
     with warehouse(settings) as engine:
         replayed = sum(page.replayed for page in _pages(engine, which, kinds))
     if not replayed and ids:

@@ -41,7 +41,7 @@ def walk_windows(
 ) -> Report:
     """Walk the windows that are queued, with a run of their own; ``progress`` is called now and then."""
     job = message_job(settings).model_copy(update={"name": name, "kind": KIND, "concurrency": 1, "batch_size": 2})
-    taken = jobs.enabled_kinds(jobs.read(settings.etl_jobs))
+    taken = jobs.read(settings.etl_jobs).kinds
     limits = RunLimits(name, job.concurrency, job.batch_size, taken=taken)
     next_look = 0.0
 
@@ -77,7 +77,7 @@ def message_job(settings: Settings) -> Job:
     Raises:
         ConfigurationError: there is none, so nobody would fetch what is queued.
     """
-    for job in jobs.read(settings.etl_jobs).values():
+    for job in jobs.read(settings.etl_jobs).named.values():
         if job.kind == "message":
             return job
     raise ConfigurationError("No job in jobs.yaml takes items of kind message. Add one: kind: message")

@@ -33,7 +33,7 @@ def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool
             raise ConfigurationError(f"{name}: {value!r} is not an id ({ID_RULE})")
     settings = load_settings()
     with warehouse(settings) as engine:
-        forgetting = ContactErasure(message_erasure_of(engine, jobs.read(settings.etl_jobs).values()), contact_id)
+        forgetting = ContactErasure(message_erasure_of(engine, jobs.read(settings.etl_jobs).named.values()), contact_id)
         findings = forgetting.find(location_id=location_id)
         if not findings:
             print_line(f"No data found for contact {contact_id}. Nothing was changed.", err=True)

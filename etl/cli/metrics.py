@@ -4,6 +4,7 @@ import click
 
 from etl.app.composition import watching
 from etl.app.warehouse import load_settings, warehouse
+from etl.config import jobs
 from etl.errors import DatabaseUnavailableError
 from etl.output import print_lines
 from etl.watch.metrics import text_of
@@ -19,7 +20,10 @@ def metrics() -> None:
     Example: etl metrics > /var/lib/node_exporter/etl.prom.new && mv /var/lib/node_exporter/etl.prom{.new,}
     """
     settings = load_settings()
-    with warehouse(settings, writes=False) as engine, watching(settings, engine.url) as watcher:
+    with (
+        warehouse(settings, writes=False) as engine,
+        watching(settings, jobs.read(settings.etl_jobs), engine.url) as watcher,
+    ):
         look = watcher.look()
     if look is None:
         raise DatabaseUnavailableError("The work cannot be looked at: the role may not, or Postgres is too slow.")

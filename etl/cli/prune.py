@@ -21,11 +21,11 @@ def prune(*, dry_run: bool) -> None:
     Example: etl prune --dry-run
     """
     settings = load_settings()
-    retention = jobs.read_retention(settings.etl_jobs)
-    days = retention.model_dump(exclude={"webhook_events"})
-    event_days = retention.webhook_events or settings.webhook_keep_days
+    file = jobs.read(settings.etl_jobs)
+    days = file.retention.model_dump(exclude={"webhook_events"})
+    event_days = file.retention.webhook_events or settings.webhook_keep_days
     with warehouse(settings) as engine:
-        pruning = Pruning(message_erasure_of(engine, jobs.read(settings.etl_jobs).values()), event_days, **days)
+        pruning = Pruning(message_erasure_of(engine, file.named.values()), event_days, **days)
         rows = pruning.count() if dry_run else pruning.run()
     if rows:
         print_table(("table", "would be deleted" if dry_run else "deleted"), sorted(rows.items()))

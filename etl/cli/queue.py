@@ -159,7 +159,7 @@ def _in_batches(
 
 def _reasons(settings: Settings, connection: Connection) -> Callable[[Waiting], str]:
     """Return what says why an item waits."""
-    routing, taken = routing_of(settings), jobs.enabled_kinds(jobs.read(settings.etl_jobs))
+    routing, taken = routing_of(settings), jobs.read(settings.etl_jobs).kinds
     overviews = as_served(locations.overview(connection), routing)
     states: Mapping[str, str] = {each.location_id: state_of(each) for each in overviews}
 

@@ -17,7 +17,7 @@ from etl.app.warehouse import described, load_settings, warehouse
 from etl.cli.options import FiniteRange
 from etl.cli.progress import first_line, local_now, narrated, pacing, say
 from etl.config import jobs
-from etl.config.jobs import MARTS, Job
+from etl.config.jobs import MARTS, Job, JobsFile
 from etl.config.settings import Settings
 from etl.errors import ConfigurationError
 from etl.output import logs_json, print_json, print_line, print_sentence
@@ -85,12 +85,10 @@ def run(  # noqa: PLR0913 - one parameter an option
     """
     settings = load_settings()
     is_quiet = not (sys.stdout.isatty() or sys.stderr.isatty()) if quiet is None else quiet
-    entries = jobs.read(settings.etl_jobs)
-    chosen = _choose(entries, job, follow=follow, limit=limit)
+    file = jobs.read(settings.etl_jobs)
+    chosen = _choose(file.named, job, follow=follow, limit=limit)
     require_known_recordings_urls(chosen)
-    request = RunRequest(
-        tuple(chosen), jobs.enabled_kinds(entries), follow=follow, limit=limit, max_seconds=max_seconds
-    )
+    request = RunRequest(tuple(chosen), file.kinds, follow=follow, limit=limit, max_seconds=max_seconds)
     runs = len(chosen) if follow else 1
     with warehouse(settings, runs=runs) as engine:
         if dry_run:
@@ -104,7 +102,7 @@ def run(  # noqa: PLR0913 - one parameter an option
         reports = []
         with (
             telling(settings) if follow else nullcontext(),
-            _health(settings, engine, health_port if follow else None),
+            _health(settings, file, engine, health_port if follow else None),
             here if processes == 1 else open_team(processes, runs=runs) as runner,
         ):
             for each, report in work(request, runner, watched=watched):
@@ -119,14 +117,17 @@ def run(  # noqa: PLR0913 - one parameter an option
 
 
 @contextmanager
-def _health(settings: Settings, engine: Engine, address: str | None) -> Iterator[None]:
+def _health(settings: Settings, file: JobsFile, engine: Engine, address: str | None) -> Iterator[None]:
     if address is None:
         yield
         return
     from etl.app.health import serving_health
     from etl.watch.metrics import text_of
 
-    with watching(settings, engine.url) as watcher, serving_health(address, lambda: text_of(watcher.look())) as url:
+    with (
+        watching(settings, file, engine.url) as watcher,
+        serving_health(address, lambda: text_of(watcher.look())) as url,
+    ):
         say(f"Telling how it is on {url}")
         yield
 

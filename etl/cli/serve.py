@@ -9,6 +9,7 @@ import structlog
 from etl.app.warehouse import database_url, load_settings
 from etl.cli.options import MAX_DAYS, listen_at
 from etl.config import jobs
+from etl.config.jobs import JobsFile
 from etl.config.settings import Settings
 from etl.database import schema
 from etl.database.connections import open_async_engine, open_engine, require_utf8
@@ -59,7 +60,8 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
     from etl.receive.storage import Storage
     from etl.watch.metrics import text_of
 
-    settings, kinds = _with_jobs(load_settings())
+    settings = load_settings()
+    file, kinds, keep_days = _with_jobs(settings)
     keys = public_keys.read(settings.webhook_ed25519_public_key, settings.webhook_rsa_public_key)
     secret = settings.webhook_workflow_secret
     metrics = Metrics()
@@ -74,9 +76,9 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
         storage = Storage(
             open_async_engine(url, pool_size=CONNECTIONS, settings=LIMITS),
             metrics=metrics,
-            keep_days=jobs.read_retention(settings.etl_jobs).webhook_events or settings.webhook_keep_days,
+            keep_days=keep_days,
         )
-        watcher = opened.enter_context(watching(settings, url))
+        watcher = opened.enter_context(watching(settings, file, url))
         app = build_app(
             storage=storage,
             keys=keys,
@@ -91,20 +93,20 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
         listening.serve(server_of(app), *listeners, on_ready=lambda: print_line(_greeting(settings, *addresses)))
 
 
-def _with_jobs(settings: Settings) -> tuple[Settings, frozenset[str]]:
-    """Return the settings and the kinds of items to queue.
+def _with_jobs(settings: Settings) -> tuple[JobsFile, frozenset[str], float]:
+    """Return jobs.yaml, the kinds of items to queue, and for how many days events are kept.
 
     A mistake in the jobs of the workers keeps no webhook away: every kind is queued then, and no event deleted.
     """
     try:
-        return settings, jobs.enabled_kinds(jobs.read(settings.etl_jobs))
+        file = jobs.read(settings.etl_jobs)
     except ConfigurationError as error:
         means = (
             "items of every kind are queued, and no old event is deleted, until it is corrected and etl serve restarted"
         )
         structlog.get_logger("etl.receive").error("jobs_file_not_read", problems=error.args, means=means)
-        unread = {"etl_jobs": jobs.built_in(), "webhook_keep_days": MAX_DAYS}
-        return settings.model_copy(update=unread), frozenset(KINDS)
+        return jobs.read(jobs.built_in()), frozenset(KINDS), MAX_DAYS
+    return file, file.kinds, file.retention.webhook_events or settings.webhook_keep_days
 
 
 def _pages(settings: Settings, watcher: "Watcher", opened: ExitStack) -> "list[Route]":

@@ -21,7 +21,7 @@ from etl.watch.advice import advice_on, as_served, ending, shown, state_of
 def status(*, as_json: bool) -> None:
     """Show the queue, dead letters, locations with their limits, and the last runs."""
     settings = load_settings()
-    taken = jobs.enabled_kinds(jobs.read(settings.etl_jobs))
+    taken = jobs.read(settings.etl_jobs).kinds
     with warehouse(settings) as engine, engine.connect() as connection:
         queue = message_queue.depth(connection)
         causes = dead_letters.causes(connection)

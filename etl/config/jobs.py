@@ -1,8 +1,9 @@
 """Reads jobs.yaml; every error names file, line and reason."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
+from functools import cached_property
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -141,35 +142,18 @@ class JobsFile(BaseModel):
     alarms: Alarms = Alarms()
     notify: Notify = Notify()
 
+    @cached_property
     def named(self) -> dict[str, Job]:
-        """Return the jobs by name; one without keys has the defaults, and a file of an older version has the marts."""
+        """The jobs by name; one without keys has the defaults, and a file of an older version has the marts."""
         keys = {name: job.model_dump(exclude_unset=True) if job else {} for name, job in self.jobs.items()}
         if not any(job.get("kind") == MARTS for job in keys.values()):
             keys[MARTS] = {"kind": MARTS}
         return {name: Job(name=name, **each) for name, each in keys.items()}
 
-
-def read(path: Path | None) -> dict[str, Job]:
-    """Return the jobs of a file by name; None reads jobs.yaml here or, where there is none, the file that came along.
-
-    Raises:
-        ConfigurationError: with everything that is wrong.
-    """
-    return read_file(path).named()
-
-
-def read_retention(path: Path | None) -> Retention:
-    """Return how long rows are kept, as the same file says.
-
-    Raises:
-        ConfigurationError: with everything that is wrong.
-    """
-    return read_file(path).retention
-
-
-def enabled_kinds(jobs: Mapping[str, Job]) -> frozenset[str]:
-    """Return the kinds that some job takes; items of any other kind wait."""
-    return frozenset(job.kind for job in jobs.values()) - {MARTS}
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds that some job takes; items of any other kind wait."""
+        return frozenset(job.kind for job in self.named.values()) - {MARTS}
 
 
 def least_days(jobs: Iterable[JobKeys]) -> int:
@@ -179,8 +163,12 @@ def least_days(jobs: Iterable[JobKeys]) -> int:
     return ceil(latest / 86_400) + 1
 
 
-def read_file(path: Path | None) -> JobsFile:
-    """Return all that such a file says; raises as :func:`read`."""
+def read(path: Path | None) -> JobsFile:
+    """Return what a file says; None reads jobs.yaml here or, where there is none, the file that came along.
+
+    Raises:
+        ConfigurationError: with everything that is wrong.
+    """
     if path is None:
         path = DEFAULT_FILE if DEFAULT_FILE.is_file() else built_in()
     source = Source(path, sections=("retention", "alarms", "notify"))
@@ -189,7 +177,7 @@ def read_file(path: Path | None) -> JobsFile:
     except ValidationError as error:
         problems = [source.at(problem["loc"], _reason(problem)) for problem in error.errors(include_url=False)]
         raise ConfigurationError(*(source.problems or problems)) from error
-    kept, least = file.retention.messages, least_days(file.named().values())
+    kept, least = file.retention.messages, least_days(file.named.values())
     if kept is not None and kept < least:
         written = source.document["retention"]["messages"]
         source.complain(

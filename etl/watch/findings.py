@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from cronsim import CronSim
 
 from etl.config.alarms import Alarms
-from etl.config.jobs import Job, enabled_kinds
+from etl.config.jobs import Job
 from etl.output import counted, duration
 from etl.state.locations import Overview
 from etl.state.message_queue import Depth
@@ -216,7 +216,7 @@ def _of_queue(figures: Figures, alarms: Alarms, jobs: Mapping[str, Job]) -> Iter
         oldest = min((each.oldest for each in mine if each.oldest is not None), default=None)
         if oldest is None or figures.taken_at - oldest < alarms.oldest_due:
             continue
-        is_taken = kind in enabled_kinds(jobs)
+        is_taken = kind in {job.kind for job in jobs.values()}
         fix = "Is etl run at work? etl status; more at a time: etl run --processes, concurrency in jobs.yaml"
         yield Finding(
             "queue",

@@ -2,15 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl.config.alarms import Alarms
-from etl.config.jobs import Job
+from etl.config.jobs import JobsFile
 from etl.config.settings import Settings
 from etl.tokens.routing import TokenRouting
 from etl.watch.figures import Figures, Surroundings, gather, keep
@@ -35,8 +34,7 @@ class Watcher:
     engine: Engine
     settings: Settings
     routing: TokenRouting
-    alarms: Alarms
-    jobs: Mapping[str, Job]
+    file: JobsFile
     clock: Callable[[], float] = time.monotonic
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _last: Look | None = field(default=None, repr=False)
@@ -70,4 +68,4 @@ class Watcher:
             self._error = reason
             return None
         self._error = ""
-        return figures, findings(figures, Surroundings(), alarms=self.alarms, jobs=self.jobs)
+        return figures, findings(figures, Surroundings(), alarms=self.file.alarms, jobs=self.file.named)

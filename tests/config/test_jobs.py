@@ -20,7 +20,7 @@ def problems(path: Path, text: str) -> list[str]:
 
 
 def test_the_shipped_file_works_as_it_is() -> None:
-    shipped = jobs.read(Path("jobs.yaml"))
+    shipped = jobs.read(Path("jobs.yaml")).named
     assert shipped["messages"] == Job(name="messages")
     assert [job.kind for job in shipped.values()] == [
         "conversation",
@@ -35,7 +35,7 @@ def test_the_shipped_file_works_as_it_is() -> None:
 def test_the_jobs_that_need_other_scopes_are_ready_to_be_switched_on(path: Path) -> None:
     lines = Path("jobs.yaml").read_text().splitlines()
     path.write_text("\n".join(line.removeprefix("#") if line.startswith("#  ") else line for line in lines))
-    assert {"contact", "user", "location"} <= jobs.enabled_kinds(jobs.read(path))
+    assert {"contact", "user", "location"} <= jobs.read(path).kinds
 
 
 def test_without_a_file_the_built_in_jobs_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,19 +45,19 @@ def test_without_a_file_the_built_in_jobs_are_used(tmp_path: Path, monkeypatch: 
 
 def test_every_key_has_a_default(path: Path) -> None:
     path.write_text("jobs:\n  messages:\n")
-    assert jobs.read(path)["messages"] == Job(name="messages")
+    assert jobs.read(path).named["messages"] == Job(name="messages")
 
 
 def test_a_file_of_an_older_version_has_the_job_of_the_marts(path: Path) -> None:
     path.write_text("jobs:\n  messages:\n")
-    assert jobs.read(path)["marts"] == Job(name="marts", kind="marts")
+    assert jobs.read(path).named["marts"] == Job(name="marts", kind="marts")
     path.write_text("jobs:\n  figures:\n    kind: marts\n")
-    assert list(jobs.read(path)) == ["figures"]
+    assert list(jobs.read(path).named) == ["figures"]
 
 
 def test_keys_are_read(path: Path) -> None:
     path.write_text("jobs:\n  busy:\n    concurrency: 32\n    batch_size: 500\n")
-    job = jobs.read(path)["busy"]
+    job = jobs.read(path).named["busy"]
     assert (job.concurrency, job.batch_size) == (32, 500)
 
 
@@ -135,7 +135,7 @@ def test_a_mistake_is_refused_with_its_line_and_reason(path: Path, text: str, pr
 @pytest.mark.parametrize(("written", "meant"), [("off", "off"), ("no", "off"), ("on", "auto"), ("auto", "auto")])
 def test_a_switch_is_what_yaml_makes_of_it(path: Path, written: str, meant: str) -> None:
     path.write_text(f"jobs:\n  a:\n    bulk: {written}\n")
-    assert jobs.read(path)["a"].bulk == meant
+    assert jobs.read(path).named["a"].bulk == meant
 
 
 def test_every_mistake_is_listed(path: Path) -> None:
@@ -149,14 +149,14 @@ def test_a_file_that_is_not_there_names_the_cure(tmp_path: Path) -> None:
 
 def test_a_retention_is_read(path: Path) -> None:
     path.write_text("retention:\n  messages: 730 days\n  runs: 1 day\njobs:\n  a:\n")
-    assert jobs.read_retention(path) == Retention(messages=730, runs=1)
+    assert jobs.read(path).retention == Retention(messages=730, runs=1)
 
 
 def test_without_one_everything_is_kept(path: Path) -> None:
     path.write_text("jobs:\n  a:\n")
-    assert jobs.read_retention(path) == Retention()
+    assert jobs.read(path).retention == Retention()
 
 
 def test_the_least_retention_follows_the_checks(path: Path) -> None:
     path.write_text("retention:\n  messages: 3 days\njobs:\n  a:\n    status_checks: [86400]\n")
-    assert jobs.read_retention(path) == Retention(messages=3)
+    assert jobs.read(path).retention == Retention(messages=3)

@@ -10,6 +10,7 @@ import requests
 from sqlalchemy import Engine, text
 
 from etl.app.composition import watching
+from etl.config import jobs
 from etl.config.settings import read
 from etl.database import roles
 from etl.receive.metrics import Metrics
@@ -30,7 +31,7 @@ NAMES = re.compile(r"\betl_[a-z0-9_]+")
 @pytest.fixture
 def watcher(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watcher]:
     monkeypatch.chdir(tmp_path)
-    with watching(read({}, dotenv=None), database_url) as watcher:
+    with watching(read({}, dotenv=None), jobs.read(None), database_url) as watcher:
         yield watcher
 
 
