@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl.app.composition import routing_of
+from etl.app.composition import audio_problem, routing_of
 from etl.app.warehouse import warehouse
 from etl.config import jobs
 from etl.config.settings import Settings
@@ -38,7 +38,8 @@ def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
     """
     file = jobs.read(settings.etl_jobs)
     alarms, entries = file.alarms, file.named
-    around = look_around(settings, entries, receiver=alarms.receiver)
+    audio = {job.name: audio_problem(job) for job in entries.values() if job.recordings_url is not None}
+    around = look_around(settings, audio, receiver=alarms.receiver)
     try:
         with warehouse(settings) as engine, engine.connect() as connection:
             probe_writes(connection)  # a full disk shows only there

@@ -18,8 +18,9 @@ from etl.config.settings import Settings
 from etl.database.connections import open_engine
 from etl.database.failures import reading_errors
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
-from etl.errors import ConfigurationError
+from etl.errors import ConfigurationError, EtlError
 from etl.kinds import KINDS, Options, audio
+from etl.kinds.audio import AudioStore
 from etl.output import print_sentence
 from etl.privacy.message_erasure import MessageErasure
 from etl.state import stored_tokens
@@ -115,6 +116,16 @@ def require_known_recordings_urls(chosen: Iterable[Job]) -> None:
     for job in chosen:
         if job.recordings_url is not None:
             audio.require_known(job.recordings_url, job=job.name)
+
+
+def audio_problem(job: Job) -> str | None:
+    """Return why a job's ``recordings_url`` takes no audio, after writing a small file and removing it."""
+    try:
+        require_known_recordings_urls([job])
+        AudioStore(job.recordings_url or "").probe()
+    except EtlError as error:
+        return str(error)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,50 +1,60 @@
-"""``etl doctor``: checks everything that a run needs, and says how to fix what is wrong. Leaves nothing changed."""
+"""``etl doctor``: checks everything that a run needs, and says how to fix what is wrong. Leaves nothing changed.
+
+No text holds a token.
+"""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import KW_ONLY, dataclass
+from datetime import datetime
 
 import click
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from etl.app.composition import address_of, client_of, require_known_recordings_urls, routing_of, transport_of
+from etl.app.composition import address_of, audio_problem, client_of, routing_of, transport_of
 from etl.app.warehouse import described, load_settings, warehouse
-from etl.cli.checks import (
-    RENEWABLE,
-    Check,
-    of_api,
-    of_app,
-    of_budgets,
-    of_days,
-    of_keys,
-    of_kinds,
-    of_marts,
-    of_pauses,
-    of_probe,
-    of_public,
-    of_unserved,
-    of_warehouse,
-)
 from etl.cli.options import JSON_LINES
 from etl.config import jobs
-from etl.config.jobs import Job
+from etl.config.jobs import JobsFile
 from etl.config.settings import Settings
 from etl.database import distribution, roles, schema, views
 from etl.database.connections import probe_writes
 from etl.database.failures import NOT_GRANTED, first_line, sqlstate_of, unavailable
-from etl.errors import EtlError, LocationError
-from etl.kinds.audio import AudioStore
+from etl.errors import ConfigurationError, EtlError, LocationError
 from etl.load import marts
-from etl.output import counted, print_json, print_sentence
-from etl.state import locations, mart_changes, message_queue, stored_tokens, windows
+from etl.output import counted, duration, print_json, print_sentence
+from etl.state import mart_changes, stored_tokens
 from etl.state.locations import Overview
+from etl.state.mart_changes import Backlog
+from etl.state.stored_tokens import Owner
 from etl.tokens import probe
 from etl.tokens.vault import UnreadableError, Vault
-from etl.watch.advice import whose_webhooks
+from etl.watch.advice import advice_on, shown, some, whose_webhooks
+from etl.watch.figures import Figures, Surroundings, gather
+from etl.watch.findings import findings
 
 PROBED = 20
 """Locations whose tokens are tried, unless told to try all."""
+RENEWABLE = ("app", "company")
+"""Sources of tokens that expire and are renewed."""
+PATIENCE_SECONDS = 600.0
+"""How long a change may wait for the job of the marts: it runs each minute, and works out a long history in one go."""
+ZONES = "Run the job locations, or: UPDATE highlevel.settings SET default_time_zone = …"
+AUDIO = "Fix that address, or name another one in jobs.yaml; etl dead retry brings back what died meanwhile"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check and its verdict."""
+
+    name: str
+    _: KW_ONLY
+    ok: bool
+    says: str
+    fix: str | None = None
+    """The fix when it failed; None when ``says`` has it."""
 
 
 @click.command()
@@ -54,7 +64,8 @@ PROBED = 20
 def doctor(*, offline: bool, every: bool, as_json: bool) -> None:
     """Check settings, jobs, database, keys and tokens, and say how to fix what is wrong.
 
-    Sends at most one request for each location. Exits with 1 if a check fails.
+    Also says what etl check finds in the database. Sends at most one request for each location. Exits with 1 if a check
+    fails.
     """
     failed = False
     for check in _checks(offline=offline, limit=None if every else PROBED):
@@ -69,22 +80,24 @@ def doctor(*, offline: bool, every: bool, as_json: bool) -> None:
 
 
 def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
-    """Every check, as soon as it is done; what depends on a failed one is left out."""
+    """Yield every check as soon as it is done; what depends on a failed one is left out."""
     try:
         settings = load_settings()
     except EtlError as error:
         yield _failed("settings", error, fix="See the table of settings in docs/operations.md")
         return
     yield Check("settings", ok=True, says="understood")
-    entries: dict[str, Job] = {}
+    file: JobsFile | None = None
     try:
-        entries = jobs.read(settings.etl_jobs).named
-        yield Check("jobs", ok=True, says=", ".join(entries))
+        file = jobs.read(settings.etl_jobs)
+        yield Check("jobs", ok=True, says=", ".join(file.named))
     except EtlError as error:
         yield _failed("jobs", error)
-    for job in entries.values():
+    for job in file.named.values() if file else ():
         if job.recordings_url is not None:
-            yield _of_recordings(job, job.recordings_url)
+            problem = audio_problem(job)
+            says = problem or "can be written to"
+            yield Check(f"recordings_url of {job.name}", ok=problem is None, says=says, fix=AUDIO)
     with ExitStack() as opened:
         try:
             connection = opened.enter_context(opened.enter_context(warehouse(settings)).connect())
@@ -93,10 +106,10 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
             return
         yield _of_database(connection, settings)
         yield of_public(roles.creators(connection))
-        yield from of_warehouse(lambda: distribution.read(connection))
+        yield from of_warehouse(connection)
         yield Check("webhooks", ok=True, says=whose_webhooks(settings))
         try:
-            yield from of_locations(connection, settings, offline=offline, limit=limit)
+            yield from of_work(connection, settings, file, offline=offline, limit=limit)
         except ProgrammingError as error:
             if sqlstate_of(error) != NOT_GRANTED:
                 raise
@@ -116,14 +129,41 @@ def _of_database(connection: Connection, settings: Settings) -> Check:
     return Check("database", ok=True, says=says)
 
 
-def of_locations(connection: Connection, settings: Settings, *, offline: bool, limit: int | None) -> Iterator[Check]:
-    """Yield the checks of keys, tokens and locations; of ``limit`` locations (None: all) the token is tried."""
-    overviews = locations.overview(connection)
-    vault = Vault(settings.secret_keys)
+def of_public(creators: Sequence[str]) -> Check:
+    """Who may define what others run unawares; no session of ours looks there, so that nothing of ours fails."""
+    if not creators:
+        return Check("schema public", ok=True, says="nobody else may create in it")
+    who = ", ".join(creators)
+    says = (
+        f"open to {who}: what they define there is run by others who name no schema, though not by etl. "
+        f"To close it: REVOKE CREATE ON SCHEMA public FROM {who}"
+    )
+    return Check("schema public", ok=True, says=says)
+
+
+def of_warehouse(connection: Connection) -> Iterator[Check]:
+    """Check that the tables are where they should be; nothing on a Postgres that is no Citus, or not used as one."""
+    try:
+        cluster = distribution.read(connection)
+        if cluster is None or (cluster.is_coordinator and not cluster.is_distributed):
+            return
+        left = distribution.plan(cluster)
+    except ConfigurationError as error:
+        yield _failed("warehouse", error)
+        return
+    says = "; ".join(distribution.differences(cluster)) or f"{len(cluster.nodes)} nodes hold its rows"
+    yield Check("warehouse", ok=not left, says=says)
+
+
+def of_work(
+    connection: Connection, settings: Settings, file: JobsFile | None, *, offline: bool, limit: int | None
+) -> Iterator[Check]:
+    """Yield the checks of keys, tokens and the work; of ``limit`` locations (None: all) the token is tried."""
+    routing, vault = routing_of(settings), Vault(settings.secret_keys)
+    figures = gather(connection, settings, routing)
     yield of_keys(stored_tokens.all_encrypted(connection), vault, given=bool(settings.secret_keys))
-    yield of_app(overviews, given=bool(settings.highlevel_client_id and settings.highlevel_client_secret))
-    routing = routing_of(settings)
-    connected = sum(location.connected for location in overviews)
+    yield of_app(figures.locations, given=bool(settings.highlevel_client_id and settings.highlevel_client_secret))
+    connected = sum(location.connected for location in figures.locations)
     alone = ", but HIGHLEVEL_LOCATION_ID is not: it serves only items that name no location"
     is_set = "not set" if routing.token is None else "set" + ("" if routing.location_id else alone)
     yield Check(
@@ -132,36 +172,49 @@ def of_locations(connection: Connection, settings: Settings, *, offline: bool, l
         says=f"HIGHLEVEL_TOKEN is {is_set}; {counted(connected, 'location')} connected",
         fix="Set HIGHLEVEL_TOKEN to a private integration token, or connect locations with: etl connect",
     )
-    yield of_pauses(overviews)
-    yield from of_budgets(overviews)
-    depth = message_queue.depth(connection)
     yield from of_days(views.without_zone(connection))
     yield of_marts(marts.as_of(connection), mart_changes.backlog(connection))
-    yield of_unserved({each.location_id for each in depth if each.items}, overviews, routing)
-    with suppress(EtlError):  # a jobs file that cannot be read was told above
-        yield of_kinds({each.kind for each in depth} - {windows.KIND}, jobs.read(settings.etl_jobs).kinds)
-    if offline:
-        return
-    tokens = _tokens(connection, settings, overviews, vault)
+    if file is not None:
+        yield from of_findings(figures, file)
+    if not offline:
+        tokens = _tokens(connection, settings, figures.locations)
+        yield from _of_tokens(settings, figures.locations, tokens, limit=limit)
+
+
+def of_findings(figures: Figures, file: JobsFile) -> Iterator[Check]:
+    """Yield a failed check for each finding of ``etl check`` in the database."""
+    found = findings(figures, Surroundings(), alarms=file.alarms, jobs=file.named)
+    advice = {shown(each.location_id): advice_on(each) for each in figures.locations}
+    for each in found:
+        fix = advice.get(each.subject) or each.fix
+        yield Check(f"{each.name} {each.subject}".strip(), ok=False, says=f"{each.says}. {each.costs}", fix=fix)
+    if not found:
+        yield Check("work", ok=True, says="each location with items is served, and each kind of item has a job")
+
+
+def _of_tokens(
+    settings: Settings, overviews: Sequence[Overview], tokens: Mapping[str, str], *, limit: int | None
+) -> Iterator[Check]:
+    """Try tokens, each with one request."""
     renewable = {location.location_id for location in overviews if location.token_source in RENEWABLE}
+    unanswered: dict[str, list[str]] = {}
     with transport_of(settings) as transport:
         client = client_of(settings, transport)
-        unanswered: dict[str, list[str]] = {}
         for location_id, token in list(tokens.items())[:limit]:
             problem = probe.refusal(client, token)
             if problem is None or isinstance(problem, LocationError):
                 yield of_probe(location_id, problem, may_expire=location_id in renewable)
             else:
                 unanswered.setdefault(problem.detail, []).append(location_id)
-        for detail, location_ids in unanswered.items():
-            yield of_api(detail, location_ids, address=address_of(settings))
+    for detail, location_ids in unanswered.items():
+        yield of_api(detail, location_ids, address=address_of(settings))
     if limit is not None and len(tokens) > limit:
         yield Check("token", ok=True, says=f"{len(tokens) - limit} more were not tried; --all tries them")
 
 
-def _tokens(connection: Connection, settings: Settings, overviews: list[Overview], vault: Vault) -> dict[str, str]:
+def _tokens(connection: Connection, settings: Settings, overviews: Sequence[Overview]) -> dict[str, str]:
     """Return the token of each location that a run would use now, the environment's first."""
-    routing = routing_of(settings)
+    routing, vault = routing_of(settings), Vault(settings.secret_keys)
     paused = {location.location_id for location in overviews if location.paused_at}
     tokens: dict[str, str] = {}
     if routing.token is not None and routing.location_id not in paused:
@@ -175,16 +228,74 @@ def _tokens(connection: Connection, settings: Settings, overviews: list[Overview
     return tokens
 
 
-def _of_recordings(job: Job, url: str) -> Check:
-    """Whether audio can be kept: writes a small file and removes it."""
-    name = f"recordings_url of {job.name}"
+def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, given: bool) -> Check:
+    """Check that the keys decrypt every stored token."""
+    if not stored:
+        return Check("keys", ok=True, says="no token is stored" + ("" if given else ", so no ETL_SECRET_KEY is needed"))
+    unreadable = [shown(id_) for _, id_, texts in stored if not all(_opens(vault, each) for each in texts)]
+    if unreadable:
+        says = f"{len(unreadable)} of {len(stored)} stored tokens cannot be read: {some(unreadable)}"
+        fix = "Put the key they were stored with back into ETL_SECRET_KEY (separated by a comma), or connect anew"
+        return Check("keys", ok=False, says=says, fix=fix)
+    old = sum(not all(map(vault.is_current, texts)) for _, _, texts in stored)
+    more = f"; {old} need an older key: etl locations rekey before dropping it" if old else ""
+    return Check("keys", ok=True, says=f"ETL_SECRET_KEY decrypts all of {len(stored)} stored tokens{more}")
+
+
+def of_app(overviews: Sequence[Overview], *, given: bool) -> Check:
+    """Check that tokens that expire can be renewed."""
+    renewed = sum(location.connected and location.token_source in (None, *RENEWABLE) for location in overviews)
+    if renewed and not given:
+        fix = "Set HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET"
+        return Check("app", ok=False, says=f"the tokens of {renewed} locations cannot be renewed", fix=fix)
+    needs = "1 location needs" if renewed == 1 else f"{renewed} locations need"
+    return Check("app", ok=True, says=f"{needs} the OAuth app" + (", which is set" if given else ""))
+
+
+def of_marts(as_of: datetime | None, backlog: Backlog) -> Check:
+    """Whether the job of the marts keeps up with what is loaded."""
+    filled = "never filled yet" if as_of is None else f"as of {as_of:%Y-%m-%d %H:%M}Z"
+    waits = f"{counted(backlog.changes, 'change')} to be worked out"
+    if backlog.changes:
+        waits += f", the oldest {duration(backlog.seconds)} old"
+    fix = "Run the job marts each minute: etl crontab prints its line, and etl run --follow does it by itself"
+    return Check("marts", ok=backlog.seconds < PATIENCE_SECONDS, says=f"{filled}, {waits}", fix=fix)
+
+
+def of_days(unzoned: Mapping[str, int]) -> Iterator[Check]:
+    """Where days are told in another time zone than the location's own; nothing where they are not."""
+    for zone, count in unzoned.items():
+        says = f"told in {zone} for {counted(count, 'location')} without a known time zone. {ZONES}"
+        yield Check("days", ok=True, says=says)
+
+
+def of_api(detail: str, location_ids: Sequence[str], *, address: str) -> Check:
+    """Return the check for an API that did not answer: its own fault, or a wrong address."""
+    if detail.startswith("the API answered 5"):
+        fix = "HighLevel has trouble of its own, see https://status.gohighlevel.com. Items wait meanwhile"
+    else:
+        fix = f"HIGHLEVEL_BASE_URL is {address}: check it, and the way there"
+    return Check("api", ok=False, says=f"{detail}; asked for {some(list(map(shown, location_ids)))}", fix=fix)
+
+
+def of_probe(location_id: str, problem: LocationError | None, *, may_expire: bool) -> Check:
+    """Return the check of one request with a location's token."""
+    name = f"token of {shown(location_id)}"
+    if problem is None:
+        return Check(name, ok=True, says="accepted")
+    if may_expire:
+        fix = "A run renews it once; if that does not help: etl connect"
+    else:
+        fix = "Make a token with the scope conversations/message.readonly in HighLevel, and set it again"
+    return Check(name, ok=False, says=problem.detail, fix=fix)
+
+
+def _opens(vault: Vault, encrypted: str) -> bool:
     try:
-        require_known_recordings_urls([job])
-        AudioStore(url).probe()
-    except EtlError as error:
-        fix = "Fix that address, or name another one in jobs.yaml; etl dead retry brings back what died meanwhile"
-        return _failed(name, error, fix=fix)
-    return Check(name, ok=True, says="can be written to")
+        vault.decrypt(encrypted)
+    except UnreadableError:
+        return False
+    return True
 
 
 def _failed(name: str, error: EtlError, *, fix: str | None = None) -> Check:

@@ -7,7 +7,7 @@ import click
 
 from etl.app.composition import routing_of
 from etl.app.warehouse import described, load_settings, warehouse
-from etl.cli.checks import of_marts
+from etl.cli.doctor import of_marts
 from etl.config import jobs
 from etl.database import distribution
 from etl.load import marts

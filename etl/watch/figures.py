@@ -10,12 +10,9 @@ import requests
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from etl.config.jobs import Job
 from etl.config.settings import Settings
 from etl.database.activity import OpenTransaction, open_transactions
 from etl.database.connections import moment_of
-from etl.errors import EtlError
-from etl.kinds.audio import AudioStore
 from etl.load import known
 from etl.state import dead_letters, locations, message_queue, runs, samples, webhook_events, windows
 from etl.state.dead_letters import Tally
@@ -130,9 +127,8 @@ def keep(connection: Connection, figures: Figures) -> None:
     connection.rollback()
 
 
-def look_around(settings: Settings, jobs: Mapping[str, Job], *, receiver: str | None) -> Surroundings:
-    """Ask the disk, the places where audio is kept (writes a small file and removes it), and the receiver."""
-    audio = {job.name: _audio_problem(job.recordings_url) for job in jobs.values() if job.recordings_url is not None}
+def look_around(settings: Settings, audio: Mapping[str, str | None], *, receiver: str | None) -> Surroundings:
+    """Ask the disk and the receiver; ``audio`` has what is wrong with the audio of each job."""
     return Surroundings(
         disk_free=_disk_free(settings),
         audio={name: problem for name, problem in audio.items() if problem is not None},
@@ -145,14 +141,6 @@ def _disk_free(settings: Settings) -> float | None:
         return None
     usage = shutil.disk_usage(settings.embedded_directory)
     return 100 * usage.free / usage.total
-
-
-def _audio_problem(url: str) -> str | None:
-    try:
-        AudioStore(url).probe()
-    except EtlError as error:
-        return str(error)
-    return None
 
 
 def _receiver_problem(url: str) -> str | None:

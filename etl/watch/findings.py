@@ -1,6 +1,6 @@
 """Decide what is wrong: figures and thresholds in, findings out; pure. Holds no customer's word and no secret."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,6 @@ from etl.config.alarms import Alarms
 from etl.config.jobs import Job
 from etl.output import counted, duration
 from etl.state.locations import Overview
-from etl.state.message_queue import Depth
 from etl.state.outcomes import SkipCause
 from etl.state.webhook_events import Rhythm
 from etl.state.windows import KIND
@@ -211,25 +210,17 @@ def _of_queue(figures: Figures, alarms: Alarms, jobs: Mapping[str, Job]) -> Iter
     # Windows of a backfill that was stopped wait for the same command; no job takes them.
     depths = [each for each in figures.depth if each.kind != KIND]
     served = [each for each in depths if each.location_id not in held | set(figures.unserved)]
+    costs = "They are not in the tables yet, or not as they are now"
     for kind in sorted({each.kind for each in served}):
-        mine = [each for each in served if each.kind == kind and each.due]
-        oldest = min((each.oldest for each in mine if each.oldest is not None), default=None)
-        if oldest is None or figures.taken_at - oldest < alarms.oldest_due:
-            continue
-        is_taken = kind in {job.kind for job in jobs.values()}
-        fix = "Is etl run at work? etl status; more at a time: etl run --processes, concurrency in jobs.yaml"
-        yield Finding(
-            "queue",
-            kind,
-            f"the oldest of {_due(mine)} waits" + ("" if is_taken else ", and no job takes this kind"),
-            oldest,
-            "They are not in the tables yet, or not as they are now",
-            fix if is_taken else "Add a job for that kind to jobs.yaml",
-        )
-
-
-def _due(depths: Sequence[Depth]) -> str:
-    return counted(sum(each.due for each in depths), "due item")
+        mine = [each for each in served if each.kind == kind]
+        oldest = min((each.oldest for each in mine if each.due and each.oldest is not None), default=None)
+        if all(job.kind != kind for job in jobs.values()):
+            says = f"no job takes items of this kind: {sum(each.items for each in mine)} wait"
+            yield Finding("queue", kind, says, oldest, costs, "Add a job for that kind to jobs.yaml")
+        elif oldest is not None and figures.taken_at - oldest >= alarms.oldest_due:
+            says = f"the oldest of {counted(sum(each.due for each in mine), 'due item')} waits"
+            fix = "Is etl run at work? etl status; more at a time: etl run --processes, concurrency in jobs.yaml"
+            yield Finding("queue", kind, says, oldest, costs, fix)
 
 
 def _of_letters(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
@@ -254,16 +245,17 @@ def _of_allowance(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
     if alarms.allowance is None:
         return
     for location in figures.locations:
+        name, until = shown(location.location_id), location.blocked_until or figures.taken_at
         left, limit = location.daily_remaining, location.daily_limit
-        if left is None or not limit or location.heard_at is None:
-            continue
-        percent = 100 * max(left, 0) / limit
-        if percent >= alarms.allowance and location.blocked_cause != SkipCause.DAILY_BUDGET:
-            continue
-        says = f"{percent:.0f} % of {limit:,} requests a day are left"
-        fix = "It comes back by itself; to need less: bulk: auto, fewer status_checks in jobs.yaml"
-        costs = "When none is left, its items wait for the next day (UTC)"
-        yield Finding("allowance", shown(location.location_id), says, None, costs, fix)
+        if location.blocked_cause == SkipCause.DAILY_BUDGET:
+            says = f"spent for today, HighLevel is asked again from {until:%H:%M %Z} on"
+            fix = f"It comes back by itself. If HighLevel allows more already: etl locations resume {name}"
+            yield Finding("allowance", name, says, None, "Its items wait", fix)
+        elif left is not None and limit and location.heard_at and 100 * left < alarms.allowance * limit:
+            says = f"{100 * max(left, 0) / limit:.0f} % of {limit:,} requests a day are left"
+            fix = "It comes back by itself; to need less: bulk: auto, fewer status_checks in jobs.yaml"
+            costs = "When none is left, its items wait for the next day (UTC)"
+            yield Finding("allowance", name, says, None, costs, fix)
 
 
 def _of_transactions(figures: Figures, alarms: Alarms) -> Iterator[Finding]:

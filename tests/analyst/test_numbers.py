@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from etl.cli.checks import of_days
+from etl.cli.doctor import of_days
 from etl.database import views
 from tests.analyst.test_views import rows
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from etl.cli.doctor import of_locations
+from etl.cli.doctor import of_work
+from etl.config import jobs
 from etl.config.settings import read
 from etl.database import roles
 from etl.tokens.probe import PROBE_ID
@@ -29,7 +30,7 @@ def fixes(office: Office, **changed: str) -> dict[str, str]:
     """The failed checks, and what to do about each."""
     found = read(environment(office) | changed, dotenv=None)
     with office.engine.connect() as connection:
-        checks = list(of_locations(connection, found, offline=False, limit=None))
+        checks = list(of_work(connection, found, jobs.read(None), offline=False, limit=None))
     return {check.name: check.fix or "" for check in checks if not check.ok}
 
 
@@ -63,7 +64,7 @@ def test_the_token_of_a_paused_location_is_not_tried(office: Office) -> None:
     office.execute("UPDATE etl.locations SET paused_at = now(), pause_cause = 'not_authorized', pause_detail = 'no'")
     cure = "Give the token the scope conversations/message.readonly, or the location a token of its own; "
     told = f"{office.first} is paused: not authorized (no). {cure}then: etl locations resume {office.first}"
-    assert {"locations": told} == fixes(office)
+    assert {f"location {office.first}": told} == fixes(office)
 
 
 def test_a_key_that_opens_nothing_is_found(office: Office) -> None:
@@ -74,7 +75,7 @@ def test_a_key_that_opens_nothing_is_found(office: Office) -> None:
 def test_items_that_nobody_serves_are_found(office: Office) -> None:
     office.connect(office.first)
     office.enqueue(office.second)
-    assert {"queue"} == fixes(office).keys()
+    assert {f"location {office.second}"} == fixes(office).keys()
 
 
 def test_a_missing_app_is_found_where_tokens_need_it(office: Office) -> None:
@@ -182,5 +183,6 @@ def test_what_is_fine_is_said_as_it_is(office: Office) -> None:
     office.connect(office.first)
     found = read(environment(office), dotenv=None)
     with office.engine.connect() as connection:
-        says = {check.name: check.says for check in of_locations(connection, found, offline=True, limit=None)}
-    assert ("every location with items has a token", "every queued kind has a job") == (says["queue"], says["kinds"])
+        checks = of_work(connection, found, jobs.read(None), offline=True, limit=None)
+        says = {check.name: check.says for check in checks}
+    assert "each location with items is served, and each kind of item has a job" == says["work"]

@@ -114,6 +114,7 @@ def test_items_that_wait_for_their_location_are_told_once_with_it() -> None:
 def test_a_kind_that_no_job_takes_is_told_with_the_cure() -> None:
     (finding,) = found(replace(QUIET, depth=[depth(kind="user")]))
     assert "Add a job for that kind to jobs.yaml" == finding.fix
+    assert [("queue", "user")] == names(replace(QUIET, depth=[depth(kind="user", due=0, oldest=NOW + HOUR)]))
 
 
 def test_windows_wait_for_the_command_that_queued_them() -> None:
@@ -158,6 +159,9 @@ def test_an_allowance_that_is_nearly_used_up_is_told() -> None:
     assert [] == names(replace(QUIET, locations=[replace(low, daily_remaining=20_000)]))
     spent = replace(low, daily_remaining=20_000, blocked_cause="daily_budget")
     assert [("allowance", "L")] == names(replace(QUIET, locations=[spent]))
+    unheard = Overview("L", blocked_cause="daily_budget", blocked_until=NOW + HOUR)
+    (finding,) = found(replace(QUIET, locations=[unheard]))
+    assert "spent for today, HighLevel is asked again from 13:00 UTC on" == finding.says
 
 
 def test_a_transaction_that_is_open_for_long_is_told_with_what_ends_it() -> None:
