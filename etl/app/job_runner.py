@@ -1,10 +1,10 @@
 """Runs jobs one after another, or with ``--follow`` all at the same time; a signal, or a fault, stops all of them."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
@@ -25,8 +25,6 @@ Watched = Callable[[Job, RunLimits], AbstractContextManager[RunSpec]]
 """Gives a run somebody who watches it."""
 Runner = Callable[[Sequence[RunSpec]], list[Report]]
 """Does these runs at the same time."""
-Stopping = Callable[[Sequence[Callable[[], None]]], AbstractContextManager[None]]
-"""Calls these functions on a stop, during the block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +38,41 @@ class RunRequest:
     limit: int | None = None
     max_seconds: float | None = None
 
+    @property
+    def stages(self) -> list[tuple[Job, ...]]:
+        """The jobs that run at the same time, one group after another."""
+        return [self.jobs] if self.follow else [(job,) for job in self.jobs]
 
-def work(request: RunRequest, run: Runner, *, watched: Watched) -> Iterator[tuple[Job, Report]]:
+    @property
+    def runs(self) -> int:
+        """How many runs there are at a time."""
+        return len(self.stages[0])
+
+    def limits_of(self, job: Job) -> RunLimits:
+        """Return what the run of a job may do."""
+        return RunLimits(
+            job=job.name,
+            concurrency=job.concurrency,
+            batch_size=job.batch_size,
+            follow=self.follow,
+            limit=self.limit,
+            max_seconds=self.max_seconds,
+            taken=self.taken,
+        )
+
+
+def work(request: RunRequest, run: Runner, watched: Watched) -> Generator[tuple[Job, Report]]:
     """Run the jobs; yield each with its report as soon as it is known.
 
     Raises:
         EtlError: why it cannot go on.
     """
     began, limit = time.monotonic(), request.limit
-    for jobs in [request.jobs] if request.follow else [(job,) for job in request.jobs]:
-        left = None if request.max_seconds is None else max(request.max_seconds - (time.monotonic() - began), 0.0)
+    for jobs in request.stages:
+        seconds = None if request.max_seconds is None else max(request.max_seconds - (time.monotonic() - began), 0.0)
+        left = replace(request, limit=limit, max_seconds=seconds)
         with ExitStack() as watching:
-            limits_of_jobs = [(job, _limits_of(request, job, limit=limit, max_seconds=left)) for job in jobs]
-            reports = run([watching.enter_context(watched(job, limits)) for job, limits in limits_of_jobs])
+            reports = run([watching.enter_context(watched(job, left.limits_of(job))) for job in jobs])
         yield from zip(jobs, reports, strict=True)
         if limit is not None:
             limit -= sum(report.counts.loaded + report.counts.dead for report in reports)
@@ -60,25 +80,8 @@ def work(request: RunRequest, run: Runner, *, watched: Watched) -> Iterator[tupl
             return
 
 
-def _limits_of(request: RunRequest, job: Job, *, limit: int | None, max_seconds: float | None) -> RunLimits:
-    return RunLimits(
-        job=job.name,
-        concurrency=job.concurrency,
-        batch_size=job.batch_size,
-        follow=request.follow,
-        limit=limit,
-        max_seconds=max_seconds,
-        taken=request.taken,
-    )
-
-
 def run_together(
-    settings: Settings,
-    engine: Engine,
-    specs: Sequence[RunSpec],
-    *,
-    shared: SharedEvidence | None = None,
-    stopping: Stopping = signals_stop,
+    settings: Settings, engine: Engine, specs: Sequence[RunSpec], *, shared: SharedEvidence | None = None
 ) -> list[Report]:
     """Do these runs in this process, each in a thread; ``shared`` is the evidence of earlier ones.
 
@@ -93,7 +96,7 @@ def run_together(
     ):
         by_job = dict(zip((each.job.name for each in fetching), opened, strict=True))
         loops = [by_job.get(each.job.name) or MartsRun(engine, each.limits, progress=each.progress) for each in specs]
-        stack.enter_context(stopping([*(loop.stop for loop in loops), hang_up]))
+        stack.enter_context(signals_stop([*(loop.stop for loop in loops), hang_up]))
         pool = stack.enter_context(ThreadPoolExecutor(len(loops), thread_name_prefix="loop"))
         running = [pool.submit(_run, loop, loops) for loop in loops]
         while wait(running, timeout=LOOK_SECONDS).not_done:

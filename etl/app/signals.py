@@ -20,6 +20,14 @@ LOOK_SECONDS = 0.5
 
 _stops: list[Callable[[], None]] = []
 """What a signal calls, of all blocks that last."""
+_is_stopped = threading.Event()
+
+
+def stop_all() -> None:
+    """Do what a signal does, from any thread: for what runs, and for what begins later."""
+    _is_stopped.set()
+    for each in tuple(_stops):
+        each()
 
 
 @contextmanager
@@ -42,6 +50,8 @@ def signals_stop(stops: Sequence[Callable[[], None]]) -> Iterator[None]:
             threading.Thread(target=tell, args=("Finishing what is in hand …",), daemon=True).start()
 
     _stops.extend(stops)
+    if _is_stopped.is_set():
+        stop_all()
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from etl.app.checking import telling
 from etl.app.composition import RunSpec, address_of, require_known_recordings_urls, watching
 from etl.app.job_runner import RunRequest, run_together, work
-from etl.app.processes import open_team
+from etl.app.processes import work_in_processes
 from etl.app.warehouse import described, load_settings, warehouse
 from etl.cli.options import FiniteRange
 from etl.cli.progress import first_line, local_now, narrated, pacing, say
@@ -89,8 +89,7 @@ def run(  # noqa: PLR0913 - one parameter an option
     chosen = _choose(file.named, job, follow=follow, limit=limit)
     require_known_recordings_urls(chosen)
     request = RunRequest(tuple(chosen), file.kinds, follow=follow, limit=limit, max_seconds=max_seconds)
-    runs = len(chosen) if follow else 1
-    with warehouse(settings, runs=runs) as engine:
+    with warehouse(settings, runs=request.runs) as engine:
         if dry_run:
             _show_due(engine, chosen, as_json=as_json)
             return
@@ -98,14 +97,15 @@ def run(  # noqa: PLR0913 - one parameter an option
             names = [each.name for each in chosen if each.kind != MARTS]
             say(first_line(names or [MARTS], described(settings), now=local_now()))
         watched = partial(narrated, settings, engine) if follow else partial(_progress, engine)
-        here = nullcontext(partial(run_together, settings, engine, shared=SharedEvidence()))
+        here = partial(run_together, settings, engine, shared=SharedEvidence())
+        done = work_in_processes(request, processes, watched) if processes > 1 else work(request, here, watched)
         reports = []
         with (
             telling(settings) if follow else nullcontext(),
             _health(settings, file, engine, health_port if follow else None),
-            here if processes == 1 else open_team(processes, runs=runs) as runner,
+            closing(done),
         ):
-            for each, report in work(request, runner, watched=watched):
+            for each, report in done:
                 if as_json or (follow and logs_json()):
                     print_json(_as_dict(each, report))
                 else:
