@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import dedent
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 from pydantic import AnyHttpUrl, SecretStr
@@ -16,16 +16,12 @@ from sqlalchemy import Engine, text
 
 from etl.app.warehouse import database_url, load_settings, warehouse
 from etl.cli.crontab import program
-from etl.cli.run import exit_code, print_report, run_once
-from etl.config import jobs
-from etl.config.jobs import MARTS
+from etl.config.jobs import MARTS, KindName
 from etl.config.settings import Settings
 from etl.database import schema
 from etl.errors import ConfigurationError
-from etl.kinds import KINDS
 from etl.output import print_line, print_lines, print_table
 from etl.state import message_queue, runs
-from etl.worker.run_limits import RunLimits
 
 if TYPE_CHECKING:
     from etl.sandbox.server import SandboxProcess
@@ -36,6 +32,11 @@ CALLS = text("""
     SELECT message_id FROM highlevel.messages JOIN highlevel.meta USING (location_id, message_id)
     WHERE location_id = :location_id AND message_type = 'TYPE_CALL' AND call_duration > 0
 """)
+# Pages of the export would bring the history, too, which a step of its own is about.
+JOBS = "jobs:\n  messages: {bulk: off}\n" + "".join(
+    f"  {kind}s: {{kind: {kind}}}\n" for kind in get_args(KindName) if kind not in ("message", MARTS)
+)
+"""A job for each kind."""
 LIMIT = 5_000
 """Requests in 10 s that the demo's sandbox allows: HighLevel's own 100 would make this a film of two minutes."""
 
@@ -98,6 +99,8 @@ def demo(context: click.Context, messages: int) -> None:
             schema.upgrade(connection)
             earlier = runs.count(connection)
         print_line(f"runs in {settings.embedded_directory}, at revision {schema.HEAD}")
+        jobs_file = home.absolute() / "jobs.yaml"
+        jobs_file.write_text(JOBS, encoding="utf-8")
         _step(2, "A HighLevel look-alike")
         with _sandbox(messages, seed=earlier + 1) as sandbox:
             print_line(f"serves {messages} messages on {sandbox.url}")
@@ -109,15 +112,20 @@ def demo(context: click.Context, messages: int) -> None:
                     "highlevel_base_url": AnyHttpUrl(sandbox.url),
                     "highlevel_token": SecretStr(sandbox.token(location_id)),
                     "highlevel_location_id": location_id,
+                    "etl_jobs": jobs_file,
                 }
             )
             _deliver(ours, engine, sandbox, messages)
             _step(4, "The job fetches, transforms and loads them")
-            code = _run_job(ours, engine, "message")
-            code = max(code, _backfill(ours), _run_others(ours, engine))
+            codes = [_run(ours, "run", "messages")]
+            _step(5, "History that no webhook named")
+            codes += [_run(ours, "backfill", "--since", "2026-01-01")]
+            _step(6, "Emails, audio, transcripts and names follow from them")
+            _enqueue_calls(ours, engine)
+            codes += [_run(ours, "run", "--quiet")]
             _show(engine, location_id)
     _say_what_next(home)
-    context.exit(code)
+    context.exit(max(codes))
 
 
 def _sandbox(messages: int, *, seed: int) -> "SandboxProcess":
@@ -171,36 +179,25 @@ def _receiver(ours: Settings, keys: Mapping[str, str]) -> Iterator[str]:
             process.terminate()
 
 
-def _run_others(ours: Settings, engine: Engine) -> int:
-    _step(6, "Emails, audio, transcripts and names follow from them")
+def _enqueue_calls(ours: Settings, engine: Engine) -> None:
     location_id = ours.highlevel_location_id
     with engine.begin() as connection:
         calls = list(connection.execute(CALLS, {"location_id": location_id}).scalars())
         for kind in ("recording", "transcription"):
             message_queue.enqueue(connection, calls, kind=kind, location_id=location_id)
     print_line("recordings and transcripts are asked for minutes after a call; here at once")
-    return max(_run_job(ours, engine, kind) for kind in (*KINDS, MARTS) if kind not in ("message", "window"))
 
 
-def _run_job(ours: Settings, engine: Engine, kind: str) -> int:
-    # Pages of the export would bring the history, too, which the next step is about.
-    options = {"bulk": "off"} if kind == "message" else {}
-    job = jobs.Job.model_validate({"name": kind if kind == MARTS else f"{kind}s", "kind": kind, **options})
-    limits = RunLimits(job=job.name, concurrency=job.concurrency, batch_size=job.batch_size, taken=frozenset(KINDS))
-    report = run_once(ours, engine, job, limits)
-    print_report(job, report)
-    return exit_code(report)
-
-
-def _backfill(ours: Settings) -> int:
-    _step(5, "History that no webhook named")
-    print_line("$ etl backfill --since 2026-01-01")
-    command = [sys.executable, "-m", "etl", "backfill", "--since", "2026-01-01"]
-    return subprocess.run(command, env=_environment(ours), cwd=ours.etl_home, check=False).returncode
+def _run(ours: Settings, *command: str) -> int:
+    """Run a command as its user would; return its exit code."""
+    print_line(f"$ etl {' '.join(command)}")
+    sys.stdout.flush()
+    etl = [sys.executable, "-m", "etl", *command]
+    return subprocess.run(etl, env=_environment(ours), cwd=ours.etl_home, check=False).returncode
 
 
 def _environment(ours: Settings, **more: str) -> dict[str, str]:
-    """Return the environment of the demo's commands, which run where there is neither .env nor jobs.yaml."""
+    """Return the environment of the demo's commands, which run where there is no .env."""
     names = {field.upper() for field in Settings.model_fields}
     others = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in names}
     token = ours.highlevel_token
@@ -210,6 +207,7 @@ def _environment(ours: Settings, **more: str) -> dict[str, str]:
         "HIGHLEVEL_BASE_URL": str(ours.highlevel_base_url),
         "HIGHLEVEL_TOKEN": token.get_secret_value() if token else "",
         "HIGHLEVEL_LOCATION_ID": ours.highlevel_location_id,
+        "ETL_JOBS": str(ours.etl_jobs),
         **more,
     }
 

@@ -132,12 +132,6 @@ def _health(settings: Settings, file: JobsFile, engine: Engine, address: str | N
         yield
 
 
-def run_once(settings: Settings, engine: Engine, job: Job, limits: RunLimits) -> Report:
-    """Run one job with live progress; the first signal ends it in good order."""
-    with _progress(engine, job, limits) as spec:
-        return run_together(settings, engine, [spec])[0]
-
-
 def exit_code(*reports: Report) -> int:
     """Return the worst code of the jobs, but 3 only if none could do anything: others that work are a line."""
     is_partial = len(reports) > 1 and any(report.counts.loaded for report in reports)
@@ -203,7 +197,7 @@ def _summarize(settings: Settings, job: Job, report: Report, *, is_quiet: bool) 
     has_news = report.is_news and report.outcome not in AS_USUAL
     if is_quiet and not has_done and not has_news:
         return
-    print_report(job, report)
+    _print_report(job, report)
     if is_quiet and not has_news:
         return
     if report.outcome.leaves_locations:
@@ -215,7 +209,7 @@ def _summarize(settings: Settings, job: Job, report: Report, *, is_quiet: bool) 
         print_sentence(unanswered(report.outcome, report.detail, address=address_of(settings)), hang=2, err=True)
 
 
-def print_report(job: Job, report: Report) -> None:
+def _print_report(job: Job, report: Report) -> None:
     """Print what a run did, in words; leave out what did not happen."""
     counts = report.counts
     of_these = _counts(("unchanged", counts.unchanged), ("deleted upstream", counts.deleted))
