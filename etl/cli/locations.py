@@ -184,25 +184,12 @@ def _require_known(connection: Connection, ids: tuple[str, ...]) -> None:
 def _print_overviews(
     overviews: list[known.Overview], waiting: Counter[str], without: set[str], routing: TokenRouting
 ) -> None:
-    def state(location: known.Overview) -> str:
-        is_known = location.location_id not in without or cure_of(location) is not None
-        return state_of(location) if is_known else "not connected"
-
-    print_table(
-        ("location", "name", "token", "expires", "items", "state"),
-        [
-            (
-                shown(location.location_id),
-                location.name,
-                _token(location, routing),
-                location.token_expires_at,
-                waiting[location.location_id],
-                state(location),
-            )
-            for location in overviews
-        ],
-        optional=("expires", "token"),
-    )
+    rows = []
+    for each in overviews:
+        state = state_of(each) if each.location_id not in without or cure_of(each) else "not connected"
+        token, items = _token(each, routing), waiting[each.location_id]
+        rows.append((shown(each.location_id), each.name, token, each.token_expires_at, items, state))
+    print_table(("location", "name", "token", "expires", "items", "state"), rows, optional=("expires", "token"))
 
 
 def _token(location: known.Overview, routing: TokenRouting) -> str:

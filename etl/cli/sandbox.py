@@ -1,46 +1,40 @@
 """``etl sandbox``: only reads options and prints; the work is in :mod:`etl.sandbox`."""
 
 import signal
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic import ValidationError
 
-from etl.cli.options import FiniteRange, listen_at
+from etl.cli.options import FiniteRange, listen_at, options
 from etl.output import print_line, print_lines
 
 if TYPE_CHECKING:
     from etl.sandbox.config import SandboxConfig
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
-
-def _data_options(command: Command) -> Command:
-    """Return the options that decide which data there is; serving and sending must agree on them."""
-    for option in (
-        click.option("--messages", default=1000, show_default=True, type=click.IntRange(1), help="Number of messages."),
-        click.option("--locations", default=3, show_default=True, type=click.IntRange(1), help="Number of locations."),
-        click.option("--seed", default=1, show_default=True, help="Another seed gives other ids and texts."),
-        click.option(
-            "--until",
-            type=click.DateTime(["%Y-%m-%d"]),
-            default=lambda: f"{datetime.now(UTC):%Y-%m-%d}",  # noqa: TID251 - today, for whoever types it
-            show_default="today",
-            help="Day at whose begin (UTC) the last message is sent.",
-        ),
-    ):
-        command = option(command)
-    return command
+DATA = options(
+    click.option("--messages", default=1000, show_default=True, type=click.IntRange(1), help="Number of messages."),
+    click.option("--locations", default=3, show_default=True, type=click.IntRange(1), help="Number of locations."),
+    click.option("--seed", default=1, show_default=True, help="Another seed gives other ids and texts."),
+    click.option(
+        "--until",
+        type=click.DateTime(["%Y-%m-%d"]),
+        default=lambda: f"{datetime.now(UTC):%Y-%m-%d}",  # noqa: TID251 - today, for whoever types it
+        show_default="today",
+        help="Day at whose begin (UTC) the last message is sent.",
+    ),
+)
+"""Which data there is: serving and sending must agree on it."""
 
 
 @click.group(invoke_without_command=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8399, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free port.")
-@_data_options
+@DATA
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(0), help="Requests in 10 s; 0: no limit.")
 @click.option("--faults", default="{}", help="What shall go wrong, as JSON; see docs/sandbox.md.")
 @click.pass_context
@@ -77,7 +71,7 @@ def sandbox(
 def _instructions(url: str, config: "SandboxConfig") -> str:
     data = config.dataset()
     location_id = data.location_ids[0]
-    options = "".join(
+    given = "".join(
         f" --{name} {getattr(config, name)}"
         for name in ("seed", "locations", "messages")
         if getattr(config, name) != type(config).model_fields[name].default
@@ -94,17 +88,18 @@ def _instructions(url: str, config: "SandboxConfig") -> str:
         "\n"
         "To have webhooks sent, start a receiver with the keys that sign them:\n"
         'eval "$(etl sandbox keys)"; etl serve\n'
-        f"etl sandbox send{options} --to http://127.0.0.1:8080/webhooks/highlevel   # in another terminal"
+        f"etl sandbox send{given} --to http://127.0.0.1:8080/webhooks/highlevel   # in another terminal"
     )
 
 
+DIRECTORY = click.Path(path_type=Path, file_okay=False)
 KEYS = click.option(
     "--keys",
     "keys_directory",
     default=Path(".etl/sandbox-keys"),
     show_default=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Directory of the signing keys.",
+    type=DIRECTORY,
+    help="Signing keys.",
 )
 
 
@@ -134,7 +129,7 @@ def _export(keys_directory: Path) -> str:
 @click.option(
     "--rate", default=20.0, show_default=True, type=FiniteRange(0, min_open=True), help="Webhooks in a second."
 )
-@_data_options
+@DATA
 @click.option("--duplicates", default=0.0, type=FiniteRange(0, 1), help="Share that is sent twice.")
 @click.option("--bad-signatures", default=0.0, type=FiniteRange(0, 1), help="Share with a wrong signature.")
 @KEYS
@@ -163,11 +158,9 @@ def send(
     newest = newest_for(until.replace(tzinfo=UTC), seed=seed, locations=locations, messages=messages)
     dataset = Dataset(seed, locations, messages, newest=newest)
     report = send_webhooks(to_url, dataset=dataset, keys=keys, traffic=Traffic(**traffic), stop=stop.is_set)
-    statuses = ", ".join(f"{status}: {count}" for status, count in sorted(report.statuses.items()))
-    print_line(
-        f"{report.sent} sent in {report.seconds:.1f} s ({statuses or 'no answers'}); "
-        f"{len(report.acknowledged)} acknowledged, {len(report.unacknowledged)} not, "
-        f"{report.accepted_forgeries} forgeries accepted."
-    )
+    statuses = ", ".join(f"{status}: {count}" for status, count in sorted(report.statuses.items())) or "no answers"
+    took = f"{len(report.acknowledged)} acknowledged, {len(report.unacknowledged)} not"
+    forged = f"{report.accepted_forgeries} forgeries accepted."
+    print_line(f"{report.sent} sent in {report.seconds:.1f} s ({statuses}); {took}, {forged}")
     if report.unacknowledged or report.accepted_forgeries:
         raise click.exceptions.Exit(1)

@@ -53,52 +53,30 @@ def _print_queue(queue: list[message_queue.Depth]) -> None:
     if not queue:
         print_line("queue: empty")
         return
-    print_table(
-        ("kind", "location", "items", "due", "in hand", "oldest waits"),
-        [(each.kind, shown(each.location_id), each.items, each.due, each.in_hand, _age(each.oldest)) for each in queue],
-        title="queue",
-    )
+    rows = [
+        (each.kind, shown(each.location_id), each.items, each.due, each.in_hand, _age(each.oldest)) for each in queue
+    ]
+    print_table(("kind", "location", "items", "due", "in hand", "oldest waits"), rows, title="queue")
 
 
 def _print_locations(overviews: list[locations.Overview]) -> None:
-    print_table(
-        ("location", "state", "until", "requests", "left today"),
-        [
-            (
-                shown(location.location_id),
-                state_of(location),
-                location.blocked_until,
-                _requests(location),
-                location.daily_remaining,
-            )
-            for location in overviews
-        ],
-        title="locations",
-        optional=("requests",),
-    )
+    rows = [
+        (shown(each.location_id), state_of(each), each.blocked_until, _requests(each), each.daily_remaining)
+        for each in overviews
+    ]
+    header = ("location", "state", "until", "requests", "left today")
+    print_table(header, rows, title="locations", optional=("requests",))
     for advice in filter(None, map(advice_on, overviews)):
         print_sentence(advice)
 
 
 def _print_runs(last: list[runs.RunSummary]) -> None:
-    print_table(
-        ("run", "job", "started", "outcome", "loaded", "retried", "snoozed", "dead"),
-        [
-            (
-                run.run_id,
-                run.job,
-                run.started_at,
-                _ending(run),
-                run.loaded,
-                run.retried,
-                run.snoozed,
-                run.dead,
-            )
-            for run in last
-        ],
-        title="last runs",
-        optional=("snoozed", "retried"),
-    )
+    rows = [
+        (each.run_id, each.job, each.started_at, _ending(each), each.loaded, each.retried, each.snoozed, each.dead)
+        for each in last
+    ]
+    header = ("run", "job", "started", "outcome", "loaded", "retried", "snoozed", "dead")
+    print_table(header, rows, title="last runs", optional=("snoozed", "retried"))
 
 
 def _requests(location: locations.Overview) -> str:
