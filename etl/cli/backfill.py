@@ -9,12 +9,11 @@ from threading import Event
 from typing import Any
 
 import click
-from sqlalchemy import Connection, Engine
 
 from etl.app.signals import signals_stop
 from etl.app.warehouse import load_settings, warehouse
-from etl.cli.exporting import chosen_location, held_up, message_job, progress_of, served_locations, walk_windows
-from etl.config.settings import Settings
+from etl.cli.exporting import chosen_location, held_up, message_job, served_locations, walk
+from etl.config import jobs
 from etl.database.connections import moment_of
 from etl.database.failures import reading_errors
 from etl.errors import ConfigurationError, EtlError
@@ -77,7 +76,7 @@ def backfill(
     if until is not None and since >= until:
         raise ConfigurationError("--since is not before --until.")
     settings = load_settings()
-    message_job(settings)
+    message_job(jobs.read(settings.etl_jobs))
     with warehouse(settings) as engine:
         place = chosen_location(served_locations(settings, engine), location_id)
         with reading_errors(engine), engine.begin() as connection:
@@ -87,28 +86,36 @@ def backfill(
             until = min(until or now, now)
             windows.plan_history(connection, location_id=place, since=since, until=until, again=again)
             look = partial(windows.summary, location_id=place, since=since, until=until)
-            before = look(connection)
+            done = look(connection)
         began = time.monotonic()
-        if not before.left:
-            done, report, outcome = before, None, "done_before"
-        else:
-            report, done = _run(settings, engine, place, partial(look, began=now), start=since, end=until)
-            outcome = "stopped" if report.outcome == RunOutcome.STOPPED else "done"
-            if done.left and outcome == "done" and not report.counts.dead:
+        report = Report(RunOutcome.DRAINED, RunCounts(), 0.0)
+        outcome = "done" if done.left else "done_before"
+        if done.left:
+            chosen = WindowFilter(Why.HISTORY, lambda: [place])
+            look = partial(look, began=now)
+            report, done = walk(settings, engine, "backfill", chosen, look, _progress(began), span=(since, until))
+            if report.outcome == RunOutcome.STOPPED:
+                outcome = "stopped"
+            elif done.left and not report.counts.dead:
                 raise held_up(settings, engine, place, report)
-    counts = report.counts if report else RunCounts()
+    seconds = time.monotonic() - began
     if as_json:
-        summary = _summary(done, counts) | {"location_id": place, "outcome": outcome}
-        times = {"since": since.isoformat(), "until": until.isoformat(), "seconds": round(time.monotonic() - began, 3)}
-        print_json(summary | times)
-    elif report is None:
-        print_line(
-            f"backfill of {place}: done before, up to {until:%Y-%m-%d %H:%M} UTC, {done.messages:,} messages. "
-            "To load them again: --again"
-        )
+        times = {"since": since.isoformat(), "until": until.isoformat(), "seconds": round(seconds, 3)}
+        print_json(_summary(done, report.counts) | {"location_id": place, "outcome": outcome} | times)
+    elif outcome == "done_before":
+        what = f"done before, up to {until:%Y-%m-%d %H:%M} UTC, {done.messages:,} messages"
+        print_line(f"backfill of {place}: {what}. To load them again: --again")
     else:
-        _print(place, done, counts, outcome, time.monotonic() - began)
-    sys.exit(1 if counts.dead else 0)
+        _print(place, done, report.counts, outcome, seconds)
+    sys.exit(1 if report.counts.dead else 0)
+
+
+def _progress(began: float) -> Callable[[Summary], tuple[datetime, str]]:
+    def describe(done: Summary) -> tuple[datetime, str]:
+        rate = done.messages / max(time.monotonic() - began, 0.001)
+        return done.reached, f"{done.left} windows left, {done.messages:,} messages, {rate:,.0f}/s"
+
+    return describe
 
 
 def _each(context: click.Context, **options: Any) -> int:
@@ -133,34 +140,6 @@ def _each(context: click.Context, **options: Any) -> int:
     return max([code for code in codes if code != 3] or codes or [0])
 
 
-def _run(
-    settings: Settings,
-    engine: Engine,
-    location_id: str,
-    look: Callable[[Connection], Summary],
-    *,
-    start: datetime,
-    end: datetime,
-) -> tuple[Report, Summary]:
-    """Walk the windows of a location's history; returns how that ended, and what it brought."""
-
-    def current() -> Summary:
-        with reading_errors(engine), engine.connect() as connection:
-            return look(connection)
-
-    began = time.monotonic()
-    with progress_of("backfill", start=start, end=end) as show:
-
-        def progress() -> None:
-            done = current()
-            rate = done.messages / max(time.monotonic() - began, 0.001)
-            show(done.reached, f"{done.left} windows left, {done.messages:,} messages, {rate:,.0f}/s")
-
-        chosen = WindowFilter(Why.HISTORY, lambda: [location_id])
-        report = walk_windows(settings, engine, "backfill", chosen, progress=progress)
-    return report, current()
-
-
 def _summary(done: Summary, counts: RunCounts) -> dict[str, object]:
     return {
         "reached": done.reached.isoformat(),
@@ -176,19 +155,14 @@ def _summary(done: Summary, counts: RunCounts) -> dict[str, object]:
 
 
 def _print(location_id: str, done: Summary, counts: RunCounts, outcome: str, seconds: float) -> None:
-    print_sentence(
-        f"backfill of {location_id}: {done.messages:,} messages ({done.written:,} new or changed) with "
-        f"{done.requests:,} requests in {seconds:.1f} s",
-        hang=2,
-    )
+    loaded = f"{done.messages:,} messages ({done.written:,} new or changed)"
+    print_sentence(f"backfill of {location_id}: {loaded} with {done.requests:,} requests in {seconds:.1f} s", hang=2)
     if done.singly:
         print_line(f"{done.singly} rows could not be loaded from the export. They are queued; etl run fetches them.")
     if counts.dead:
         print_line(f"{counted(counts.dead, 'row or window')} became dead letters. See: etl dead list")
     if done.missing:
-        print_line(
-            f"{done.missing} messages are missing: HighLevel counts them, but did not give them. Try again later, "
-            "with --again."
-        )
+        why = "HighLevel counts them, but did not give them"
+        print_line(f"{done.missing} messages are missing: {why}. Try again later, with --again.")
     if outcome == "stopped":
         print_line(f"Stopped at {done.reached:%Y-%m-%d %H:%M} UTC. The same command goes on from there.")

@@ -3,15 +3,17 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from etl.app.composition import RunSpec, address_of, routing_of
 from etl.app.job_runner import run_together
 from etl.config import jobs
-from etl.config.jobs import Job
+from etl.config.jobs import Job, JobsFile
 from etl.config.settings import Settings
 from etl.database.failures import reading_errors
 from etl.errors import ConfigurationError, EtlError
@@ -24,10 +26,9 @@ from etl.watch.advice import CONNECT, UNANSWERED, reason, some, unanswered
 from etl.worker.claims import WindowFilter
 from etl.worker.run_limits import Report, RunLimits
 
-LOOK_SECONDS = 0.5
-"""How often progress is looked up."""
-PLAIN_SECONDS = 60.0
-"""How often a line is printed where there is no terminal."""
+Found = TypeVar("Found")
+LOOK_SECONDS, PLAIN_SECONDS = 0.5, 60.0
+"""How often progress is looked up and shown: on a terminal, and where there is none."""
 
 
 class HeldUpError(EtlError):
@@ -36,22 +37,59 @@ class HeldUpError(EtlError):
     exit_code = 3
 
 
-def walk_windows(
-    settings: Settings, engine: Engine, name: str, chosen: WindowFilter, *, progress: Callable[[], None]
-) -> Report:
-    """Walk the windows that are queued, with a run of their own; ``progress`` is called now and then."""
-    job = message_job(settings).model_copy(update={"name": name, "kind": KIND, "concurrency": 1, "batch_size": 2})
-    taken = jobs.read(settings.etl_jobs).kinds
-    limits = RunLimits(name, job.concurrency, job.batch_size, taken=taken)
-    next_look = 0.0
+def walk(
+    settings: Settings,
+    engine: Engine,
+    name: str,
+    chosen: WindowFilter,
+    look: Callable[[Connection], Found],
+    describe: Callable[[Found], tuple[datetime, str]],
+    *,
+    span: tuple[datetime, datetime],
+) -> tuple[Report, Found]:
+    """Walk queued windows with a run of their own, and show how far it has come; return what ``look`` reads at the end.
 
-    def show(_: RunCounts) -> None:
-        nonlocal next_look
-        if time.monotonic() >= next_look:
-            next_look = time.monotonic() + LOOK_SECONDS
-            progress()
+    ``describe`` says how far, of the time ``span``, and what there is to say about it.
+    """
+    file = jobs.read(settings.etl_jobs)
+    changes = {"name": name, "kind": KIND, "concurrency": 1, "batch_size": 2}
+    job = message_job(file).model_copy(update=changes)
+    is_live = sys.stderr.isatty()
+    pause = LOOK_SECONDS if is_live else PLAIN_SECONDS
+    next_look = time.monotonic() + (0.0 if is_live else pause)
 
-    return run_together(settings, engine, [RunSpec(job, limits, show, windows=chosen)])[0]
+    def current() -> Found:
+        with reading_errors(engine), engine.connect() as connection:
+            return look(connection)
+
+    with _bar(name, *span) if is_live else nullcontext(partial(_print_progress, name)) as show:
+
+        def progress(_: RunCounts) -> None:
+            nonlocal next_look
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + pause
+                show(*describe(current()))
+
+        limits = RunLimits(name, job.concurrency, job.batch_size, taken=file.kinds)
+        report = run_together(settings, engine, [RunSpec(job, limits, progress, windows=chosen)])[0]
+    return report, current()
+
+
+def _print_progress(name: str, reached: datetime, detail: str) -> None:
+    print_line(f"{name}: reached {reached.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {detail}", err=True)
+
+
+@contextmanager
+def _bar(name: str, start: datetime, end: datetime) -> Iterator[Callable[[datetime, str], None]]:
+    """Yield what moves a live line with the time that is left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    texts = [TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[detail]}")]
+    columns = (texts[0], BarColumn(bar_width=20), TaskProgressColumn(), texts[1], TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(printable(name), total=max((end - start).total_seconds(), 1.0), detail="")
+        yield lambda reached, detail: bar.update(task, completed=(reached - start).total_seconds(), detail=detail)
 
 
 def held_up(settings: Settings, engine: Engine, location_id: str, report: Report) -> HeldUpError:
@@ -71,13 +109,13 @@ def held_up(settings: Settings, engine: Engine, location_id: str, report: Report
     return error
 
 
-def message_job(settings: Settings) -> Job:
+def message_job(file: JobsFile) -> Job:
     """Return the job that takes messages.
 
     Raises:
         ConfigurationError: there is none, so nobody would fetch what is queued.
     """
-    for job in jobs.read(settings.etl_jobs).named.values():
+    for job in file.named.values():
         if job.kind == "message":
             return job
     raise ConfigurationError("No job in jobs.yaml takes items of kind message. Add one: kind: message")
@@ -109,41 +147,3 @@ def chosen_location(served: list[str], given: str | None) -> str:
     if served:
         raise ConfigurationError(f"Say which location, with --location: {some(served)}")
     raise ConfigurationError("Say which location, with --location, or set HIGHLEVEL_LOCATION_ID.")
-
-
-Show = Callable[[datetime, str], None]
-"""Called with how far the work has come, and what there is to say about it."""
-
-
-@contextmanager
-def progress_of(name: str, *, start: datetime, end: datetime) -> Iterator[Show]:
-    """Yield a bar with the time left on a terminal; else a line a minute."""
-    span = max((end - start).total_seconds(), 1.0)
-    if not sys.stderr.isatty():
-        yield _plainly(name)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[detail]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(printable(name), total=span, detail="")
-        yield lambda reached, detail: bar.update(task, completed=(reached - start).total_seconds(), detail=detail)
-
-
-def _plainly(name: str) -> Show:
-    last = time.monotonic()
-
-    def show(reached: datetime, detail: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= PLAIN_SECONDS:
-            last = time.monotonic()
-            print_line(f"{name}: reached {reached.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {detail}", err=True)
-
-    return show

@@ -3,14 +3,15 @@
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from etl.app.warehouse import load_settings, warehouse
-from etl.cli.exporting import chosen_location, held_up, message_job, progress_of, served_locations, walk_windows
+from etl.cli.exporting import chosen_location, held_up, message_job, served_locations, walk
+from etl.config import jobs
 from etl.config.settings import Settings
 from etl.database.connections import moment_of
 from etl.database.failures import reading_errors
@@ -57,7 +58,7 @@ def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> N
     Example: etl reconcile --window 7d
     """
     settings = load_settings()
-    message_job(settings)
+    message_job(jobs.read(settings.etl_jobs))
     with warehouse(settings) as engine:
         served = served_locations(settings, engine)
         location_ids = served if location_id is None and served else [chosen_location(served, location_id)]
@@ -73,11 +74,8 @@ def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> N
         sys.exit(2 if report.outcome == RunOutcome.MISCONFIGURED else 3)
     lost = sum(counts.get("lost", 0) for _, _, counts in days)
     if lost:
-        print_line(
-            f"Webhooks are being lost: {lost} messages came without one. They are queued now. Check that HighLevel can "
-            "reach etl serve.",
-            err=True,
-        )
+        cure = "They are queued now. Check that HighLevel can reach etl serve."
+        print_line(f"Webhooks are being lost: {lost} messages came without one. {cure}", err=True)
     sys.exit(1 if lost else 0)
 
 
@@ -93,26 +91,22 @@ def _run(
             raise ConfigurationError("--window is too long.") from error
         for location_id in location_ids:
             windows.compare(connection, location_id, since=start, until=end)
+        queued = sum(windows.compared(connection, name).left for name in location_ids)
 
-    def current() -> dict[str, Comparison]:
-        with reading_errors(engine), engine.connect() as connection:
-            return {name: windows.compared(connection, name) for name in location_ids}
+    def look(connection: Connection) -> dict[str, Comparison]:
+        return {name: windows.compared(connection, name) for name in location_ids}
 
-    with progress_of("reconcile", start=start, end=end) as show:
-        queued = sum(each.left for each in current().values())
+    def describe(compared: dict[str, Comparison]) -> tuple[datetime, str]:
+        left = sum(each.left for each in compared.values())
+        exported = sum(day.get("exported", 0) for each in compared.values() for day in each.days.values())
+        done = max(1 - left / max(queued, 1), 0)
+        return start + (end - start) * done, f"{left} windows left, {exported:,} messages"
 
-        def progress() -> None:
-            compared = current()
-            left = sum(each.left for each in compared.values())
-            exported = sum(day.get("exported", 0) for each in compared.values() for day in each.days.values())
-            done = max(1 - left / max(queued, 1), 0)
-            show(start + (end - start) * done, f"{left} windows left, {exported:,} messages")
-
-        chosen = WindowFilter(Why.COMPARE, lambda: location_ids)
-        report = walk_windows(settings, engine, "reconcile", chosen, progress=progress)
+    chosen = WindowFilter(Why.COMPARE, lambda: location_ids)
+    report, compared = walk(settings, engine, "reconcile", chosen, look, describe, span=(start, end))
     if report.outcome == RunOutcome.STOPPED:
         raise click.Abort
-    return report, current()
+    return report, compared
 
 
 def _print(days: Sequence[tuple[str, str, Mapping[str, int]]], *, as_json: bool) -> None:
