@@ -6,18 +6,15 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import click
-from sqlalchemy import Engine
 
-from etl.api.oauth import ClientRefusedError, OAuth, OAuthError, OAuthUnavailableError
 from etl.app.composition import client_of, oauth_of, transport_of
 from etl.app.warehouse import load_settings, warehouse
 from etl.cli.code_receiver import CodeReceiver, code_in, is_local
 from etl.config.settings import Settings
-from etl.errors import ApiUnavailableError, ConfigurationError, EtlError, LocationError
+from etl.errors import ConfigurationError, LocationError
 from etl.ids import is_fetchable, problem_of
 from etl.output import print_line, print_lines
 from etl.tokens import connecting, probe, vault
-from etl.tokens.renewal import Renewal
 
 MARKETPLACE = "https://marketplace.gohighlevel.com/v2/oauth/chooselocation"
 """White labels: https://marketplace.leadconnectorhq.com/… (HighLevel docs, OAuth "Authorization")."""
@@ -92,10 +89,12 @@ def connect(
         state = secrets.token_urlsafe(16)
         url = _authorize_url(settings, authorize_url, redirect_uri, state=state, company=company)
         code = _code(url, redirect_uri, state=state, paste=paste)
-        try:
-            _keep(engine, settings, app, code, redirect_uri)
-        except OAuthError as error:
-            raise _complaint(error) from None
+        keys = vault.Vault(settings.secret_keys)
+        connected = connecting.connect(engine, keys, app, code, redirect_uri=redirect_uri)
+        print_line(f"{connected.owner} {connected.id} is connected; its token is renewed by itself")
+        if connected.owner == "company":
+            count = connecting.list_company(engine, keys, app, connected.id)
+            print_line(f"{count} of its locations have the app; their tokens are fetched with their first items")
 
 
 def _connect_private(settings: Settings, token: str | None, location_id: str | None) -> None:
@@ -153,35 +152,6 @@ def _read_tokens(path: str) -> dict[str, str]:
     if problems or not tokens:
         raise ConfigurationError(*(problems or [f"{path} names no location"]))
     return tokens
-
-
-def _keep(engine: Engine, settings: Settings, app: OAuth, code: str, redirect_uri: str) -> None:
-    keys = vault.Vault(settings.secret_keys)
-    connected = connecting.keep(engine, keys, app.exchange(code, redirect_uri=redirect_uri), app_id=app.app_id)
-    print_line(f"{connected.owner} {connected.id} is connected; its token is renewed by itself")
-    if connected.owner == "company":
-        count = list_company(engine, keys, app, connected.id)
-        print_line(f"{count} of its locations have the app; their tokens are fetched with their first items")
-
-
-def list_company(engine: Engine, keys: vault.Vault, app: OAuth, company_id: str) -> int:
-    """Add the locations of a connected company; returns how many there are.
-
-    Raises:
-        EtlError: HighLevel does not list them.
-    """
-    try:
-        token = Renewal(engine=engine, vault=keys, oauth=app).company_token(company_id)
-        if token is None:
-            raise ConfigurationError(f"Company {company_id} is not connected. Run: etl connect --company")
-        return connecting.add_locations(engine, app, company_id=company_id, company_token=token)
-    except OAuthUnavailableError as error:
-        raise ApiUnavailableError(f"HighLevel cannot list the locations of {company_id} now: {error}") from None
-    except OAuthError as error:
-        raise ConfigurationError(
-            f"HighLevel does not list the locations of {company_id}: {error}. "
-            "Give the app the scopes oauth.readonly and oauth.write, then: etl locations sync"
-        ) from None
 
 
 def _require(settings: Settings, **needed: object) -> None:
@@ -244,11 +214,3 @@ def _ask(what: str, option: str) -> str:
     if not given.strip():
         raise ConfigurationError(f"Nothing came from standard input, for {option}")
     return given
-
-
-def _complaint(error: OAuthError) -> EtlError:
-    if isinstance(error, OAuthUnavailableError):
-        return ApiUnavailableError(f"HighLevel does not answer properly: {error}")
-    if isinstance(error, ClientRefusedError):
-        return ConfigurationError(f"Check HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET: {error}")
-    return ConfigurationError(f"HighLevel refuses: {error}. A code works once and not for long; start again.")

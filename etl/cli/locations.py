@@ -135,8 +135,6 @@ def remove(ids: tuple[str, ...], *, company: bool, yes: bool) -> None:
 @locations.command()
 def sync() -> None:
     """Add the new locations of connected companies."""
-    from etl.cli.connect import list_company
-
     settings = load_settings()
     with warehouse(settings) as engine, transport_of(settings) as transport:
         app = oauth_of(settings, transport)
@@ -145,7 +143,7 @@ def sync() -> None:
         with engine.connect() as connection:
             companies = [each for each in known.companies(connection) if each.connected and not each.retired_at]
         for company in companies:
-            count = list_company(engine, Vault(settings.secret_keys), app, company.company_id)
+            count = connecting.list_company(engine, Vault(settings.secret_keys), app, company.company_id)
             print_line(f"company {company.company_id}: {count} locations")
     if not companies:
         print_line("no company is connected; connect one with: etl connect --company")

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from etl.api.oauth import Grant, GrantRefusedError, OAuth
+from etl.api.oauth import ClientRefusedError, Grant, GrantRefusedError, OAuth, OAuthError, OAuthUnavailableError
 from etl.bearer import claims, clean, fingerprint
-from etl.errors import ConfigurationError
+from etl.errors import ApiUnavailableError, ConfigurationError
 from etl.state import locations, stored_tokens
 from etl.state.stored_tokens import EncryptedTokens, Owner
-from etl.tokens.renewal import encrypted
+from etl.tokens.renewal import Renewal, encrypted
 from etl.tokens.vault import Vault
 
 
@@ -78,19 +78,47 @@ def keep(engine: Engine, vault: Vault, grant: Grant, *, app_id: str) -> Connecte
     return Connected(owner, id_)
 
 
-def add_locations(engine: Engine, oauth: OAuth, *, company_id: str, company_token: str) -> int:
-    """Add the locations of a company in which the app is installed; returns how many there are.
+def connect(engine: Engine, vault: Vault, app: OAuth, code: str, *, redirect_uri: str) -> Connected:
+    """Exchange an authorization code, and store what it brings as :func:`keep` does.
+
+    Raises:
+        EtlError: HighLevel refuses the code or the app, or does not answer.
+    """
+    try:
+        return keep(engine, vault, app.exchange(code, redirect_uri=redirect_uri), app_id=app.app_id)
+    except OAuthUnavailableError as error:
+        raise ApiUnavailableError(f"HighLevel does not answer properly: {error}") from None
+    except ClientRefusedError as error:
+        raise ConfigurationError(f"Check HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET: {error}") from None
+    except OAuthError as error:
+        says = "A code works once and not for long; start again."
+        raise ConfigurationError(f"HighLevel refuses: {error}. {says}") from None
+
+
+def list_company(engine: Engine, vault: Vault, app: OAuth, company_id: str) -> int:
+    """Add the locations in which a connected company has the app; return how many there are.
 
     Their tokens are fetched with their first items.
 
     Raises:
-        OAuthError: the list cannot be fetched.
+        EtlError: HighLevel does not list them.
     """
-    installed = oauth.installed_locations(company_token=company_token, company_id=company_id)
+    try:
+        token = Renewal(engine=engine, vault=vault, oauth=app).company_token(company_id)
+        if token is None:
+            raise ConfigurationError(f"Company {company_id} is not connected. Run: etl connect --company")
+        installed = app.installed_locations(company_token=token, company_id=company_id)
+    except OAuthUnavailableError as error:
+        raise ApiUnavailableError(f"HighLevel cannot list the locations of {company_id} now: {error}") from None
+    except OAuthError as error:
+        raise ConfigurationError(
+            f"HighLevel does not list the locations of {company_id}: {error}. "
+            "Give the app the scopes oauth.readonly and oauth.write, then: etl locations sync"
+        ) from None
     with engine.begin() as connection:
         for each in sorted(installed, key=lambda each: each.location_id):
             locations.install(
-                connection, location_id=each.location_id, company_id=company_id, app_id=oauth.app_id, name=each.name
+                connection, location_id=each.location_id, company_id=company_id, app_id=app.app_id, name=each.name
             )
     return len(installed)
 

@@ -86,7 +86,7 @@ class Office:
     def connect_company(self) -> Grant:
         grant = self.oauth.exchange(self.code(company=True))
         company_id = connecting.keep(self.engine, self.vault, grant, app_id=self.oauth.app_id).id
-        connecting.add_locations(self.engine, self.oauth, company_id=company_id, company_token=grant.access_token)
+        connecting.list_company(self.engine, self.vault, self.oauth, company_id)
         return grant
 
     def connect_private(self, location_id: str) -> None:
