@@ -10,6 +10,7 @@ import click
 from etl.app.composition import client_of, oauth_of, transport_of
 from etl.app.warehouse import load_settings, warehouse
 from etl.cli.code_receiver import CodeReceiver, code_in, is_local
+from etl.cli.options import read_stdin
 from etl.config.settings import Settings
 from etl.errors import ConfigurationError, LocationError
 from etl.ids import is_fetchable, problem_of
@@ -207,10 +208,7 @@ def _ask(what: str, option: str) -> str:
     """Return a secret, typed unseen or from standard input."""
     if sys.stdin.isatty():
         return str(click.prompt(what, hide_input=True))
-    try:
-        given = sys.stdin.buffer.read().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"Standard input is not UTF-8 text, for {option}") from None
+    given = read_stdin(f", for {option}")
     if not given.strip():
         raise ConfigurationError(f"Nothing came from standard input, for {option}")
     return given

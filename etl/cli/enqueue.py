@@ -1,10 +1,9 @@
 """``etl enqueue``: refuses bad ids before anything is queued."""
 
-import sys
-
 import click
 
 from etl.app.warehouse import load_settings, warehouse
+from etl.cli.options import read_stdin
 from etl.config import jobs
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
@@ -43,7 +42,9 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
         )
     if "-" in ids and len(ids) > 1:
         raise ConfigurationError('"-" reads ids from standard input and goes alone. Nothing was queued.')
-    wanted = _read_ids() if ids == ("-",) else list(ids)
+    wanted = list(ids)
+    if wanted == ["-"]:
+        wanted = [line.strip() for line in read_stdin(". Nothing was queued.").splitlines() if line.strip()]
     problems = [problem for problem in map(problem_of, wanted) if problem is not None]
     if location_id and not is_fetchable(location_id):
         problems.append(f"--location {problem_of(location_id)}")
@@ -55,12 +56,3 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
         added = message_queue.enqueue(connection, wanted, kind=kind, location_id=owner, priority=priority)
     repeated = len(set(wanted)) - added
     print_line(f"{added} queued" + (f", {repeated} already queued" if repeated else ""))
-
-
-def _read_ids() -> list[str]:
-    """Ids from standard input; blank lines are no ids."""
-    try:
-        lines = sys.stdin.buffer.read().decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ConfigurationError("Standard input is not UTF-8 text. Nothing was queued.") from error
-    return [line.strip() for line in lines if line.strip()]

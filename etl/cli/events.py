@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Collection, Iterator
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -9,7 +10,18 @@ import click
 from sqlalchemy import Engine
 
 from etl.app.warehouse import load_settings, warehouse
-from etl.cli.options import LIST_LIMIT, RAW, SOME_IDS, YES, confirm, older_than, options, require_choice, tell_limit
+from etl.cli.options import (
+    LIST_LIMIT,
+    RAW,
+    SOME_IDS,
+    YES,
+    confirm,
+    in_batches,
+    older_than,
+    options,
+    require_choice,
+    tell_limit,
+)
 from etl.config import jobs
 from etl.database.connections import moment_of
 from etl.errors import ConfigurationError
@@ -161,14 +173,5 @@ def purge(ids: tuple[str, ...], *, every: bool, yes: bool, **filters: Any) -> No
             chosen = webhook_events.count(connection, which)
         if chosen:
             confirm(f"Delete {counted(chosen, 'event')} for good, with what was posted?", yes=yes)
-        deleted = sum(_deletions(engine, which))
+        deleted = in_batches(engine, partial(webhook_events.purge, which=which, limit=PURGE_EVENTS))
     print_line(f"{deleted} deleted")
-
-
-def _deletions(engine: Engine, which: EventFilter) -> Iterator[int]:
-    while True:
-        with engine.begin() as connection:
-            deleted = webhook_events.purge(connection, which, limit=PURGE_EVENTS)
-        yield deleted
-        if deleted < PURGE_EVENTS:
-            return

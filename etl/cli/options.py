@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from sqlalchemy import Connection, Engine
 
 from etl.errors import ConfigurationError
 from etl.models import KINDS
@@ -94,6 +95,30 @@ def confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise ConfigurationError(f"{question} There is no terminal to ask on: add --yes. Nothing was deleted.")
     click.confirm(printable(question), abort=True)
+
+
+def read_stdin(problem: str) -> str:
+    """Return what standard input holds.
+
+    Raises:
+        ConfigurationError: it is not UTF-8; the text ends with ``problem``.
+    """
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"Standard input is not UTF-8 text{problem}") from error
+
+
+def in_batches(engine: Engine, change: Callable[[Connection], int], *, most: float = math.inf) -> int:
+    """Change one batch after another, each in a transaction, until none or ``most`` are done; return how many."""
+    total = 0
+    while total < most:
+        with engine.begin() as connection:
+            changed = change(connection)
+        if not changed:
+            break
+        total += changed
+    return total
 
 
 def listen_at(host: str, port: int) -> socket.socket:

@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, NoReturn
 
@@ -19,6 +20,7 @@ from etl.cli.options import (
     SOME_IDS,
     YES,
     confirm,
+    in_batches,
     older_than,
     options,
     require_choice,
@@ -106,7 +108,7 @@ def cancel(ids: tuple[str, ...], *, every: bool, yes: bool, **narrowing: Any) ->
         waits, in_hand = _counts(engine, which)
         if waits:
             confirm(f"Cancel {counted(waits, 'item')}, which will not be fetched?", yes=yes)
-        done = _in_batches(engine, which, message_queue.cancel, most=waits)
+        done = in_batches(engine, partial(message_queue.cancel, which=which), most=waits)
     print_line(f"{done} cancelled" + (f"; {in_hand} in hand stay" if in_hand else ""))
 
 
@@ -118,7 +120,7 @@ def retry(ids: tuple[str, ...], *, every: bool, **narrowing: Any) -> None:
     which = _chosen(ids, every=every, **narrowing)
     with warehouse(load_settings()) as engine:
         waits, _ = _counts(engine, which)
-        done = _in_batches(engine, which, message_queue.hurry, most=waits)
+        done = in_batches(engine, partial(message_queue.hurry, which=which), most=waits)
     print_line(f"{done} due now")
 
 
@@ -141,20 +143,6 @@ def _counts(engine: Engine, which: ItemFilter) -> tuple[int, int]:
     if which.message_ids and not waits + in_hand:
         _exit_unknown(which.message_ids)
     return waits, in_hand
-
-
-def _in_batches(
-    engine: Engine, which: ItemFilter, change: Callable[[Connection, ItemFilter], int], *, most: int
-) -> int:
-    """Change one batch after another, each in a transaction, but no more than there were; returns how many."""
-    total = 0
-    while total < most:
-        with engine.begin() as connection:
-            changed = change(connection, which)
-        if not changed:
-            break
-        total += changed
-    return total
 
 
 def _reasons(settings: Settings, connection: Connection) -> Callable[[Waiting], str]:
