@@ -7,26 +7,13 @@ from operator import attrgetter
 import click
 
 from etl.app.warehouse import load_settings, warehouse
-from etl.cli.options import (
-    CAUSE,
-    JSON_LINES,
-    KIND,
-    LIST_LIMIT,
-    RAW,
-    SOME_IDS,
-    YES,
-    confirm,
-    older_than,
-    options,
-    require_choice,
-    tell_limit,
-)
+from etl.cli import options
 from etl.errors import ConfigurationError
 from etl.output import counted, print_json, print_line, print_record, print_table, write_bytes
 from etl.state import dead_letters
 from etl.state.dead_letters import BAD_ID, LetterFilter
 
-SOME = options(SOME_IDS, CAUSE, KIND)
+SOME = options.combined(options.SOME_IDS, options.CAUSE, options.KIND)
 
 
 @click.group()
@@ -35,9 +22,9 @@ def dead() -> None:
 
 
 @dead.command("list")
-@CAUSE
-@LIST_LIMIT
-@JSON_LINES
+@options.CAUSE
+@options.LIST_LIMIT
+@options.JSON_LINES
 def list_(cause: str | None, limit: int, *, as_json: bool) -> None:
     """List dead letters, the newest first."""
     with warehouse(load_settings()) as engine, engine.connect() as connection:
@@ -55,13 +42,13 @@ def list_(cause: str | None, limit: int, *, as_json: bool) -> None:
     columns = attrgetter("message_id", "location_id", "kind", "attempt", "cause", "detail", "died_at", "retried_at")
     print_table(header, map(columns, letters), optional=("location", "attempts", "retried", "kind"))
     print_line(f"all dead letters: {summary}. Look at one: etl dead show ID")
-    tell_limit(len(letters), limit)
+    options.tell_limit(len(letters), limit)
 
 
 @dead.command()
 @click.argument("message_id", metavar="ID")
-@KIND
-@RAW
+@options.KIND
+@options.RAW
 def show(message_id: str, kind: str | None, *, raw: bool) -> None:
     """Show a dead letter and what was received. Prints the words of customers.
 
@@ -89,7 +76,7 @@ def retry(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | N
 
     Each dead letter stays until its item is loaded.
     """
-    require_choice(ids, every=every, narrowed=cause is not None, by="--cause")
+    options.require_choice(ids, every=every, narrowed=cause is not None, by="--cause")
     which = LetterFilter(ids or None, cause, kind)
     with warehouse(load_settings()) as engine, engine.begin() as connection:
         queued = dead_letters.retry(connection, which)
@@ -108,20 +95,20 @@ def retry(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | N
 
 @dead.command()
 @SOME
-@older_than("given up on")
-@YES
+@options.older_than("given up on")
+@options.YES
 def purge(
     ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None, days: float | None, yes: bool
 ) -> None:
     """Delete dead letters forever, with what was received."""
-    require_choice(ids, every=every, narrowed=cause is not None or days is not None, by="--cause")
+    options.require_choice(ids, every=every, narrowed=cause is not None or days is not None, by="--cause")
     which = LetterFilter(ids or None, cause, kind, older_than_days=days)
     with warehouse(load_settings()) as engine:
         with engine.connect() as connection:
             count = dead_letters.count(connection, which)
         _require_found(count, ids)
         if count:
-            confirm(f"Delete {counted(count, 'dead letter')} for good, with what was received?", yes=yes)
+            options.confirm(f"Delete {counted(count, 'dead letter')} for good, with what was received?", yes=yes)
         with engine.begin() as connection:
             deleted = dead_letters.purge(connection, which)
     print_line(f"{deleted} deleted")

@@ -10,18 +10,7 @@ import click
 from sqlalchemy import Engine
 
 from etl.app.warehouse import load_settings, warehouse
-from etl.cli.options import (
-    LIST_LIMIT,
-    RAW,
-    SOME_IDS,
-    YES,
-    confirm,
-    in_batches,
-    older_than,
-    options,
-    require_choice,
-    tell_limit,
-)
+from etl.cli import options
 from etl.config import jobs
 from etl.database.connections import moment_of
 from etl.errors import ConfigurationError
@@ -38,7 +27,7 @@ COLUMNS = attrgetter(
     "webhook_id", "received_at", "type", "location_id", "message_id", "email_id", "outcome", "replayed_at"
 )
 
-FILTERS = options(
+FILTERS = options.combined(
     click.option("--outcome", type=click.Choice(EVENT_OUTCOMES), help="Only those with this outcome."),
     click.option("--type", "event_type", help="Only of this type, e.g. InboundMessage."),
     click.option("--location", help="Only about this location."),
@@ -60,7 +49,8 @@ def _filter(ids: tuple[str, ...], **filters: Any) -> EventFilter:
 
 def _chosen(ids: tuple[str, ...], *, every: bool, **filters: Any) -> EventFilter:
     which = _filter(ids, **filters)
-    require_choice(ids, every=every, narrowed=which != EventFilter(), by="--outcome, --type, --location, --since")
+    is_narrowed = which != EventFilter()
+    options.require_choice(ids, every=every, narrowed=is_narrowed, by="--outcome, --type, --location, --since")
     return which
 
 
@@ -71,7 +61,7 @@ def events() -> None:
 
 @events.command("list")
 @FILTERS
-@LIST_LIMIT
+@options.LIST_LIMIT
 @click.option("--counts", is_flag=True, help="Count all events by outcome. Reads the whole table.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object on each line; with --counts, one object.")
 def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
@@ -92,7 +82,7 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
     elif events:
         header = ("id", "received", "type", "location", "message", "email", "outcome", "replayed")
         print_table(header, map(COLUMNS, events), optional=("replayed", "email", "location", "message"))
-        tell_limit(len(events), limit)
+        options.tell_limit(len(events), limit)
     else:
         nothing = "no events" if which == EventFilter() else "no event is like that"
         print_line(", ".join(f"{outcome}: {count}" for outcome, count in counted.items()) or nothing)
@@ -100,7 +90,7 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
 
 @events.command()
 @click.argument("webhook_id", metavar="ID")
-@RAW
+@options.RAW
 def show(webhook_id: str, *, raw: bool) -> None:
     """Show an event and what was posted. Prints the words of customers.
 
@@ -119,7 +109,7 @@ def show(webhook_id: str, *, raw: bool) -> None:
 
 
 @events.command()
-@SOME_IDS
+@options.SOME_IDS
 @FILTERS
 def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
     """Read events again and queue what they name.
@@ -155,10 +145,10 @@ def _pages(engine: Engine, which: EventFilter, kinds: Collection[str]) -> Iterat
 
 
 @events.command()
-@SOME_IDS
+@options.SOME_IDS
 @FILTERS
-@older_than("received")
-@YES
+@options.older_than("received")
+@options.YES
 def purge(ids: tuple[str, ...], *, every: bool, yes: bool, **filters: Any) -> None:
     """Delete events forever.
 
@@ -172,6 +162,6 @@ def purge(ids: tuple[str, ...], *, every: bool, yes: bool, **filters: Any) -> No
         with engine.connect() as connection:
             chosen = webhook_events.count(connection, which)
         if chosen:
-            confirm(f"Delete {counted(chosen, 'event')} for good, with what was posted?", yes=yes)
-        deleted = in_batches(engine, partial(webhook_events.purge, which=which, limit=PURGE_EVENTS))
+            options.confirm(f"Delete {counted(chosen, 'event')} for good, with what was posted?", yes=yes)
+        deleted = options.in_batches(engine, partial(webhook_events.purge, which=which, limit=PURGE_EVENTS))
     print_line(f"{deleted} deleted")

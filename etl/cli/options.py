@@ -17,7 +17,7 @@ from etl.output import print_line, printable
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def options(*each: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def combined(*each: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Combine several options into one decorator."""
 
     def add(command: Command) -> Command:
@@ -57,7 +57,7 @@ CAUSE = click.option("--cause", help="Only with this cause, e.g. not_found.")
 KIND = click.option("--kind", type=click.Choice(KINDS), help="Only of this kind.")
 
 
-SOME_IDS = options(
+SOME_IDS = combined(
     click.argument("ids", nargs=-1, metavar="[ID]…"),
     click.option("--all", "every", is_flag=True, help="All of them."),
 )

@@ -12,20 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from etl.app.composition import routing_of
 from etl.app.warehouse import load_settings, warehouse
-from etl.cli.options import (
-    CAUSE,
-    JSON_LINES,
-    KIND,
-    LIST_LIMIT,
-    SOME_IDS,
-    YES,
-    confirm,
-    in_batches,
-    older_than,
-    options,
-    require_choice,
-    tell_limit,
-)
+from etl.cli import options
 from etl.config import jobs
 from etl.config.settings import Settings
 from etl.output import counted, print_json, print_line, print_table
@@ -33,11 +20,11 @@ from etl.state import locations, message_queue
 from etl.state.message_queue import ItemFilter, Waiting
 from etl.watch.advice import as_served, in_words, shown, state_of, unserved
 
-WHICH = options(
-    CAUSE,
-    KIND,
+WHICH = options.combined(
+    options.CAUSE,
+    options.KIND,
     click.option("--location", "location_id", metavar="ID", help="Only of this location; (default): of none."),
-    older_than("queued"),
+    options.older_than("queued"),
 )
 
 
@@ -48,8 +35,8 @@ def queue() -> None:
 
 @queue.command("list")
 @WHICH
-@LIST_LIMIT
-@JSON_LINES
+@options.LIST_LIMIT
+@options.JSON_LINES
 def list_(limit: int, *, as_json: bool, **narrowing: Any) -> None:
     """List what waits and why, what comes due first."""
     settings = load_settings()
@@ -74,7 +61,7 @@ def list_(limit: int, *, as_json: bool, **narrowing: Any) -> None:
     failed = ", ".join(f"{count} {name}" for name, count in causes.items() if name)
     if failed:
         print_line(f"by cause, in the whole queue: {failed}")
-    tell_limit(len(items), limit, which="the first")
+    options.tell_limit(len(items), limit, which="the first")
 
 
 @queue.command()
@@ -94,9 +81,9 @@ def show(message_id: str) -> None:
 
 
 @queue.command()
-@SOME_IDS
+@options.SOME_IDS
 @WHICH
-@YES
+@options.YES
 def cancel(ids: tuple[str, ...], *, every: bool, yes: bool, **narrowing: Any) -> None:
     """Delete items that wait, so that they are not fetched. What a worker has in hand stays.
 
@@ -107,26 +94,26 @@ def cancel(ids: tuple[str, ...], *, every: bool, yes: bool, **narrowing: Any) ->
     with warehouse(load_settings()) as engine:
         waits, in_hand = _counts(engine, which)
         if waits:
-            confirm(f"Cancel {counted(waits, 'item')}, which will not be fetched?", yes=yes)
-        done = in_batches(engine, partial(message_queue.cancel, which=which), most=waits)
+            options.confirm(f"Cancel {counted(waits, 'item')}, which will not be fetched?", yes=yes)
+        done = options.in_batches(engine, partial(message_queue.cancel, which=which), most=waits)
     print_line(f"{done} cancelled" + (f"; {in_hand} in hand stay" if in_hand else ""))
 
 
 @queue.command()
-@SOME_IDS
+@options.SOME_IDS
 @WHICH
 def retry(ids: tuple[str, ...], *, every: bool, **narrowing: Any) -> None:
     """Fetch items now that wait for a later try, with all their attempts anew."""
     which = _chosen(ids, every=every, **narrowing)
     with warehouse(load_settings()) as engine:
         waits, _ = _counts(engine, which)
-        done = in_batches(engine, partial(message_queue.hurry, which=which), most=waits)
+        done = options.in_batches(engine, partial(message_queue.hurry, which=which), most=waits)
     print_line(f"{done} due now")
 
 
 def _chosen(ids: tuple[str, ...], *, every: bool, **narrowing: Any) -> ItemFilter:
     is_narrowed = any(each is not None for each in narrowing.values())
-    require_choice(ids, every=every, narrowed=is_narrowed, by="--cause, --kind, --location, --older-than")
+    options.require_choice(ids, every=every, narrowed=is_narrowed, by="--cause, --kind, --location, --older-than")
     return _filter(ids, **narrowing)
 
 

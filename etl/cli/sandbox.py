@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import ValidationError
 
-from etl.cli.options import FiniteRange, listen_at, options
+from etl.cli.options import FiniteRange, combined, listen_at
 from etl.output import print_line, print_lines
 
 if TYPE_CHECKING:
     from etl.sandbox.config import SandboxConfig
 
 
-DATA = options(
+DATA = combined(
     click.option("--messages", default=1000, show_default=True, type=click.IntRange(1), help="Number of messages."),
     click.option("--locations", default=3, show_default=True, type=click.IntRange(1), help="Number of locations."),
     click.option("--seed", default=1, show_default=True, help="Another seed gives other ids and texts."),
