@@ -44,6 +44,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from etl.models import RateLimit, RateUsage
 from etl.state import allowance
 from etl.state.allowance import Allowance, AnsweredRequest, Limit, Settled, Usage
+from etl.state.outcomes import SkipCause
 
 
 def allowances(connection: Connection, locations: Sequence[str], *, each: int = 1) -> dict[str, Allowance]:
@@ -209,10 +210,10 @@ SETTLE = text("""
                                THEN least(new.daily_remaining, new.daily_limit) ELSE new.daily_remaining END,
         daily_since = greatest(daily_since, (now() AT TIME ZONE 'utc')::date),
         blocked_until = CASE WHEN new.budget = false THEN date_trunc('hour', now()) + interval '1 hour 5 seconds'
-                             WHEN new.budget AND blocked_cause = 'daily_budget' THEN NULL ELSE blocked_until END,
+                             WHEN new.budget AND blocked_cause = :spent THEN NULL ELSE blocked_until END,
         blocked_at = CASE WHEN new.budget = false THEN clock_timestamp() ELSE blocked_at END,
-        blocked_cause = CASE WHEN new.budget = false THEN 'daily_budget'
-                             WHEN new.budget AND blocked_cause = 'daily_budget' THEN NULL ELSE blocked_cause END,
+        blocked_cause = CASE WHEN new.budget = false THEN :spent
+                             WHEN new.budget AND blocked_cause = :spent THEN NULL ELSE blocked_cause END,
         heard_at = CASE WHEN new.is_heard THEN clock_timestamp() ELSE heard_at END
     FROM jsonb_to_recordset(CAST(:limits AS jsonb)) AS new (
         location_id text, max_requests int, interval_ms int, daily_limit int, daily_remaining int, budget bool,
@@ -245,7 +246,8 @@ def _write(connection: Connection, settled: dict[str, Settled], usages: dict[str
         if (left := settled[name].under_way[usage.usage_id])
     ]
     over = [usage.usage_id for _, usage in changed]
-    connection.execute(SETTLE, {"over": over, "counting": json.dumps(counting), "limits": json.dumps(limits)})
+    given = {"over": over, "counting": json.dumps(counting), "limits": json.dumps(limits)}
+    connection.execute(SETTLE, given | {"spent": SkipCause.DAILY_BUDGET})
 
 
 def unblock(connection: Connection, location_id: str) -> bool:
@@ -253,7 +255,7 @@ def unblock(connection: Connection, location_id: str) -> bool:
 
     The answer to the next request decides. The block of a 429 stays: it lasts seconds.
     """
-    blocked = (RateLimit.blocked_cause == "daily_budget") & (RateLimit.blocked_until > func.clock_timestamp())
+    blocked = (RateLimit.blocked_cause == SkipCause.DAILY_BUDGET) & (RateLimit.blocked_until > func.clock_timestamp())
     statement = update(RateLimit).where(RateLimit.location_id == location_id, blocked)
     return connection.execute(statement.values(blocked_until=None)).rowcount > 0
 
@@ -265,11 +267,12 @@ BLOCK = text("""
         FROM etl.rate_limits WHERE location_id = :location_id
     )
     UPDATE etl.rate_limits AS r
-    SET blocked_until = asked.until, blocked_at = clock_timestamp(), blocked_cause = 'rate_limited'
+    SET blocked_until = asked.until, blocked_at = clock_timestamp(), blocked_cause = :cause
     FROM asked WHERE r.location_id = asked.location_id AND coalesce(r.blocked_until, '-infinity') < asked.until
 """)
 
 
 def block(connection: Connection, location_id: str, *, seconds: float | None, jitter: float) -> None:
     """Block a location after a 429 for ``seconds`` (None: one interval), and a random bit more to spread retries."""
-    connection.execute(BLOCK, {"location_id": location_id, "seconds": seconds, "jitter": jitter})
+    cause = SkipCause.RATE_LIMITED
+    connection.execute(BLOCK, {"location_id": location_id, "seconds": seconds, "jitter": jitter, "cause": cause})
