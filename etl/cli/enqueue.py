@@ -7,7 +7,6 @@ from etl.cli.options import read_stdin
 from etl.config import jobs
 from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
-from etl.models import KINDS
 from etl.output import print_line
 from etl.state import message_queue
 
@@ -17,7 +16,9 @@ SHOWN = 20
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID…")
-@click.option("--kind", type=click.Choice(KINDS), default="message", show_default=True, help="What the ids name.")
+@click.option(
+    "--kind", type=click.Choice(message_queue.KINDS), default="message", show_default=True, help="What the ids name."
+)
 @click.option("--location", "location_id", default="", help="Location of the messages. Default: HIGHLEVEL_LOCATION_ID.")
 @click.option(
     "--priority",

@@ -14,7 +14,6 @@ from etl.cli import options
 from etl.config import jobs
 from etl.database.connections import moment_of
 from etl.errors import ConfigurationError
-from etl.models import EVENT_OUTCOMES
 from etl.output import counted, print_json, print_line, print_record, print_table, write_bytes
 from etl.receive.events import Page, replay_page
 from etl.state import webhook_events
@@ -28,7 +27,7 @@ COLUMNS = attrgetter(
 )
 
 FILTERS = options.combined(
-    click.option("--outcome", type=click.Choice(EVENT_OUTCOMES), help="Only those with this outcome."),
+    click.option("--outcome", type=click.Choice(webhook_events.OUTCOMES), help="Only those with this outcome."),
     click.option("--type", "event_type", help="Only of this type, e.g. InboundMessage."),
     click.option("--location", help="Only about this location."),
     click.option("--since", type=click.DateTime(SINCE), help="Only those received since then, in local time."),

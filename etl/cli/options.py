@@ -11,8 +11,8 @@ import click
 from sqlalchemy import Connection, Engine
 
 from etl.errors import ConfigurationError
-from etl.models import KINDS
 from etl.output import print_line, printable
+from etl.state import message_queue
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -54,7 +54,7 @@ def tell_limit(shown: int, limit: int, *, which: str = "the newest") -> None:
 
 
 CAUSE = click.option("--cause", help="Only with this cause, e.g. not_found.")
-KIND = click.option("--kind", type=click.Choice(KINDS), help="Only of this kind.")
+KIND = click.option("--kind", type=click.Choice(message_queue.KINDS), help="Only of this kind.")
 
 
 SOME_IDS = combined(

@@ -16,8 +16,8 @@ from etl.database.connections import open_async_engine, open_engine, require_utf
 from etl.database.failures import reading_errors
 from etl.database.urls import parse_url
 from etl.errors import ConfigurationError, DatabaseUnavailableError
-from etl.models import KINDS
 from etl.output import print_line
+from etl.state import message_queue
 from etl.watch.advice import whose_webhooks
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _with_jobs(settings: Settings) -> tuple[JobsFile, frozenset[str], float]:
             "items of every kind are queued, and no old event is deleted, until it is corrected and etl serve restarted"
         )
         structlog.get_logger("etl.receive").error("jobs_file_not_read", problems=error.args, means=means)
-        return jobs.read(jobs.built_in()), frozenset(KINDS), MAX_DAYS
+        return jobs.read(jobs.built_in()), frozenset(message_queue.KINDS), MAX_DAYS
     return file, file.kinds, file.retention.webhook_events or settings.webhook_keep_days
 
 

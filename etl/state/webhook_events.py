@@ -9,8 +9,11 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, tex
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.database.conditions import columns_of, counts_by, equals, older_than
-from etl.models import WebhookEvent
+from etl.models import EVENT_OUTCOMES, WebhookEvent
 from etl.state.suppression_list import About
+
+OUTCOMES = EVENT_OUTCOMES
+"""What became of an event."""
 
 
 @dataclass(frozen=True, slots=True)

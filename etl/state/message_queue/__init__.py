@@ -23,6 +23,7 @@ its own. Then it spends an attempt, and after three of those it becomes a dead l
 waits anew.
 """
 
+from etl.models import KINDS
 from etl.state.message_queue.choosing import ItemFilter, Waiting, cancel, causes, counts, find, hurry
 from etl.state.message_queue.claiming import claim, due_locations, release_lapsed, renew, waiting_locations
 from etl.state.message_queue.enqueuing import enqueue, enqueue_items, follow_up
