@@ -1,5 +1,6 @@
 """Decide what is wrong: figures and thresholds in, findings out; pure. Holds no customer's word and no secret."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -43,11 +44,10 @@ class Finding:
     def line(self, now: datetime | None) -> str:
         """Say it in one line; None: the time is not known."""
         about = f"{self.name} {self.subject}".strip()
-        age = (
-            ""
-            if self.since is None or now is None
-            else f", since {self.since.astimezone():%Y-%m-%d %H:%M} ({_ago(self.since, now)})"
-        )
+        age = ""
+        if self.since is not None and now is not None:
+            ago = duration(max((now - self.since).total_seconds(), 0.0))
+            age = f", since {self.since.astimezone():%Y-%m-%d %H:%M} ({ago})"
         return f"{about}: {self.says}{age}. {self.costs}. {self.fix}"
 
 
@@ -70,14 +70,9 @@ def findings(figures: Figures, around: Surroundings, *, alarms: Alarms, jobs: Ma
 def of_surroundings(around: Surroundings, alarms: Alarms) -> Iterator[Finding]:
     """Find what is wrong beside Postgres."""
     if around.receiver is not None:
-        yield Finding(
-            "receiver",
-            "",
-            around.receiver,
-            None,
-            "HighLevel is asked to send again, for a while, what is not stored",
-            "Look at the log of etl serve, then: etl doctor; and at last: etl reconcile",
-        )
+        costs = "HighLevel is asked to send again, for a while, what is not stored"
+        fix = "Look at the log of etl serve, then: etl doctor; and at last: etl reconcile"
+        yield Finding("receiver", "", around.receiver, None, costs, fix)
     for name, problem in around.audio.items():
         fix = f"Fix that address, or change recordings_url in jobs.yaml; then: etl run {name}; etl dead retry --all"
         yield Finding("audio", name, problem, None, "Recordings are retried, and given up on in the end", fix)
@@ -107,27 +102,18 @@ def _of_webhooks(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
     for rhythm in figures.rhythms:
         if is_overdue(rhythm, figures.taken_at, alarms.webhooks):
             usual = f", though in these hours of {counted(rhythm.weeks, 'week')} before there were some"
-            yield Finding(
-                "webhooks",
-                rhythm.location_id,
-                "none came" + (usual if rhythm.weeks else ""),
-                rhythm.last_at,
-                "New messages are missing in the tables",
-                "Look whether etl serve runs and HighLevel can reach it; what was missed: etl reconcile",
-            )
+            says, costs = "none came" + (usual if rhythm.weeks else ""), "New messages are missing in the tables"
+            fix = "Look whether etl serve runs and HighLevel can reach it; what was missed: etl reconcile"
+            yield Finding("webhooks", rhythm.location_id, says, rhythm.last_at, costs, fix)
 
 
 def _of_lost(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
     for each in figures.lost:
         if alarms.lost is not None and each.lost >= alarms.lost:
-            yield Finding(
-                "lost",
-                each.location_id,
-                f"{counted(each.lost, 'message')} came without a webhook",
-                each.since,
-                "They are queued, so that they are late and not missing",
-                "Look whether HighLevel can always reach etl serve, and at its log; then: etl reconcile",
-            )
+            says = f"{counted(each.lost, 'message')} came without a webhook"
+            costs = "They are queued, so that they are late and not missing"
+            fix = "Look whether HighLevel can always reach etl serve, and at its log; then: etl reconcile"
+            yield Finding("lost", each.location_id, says, each.since, costs, fix)
 
 
 def due_again(job: Job, seen_at: datetime) -> datetime:
@@ -144,39 +130,25 @@ def _of_runs(figures: Figures, alarms: Alarms, jobs: Mapping[str, Job]) -> Itera
         return
     for name, job in jobs.items():
         seen_at = figures.last_seen.get(name)
-        if seen_at is None or figures.taken_at - due_again(job, seen_at) < alarms.runs:
-            continue
-        waiting = sum(each.due for each in figures.depth if each.kind == job.kind)
-        yield Finding(
-            "runs",
-            name,
-            "the job does not run",
-            seen_at,
-            f"{counted(waiting, 'item')} of kind {job.kind} wait for it",
-            f"Look at cron (etl crontab prints its lines) or the service; now: etl run {name}",
-        )
+        if seen_at is not None and figures.taken_at - due_again(job, seen_at) >= alarms.runs:
+            waiting = counted(sum(each.due for each in figures.depth if each.kind == job.kind), "item")
+            costs = f"{waiting} of kind {job.kind} wait for it"
+            fix = f"Look at cron (etl crontab prints its lines) or the service; now: etl run {name}"
+            yield Finding("runs", name, "the job does not run", seen_at, costs, fix)
 
 
 def _of_locations(figures: Figures) -> Iterator[Finding]:
-    for location in figures.locations:
-        if location.paused_at is not None:
-            yield Finding(
-                "location",
-                shown(location.location_id),
-                state_of(location),
-                location.paused_at,
-                f"{counted(_waiting(figures, location.location_id), 'item')} of it wait",
-                cure_of(location) or "",
-            )
-    paused = {location.location_id for location in figures.locations if location.paused_at is not None}
-    for location_id in figures.unserved:
-        if location_id not in paused:
-            waiting = counted(_waiting(figures, location_id), "item")
-            yield Finding("location", shown(location_id), "no token serves it", None, f"{waiting} of it wait", CONNECT)
-
-
-def _waiting(figures: Figures, location_id: str) -> int:
-    return sum(each.items for each in figures.depth if each.location_id == location_id)
+    items = Counter[str]()
+    for depth in figures.depth:
+        items[depth.location_id] += depth.items
+    paused = {each.location_id: each for each in figures.locations if each.paused_at is not None}
+    for name, location in paused.items():
+        costs = f"{counted(items[name], 'item')} of it wait"
+        fix = cure_of(location) or ""
+        yield Finding("location", shown(name), state_of(location), location.paused_at, costs, fix)
+    for name in [each for each in figures.unserved if each not in paused]:
+        costs = f"{counted(items[name], 'item')} of it wait"
+        yield Finding("location", shown(name), "no token serves it", None, costs, CONNECT)
 
 
 def _of_tokens(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
@@ -194,12 +166,9 @@ def _of_tokens(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
 
 def _end_of(location: Overview) -> datetime | None:
     """Return when a token ends that is not renewed by then. Those of a company are got anew."""
-    match location.token_source:
-        case "app" if location.token_issued_at is not None:
-            return location.token_issued_at + REFRESH_TOKEN
-        case "private":
-            return location.token_expires_at
-    return None
+    issued = location.token_issued_at
+    ends = {"app": issued and issued + REFRESH_TOKEN, "private": location.token_expires_at}
+    return ends.get(location.token_source or "")
 
 
 def _of_queue(figures: Figures, alarms: Alarms, jobs: Mapping[str, Job]) -> Iterator[Finding]:
@@ -228,17 +197,14 @@ def _of_letters(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
     total = sum(each.recent for each in recent)
     if alarms.dead_letters is None or total < alarms.dead_letters:
         return
-    causes: dict[str, int] = {}
-    for each in recent:
-        causes[each.cause] = causes.get(each.cause, 0) + each.recent
-    says = ", ".join(
-        f"{count} {cause}" for cause, count in sorted(causes.items(), key=lambda each: (-each[1], each[0]))
-    )
+    causes = Counter[str]()
+    for each in sorted(recent, key=lambda each: each.cause):
+        causes[each.cause] += each.recent
+    counts = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
+    says = f"{counted(total, 'item')} given up on: {counts}"
     since = min(each.recent_since for each in recent if each.recent_since is not None)
     fix = "etl dead list says why; when the cause is fixed: etl dead retry --all"
-    yield Finding(
-        "dead_letters", "", f"{counted(total, 'item')} given up on: {says}", since, "They are not in the tables", fix
-    )
+    yield Finding("dead_letters", "", says, since, "They are not in the tables", fix)
 
 
 def _of_allowance(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
@@ -265,7 +231,3 @@ def _of_transactions(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
             costs = "Postgres cannot clean up meanwhile, so that the queue grows slow"
             fix = f"End it there, or: SELECT pg_terminate_backend({each.pid})"
             yield Finding("transaction", f"pid {each.pid}", says, each.since, costs, fix)
-
-
-def _ago(since: datetime, now: datetime) -> str:
-    return duration(max((now - since).total_seconds(), 0.0))

@@ -7,7 +7,6 @@ a bound. Whatever has a location is told as a sum, or of the worst one.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import starmap
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -65,14 +64,14 @@ def families(figures: Figures, findings: Sequence[Finding]) -> Iterator[Metric]:
             for column in columns:
                 counter.add_metric([job, column.removeprefix("answered_")], totals[column])
         yield counter
-    yield _gauge("etl_runs_last_day", "Runs, by how they ended.", _endings(figures), "job", "ending")
+    endings = [((job, ending), float(count)) for job, ending, count in figures.endings]
+    yield _gauge("etl_runs_last_day", "Runs, by how they ended.", endings, "job", "ending")
     seen = [((job,), at.timestamp()) for job, at in figures.last_seen.items()]
     yield _gauge("etl_run_last_seen_timestamp_seconds", "When a run of the job was last at work.", seen, "job")
     yield _gauge("etl_locations", "Locations, by state.", _locations(figures).items(), "state")
-    left = [] if figures.allowance_left is None else [figures.allowance_left]
     says = "Share of today's requests left, of the location with the least."
-    yield _gauge("etl_allowance_left_ratio", says, _one(left))
-    last = [figures.last_event_at.timestamp()] if figures.last_event_at else []
+    yield _gauge("etl_allowance_left_ratio", says, _one(figures.allowance_left))
+    last = figures.last_event_at.timestamp() if figures.last_event_at else None
     yield _gauge("etl_event_last_timestamp_seconds", "When the last event was stored.", _one(last))
     lag = zip((("0.5",), ("0.95",)), figures.lag or (), strict=False)
     yield _gauge("etl_message_lag_seconds", "From a message of the last 15 minutes to its row.", list(lag), "quantile")
@@ -87,8 +86,8 @@ def _gauge(name: str, says: str, samples: Iterable[Sample], *labels: str) -> Met
     return gauge
 
 
-def _one(numbers: Sequence[float]) -> list[Sample]:
-    return [((), min(numbers))] if numbers else []
+def _one(number: float | None) -> list[Sample]:
+    return [] if number is None else [((), number)]
 
 
 def _ages(figures: Figures) -> list[Sample]:
@@ -98,10 +97,6 @@ def _ages(figures: Figures) -> list[Sample]:
             age = (figures.taken_at - each.oldest).total_seconds()
             ages[each.kind] = max(age, ages.get(each.kind, 0.0))
     return [((kind,), age) for kind, age in ages.items()]
-
-
-def _endings(figures: Figures) -> list[Sample]:
-    return list(starmap(lambda job, ending, count: ((job, ending), count), figures.endings))
 
 
 def _locations(figures: Figures) -> Counter[tuple[str]]:
