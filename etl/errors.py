@@ -1,4 +1,4 @@
-"""Every error by what happens next: the process ends, an item is retried, snoozed or given up, or its location pauses.
+"""Every error by what happens next: the process ends, an item is retried, snoozed or dead, or its location pauses.
 
 Item errors carry data, never a formatted customer's word: ``cause`` is a short code for machines, ``detail`` a
 sentence for people, ``payload`` the bytes that were received.
@@ -6,7 +6,7 @@ sentence for people, ``payload`` the bytes that were received.
 
 
 class EtlError(Exception):
-    """The command cannot go on; its text tells the user what to do."""
+    """The command cannot go on; its text says what to do."""
 
     exit_code = 2
 
@@ -68,7 +68,7 @@ class RefusedError(ItemError):
 
 
 class WorkerLostError(RefusedError):
-    """Nothing was asked: its worker was killed each time that it had this item alone in hand."""
+    """Nothing was asked: the worker was killed each time that it had claimed this item alone."""
 
 
 class TransformError(RefusedError):
@@ -101,7 +101,7 @@ class UngrantedError(ItemError):
 class LocationError(ItemError):
     """The fault is the location's, not the item's: pause the location and keep its items.
 
-    ``fingerprint`` tells which token was refused, so that another one lifts the pause; None when nobody said.
+    ``fingerprint`` is that of the refused token, so that another one lifts the pause; None when it is not known.
     """
 
     fingerprint: str | None = None

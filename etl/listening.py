@@ -36,8 +36,8 @@ def serve(server: uvicorn.Server, *listeners: socket.socket, on_ready: Callable[
         listeners: from :func:`listen`; closed at the end.
         on_ready: called once, when connections are queued and signals are heeded.
     """
-    # In place before anybody is told that it is ready, and still there when uvicorn, at its end, raises the signal
-    # again: being stopped is the normal end here.
+    # In place before on_ready, and still there when uvicorn, at its end, raises the signal again: being stopped is the
+    # normal end here.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: setattr(server, "should_exit", True))
     on_ready()

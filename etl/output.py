@@ -1,7 +1,7 @@
-"""How rows and texts are printed: fitted to a terminal, or where there is none as a script reads them.
+"""Prints rows and texts: fitted to a terminal, or in a pipe as a script reads them.
 
-All that the command line prints goes through here. What a customer or the API wrote steers no terminal and forges no
-line: characters that could are spelled out, also in a pipe, which may end at a terminal.
+The whole command line prints through here. A text of a customer or the API cannot control a terminal or fake a line:
+such characters are spelled out, also in a pipe, which may end at a terminal.
 """
 
 import dataclasses
@@ -20,20 +20,20 @@ import structlog
 from etl.errors import ConfigurationError
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Characters that are not printed: control (C0 and C1), ends of lines, turns of the direction, half characters."""
+"""Characters that are not printed: control characters (C0 and C1), line ends, text direction, lone surrogates."""
 
 PLAIN_WIDTH = 120
 """Columns of a table that is printed where there is no terminal."""
 
 SHORT = 22
-"""Characters of a text that is not broken between its words, such as a date or a state."""
+"""Most characters of a text that is not broken between its words, such as a date or a state."""
 GAP = 3
 """Columns between two columns of a table."""
 
 
 def printable(text: str) -> str:
     """Spell out control characters, such as ESC and a new line, in a text."""
-    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def print_line(text: str, *, err: bool = False) -> None:
@@ -42,7 +42,7 @@ def print_line(text: str, *, err: bool = False) -> None:
 
 
 def print_lines(text: str) -> None:
-    """Print a text of our own, which has lines."""
+    """Print a text line by line."""
     for line in text.splitlines():
         print_line(line)
 
@@ -91,19 +91,19 @@ def print_table(
 
 
 def _text(value: object) -> str:
-    """Return a moment is in local time: short on a terminal, to the second where a script may read it."""
+    """Return a cell's text; a time is local, short on a terminal, and to the second in a pipe."""
     if isinstance(value, datetime):
         return value.astimezone().strftime("%m-%d %H:%M" if sys.stdout.isatty() else "%Y-%m-%d %H:%M:%S")
     return "" if value is None else printable(str(value))
 
 
 def _is_whole(column: Sequence[str]) -> bool:
-    """Ids, dates and numbers stay whole; what is longer is broken between its words."""
+    """Whether cells stay on one line: ids, dates and numbers do; longer texts are broken between words."""
     return all(" " not in cell or len(cell) <= SHORT for cell in column)
 
 
 def _least(name: str, column: Sequence[str]) -> int:
-    """Columns of the terminal that a column needs."""
+    """Return the least width of a column, in characters."""
     parts = column if _is_whole(column) else [word for cell in column for word in cell.split()]
     return max(len(name), *map(len, parts), 0)
 
@@ -119,8 +119,8 @@ def print_sentence(text: str, *, indent: int = 0, hang: int = 0, err: bool = Fal
         click.echo(" " * indent + text, err=err)
 
 
-def tell(text: str, *, hang: int = 0) -> None:
-    """Tell on standard error how work goes on; where the log is JSON lines, as one of those."""
+def print_progress(text: str, *, hang: int = 0) -> None:
+    """Print on standard error how work goes on; where the log is JSON lines, as one of those."""
     with suppress(OSError, ValueError):  # nobody may be reading any more
         if logs_json():
             structlog.get_logger("etl").info("progress", says=text)
@@ -129,12 +129,12 @@ def tell(text: str, *, hang: int = 0) -> None:
 
 
 def logs_json() -> bool:
-    """Return whether log lines are JSON, so that whoever reads standard error wants nothing else there."""
+    """Return whether log lines are JSON, so that standard error holds nothing else."""
     return isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer)
 
 
 def print_json(value: object) -> None:
-    """Print a value on one line of ASCII: a dataclass as its fields, and as text what JSON has no word for."""
+    """Print a value as JSON on one line of ASCII; a dataclass as its fields, other types as text."""
     click.echo(json.dumps(value, default=_as_json))
 
 
@@ -143,7 +143,7 @@ def _as_json(value: object) -> object:
 
 
 def print_record(record: Any, received_as: str, received: bytes | None) -> None:
-    """Print the fields of a dataclass, a line each, and under a name what was received, indented."""
+    """Print the fields of a dataclass, one on each line, then what was received, indented under a name."""
     for name, value in dataclasses.asdict(record).items():
         print_line(f"{name}: {'' if value is None else value}")
     if not received:
@@ -155,7 +155,7 @@ def print_record(record: Any, received_as: str, received: bytes | None) -> None:
 
 
 def write_bytes(received: bytes) -> None:
-    """Write something byte for byte, where no terminal obeys it.
+    """Write bytes as they were received, but not to a terminal, which might obey them.
 
     Raises:
         ConfigurationError: standard output is a terminal.
@@ -167,7 +167,7 @@ def write_bytes(received: bytes) -> None:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number of things."""
+    """Return a number with its noun."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 

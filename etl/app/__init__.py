@@ -1,1 +1,1 @@
-"""Builds the parts from the settings, and runs jobs in threads and processes. Prints warnings, and that it ends."""
+"""Builds the parts from the settings, and runs jobs in threads and processes."""

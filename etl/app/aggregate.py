@@ -9,7 +9,7 @@ from etl.worker.state import WorkerState
 
 
 def shares(limit: int | None, count: int) -> list[int | None]:
-    """Return the limit of each worker, perhaps of fewer workers; together they keep the whole limit."""
+    """Return the limit of each worker; of as many workers as the limit has items. They add up to the limit."""
     if limit is None:
         return [None] * count
     return [limit // count + (number < limit % count) for number in range(min(count, limit))]
@@ -18,7 +18,7 @@ def shares(limit: int | None, count: int) -> list[int | None]:
 def added(reports: Sequence[Report]) -> Report:
     """Return the combined report of several workers.
 
-    A worker without a proper answer may have asked for one location only: if others got answers, the API is not down.
+    A worker without a proper answer may have asked for one location only: if others got answers, the API is up.
     """
     worst = min(reports, key=lambda each: each.outcome.severity)
     is_answered = any(each.counts.loaded and each.outcome != RunOutcome.API_UNREACHABLE for each in reports)

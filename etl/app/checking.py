@@ -1,4 +1,4 @@
-"""Check the work and notify those whom jobs.yaml names: once, or repeatedly beside runs."""
+"""Checks the work and sends notices to the addresses in jobs.yaml: once, or repeatedly beside runs."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ from etl.watch.notices import News, news
 log = structlog.get_logger("etl.watch")
 
 EVERY_SECONDS = 300.0
-"""How often a follower looks."""
+"""How often a follower checks."""
 
 
 def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
@@ -52,7 +52,7 @@ def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
     return figures, findings(figures, around, alarms=alarms, jobs=entries)
 
 
-class Teller:
+class Notifier:
     """Sends notices to the addresses of jobs.yaml and ETL_NOTIFY_URLS."""
 
     def __init__(self, settings: Settings) -> None:
@@ -66,51 +66,51 @@ class Teller:
         urls = (*notify.urls, *settings.etl_notify_urls)
         self.targets = sending.targets(urls) if urls else []
         self.ping = notify.ping
-        # Where Postgres cannot keep what was told.
+        # Keeps the notice that Postgres is away, which Postgres cannot keep.
         self._file = settings.etl_home / "told.json"
-        self._told_away: SentNotice | None = None
+        self._away: SentNotice | None = None
 
     def __bool__(self) -> bool:
         return bool(self.targets or self.ping)
 
-    def tell(self, figures: Figures | None, found: Sequence[Finding]) -> None:
-        """Tell what is new, what is over and, once a day, what is not; then ask the URL of the dead man's switch."""
+    def notify(self, figures: Figures | None, current: Sequence[Finding]) -> None:
+        """Send what is new, what is over and, once a day, what lasts; then ask the URL of the dead man's switch."""
         if self.targets:
             if figures is None:
-                self._tell_away(found[0])
+                self._send_away(current[0])
             else:
-                self._tell_back(figures.taken_at)
-                self._tell(figures.taken_at, found)
+                self._send_back(figures.taken_at)
+                self._send_news(figures.taken_at, current)
         if self.ping is not None:
             sending.ping(self.ping)
 
     def send(self, message: News) -> bool:
-        """Send to all; whether somebody was told."""
+        """Send to all addresses; return whether one took it."""
         return any(sending.send(self.targets, title=message.title, body=message.body))
 
-    def _tell(self, now: datetime, found: Sequence[Finding]) -> None:
-        # Sent before it is noted: what nobody took is told again.
+    def _send_news(self, now: datetime, current: Sequence[Finding]) -> None:
+        # Sent before it is noted: what no address took is sent again.
         with warehouse(self._settings) as engine, engine.begin() as connection:
             if notices.lock(connection):
-                message = news(found, notices.sent(connection), now)
+                message = news(current, notices.sent(connection), now)
                 if message and self.send(message):
                     notices.note(connection, message.told)
                     notices.drop(connection, [(each.name, each.subject) for each in message.over])
 
-    def _tell_away(self, finding: Finding) -> None:
+    def _send_away(self, finding: Finding) -> None:
         now = datetime.now(UTC)  # noqa: TID251 - Postgres, whose clock counts elsewhere, is away
-        told = self._told_away or _read(self._file)
+        told = self._away or _read(self._file)
         message = news([finding], [told] if told else [], now)
         if message and self.send(message):
-            self._told_away = SentNotice(finding.name, finding.subject, told.began_at if told else now, now)
+            self._away = SentNotice(finding.name, finding.subject, told.began_at if told else now, now)
             with suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
-                self._file.write_text(json.dumps(asdict(self._told_away), default=str))
+                self._file.write_text(json.dumps(asdict(self._away), default=str))
 
-    def _tell_back(self, now: datetime) -> None:
-        told = self._told_away or _read(self._file)
+    def _send_back(self, now: datetime) -> None:
+        told = self._away or _read(self._file)
         if told is not None and self.send(news([], [told], now)):
-            self._told_away = None
+            self._away = None
             with suppress(OSError):
                 self._file.unlink(missing_ok=True)
 
@@ -125,24 +125,24 @@ def _read(path: Path) -> SentNotice | None:
 
 
 @contextmanager
-def telling(settings: Settings, *, every: float = EVERY_SECONDS) -> Iterator[None]:
-    """As long as the block lasts, look and tell every few minutes, if there is anybody to tell. Never stops a run.
+def notifying(settings: Settings, *, every: float = EVERY_SECONDS) -> Iterator[None]:
+    """During the block, check and send notices every few minutes, if there is an address. Never stops a run.
 
     Raises:
         ConfigurationError: an address cannot be understood.
     """
-    teller = Teller(settings)
+    notifier = Notifier(settings)
     ended = threading.Event()
 
     def work() -> None:
         while not ended.wait(every):
             try:
-                teller.tell(*look(settings))
+                notifier.notify(*look(settings))
             except (EtlError, SQLAlchemyError) as error:
-                log.warning("not_told", error=type(error).__name__)
+                log.warning("not_notified", error=type(error).__name__)
 
-    thread = threading.Thread(target=work, name="telling", daemon=True)
-    if teller:
+    thread = threading.Thread(target=work, name="notifying", daemon=True)
+    if notifier:
         thread.start()
     try:
         yield

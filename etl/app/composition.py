@@ -1,4 +1,4 @@
-"""Builds the parts from the settings: the only module that knows both."""
+"""Builds the parts of a run from the settings."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -73,8 +73,8 @@ def _is_this_machine(host: str) -> bool:
 
 @cache
 def _warn_of_plain_http(address: str) -> None:
-    """Tell it once a process, before a token goes there."""
-    warning = f"tokens go to {address} unencrypted, and all on the way can read them"
+    """Warn once in a process, before a token is sent there."""
+    warning = f"tokens go to {address} unencrypted, and everybody on the way can read them"
     print_sentence(f"Warning: {warning}. Let HIGHLEVEL_BASE_URL begin with https://", err=True)
 
 
@@ -99,7 +99,7 @@ def routing_of(settings: Settings) -> TokenRouting:
 
 @contextmanager
 def watching(settings: Settings, file: JobsFile, url: URL | str) -> Iterator[Watcher]:
-    """Yield what looks at the work again and again, on a connection of its own."""
+    """Yield what reads the figures of the work for many askers, on a connection of its own."""
     engine = open_engine(url if isinstance(url, str) else url.render_as_string(hide_password=False), pool_size=1)
     try:
         yield Watcher(engine, settings, routing_of(settings), file)
@@ -108,10 +108,10 @@ def watching(settings: Settings, file: JobsFile, url: URL | str) -> Iterator[Wat
 
 
 def require_known_recordings_urls(chosen: Iterable[Job]) -> None:
-    """Check the places where jobs keep audio, without connecting.
+    """Check the ``recordings_url`` of jobs, without connecting.
 
     Raises:
-        ConfigurationError: such a place is not supported; the text names the cure.
+        ConfigurationError: one is not supported; the text names the cure.
     """
     for job in chosen:
         if job.recordings_url is not None:
@@ -130,14 +130,14 @@ def audio_problem(job: Job) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """A run to be started, and who watches it."""
+    """A run to be started, and what shows its progress."""
 
     job: Job
     limits: RunLimits
     progress: Callable[[RunCounts], None] = lambda _: None
     watch: Callable[[WorkerState], None] = lambda _: None
     windows: WindowFilter | None = None
-    """Of kind window: which ones."""
+    """Which windows a run of kind window takes."""
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def open_loops(
 ) -> Iterator[list[Loop]]:
     """Yield runs, ready to start, that share the connections to HighLevel; those are closed at the end.
 
-    They have the evidence of ``shared`` in common, and with it that of earlier runs.
+    With ``shared``, they go on with the evidence of earlier runs.
 
     Raises:
         ConfigurationError: there is no token, neither in the environment nor stored.
@@ -159,14 +159,14 @@ def open_loops(
         _listening(settings, engine, runs=len(specs)) as listening,
         _connections(settings, engine, pool_size=connections) as (client, tokens),
     ):
-        # Tokens for each loop, which alone asks them; what they know is read anew with every claim.
+        # Each loop has tokens of its own, which it reads anew with every claim.
         shared = shared or SharedEvidence()
         yield [build_loop(client, tokens(), engine, each, listening=listening, shared=shared) for each in specs]
 
 
 @contextmanager
 def _listening(settings: Settings, engine: Engine, *, runs: int) -> Iterator[Engine]:
-    """Where runs wait for notifications: past a pooler, if the settings say how."""
+    """Yield the engine on which runs wait for notifications: past a pooler, if DATABASE_DIRECT_URL is set."""
     if settings.database_direct_url is None:
         yield engine
         return
@@ -181,7 +181,7 @@ def _listening(settings: Settings, engine: Engine, *, runs: int) -> Iterator[Eng
 def _connections(
     settings: Settings, engine: Engine, *, pool_size: int = 1
 ) -> Iterator[tuple[Client, Callable[[], LocationTokens]]]:
-    """Yield the API, and what makes the tokens for it."""
+    """Yield a client of the API, and a function that makes the tokens for a loop."""
     routing = routing_of(settings)
     if routing.token is None:
         with reading_errors(engine), engine.connect() as connection:

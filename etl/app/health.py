@@ -1,4 +1,4 @@
-"""Answer over HTTP, beside runs, that the process lives, and with what Prometheus wants to know."""
+"""Answers ``/healthz`` and ``/metrics`` over HTTP, beside runs."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from etl.errors import ConfigurationError
 
 @contextmanager
 def serving_health(address: str, metrics: Callable[[], bytes]) -> Iterator[str]:
-    """Serve ``/healthz`` and ``/metrics`` at ``[HOST:]PORT`` as long as the block lasts; yield the URL.
+    """Serve at ``[HOST:]PORT`` during the block; yield the URL.
 
     Raises:
         ConfigurationError: nothing can listen there.

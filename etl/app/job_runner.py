@@ -18,13 +18,13 @@ from etl.worker.marts import MartsRun
 from etl.worker.run_limits import Report, RunLimits
 
 LOOK_SECONDS = 1.0
-"""How often the main thread, which alone handles signals, looks up: one that comes just as it begins to wait, or that
+"""How often the main thread, which alone handles signals, wakes: a signal that comes just as it begins to wait, or that
 the kernel gives to another thread, does not wake it."""
 
 Watched = Callable[[Job, RunLimits], AbstractContextManager[RunSpec]]
-"""Gives a run somebody who watches it."""
+"""Adds to a run what shows its progress, during a block."""
 Runner = Callable[[Sequence[RunSpec]], list[Report]]
-"""Does these runs at the same time."""
+"""Does runs at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def run_together(
 
 
 def _run(loop: Loop | MartsRun, loops: Sequence[Loop | MartsRun]) -> Report:
-    """One loop to its end. What it cannot go on with concerns the others too."""
+    """Run one loop to its end; a fault of it stops the others too."""
     is_fault = True
     try:
         report = loop.run()

@@ -27,7 +27,7 @@ from etl.app.signals import signals_stop, stop_all
 from etl.app.warehouse import load_settings, warehouse
 from etl.config.jobs import Job
 from etl.errors import EtlError
-from etl.output import print_line, tell
+from etl.output import print_line, print_progress
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.worker.evidence import SharedEvidence
@@ -176,7 +176,7 @@ class _Team:
         if code := worker.process.exitcode or 0:
             worker.is_lost = True
             how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"crashed (exit code {code})"
-            tell(f"A worker {how}. Its items are free again after {LEASE_SECONDS:.0f} seconds.")
+            print_progress(f"A worker {how}. Its items are free again after {LEASE_SECONDS:.0f} seconds.")
         if worker.owes(runs) and any(each.limits.follow for each in runs.values()):
             self.stop()
 
@@ -207,12 +207,12 @@ def _work(pipe: Pipe, request: RunRequest) -> None:
 
 def _obey(pipe: Pipe) -> None:
     """Stop in good order when the other end says so or is gone; when it is gone after that, end at once."""
-    is_told = False
+    is_stopped = False
     with suppress(EOFError, OSError):
         while pipe.recv():
-            is_told = True
+            is_stopped = True
             stop_all()
-    if is_told:
+    if is_stopped:
         os._exit(1)
     stop_all()
 

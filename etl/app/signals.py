@@ -10,16 +10,16 @@ from types import FrameType
 from sqlalchemy import Engine
 
 from etl.database import connections
-from etl.output import tell
+from etl.output import print_progress
 
 SAME_SECONDS = 1.0
 """Signals that come so close together are one: timeout(1) signals a command, and then its process group."""
 SILENT_SECONDS = 10.0
-"""How long somebody who was told to stop waits for an answer of Postgres."""
+"""How long work that is to stop waits for an answer of Postgres."""
 LOOK_SECONDS = 0.5
 
 _stops: list[Callable[[], None]] = []
-"""What a signal calls, of all blocks that last."""
+"""What a signal calls: the functions of all blocks under way."""
 _is_stopped = threading.Event()
 
 
@@ -46,8 +46,8 @@ def signals_stop(stops: Sequence[Callable[[], None]]) -> Iterator[None]:
         for each in _stops:
             each()
         with suppress(RuntimeError):  # no thread can be had
-            # A handler may interrupt somebody who holds the lock of the log.
-            threading.Thread(target=tell, args=("Finishing what is in hand …",), daemon=True).start()
+            # In a thread: a handler may interrupt code that holds the lock of the log.
+            threading.Thread(target=print_progress, args=("Finishing what has begun …",), daemon=True).start()
 
     _stops.extend(stops)
     if _is_stopped.is_set():
@@ -63,10 +63,10 @@ def signals_stop(stops: Sequence[Callable[[], None]]) -> Iterator[None]:
 
 @contextmanager
 def hanging_up(engine: Engine) -> Iterator[Callable[[], None]]:
-    """Yield a function that may be called when work is to stop: then nobody waits for a Postgres that says nothing.
+    """Yield a function to call when work is to stop: a wait for a silent Postgres is then cut off after seconds.
 
-    What is cut off counts as a lost connection. Nothing else ends such a wait while something on the way, such as a
-    proxy, confirms what it does not pass on.
+    That counts as a lost connection. Nothing else ends such a wait while something on the way, such as a proxy,
+    confirms what it does not pass on.
     """
     asked, ended = threading.Event(), threading.Event()
 

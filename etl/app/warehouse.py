@@ -1,4 +1,4 @@
-"""The settings of this process, and the database that they name."""
+"""Reads the settings of this process, and opens the database that they name."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +16,9 @@ from etl.errors import ConfigurationError
 from etl.tokens.renewal_threads import WORKERS
 
 RENEWING = 2 * WORKERS
-"""Connections that renewing tokens may take: two for each at once."""
+"""Connections that renewals of tokens may take: two for each thread."""
 RUNNING = 4
-"""Connections of a run: the loop's, the leases', the listener's, and one to look around."""
+"""Connections of a run: for the loop, the leases, the listener, and progress."""
 
 
 def load_settings() -> Settings:
@@ -29,7 +29,7 @@ def load_settings() -> Settings:
 
 
 def database_url(settings: Settings, *, makes: bool = False) -> str:
-    """Return the warehouse's URL; where none is set, starts the embedded server and, with ``makes``, creates it.
+    """Return the warehouse's URL. Where none is set, start the embedded server; with ``makes``, create it if need be.
 
     Raises:
         ConfigurationError: no URL is set, and there is no embedded server yet.
@@ -39,7 +39,7 @@ def database_url(settings: Settings, *, makes: bool = False) -> str:
     from etl.database import embedded
 
     directory = settings.embedded_directory.absolute()
-    # A cron line without its .env must not begin a second, empty warehouse.
+    # A cron line without its .env must not create a second, empty warehouse.
     if not makes and not embedded.exists(directory):
         raise ConfigurationError(
             f"DATABASE_URL is not set, neither in the environment nor in {Path.cwd() / '.env'}, and there is no "
@@ -49,7 +49,7 @@ def database_url(settings: Settings, *, makes: bool = False) -> str:
 
 
 def direct_url(settings: Settings, *, makes: bool = False) -> str:
-    """Return the database's URL without the pooler, for work that needs its own session."""
+    """Return the URL of the database past a pooler, for work that needs its own session."""
     direct = settings.database_direct_url
     return database_url(settings, makes=makes) if direct is None else direct.get_secret_value()
 
@@ -65,13 +65,13 @@ def described(settings: Settings) -> str:
 def warehouse(
     settings: Settings, *, migrated: bool = True, writes: bool = True, runs: int = 1, is_direct: bool = False
 ) -> Iterator[Engine]:
-    """Yield an engine on a database that was checked: reachable, UTF8 and, unless told otherwise, at head and writable.
+    """Yield an engine on a database that is reachable, UTF8 and, by default, at head and writable.
 
     It has connections for so many ``runs`` at once; with ``is_direct`` they go past a pooler. Where it need not be
-    ``migrated``, an embedded server that is not there yet is made.
+    ``migrated``, an embedded server is made if there is none.
 
     Raises:
-        EtlError: it is not.
+        EtlError: the database cannot be used.
     """
     url = (direct_url if is_direct else database_url)(settings, makes=not migrated)
     engine = open_engine(url, pool_size=RENEWING + runs * RUNNING)

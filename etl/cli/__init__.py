@@ -24,10 +24,10 @@ COMMANDS = {
     "locations": "List, pause, resume or remove locations.",
     "status": "Show the queue, dead letters, locations and last runs.",
     "check": "Say what is wrong, since when, and how to fix it; for cron.",
-    "notify": "Try the addresses for notices.",
-    "metrics": "Print how the work goes, for Prometheus.",
+    "notify": "Send a test to the addresses for notices.",
+    "metrics": "Print the figures of the work, for Prometheus.",
     "queue": "List, show, cancel or hurry what waits to be fetched.",
-    "dead": "List, show, retry or delete dead letters (items given up on).",
+    "dead": "List, show, retry or delete dead letters: items that failed for good.",
     "forget": "Erase a contact for good, wherever it is.",
     "prune": "Delete what is older than the retention in jobs.yaml.",
     "report": "Write a page with plots of what was loaded.",
@@ -49,7 +49,7 @@ class _LazyGroup(click.Group):
         name = cmd_name.replace("-", "_")
         command: click.Command = getattr(importlib.import_module(f"etl.cli.{name}"), name)
         if not gc.isenabled():
-            # etl.__main__ switched it off: a look for garbage while modules are imported, which all stay, took a third
+            # etl.__main__ switched it off: looking for garbage while modules are imported, which all stay, took a third
             # of the start.
             gc.freeze()
             gc.enable()
@@ -77,7 +77,7 @@ def cli() -> None:
 
     \b
     Exit codes:   0 done
-                  1 done, but items were given up on, or a check failed
+                  1 done, but items became dead letters, or a check failed
                   2 wrong usage or configuration
                   3 nothing could be done now, e.g. Postgres cannot be reached
     """

@@ -27,7 +27,7 @@ from etl.worker.run_limits import Report
 
 
 class Moment(click.ParamType[datetime]):
-    """A date, or a date and time; in UTC where it says nothing else."""
+    """A date, or a date and time; in UTC unless it has an offset."""
 
     name = "date"
 
@@ -63,8 +63,8 @@ def backfill(
 ) -> None:
     """Load the history of a location: up to 500 messages with one request.
 
-    It leaves half of the rate limit to the messages that arrive meanwhile. Stop it whenever you like: the same command
-    goes on where it was. Emails, recordings and transcripts of what it finds are queued; etl run fetches them.
+    Half of the rate limit is left for messages that arrive meanwhile. Stop it whenever you like: the same command goes
+    on from there. Emails, recordings and transcripts of the loaded messages are queued; etl run fetches them.
 
     \b
     Example: etl backfill --since 2026-01-01
@@ -119,14 +119,14 @@ def _progress(began: float) -> Callable[[Summary], tuple[datetime, str]]:
 
 
 def _each(context: click.Context, **options: Any) -> int:
-    """Load one location after another, of which none holds up the others; returns 3 only if none could be loaded."""
+    """Load one location after another; a location that fails stops no other. Return 3 only if all failed."""
     settings = load_settings()
     with warehouse(settings) as engine:
         served = served_locations(settings, engine)
     stopped = Event()
     codes: list[int] = []
     with signals_stop([stopped.set]):
-        # Without any, the error says what is missing.
+        # Where no location has a token, chosen_location says what to set.
         for location_id in served or [chosen_location(served, None)]:
             if stopped.is_set():
                 break
@@ -158,11 +158,13 @@ def _print(location_id: str, done: Summary, counts: RunCounts, outcome: str, sec
     loaded = f"{done.messages:,} messages ({done.written:,} new or changed)"
     print_sentence(f"backfill of {location_id}: {loaded} with {done.requests:,} requests in {seconds:.1f} s", hang=2)
     if done.singly:
-        print_line(f"{done.singly} rows could not be loaded from the export. They are queued; etl run fetches them.")
+        print_line(
+            f"{done.singly} rows of the export could not be loaded. They are queued; etl run fetches them one by one."
+        )
     if counts.dead:
         print_line(f"{counted(counts.dead, 'row or window')} became dead letters. See: etl dead list")
     if done.missing:
-        why = "HighLevel counts them, but did not give them"
+        why = "HighLevel counts them, but did not send them"
         print_line(f"{done.missing} messages are missing: {why}. Try again later, with --again.")
     if outcome == "stopped":
         print_line(f"Stopped at {done.reached:%Y-%m-%d %H:%M} UTC. The same command goes on from there.")

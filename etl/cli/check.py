@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from etl.app.checking import Teller, look
+from etl.app.checking import Notifier, look
 from etl.app.warehouse import load_settings
 from etl.cli.options import JSON_LINES
 from etl.errors import ConfigurationError
@@ -19,11 +19,11 @@ SHOWN = 20
 
 @click.command()
 @JSON_LINES
-@click.option("--notify", is_flag=True, help="Tell whoever notify in jobs.yaml names: of what is new, over, or lasts.")
+@click.option("--notify", is_flag=True, help="Send what is new, over or lasts to the addresses of notify in jobs.yaml.")
 def check(*, as_json: bool, notify: bool) -> None:
-    """Say what is wrong, since when, what it costs, and how to fix it: one line each. Nothing is asked of HighLevel.
+    """Say what is wrong, since when, what it costs, and how to fix it: one line each. Sends nothing to HighLevel.
 
-    The thresholds are in jobs.yaml: alarms. Exits with 1 if anything is wrong, else with 0; then it
+    The thresholds are in jobs.yaml: alarms. Exits with 1 if anything is wrong. If nothing is, it exits with 0, and
     prints nothing unless to a terminal.
 
     \b
@@ -31,26 +31,26 @@ def check(*, as_json: bool, notify: bool) -> None:
     Example, with notices to Slack, mail or others:  etl check --notify > /dev/null
     """
     settings = load_settings()
-    teller = Teller(settings) if notify else None
-    if teller is not None and not teller:
+    notifier = Notifier(settings) if notify else None
+    if notifier is not None and not notifier:
         raise ConfigurationError("No address for notices: set notify in jobs.yaml, or ETL_NOTIFY_URLS.")
-    figures, found = look(settings)
-    if teller is not None:
-        teller.tell(figures, found)
+    figures, current = look(settings)
+    if notifier is not None:
+        notifier.notify(figures, current)
     if as_json:
-        for finding in found:
+        for finding in current:
             print_json(finding)
     else:
-        _print(found, figures.taken_at if figures else None)
-    sys.exit(1 if found else 0)
+        _print(current, figures.taken_at if figures else None)
+    sys.exit(1 if current else 0)
 
 
-def _print(found: list[Finding], now: datetime | None) -> None:
-    """Print them; of those of one name the first ones."""
-    if not found and sys.stdout.isatty():
+def _print(current: list[Finding], now: datetime | None) -> None:
+    """Print findings; of many with one name only the first ones."""
+    if not current and sys.stdout.isatty():
         print_line("all ok")
     printed: Counter[str] = Counter()
-    for finding in found:
+    for finding in current:
         printed[finding.name] += 1
         if printed[finding.name] <= SHOWN:
             print_sentence(finding.line(now), hang=2)

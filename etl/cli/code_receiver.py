@@ -21,8 +21,8 @@ def code_in(address: str, *, state: str) -> str:
     """Return the code in the redirected address.
 
     Raises:
-        ValueError: there is none, or it answers another request than ours, or does not say which one: somebody else's
-            code would connect somebody else's location.
+        ValueError: there is none, or it does not belong to our request: somebody else's code would connect somebody
+            else's location.
     """
     query = parse_qs(urlsplit(address).query)
     given = query.get("state", [""])[0]
@@ -58,7 +58,7 @@ class CodeReceiver:
                 except ValueError as error:
                     self._answer(400, f"Not connected: {error}.")
                 else:
-                    self._answer(200, "Received. You can close this page; the terminal says the rest.")
+                    self._answer(200, "Received. You can close this page and go back to the terminal.")
 
             def _answer(self, status: int, text: str) -> None:
                 body = text.encode()
@@ -70,7 +70,7 @@ class CodeReceiver:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing: the request line holds the code."""
+                """Log nothing: the request line holds the code."""
 
         try:
             self._server = ThreadingHTTPServer(("127.0.0.1", parts.port or 80), Handler)

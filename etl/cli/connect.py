@@ -23,9 +23,9 @@ API_HOST = "services.leadconnectorhq.com"
 SCOPES = "conversations/message.readonly"
 COMPANY_SCOPES = f"{SCOPES} oauth.readonly oauth.write"
 WAIT = 300.0
-"""Seconds for somebody to log in and choose."""
+"""Seconds that a person has to log in and choose."""
 ASK = "-"
-"""What --token is when it was given without a value."""
+"""The value of --token without one."""
 
 
 @click.command()
@@ -43,7 +43,9 @@ ASK = "-"
     help="Store the private integration tokens of many locations: a location and its token on each line; - reads them.",
 )
 @click.option("--company", is_flag=True, help="Connect a company (agency) with all its locations.")
-@click.option("--paste", is_flag=True, help="Paste the address you were sent to, for a browser on another machine.")
+@click.option(
+    "--paste", is_flag=True, help="Ask for the address that the browser ends at; for a browser on another machine."
+)
 @click.option(
     "--redirect-uri", default="http://localhost:8765/callback", show_default=True, help="The redirect URL of the app."
 )
@@ -92,7 +94,7 @@ def connect(
         code = _code(url, redirect_uri, state=state, paste=paste)
         keys = vault.Vault(settings.secret_keys)
         connected = connecting.connect(engine, keys, app, code, redirect_uri=redirect_uri)
-        print_line(f"{connected.owner} {connected.id} is connected; its token is renewed by itself")
+        print_line(f"{connected.owner} {connected.id} is connected; its token is renewed automatically")
         if connected.owner == "company":
             count = connecting.list_company(engine, keys, app, connected.id)
             print_line(f"{count} of its locations have the app; their tokens are fetched with their first items")
@@ -125,10 +127,10 @@ def _store(settings: Settings, tokens: Mapping[str, str]) -> int:
 
 
 def _read_tokens(path: str) -> dict[str, str]:
-    """Read lines of a location and its token, with a comma or blanks between; what follows # is left out.
+    """Read lines of a location and its token, with a comma or spaces between; the rest after # is a comment.
 
     Raises:
-        ConfigurationError: everything that is wrong, by its line, and no token in it.
+        ConfigurationError: all problems, with their lines and without a token.
     """
     try:
         with click.open_file(path, encoding="utf-8-sig") as file:
@@ -156,7 +158,11 @@ def _read_tokens(path: str) -> dict[str, str]:
 
 
 def _require(settings: Settings, **needed: object) -> None:
-    """Complain about everything that is missing at once."""
+    """Check that these settings, and the key for tokens, are there.
+
+    Raises:
+        ConfigurationError: with all that are missing.
+    """
     missing = [
         f"{name} is not set; it is in the app's settings, HighLevel Marketplace" for name in needed if not needed[name]
     ]

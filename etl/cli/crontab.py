@@ -14,7 +14,7 @@ from etl.output import print_line, print_sentence
 
 EACH_MINUTE = "* * * * *"
 NIGHTLY = "17 3 * * *"
-"""When what webhooks missed is looked for, and then what is too old deleted."""
+"""When reconcile and prune run."""
 
 
 @click.command()
@@ -22,8 +22,8 @@ def crontab() -> None:
     """Print lines for cron, from the schedules and the retention in jobs.yaml.
 
     The lines have full paths, because cron does not know your directory and your PATH. Run this command in the
-    directory with jobs.yaml and .env: cron knows the settings in .env, and none that you export in a shell. Each job
-    has its own line, so that a busy one does not hold up the others.
+    directory with jobs.yaml and .env: cron sees the settings in .env, and none that you export in a shell. Each job has
+    its own line, so that a busy job does not delay the others.
 
     \b
     Example: (crontab -l; etl crontab) | crontab -
@@ -38,7 +38,7 @@ def crontab() -> None:
     dotenv = Path.cwd() / ".env"
     if missing := outside_of(dotenv):
         print_sentence(
-            f"Cron will not know what is set in this shell only. Write it into {dotenv}, or let the lines set it: "
+            f"Cron does not see what is set in this shell only. Write it into {dotenv}, or let the lines set it: "
             f"{', '.join(missing)}",
             err=True,
         )
@@ -47,12 +47,12 @@ def crontab() -> None:
 
 
 def command_of(job: Job) -> str:
-    """Return what runs a job; one that starts each minute ends before the next one begins."""
+    """Return the command of a job; a run that starts each minute ends before the next one begins."""
     return f"run {shlex.quote(job.name)}" + (" --max-seconds 55" if job.schedule == EACH_MINUTE else "")
 
 
 def line_of(schedule: str, command: str, *, directory: Path, program: Path) -> str:
-    """One line of a crontab."""
+    """Return one line of a crontab."""
     line = f"cd {shlex.quote(str(directory))} && {shlex.quote(str(program))} {command}"
     # In a crontab, a percent sign ends the command: crontab(5).
     return f"{schedule} {line.replace('%', chr(92) + '%')}"

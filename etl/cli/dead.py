@@ -1,4 +1,4 @@
-"""``etl dead``: items that were given up on, and what to do about them."""
+"""``etl dead``: items that failed for good, and what to do about them."""
 
 import dataclasses
 import sys
@@ -18,7 +18,7 @@ SOME = options.combined(options.SOME_IDS, options.CAUSE, options.KIND)
 
 @click.group()
 def dead() -> None:
-    """List, show, retry or delete dead letters: items that were given up on."""
+    """List, show, retry or delete dead letters: items that failed for good."""
 
 
 @dead.command("list")
@@ -56,17 +56,17 @@ def show(message_id: str, kind: str | None, *, raw: bool) -> None:
     """
     with warehouse(load_settings()) as engine, engine.connect() as connection:
         letters = dead_letters.find(connection, LetterFilter([message_id], kind=kind))
-        _require_found(len(letters), (message_id,))
-        found = [(letter, dead_letters.payload(connection, letter)) for letter in letters]
+        _require_known(len(letters), (message_id,))
+        received = [(letter, dead_letters.payload(connection, letter)) for letter in letters]
     if not raw:
-        for letter, payload in found:
+        for letter, payload in received:
             print_record(letter, "payload", payload)
             print_line("")
         return
-    if len(found) > 1:
+    if len(received) > 1:
         kinds = " or ".join(letter.kind for letter in letters)
-        raise ConfigurationError(f"{message_id} has {len(found)} dead letters. Say which: --kind {kinds}")
-    write_bytes(found[0][1] or b"")
+        raise ConfigurationError(f"{message_id} has {len(received)} dead letters. Say which: --kind {kinds}")
+    write_bytes(received[0][1] or b"")
 
 
 @dead.command()
@@ -82,20 +82,17 @@ def retry(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | N
         queued = dead_letters.retry(connection, which)
         others = dataclasses.replace(which, cause=BAD_ID) if cause in (None, BAD_ID) else None
         stuck = dead_letters.count(connection, others) if others is not None else 0
-    _require_found(queued + stuck, ids)
+    _require_known(queued + stuck, ids)
     if stuck:
-        print_line(
-            f"{counted(stuck, 'dead letter')} cannot be retried: what was received has no id that HighLevel could be "
-            f"asked for (cause {BAD_ID}). See what it was: etl dead show ID",
-            err=True,
-        )
+        why = f"what was received has no id that can be fetched (cause {BAD_ID})"
+        print_line(f"{counted(stuck, 'dead letter')} cannot be retried: {why}. See: etl dead show ID", err=True)
     print_line(f"{queued} queued again")
     sys.exit(1 if stuck and not queued else 0)
 
 
 @dead.command()
 @SOME
-@options.older_than("given up on")
+@options.older_than("died")
 @options.YES
 def purge(
     ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None, days: float | None, yes: bool
@@ -106,7 +103,7 @@ def purge(
     with warehouse(load_settings()) as engine:
         with engine.connect() as connection:
             count = dead_letters.count(connection, which)
-        _require_found(count, ids)
+        _require_known(count, ids)
         if count:
             options.confirm(f"Delete {counted(count, 'dead letter')} for good, with what was received?", yes=yes)
         with engine.begin() as connection:
@@ -114,7 +111,7 @@ def purge(
     print_line(f"{deleted} deleted")
 
 
-def _require_found(count: int, ids: tuple[str, ...]) -> None:
+def _require_known(count: int, ids: tuple[str, ...]) -> None:
     """Exit with 1 when a named dead letter does not exist."""
     if ids and not count:
         print_line(f"No dead letter of {', '.join(ids)}. See: etl dead list", err=True)

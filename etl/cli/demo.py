@@ -86,12 +86,11 @@ def demo(context: click.Context, messages: int) -> None:
     """Show the whole story on this machine, without an account.
 
     Starts an embedded Postgres, a HighLevel look-alike and the receiver, sends signed webhooks, runs the jobs, loads
-    history, and shows the tables. Uses a database of its own, under .etl/demo. Each time it loads other messages,
-    beside those of the last time.
+    history, and shows the tables. Uses a database of its own, under .etl/demo. Each call adds other messages.
     """
     outer = load_settings()
     home = outer.etl_home / "demo"
-    # Nothing else of what is set here: neither the account nor the database of somebody who has both.
+    # Take no other setting: neither the account nor the database of somebody who has both.
     settings = Settings(etl_home=home, log_level=outer.log_level, log_format=outer.log_format)
     _step(1, "An embedded Postgres")
     with warehouse(settings, migrated=False) as engine:
@@ -105,7 +104,7 @@ def demo(context: click.Context, messages: int) -> None:
         with _sandbox(messages, seed=earlier + 1) as sandbox:
             print_line(f"serves {messages} messages on {sandbox.url}")
             if earlier:
-                print_line("other messages than the last time")
+                print_line("other messages than last time")
             location_id = sandbox.location_ids[0]
             ours = settings.model_copy(
                 update={
@@ -136,7 +135,7 @@ def _sandbox(messages: int, *, seed: int) -> "SandboxProcess":
 
 
 def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages: int) -> None:
-    """Have the sandbox announce its messages to a receiver, as HighLevel would: some twice, some forged."""
+    """Have the sandbox send webhooks to a receiver, as HighLevel would: some twice, some forged."""
     from etl.sandbox.keys import SandboxKeys
     from etl.sandbox.send import Traffic, send
 
@@ -166,14 +165,14 @@ def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages
 @contextmanager
 def _receiver(ours: Settings, keys: Mapping[str, str]) -> Iterator[str]:
     """Yield a receiver in a process of its own, on any free port; its URL."""
-    # A line for each webhook would hide the story.
+    # A log line for each webhook would hide the story.
     environment = _environment(ours, LOG_LEVEL="error", **keys)
     command = [sys.executable, "-m", "etl", "serve", "--port", "0"]
     with subprocess.Popen(command, env=environment, cwd=ours.etl_home, stdout=subprocess.PIPE, text=True) as process:
         try:
             greeting = re.search(r"http://\S+", process.stdout.readline()) if process.stdout else None
             if greeting is None:
-                raise ConfigurationError("The receiver did not start; what it says is above.")
+                raise ConfigurationError("The receiver did not start; its message is above.")
             yield greeting.group()
         finally:
             process.terminate()
@@ -185,7 +184,7 @@ def _enqueue_calls(ours: Settings, engine: Engine) -> None:
         calls = list(connection.execute(CALLS, {"location_id": location_id}).scalars())
         for kind in ("recording", "transcription"):
             message_queue.enqueue(connection, calls, kind=kind, location_id=location_id)
-    print_line("recordings and transcripts are asked for minutes after a call; here at once")
+    print_line("recordings and transcripts are asked for some minutes after a call; here at once")
 
 
 def _run(ours: Settings, *command: str) -> int:

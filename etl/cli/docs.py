@@ -29,6 +29,6 @@ def docs(page: str | None) -> None:
 
 
 def _directory(name: str) -> Path:
-    """Find a folder: inside an installed package, beside it in a checkout."""
+    """Return a folder: inside an installed package, beside it in a checkout."""
     installed = Path(__file__).parent.parent / name
     return installed if installed.is_dir() else Path(__file__).parent.parent.parent / name

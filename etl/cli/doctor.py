@@ -36,13 +36,13 @@ from etl.watch.figures import Figures, Surroundings, gather
 from etl.watch.findings import findings
 
 PROBED = 20
-"""Locations whose tokens are tried, unless told to try all."""
+"""Most locations whose tokens are tried without --all."""
 RENEWABLE = ("app", "company")
 """Sources of tokens that expire and are renewed."""
 PATIENCE_SECONDS = 600.0
 """How long a change may wait for the job of the marts: it runs each minute, and works out a long history in one go."""
 ZONES = "Run the job locations, or: UPDATE highlevel.settings SET default_time_zone = …"
-AUDIO = "Fix that address, or name another one in jobs.yaml; etl dead retry brings back what died meanwhile"
+AUDIO = "Fix that address, or name another one in jobs.yaml; then retry what died meanwhile: etl dead retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
 
 
 def _of_database(connection: Connection, settings: Settings) -> Check:
-    """Whether it takes writes: a full disk shows only where something new is written."""
+    """Check that it takes writes: a full disk shows only when something is written."""
     try:
         is_tried = probe_writes(connection)
     except DBAPIError as error:
@@ -130,7 +130,7 @@ def _of_database(connection: Connection, settings: Settings) -> Check:
 
 
 def of_public(creators: Sequence[str]) -> Check:
-    """Who may define what others run unawares; no session of ours looks there, so that nothing of ours fails."""
+    """Warn of roles that may plant functions in public; it never fails, since no session of ours looks there."""
     if not creators:
         return Check("schema public", ok=True, says="nobody else may create in it")
     who = ", ".join(creators)
@@ -223,7 +223,7 @@ def _tokens(connection: Connection, settings: Settings, overviews: Sequence[Over
     for name, status in stored_tokens.statuses(connection, names).items():
         expired = (status.seconds_left or 1.0) <= 0 and status.source != "private"
         if status.access_token is not None and not expired:
-            with suppress(UnreadableError):  # told by the check of the keys
+            with suppress(UnreadableError):  # the check of the keys says so
                 tokens.setdefault(name, vault.decrypt(status.access_token))
     return tokens
 
@@ -253,7 +253,7 @@ def of_app(overviews: Sequence[Overview], *, given: bool) -> Check:
 
 
 def of_marts(as_of: datetime | None, backlog: Backlog) -> Check:
-    """Whether the job of the marts keeps up with what is loaded."""
+    """Check that the job of the marts keeps up with what is loaded."""
     filled = "never filled yet" if as_of is None else f"as of {as_of:%Y-%m-%d %H:%M}Z"
     waits = f"{counted(backlog.changes, 'change')} to be worked out"
     if backlog.changes:
@@ -263,9 +263,9 @@ def of_marts(as_of: datetime | None, backlog: Backlog) -> Check:
 
 
 def of_days(unzoned: Mapping[str, int]) -> Iterator[Check]:
-    """Where days are told in another time zone than the location's own; nothing where they are not."""
+    """Name the time zone of days where a location's own is not known; nothing where all are known."""
     for zone, count in unzoned.items():
-        says = f"told in {zone} for {counted(count, 'location')} without a known time zone. {ZONES}"
+        says = f"in {zone} for {counted(count, 'location')} without a known time zone. {ZONES}"
         yield Check("days", ok=True, says=says)
 
 

@@ -38,7 +38,7 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
     taken = jobs.read(settings.etl_jobs).kinds
     if kind not in taken:
         raise ConfigurationError(
-            f"No job in jobs.yaml takes items of kind {kind}, so they would wait for ever. Nothing was queued. "
+            f"No job in jobs.yaml takes items of kind {kind}, so they would wait forever. Nothing was queued. "
             f"Kinds with a job: {', '.join(sorted(taken))}"
         )
     if "-" in ids and len(ids) > 1:

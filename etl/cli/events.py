@@ -71,7 +71,7 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
     """
     which = _filter((), **filters)
     if counts and which != EventFilter():
-        raise ConfigurationError("--counts counts all events: leave the other options out")
+        raise ConfigurationError("--counts counts all events: leave out the other options")
     with warehouse(load_settings()) as engine, engine.connect() as connection:
         counted = webhook_events.outcomes(connection) if counts else {}
         events = [] if counts else webhook_events.find(connection, which, limit=limit)
@@ -83,7 +83,7 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
         print_table(header, map(COLUMNS, events), optional=("replayed", "email", "location", "message"))
         options.tell_limit(len(events), limit)
     else:
-        nothing = "no events" if which == EventFilter() else "no event is like that"
+        nothing = "no events" if which == EventFilter() else "no such event"
         print_line(", ".join(f"{outcome}: {count}" for outcome, count in counted.items()) or nothing)
 
 
@@ -111,10 +111,9 @@ def show(webhook_id: str, *, raw: bool) -> None:
 @options.SOME_IDS
 @FILTERS
 def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
-    """Read events again and queue what they name.
+    """Read events again and queue what they name, for example after an upgrade.
 
-    Use it after an upgrade, for example. Skips installations and removals of the app: an old one would undo later
-    changes.
+    Skips installations and removals of the app: an old one would undo later changes.
 
     \b
     Example: etl events replay --since "2026-08-01 12:00" --type InboundMessage
@@ -131,7 +130,7 @@ def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
 
 
 def _pages(engine: Engine, which: EventFilter, kinds: Collection[str]) -> Iterator[Page]:
-    """Replay page by page, each in a transaction; events that arrive meanwhile are not among them."""
+    """Replay page by page, each in a transaction; leave out events that arrive meanwhile."""
     with engine.connect() as connection:
         until = moment_of(connection)
     page: Page | None = None
@@ -146,7 +145,7 @@ def _pages(engine: Engine, which: EventFilter, kinds: Collection[str]) -> Iterat
 @events.command()
 @options.SOME_IDS
 @FILTERS
-@options.older_than("received")
+@options.older_than("were received")
 @options.YES
 def purge(ids: tuple[str, ...], *, every: bool, yes: bool, **filters: Any) -> None:
     """Delete events forever.

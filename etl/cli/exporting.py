@@ -1,4 +1,4 @@
-"""What the commands that walk windows of an export share."""
+"""Walks windows of an export, for the commands backfill and reconcile."""
 
 import sys
 import time
@@ -93,7 +93,7 @@ def _bar(name: str, start: datetime, end: datetime) -> Iterator[Callable[[dateti
 
 
 def held_up(settings: Settings, engine: Engine, location_id: str, report: Report) -> HeldUpError:
-    """Return why a location's windows are left, in a sentence."""
+    """Return the error that says why windows of a location are left."""
     later = "The same command goes on later"
     if report.outcome in UNANSWERED:
         said = unanswered(report.outcome, report.detail, address=address_of(settings))
@@ -101,7 +101,11 @@ def held_up(settings: Settings, engine: Engine, location_id: str, report: Report
         with reading_errors(engine), engine.connect() as connection:
             paused = {each.location_id: each for each in locations.overview(connection)}.get(location_id)
         causes = [cause for cause, names in report.skipped.items() if location_id in names]
-        said = reason(causes[0], [location_id]) if causes else f"Location {location_id} was not answered properly"
+        said = (
+            reason(causes[0], [location_id])
+            if causes
+            else f"The API did not answer properly for location {location_id}"
+        )
         if paused is not None and paused.pause_detail:
             said = f"{said} ({paused.pause_detail})"
     error = HeldUpError(said if report.outcome == RunOutcome.PAUSED else f"{said}. {later}")
@@ -113,7 +117,7 @@ def message_job(file: JobsFile) -> Job:
     """Return the job that takes messages.
 
     Raises:
-        ConfigurationError: there is none, so nobody would fetch what is queued.
+        ConfigurationError: there is none, so queued messages would wait forever.
     """
     for job in file.named.values():
         if job.kind == "message":

@@ -1,4 +1,4 @@
-"""``etl forget``: says what it erases before it does."""
+"""``etl forget``: erases a contact, after saying what it erases."""
 
 import sys
 from collections import Counter
@@ -17,13 +17,13 @@ from etl.privacy.contact_erasure import ContactErasure
 
 @click.command()
 @click.option("--contact", "contact_id", required=True, metavar="ID", help="The contact, as HighLevel names it.")
-@click.option("--location", "location_id", metavar="ID", help="Only at this location.  [default: wherever it is known]")
+@click.option("--location", "location_id", metavar="ID", help="Only at this location.  [default: all locations]")
 @click.option("--dry-run", is_flag=True, help="Only say what would be erased.")
 @YES
 def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool) -> None:
     """Erase a contact for good, with its messages, calls, emails and received webhooks.
 
-    Only the id of the contact is kept, so that nothing brings it back. You can repeat the command at any time.
+    Keeps only the contact's id, so that nothing is loaded again. You can repeat the command at any time.
 
     \b
     Example: etl forget --contact nFTYKxIl5Y3zJCP7kBVd --dry-run

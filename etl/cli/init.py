@@ -12,7 +12,7 @@ from etl.output import print_lines
 from etl.tokens.vault import new_key
 
 FIRST = ("database_url", "highlevel_token", "highlevel_location_id")
-"""What almost everybody sets; an empty value is none."""
+"""Settings that almost everybody needs; an empty value counts as not set."""
 NEXT = """Wrote jobs.yaml and .env. Now:
   1. Write DATABASE_URL, HIGHLEVEL_TOKEN and HIGHLEVEL_LOCATION_ID into .env.
   2. etl db upgrade
@@ -32,7 +32,7 @@ def init() -> None:
         )
     for path, text in files.items():
         try:
-            # For us alone: tokens will be in it.
+            # For the owner alone: tokens will be in it.
             path.touch(mode=0o600, exist_ok=False)
             path.write_text(text, encoding="utf-8")
         except OSError as error:

@@ -1,4 +1,4 @@
-"""``etl locations``: which locations are connected, paused or retired. Prints no token."""
+"""``etl locations``: lists, pauses, resumes and removes locations. Prints no token."""
 
 import dataclasses
 import sys
@@ -22,7 +22,7 @@ from etl.watch.advice import advice_on, as_served, cure_of, shown, state_of, uns
 
 
 def _read_ids(_context: click.Context, _parameter: click.Parameter, typed: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the ids behind what :func:`shown` shows."""
+    """Return the ids; the word for the default location stands for the empty id."""
     ids = tuple("" if each == shown("") else each for each in typed)
     if problems := [problem_of(each) for each in ids if each and not is_fetchable(each)]:
         raise ConfigurationError(*problems)
@@ -40,9 +40,9 @@ def locations() -> None:
 @locations.command("list")
 @JSON_LINES
 def list_(*, as_json: bool) -> None:
-    """List the locations, their tokens, and what to do if one waits.
+    """List the locations, their tokens, and what to do where items wait.
 
-    Also lists unknown locations that have items waiting.
+    Also lists locations that are known only from items.
     """
     settings = load_settings()
     routing = routing_of(settings)
@@ -90,11 +90,13 @@ def pause(ids: tuple[str, ...], reason: str) -> None:
 
 @locations.command()
 @click.argument("ids", nargs=-1, metavar="[ID]…", callback=_read_ids)
-@click.option("--all", "every", is_flag=True, help="All that are paused or retired, or wait for their daily allowance.")
+@click.option(
+    "--all", "every", is_flag=True, help="All that are paused or uninstalled, or wait for their daily allowance."
+)
 def resume(ids: tuple[str, ...], *, every: bool) -> None:
-    """Fetch again for paused or retired locations, and ask HighLevel again where the daily allowance was spent.
+    """Fetch again for locations that are paused, uninstalled the app, or spent their daily allowance.
 
-    Correct the cause of a pause first: etl locations list says how.
+    Fix the cause of a pause first: etl locations list says how.
     """
     if bool(ids) == every:
         raise ConfigurationError("Say which: ids or --all")
@@ -105,7 +107,7 @@ def resume(ids: tuple[str, ...], *, every: bool) -> None:
                 for location in known.overview(connection)
                 if cure_of(location) or location.blocked_cause
             )
-        # Both, of each.
+        # A location may be both paused and blocked.
         resumed = [name for name in ids if any([known.resume(connection, name), limits.unblock(connection, name)])]
     idle = [] if every else sorted(map(shown, set(ids) - set(resumed)))
     print_line(f"{len(resumed)} resumed" + (f"; not paused: {', '.join(idle)}" if idle else ""))
@@ -167,10 +169,10 @@ def rekey() -> None:
 
 
 def _require_known(connection: Connection, ids: tuple[str, ...]) -> None:
-    """Refuse ids of locations that are not known. One is known when we have dealt with it or it has items waiting.
+    """Check that each id is that of a location with a token, an event or items.
 
     Raises:
-        ConfigurationError: some is not, so probably its id is mistyped.
+        ConfigurationError: some is not, so probably it is mistyped.
     """
     there = {location.location_id for location in known.overview(connection)}
     there |= {each.location_id for each in message_queue.depth(connection)}

@@ -1,4 +1,4 @@
-"""``etl metrics``: the figures of the work for Prometheus, where it does not ask itself."""
+"""``etl metrics``: the figures of the work, where Prometheus cannot fetch them over HTTP."""
 
 import click
 
@@ -12,9 +12,9 @@ from etl.watch.metrics import text_of
 
 @click.command()
 def metrics() -> None:
-    """Print how the work goes in Prometheus' text format, as etl serve answers it at /metrics.
+    """Print the figures of the work in Prometheus' text format, as etl serve does at /metrics.
 
-    For the textfile collector of node_exporter, which reads files of a folder. docs/watching.md lists what is told.
+    For the textfile collector of node_exporter, which reads files of a folder. docs/watching.md lists the figures.
 
     \b
     Example: etl metrics > /var/lib/node_exporter/etl.prom.new && mv /var/lib/node_exporter/etl.prom{.new,}
@@ -26,5 +26,7 @@ def metrics() -> None:
     ):
         look = watcher.look()
     if look is None:
-        raise DatabaseUnavailableError("The work cannot be looked at: the role may not, or Postgres is too slow.")
+        raise DatabaseUnavailableError(
+            "The figures cannot be read: this role may not read them, or Postgres is too slow."
+        )
     print_lines(text_of(look).decode())

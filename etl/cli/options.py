@@ -29,7 +29,7 @@ def combined(*each: Callable[[Command], Command]) -> Callable[[Command], Command
 
 
 class FiniteRange(click.FloatRange):
-    """Like FloatRange, which also takes ``nan`` and ``inf``: neither is a number of seconds."""
+    """A FloatRange that refuses ``nan`` and ``inf``."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number."""
@@ -48,7 +48,7 @@ LIST_LIMIT = click.option(
 
 
 def tell_limit(shown: int, limit: int, *, which: str = "the newest") -> None:
-    """Say that a list may go on."""
+    """Say that a list may be longer than what is shown."""
     if shown == limit:
         print_line(f"These are {which} {limit}; --limit shows more.", err=True)
 
@@ -66,16 +66,16 @@ YES = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def older_than(what: str) -> Callable[[Command], Command]:
-    """Return the age in days of what is chosen."""
-    text = f"Only those {what} more than this many days ago."
+    """Return an option for the least age in days of what is chosen."""
+    text = f"Only those that {what} more than this many days ago."
     return click.option("--older-than", "days", type=FiniteRange(0, MAX_DAYS), metavar="DAYS", help=text)
 
 
 def require_choice(ids: tuple[str, ...], *, every: bool, narrowed: bool, by: str) -> None:
-    """Check that somebody said which, with ids, with options that narrow the choice, or with ``--all``.
+    """Check that rows were chosen: with ids, with options that narrow the choice, or with ``--all``.
 
     Raises:
-        ConfigurationError: nobody did, or in two ways.
+        ConfigurationError: nothing was chosen, or in two ways.
     """
     if ids and every:
         raise ConfigurationError("Either ids or --all, not both")
@@ -87,8 +87,8 @@ def confirm(question: str, *, yes: bool) -> None:
     """Go on if ``yes`` was given, or a person agrees.
 
     Raises:
-        ConfigurationError: there is nobody to ask.
-        click.Abort: they do not agree.
+        ConfigurationError: there is no terminal to ask on.
+        click.Abort: the person does not agree.
     """
     if yes:
         return
@@ -122,10 +122,10 @@ def in_batches(engine: Engine, change: Callable[[Connection], int], *, most: flo
 
 
 def listen_at(host: str, port: int) -> socket.socket:
-    """Return a socket for what ``--host`` and ``--port`` say.
+    """Return a socket that listens at ``--host`` and ``--port``.
 
     Raises:
-        click.UsageError: nobody can listen there.
+        click.UsageError: the port is taken, or the host is not this machine's.
     """
     from etl.listening import listen
 

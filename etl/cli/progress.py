@@ -1,4 +1,4 @@
-"""Tells what a run that stays is doing, one line at a change and one a minute while something happens.
+"""Prints what a run with ``--follow`` is doing: a line at a change, and one a minute while items are fetched.
 
 Never sleeps and starts no threads: the loop calls it often enough.
 """
@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from etl.app.composition import RunSpec
 from etl.config.jobs import MARTS, Job
 from etl.config.settings import Settings
-from etl.output import logs_json, tell
+from etl.output import logs_json, print_progress
 from etl.state import locations, message_queue
 from etl.state.locations import Overview
 from etl.state.outcomes import SkipCause
@@ -26,7 +26,7 @@ from etl.worker.run_limits import RunLimits
 from etl.worker.state import WorkerState
 
 QUIET_SECONDS = 60.0
-"""A count, or a state that was told already, is not told again within this time."""
+"""Counts, and a state that was printed before, are not printed again within this time."""
 IDLE = ("resting",)
 """The key of a run that has nothing to do."""
 PACING = (SkipCause.RATE, SkipCause.RATE_LIMITED, SkipCause.RENEWING)
@@ -35,7 +35,7 @@ PACING = (SkipCause.RATE, SkipCause.RATE_LIMITED, SkipCause.RENEWING)
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the database knows about why a run waits."""
+    """What the database says about why a run waits."""
 
     overviews: dict[str, Overview] = field(default_factory=dict)
     retry_at: datetime | None = None
@@ -46,7 +46,7 @@ class Outlook:
 
 @contextmanager
 def narrated(settings: Settings, engine: Engine, job: Job, limits: RunLimits) -> Iterator[RunSpec]:
-    """Yield a run whose story is told on standard error."""
+    """Yield a run whose states and counts are printed on standard error."""
     if job.kind == MARTS:  # it works each minute, and nobody waits for it
         yield RunSpec(job, limits)
         return
@@ -55,17 +55,17 @@ def narrated(settings: Settings, engine: Engine, job: Job, limits: RunLimits) ->
 
 
 def say(line: str) -> None:
-    """Print a line of the story, which begins with the time of day; a log line has a time of its own."""
+    """Print a line that begins with the time of day; a JSON log line has a time of its own."""
     clock = len("10:21:17 ")
-    tell(line[clock:] if logs_json() else line, hang=clock)
+    print_progress(line[clock:] if logs_json() else line, hang=clock)
 
 
 def _look(engine: Engine, kind: str, default: str, state: WorkerState) -> Outlook:
-    """Why locations wait and when the next item comes due; what is not known while Postgres is away is left out."""
+    """Return why locations wait and when the next item comes due; less while Postgres is away."""
     try:
         with engine.connect() as connection:
             overviews = {location.location_id: location for location in locations.overview(connection)}
-            # With something skipped nobody is told, and the queue may be long.
+            # Not shown where locations are skipped, and the queue may be long.
             depths = [] if state.skipped else message_queue.depth(connection)
     except DBAPIError:
         return Outlook(default=default)
@@ -74,12 +74,12 @@ def _look(engine: Engine, kind: str, default: str, state: WorkerState) -> Outloo
 
 
 def local_now() -> datetime:
-    """Return the time of day here."""
+    """Return the local time."""
     return datetime.now().astimezone()  # noqa: TID251 - what a person's watch says
 
 
 class Narrator:
-    """One run's story, line by line."""
+    """Prints the states and counts of one run."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Narrator:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = local_now,
     ) -> None:
-        """``look`` is asked only when there is something to tell."""
+        """Print with ``say``; ``look`` is called only for a line that is printed."""
         self._name = name
         self._say = say
         self._look = look
@@ -102,7 +102,7 @@ class Narrator:
         self._total = self._counted = dict.fromkeys(COUNTS, 0)
 
     def progress(self, counts: RunCounts) -> None:
-        """Something was settled: the counts so far."""
+        """Take note of the counts so far."""
         self._total = {name: getattr(counts, name) for name in COUNTS}
 
     def watch(self, state: WorkerState) -> None:
@@ -112,7 +112,7 @@ class Narrator:
             self._told = key  # the first line said that it waits
         is_new = key != self._told and at - self._told_at.get(key, -QUIET_SECONDS) >= QUIET_SECONDS
         if state.activity == "working":
-            # That it works again goes without saying, but after an outage; its counts follow.
+            # Work is news only after an outage.
             is_new = is_new and self._told == ("api_unreachable",)
         is_due = self._total != self._counted and at - self._line_at >= QUIET_SECONDS
         if not is_new and not is_due:
@@ -126,18 +126,18 @@ class Narrator:
 
 
 def first_line(names: Sequence[str], database: str, *, now: datetime) -> str:
-    """Return what is followed, and where."""
+    """Return the line that says what is followed, and where."""
     return f"{now:%H:%M:%S} following {', '.join(names)}: loads what is queued in {database}, and waits for more"
 
 
 def _key(state: WorkerState) -> Hashable:
-    """Return what makes a state another one, worth a line."""
+    """Return what two states have in common that need no second line."""
     causes = ((cause, frozenset() if cause in PACING else frozenset(names)) for cause, names in state.skipped.items())
     return (state.activity, *sorted(causes, key=lambda each: each[0]))
 
 
 def _counts(before: dict[str, int], after: dict[str, int]) -> str:
-    """Return what was done since, in the summary's words."""
+    """Return the difference in the words of the summary."""
     return ", ".join(f"{after[name] - before[name]} {name}" for name in COUNTS if after[name] > before[name])
 
 
@@ -167,7 +167,7 @@ def _more(cause: str, location: Overview | None, until: datetime | None, now: da
 
 
 def pacing(state: WorkerState) -> str:
-    """Return the same in a few words, for a wait of seconds; empty when it waits for something else."""
+    """Return a few words on a wait of seconds; empty when it waits for something else."""
     for cause in PACING:
         if cause in state.skipped:
             return REASONS[cause][0] + (f": {max(state.wait, 1):.0f} s" if state.wait else "")
@@ -175,7 +175,7 @@ def pacing(state: WorkerState) -> str:
 
 
 def _at(moment: datetime | None, now: datetime) -> str:
-    """Return a time of day here, with its date where that is another one; empty when it is not known."""
+    """Return a local time, with its date unless that is today's; empty when it is not known."""
     if moment is None:
         return ""
     there = moment.astimezone(now.tzinfo)

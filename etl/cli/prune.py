@@ -1,4 +1,4 @@
-"""``etl prune``: keeps the retention of jobs.yaml."""
+"""``etl prune``: deletes what is older than the retention in jobs.yaml."""
 
 import click
 
@@ -10,7 +10,11 @@ from etl.privacy.retention import Pruning
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be deleted; messages without their details.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only count what would be deleted; of messages not their attachments and other parts.",
+)
 def prune(*, dry_run: bool) -> None:
     """Delete what is older than the retention in jobs.yaml.
 

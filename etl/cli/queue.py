@@ -23,8 +23,10 @@ from etl.watch.advice import as_served, in_words, shown, state_of, unserved
 WHICH = options.combined(
     options.CAUSE,
     options.KIND,
-    click.option("--location", "location_id", metavar="ID", help="Only of this location; (default): of none."),
-    options.older_than("queued"),
+    click.option(
+        "--location", "location_id", metavar="ID", help="Only of this location; (default): those that name none."
+    ),
+    options.older_than("were queued"),
 )
 
 
@@ -38,12 +40,12 @@ def queue() -> None:
 @options.LIST_LIMIT
 @options.JSON_LINES
 def list_(limit: int, *, as_json: bool, **narrowing: Any) -> None:
-    """List what waits and why, what comes due first."""
+    """List what waits and why, in the order in which it comes due."""
     settings = load_settings()
     with warehouse(settings) as engine, engine.connect() as connection:
         which = _filter((), **narrowing)
         items = message_queue.find(connection, which, limit=limit)
-        waits, in_hand = message_queue.counts(connection, which)
+        waits, claimed = message_queue.counts(connection, which)
         causes = message_queue.causes(connection)
         why = _reasons(settings, connection)
     if as_json:
@@ -57,7 +59,7 @@ def list_(limit: int, *, as_json: bool, **narrowing: Any) -> None:
         for item in items
     ]
     print_table(header, rows, optional=("location", "attempts", "queued", "kind"))
-    print_line(f"{waits} waiting, {in_hand} in hand")
+    print_line(f"{waits} waiting, {claimed} claimed")
     failed = ", ".join(f"{count} {name}" for name, count in causes.items() if name)
     if failed:
         print_line(f"by cause, in the whole queue: {failed}")
@@ -85,25 +87,25 @@ def show(message_id: str) -> None:
 @WHICH
 @options.YES
 def cancel(ids: tuple[str, ...], *, every: bool, yes: bool, **narrowing: Any) -> None:
-    """Delete items that wait, so that they are not fetched. What a worker has in hand stays.
+    """Delete items that wait, so that they are not fetched. What a worker has claimed stays.
 
     \b
     Example: etl queue cancel --cause not_found --location ve9EPM428h8vShlRW1KT
     """
     which = _chosen(ids, every=every, **narrowing)
     with warehouse(load_settings()) as engine:
-        waits, in_hand = _counts(engine, which)
+        waits, claimed = _counts(engine, which)
         if waits:
             options.confirm(f"Cancel {counted(waits, 'item')}, which will not be fetched?", yes=yes)
         done = options.in_batches(engine, partial(message_queue.cancel, which=which), most=waits)
-    print_line(f"{done} cancelled" + (f"; {in_hand} in hand stay" if in_hand else ""))
+    print_line(f"{done} cancelled" + (f"; {claimed} claimed stay" if claimed else ""))
 
 
 @queue.command()
 @options.SOME_IDS
 @WHICH
 def retry(ids: tuple[str, ...], *, every: bool, **narrowing: Any) -> None:
-    """Fetch items now that wait for a later try, with all their attempts anew."""
+    """Make items due now that wait for a later try, and give them all their attempts again."""
     which = _chosen(ids, every=every, **narrowing)
     with warehouse(load_settings()) as engine:
         waits, _ = _counts(engine, which)
@@ -124,23 +126,23 @@ def _filter(
 
 
 def _counts(engine: Engine, which: ItemFilter) -> tuple[int, int]:
-    """How many chosen items wait, and how many are in hand; exit with 1 when ids are given and none is queued."""
+    """Count chosen items that wait, and that are claimed; exit with 1 when ids are given and none is queued."""
     with engine.connect() as connection:
-        waits, in_hand = message_queue.counts(connection, which)
-    if which.message_ids and not waits + in_hand:
+        waits, claimed = message_queue.counts(connection, which)
+    if which.message_ids and not waits + claimed:
         _exit_unknown(which.message_ids)
-    return waits, in_hand
+    return waits, claimed
 
 
 def _reasons(settings: Settings, connection: Connection) -> Callable[[Waiting], str]:
-    """Return what says why an item waits."""
+    """Return a function that says why an item waits."""
     routing, taken = routing_of(settings), jobs.read(settings.etl_jobs).kinds
     overviews = as_served(locations.overview(connection), routing)
     states: Mapping[str, str] = {each.location_id: state_of(each) for each in overviews}
 
     def why(item: Waiting) -> str:
         if item.leased_until is not None:
-            return "nothing: a worker has it in hand"
+            return "nothing: a worker has claimed it"
         if not item.is_due:
             return f"a later try: {in_words(item.cause)}" if item.cause else "its time"
         if item.kind not in taken:

@@ -27,12 +27,12 @@ COUNTS = ("exported", "missing", "lost", "changed", "gone", "unseen")
 
 
 class Duration(click.ParamType[timedelta]):
-    """Hours or days: 48h, 7d."""
+    """A number of hours or days: 48h, 7d."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the time it lasts."""
+        """Return the duration."""
         if isinstance(value, timedelta):
             return value
         given = re.fullmatch(r"(\d{1,5})([hd])", value, re.ASCII)
@@ -44,12 +44,12 @@ class Duration(click.ParamType[timedelta]):
 @click.command()
 @click.option("--window", type=Duration(), default="48h", show_default=True, help="How far back to look: 48h, 7d.")
 @click.option("--location", "location_id", metavar="ID", help="Only this location.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a location and day.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for each location and day.")
 def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> None:
     """Compare HighLevel's export with the tables, and queue every message that differs.
 
-    "missing" messages are not in the tables; "lost" are those of them for which no webhook came in time, although the
-    location was connected or had sent one before. "changed" messages are newer in HighLevel. "gone" messages are no
+    "missing" messages are not in the tables; "lost" are those of them for which no webhook came, although the location
+    was connected or had sent one before. "changed" messages are newer in HighLevel. "gone" messages are no
     longer in the export. etl run then fetches them all.
 
     Exit code 1 when webhooks were lost, 3 when no location could be compared.
@@ -82,7 +82,7 @@ def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> N
 def _run(
     settings: Settings, engine: Engine, location_ids: list[str], window: timedelta
 ) -> tuple[Report, dict[str, Comparison]]:
-    """Compare locations; one that cannot be asked holds up none of the others."""
+    """Compare locations; one that cannot be asked stops no other."""
     with reading_errors(engine), engine.begin() as connection:
         end = moment_of(connection)
         try:

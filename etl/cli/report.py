@@ -12,7 +12,7 @@ from etl.errors import ConfigurationError
 from etl.output import print_line
 
 DAYS = 30
-"""Days that are shown unless told otherwise."""
+"""Days that are shown without --since."""
 
 
 @click.command()
@@ -73,7 +73,7 @@ def _page(location_id: str | None, since: date) -> str:
 
 
 def _write(out: Path, page: str) -> None:
-    """Write it whole or not at all, for nobody but us to read, and through no link that somebody else has laid."""
+    """Write the file whole or not at all, readable for its owner alone, and never through a link."""
     try:
         handle, part = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
         try:

@@ -1,4 +1,4 @@
-"""``etl run``: starts a run, shows its progress, and turns its report into an exit code."""
+"""``etl run``: starts runs, shows their progress, and turns their reports into an exit code."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl.app.checking import telling
+from etl.app.checking import notifying
 from etl.app.composition import RunSpec, address_of, require_known_recordings_urls, watching
 from etl.app.job_runner import RunRequest, run_together, work
 from etl.app.processes import work_in_processes
@@ -30,9 +30,9 @@ from etl.worker.run_limits import Report, RunLimits
 from etl.worker.state import WorkerState
 
 COUNTED = 1_000_000
-"""The line of a run names what is due up to so many: counting more would delay its start."""
+"""Most due items that are counted for the live line: counting more would delay the start."""
 AS_USUAL = (RunOutcome.DRAINED, RunOutcome.LIMIT, RunOutcome.MAX_SECONDS)
-"""Outcomes that are no news."""
+"""Outcomes that need no line in cron's mail."""
 
 
 @click.command()
@@ -51,7 +51,7 @@ AS_USUAL = (RunOutcome.DRAINED, RunOutcome.LIMIT, RunOutcome.MAX_SECONDS)
 @click.option(
     "--quiet/--no-quiet",
     default=None,
-    help="Say nothing where nothing was done or is new. Default: quiet where there is no terminal, as in cron.",
+    help="Print only what was done or is new. Default: quiet where there is no terminal, as in cron.",
 )
 def run(  # noqa: PLR0913 - one parameter an option
     job: str | None,
@@ -67,17 +67,17 @@ def run(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Fetch the messages that are due, load them, and exit.
 
-    JOB is an entry of jobs.yaml. Without it, every job runs once, one after another. With --follow they run at the same
-    time, and stay. With --processes, several processes share the work. Ctrl-C finishes the items in hand and puts the
-    others back into the queue.
+    JOB is an entry of jobs.yaml. Without it, every job runs once, one after another. With --follow, all run at the same
+    time and do not end. With --processes, several processes share the work. Ctrl-C finishes the requests under way and
+    puts the other items back into the queue.
 
     \b
     What a run counts:
       loaded    fetched, and written to the tables
       retried   failed, and fetched again later; an attempt is spent
       snoozed   waits without a failed attempt, for example for the rate limit
-      dead      given up on after max_attempts (jobs.yaml): etl dead list
-    What is 0 is left out. A run that ends as "drained" left nothing that is due.
+      dead      failed for good, e.g. after max_attempts (jobs.yaml): etl dead list
+    Counts of 0 are left out. A run that ends as "drained" left nothing that is due.
 
     \b
     Example, from cron:    run etl crontab, which prints the line
@@ -101,7 +101,7 @@ def run(  # noqa: PLR0913 - one parameter an option
         done = work_in_processes(request, processes, watched) if processes > 1 else work(request, here, watched)
         reports = []
         with (
-            telling(settings) if follow else nullcontext(),
+            notifying(settings) if follow else nullcontext(),
             _health(settings, file, engine, health_port if follow else None),
             closing(done),
         ):
@@ -110,7 +110,7 @@ def run(  # noqa: PLR0913 - one parameter an option
                     print_json(_as_dict(each, report))
                 else:
                     _summarize(settings, each, report, is_quiet=is_quiet and not follow)
-                # That the marts were worked out says nothing of the API.
+                # A run of the marts asks nothing of the API, so it counts only if it failed.
                 if each.kind != MARTS or report.outcome != RunOutcome.DRAINED:
                     reports.append(report)
     sys.exit(exit_code(*reports))
@@ -128,12 +128,12 @@ def _health(settings: Settings, file: JobsFile, engine: Engine, address: str | N
         watching(settings, file, engine.url) as watcher,
         serving_health(address, lambda: text_of(watcher.look())) as url,
     ):
-        say(f"Telling how it is on {url}")
+        say(f"Answering /healthz and /metrics on {url}")
         yield
 
 
 def exit_code(*reports: Report) -> int:
-    """Return the worst code of the jobs, but 3 only if none could do anything: others that work are a line."""
+    """Return the worst code of the runs; code 3 counts only if no run loaded anything."""
     is_partial = len(reports) > 1 and any(report.counts.loaded for report in reports)
     codes = [_exit_code(each) for each in reports if each.outcome.is_fault or not is_partial or _exit_code(each) != 3]
     return max(codes, default=0)
@@ -147,7 +147,7 @@ def _exit_code(report: Report) -> int:
         return 3
     if report.counts.dead or report.outcome == RunOutcome.LOST:
         return 1
-    # One location that waits among others that work is a line in the output.
+    # A location that waits while others work is only named in the output.
     return 3 if report.outcome.leaves_locations and not report.counts.loaded else 0
 
 
@@ -156,7 +156,7 @@ def _choose(entries: dict[str, Job], name: str | None, *, follow: bool, limit: i
         if name not in entries:
             raise ConfigurationError(f"No job {name!r} in jobs.yaml; there are: {', '.join(entries)}")
         return [entries[name]]
-    # A limit is one of items, which the marts have not.
+    # A limit counts items, which the job of the marts has not.
     chosen = [job for job in entries.values() if limit is None or job.kind != MARTS]
     if follow and limit is not None and len(chosen) > 1:
         raise ConfigurationError(f"--follow with --limit needs to know which job: {', '.join(entries)}")
@@ -165,7 +165,7 @@ def _choose(entries: dict[str, Job], name: str | None, *, follow: bool, limit: i
 
 @contextmanager
 def _progress(engine: Engine, job: Job, limits: RunLimits) -> Iterator[RunSpec]:
-    """Yield the run, with a live line on a terminal; with nothing elsewhere, where the summary says all."""
+    """Yield the run, with a live line on a terminal."""
     if not sys.stderr.isatty() or job.kind == MARTS:
         yield RunSpec(job, limits)
         return

@@ -1,4 +1,4 @@
-"""``etl sandbox``: only reads options and prints; the work is in :mod:`etl.sandbox`."""
+"""``etl sandbox``: reads options and prints; the sandbox is in :mod:`etl.sandbox`."""
 
 import signal
 from datetime import UTC, datetime
@@ -23,9 +23,9 @@ DATA = combined(
     click.option(
         "--until",
         type=click.DateTime(["%Y-%m-%d"]),
-        default=lambda: f"{datetime.now(UTC):%Y-%m-%d}",  # noqa: TID251 - today, for whoever types it
+        default=lambda: f"{datetime.now(UTC):%Y-%m-%d}",  # noqa: TID251 - today, for the one who types it
         show_default="today",
-        help="Day at whose begin (UTC) the last message is sent.",
+        help="The last message is sent when this day begins (UTC).",
     ),
 )
 """Which data there is: serving and sending must agree on it."""
@@ -36,7 +36,7 @@ DATA = combined(
 @click.option("--port", default=8399, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free port.")
 @DATA
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(0), help="Requests in 10 s; 0: no limit.")
-@click.option("--faults", default="{}", help="What shall go wrong, as JSON; see docs/sandbox.md.")
+@click.option("--faults", default="{}", help="Faults to show, as JSON; see docs/sandbox.md.")
 @click.pass_context
 def sandbox(
     context: click.Context, /, host: str, port: int, limit: int, faults: str, until: datetime, **data: int

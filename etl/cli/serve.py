@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 CONNECTIONS = 2
-"""To Postgres: one stores, one looks how Postgres is and deletes old events."""
+"""To Postgres: one stores events, one checks Postgres and deletes old events."""
 
 LIMITS = {"statement_timeout": "1s", "lock_timeout": "300ms", "synchronous_commit": "on"}
-"""Nobody waits long for Postgres; and an answer is given after the disk has it, even where that is switched off."""
+"""Short waits for Postgres; and no answer before the event is on disk, even where that is switched off."""
 
 
 @click.command()
@@ -40,7 +40,7 @@ LIMITS = {"statement_timeout": "1s", "lock_timeout": "300ms", "synchronous_commi
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65535),
-    help="Answer /readyz and /metrics only there, so that no proxy shows them by mistake.",
+    help="Answer /readyz and /metrics only at this port, so that no proxy shows them by mistake.",
 )
 def serve(host: str, port: int, metrics_port: int | None) -> None:
     """Receive webhooks: check the signature, store, then answer.
@@ -66,9 +66,9 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
     secret = settings.webhook_workflow_secret
     metrics = Metrics()
     if not settings.app_id and not settings.webhook_locations:
-        # To the log, which may be full without stopping anybody.
+        # To the log: a full disk there stops nothing.
         structlog.get_logger("etl.receive").warning("webhooks_of_anybody", means=whose_webhooks(settings))
-    # Before anybody can connect, for it may take seconds.
+    # Before anybody can connect, since it may take seconds.
     url = _database_url(settings)
     with ExitStack() as opened:
         listeners = [opened.enter_context(listen_at(host, each)) for each in (port, metrics_port) if each is not None]
@@ -96,7 +96,7 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
 def _with_jobs(settings: Settings) -> tuple[JobsFile, frozenset[str], float]:
     """Return jobs.yaml, the kinds of items to queue, and for how many days events are kept.
 
-    A mistake in the jobs of the workers keeps no webhook away: every kind is queued then, and no event deleted.
+    A mistake in jobs.yaml stops no webhook: every kind is queued then, and no event is deleted.
     """
     try:
         file = jobs.read(settings.etl_jobs)
@@ -110,7 +110,7 @@ def _with_jobs(settings: Settings) -> tuple[JobsFile, frozenset[str], float]:
 
 
 def _pages(settings: Settings, watcher: "Watcher", opened: ExitStack) -> "list[Route]":
-    """Return the routes of the page, which is made again and again while the receiver serves."""
+    """Return the routes of the page, which is rendered every half minute while the receiver serves."""
     if settings.etl_page_password is None:
         return []
     from etl.watch.page import Page
@@ -137,17 +137,17 @@ def _policy(settings: Settings, kinds: frozenset[str]) -> "Policy":
 
 def _greeting(settings: Settings, url: str, private_url: str | None = None) -> str:
     routes = ["/webhooks/highlevel", *(["/webhooks/workflow"] if settings.webhook_workflow_secret else [])]
-    telling = f", telling how it is on {private_url}" if private_url else ""
-    return f"Receiving on {url} at {' and '.join(routes)}{telling} (Ctrl-C stops it)"
+    private = f", /readyz and /metrics on {private_url}" if private_url else ""
+    return f"Receiving on {url} at {' and '.join(routes)}{private} (Ctrl-C stops it)"
 
 
 def _database_url(settings: Settings) -> str:
-    """Where to store. The receiver also starts while Postgres is away, and answers 429.
+    """Return the URL of the database. The receiver also starts while Postgres is away, and answers 429.
 
     Raises:
-        ConfigurationError: Postgres is there, but not as it should be.
+        ConfigurationError: Postgres answers, but cannot be used as it is.
     """
-    # A server that vanished without a word is noticed in seconds: until then nothing can be stored.
+    # Nothing can be stored until a server that vanished silently is noticed: so after seconds.
     parsed = parse_url(database_url(settings))
     noticed = parsed.update_query_dict({"tcp_user_timeout": "3000"} | dict(parsed.query))
     url = noticed.render_as_string(hide_password=False)

@@ -1,4 +1,4 @@
-"""``etl status``: the queue, dead letters, locations with their budgets, and the last runs."""
+"""``etl status``: the queue, dead letters, locations with their limits, and the last runs."""
 
 import dataclasses
 from datetime import UTC, datetime
@@ -56,7 +56,7 @@ def _print_queue(queue: list[message_queue.Depth]) -> None:
     rows = [
         (each.kind, shown(each.location_id), each.items, each.due, each.in_hand, _age(each.oldest)) for each in queue
     ]
-    print_table(("kind", "location", "items", "due", "in hand", "oldest waits"), rows, title="queue")
+    print_table(("kind", "location", "items", "due", "claimed", "oldest waits"), rows, title="queue")
 
 
 def _print_locations(overviews: list[locations.Overview]) -> None:
@@ -80,14 +80,14 @@ def _print_runs(last: list[runs.RunSummary]) -> None:
 
 
 def _requests(location: locations.Overview) -> str:
-    """Return what counts now, of how many in which time."""
+    """Return the requests that count now, of how many in which time."""
     if location.max_requests is None or location.interval_ms is None:
         return ""
     return f"{location.used} of {location.max_requests} in {location.interval_ms / 1000:g} s"
 
 
 def _ending(run: runs.RunSummary) -> str:
-    """How a run ended, or whether it lives."""
+    """Return how a run ended, or whether it is alive."""
     state = runs.state_of(run)
     if state == "ended":
         return ending(run.outcome, run.skipped)

@@ -12,7 +12,7 @@ UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "day": timedelta(
 
 
 def _span(value: object) -> object:
-    """Read a length of time as a file writes it; ``off`` is None."""
+    """Read a length of time, e.g. 30 min; YAML's ``off`` is None."""
     if value is False or value is None or isinstance(value, timedelta):
         return value or None
     written = SPAN.fullmatch(value) if isinstance(value, str) else None
@@ -37,7 +37,7 @@ class Alarms(BaseModel):
     webhooks: Span = Field(timedelta(hours=2), description="No webhook of a location that usually has some by now.")
     runs: Span = Field(timedelta(minutes=15), description="A job has not run since its schedule said so.")
     oldest_due: Span = Field(timedelta(hours=1), description="An item is due, its location is served, and it waits.")
-    dead_letters: Number = Field(1, description="Items given up on within a day, and not retried.")
+    dead_letters: Number = Field(1, description="Items that became dead letters within a day, and were not retried.")
     lost: Number = Field(1, description="Webhooks that the last reconcile says were lost.")
     token_ends: Span = Field(timedelta(days=14), description="A token ends so soon.")
     allowance: Number = Field(10, description="Percent of a location's daily requests that are left.")
@@ -47,13 +47,11 @@ class Alarms(BaseModel):
 
 
 class Notify(BaseModel):
-    """Who is told of findings, by ``etl check --notify`` and ``etl run --follow``. The addresses are secret."""
+    """Where ``etl check --notify`` and ``etl run --follow`` send findings. The addresses are secret."""
 
     model_config = STRICT
 
     urls: Annotated[
         tuple[SecretStr, ...], BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given)
     ] = Field((), description="Addresses as Apprise wants them, such as mailto://…; ETL_NOTIFY_URLS adds to them.")
-    ping: SecretStr | None = Field(
-        None, description="URL that is asked after each check; its owner tells when none comes."
-    )
+    ping: SecretStr | None = Field(None, description="URL of a dead man's switch, which is asked after each check.")

@@ -37,13 +37,13 @@ OPTIONS = {
     "media_checks": ("message",),
     "recordings_url": ("recording",),
 }
-"""Keys that only some kinds have."""
+"""Keys that only some kinds may have."""
 
 DAYS = re.compile(r"([1-9][0-9]{0,4}) days?")
 
 
 def _cron(value: str) -> str:
-    """Refuse what cron would; the library is imported only where a schedule is set."""
+    """Refuse a schedule that cron would refuse; import the library only where one is set."""
     from cronsim import CronSim, CronSimError  # noqa: PLC0415 - most commands need no schedule
 
     if len(value.split()) != 5:
@@ -56,7 +56,7 @@ def _cron(value: str) -> str:
 
 
 def _days(value: object, info: ValidationInfo) -> object:
-    """Read days as a file writes them; code hands in a number."""
+    """Read days, e.g. 730 days; code passes a number."""
     if info.context is None:
         return value
     written = DAYS.fullmatch(value) if isinstance(value, str) else None
@@ -66,7 +66,7 @@ def _days(value: object, info: ValidationInfo) -> object:
 
 
 def _switch(value: object) -> object:
-    """Read what YAML makes of ``off`` and ``on``."""
+    """Read YAML's booleans, which ``off`` and ``on`` are."""
     return {False: "off", True: "auto"}[value] if isinstance(value, bool) else value
 
 
@@ -79,7 +79,7 @@ Days = Annotated[int | None, BeforeValidator(_days)]
 
 
 class JobKeys(BaseModel):
-    """What an entry of jobs.yaml says: what a run takes from the queue, and how hard it works."""
+    """An entry of jobs.yaml: what a run takes from the queue, and how many requests it sends at a time."""
 
     model_config = STRICT
 
@@ -120,12 +120,12 @@ class Job(JobKeys):
 
 
 class Retention(BaseModel):
-    """For how many days rows are kept; None: for ever, of events for WEBHOOK_KEEP_DAYS."""
+    """For how many days rows are kept; None: forever, or events for WEBHOOK_KEEP_DAYS."""
 
     model_config = STRICT
 
     messages: Days = None
-    """Since a message was created, with all that belongs to it."""
+    """Days since a message was created; its rows in other tables go with it."""
     status_changes: Days = None
     webhook_events: Days = None
     dead_letters: Days = None
@@ -157,14 +157,14 @@ class JobsFile(BaseModel):
 
 
 def least_days(jobs: Iterable[JobKeys]) -> int:
-    """Return for how many days messages must be kept: a day more than the queue comes back to them, by the checks."""
+    """Return for how many days messages must be kept: a day longer than they are fetched again by their checks."""
     looking = [job for job in jobs if job.kind in ("message", "email")]
     latest = max((seconds for job in looking for seconds in (*job.status_checks, *job.media_checks)), default=0.0)
     return ceil(latest / 86_400) + 1
 
 
 def read(path: Path | None) -> JobsFile:
-    """Return what a file says; None reads jobs.yaml here or, where there is none, the file that came along.
+    """Return what a file says; None reads jobs.yaml in this directory, else the built-in file.
 
     Raises:
         ConfigurationError: with everything that is wrong.
@@ -206,7 +206,7 @@ SECTIONS: dict[str | int, type[BaseModel]] = {
 
 
 def _reason(problem: Any) -> str:
-    """Word what pydantic says of a value, in the terms of the file."""
+    """Return a problem that pydantic found, in the terms of the file."""
     loc, kind, given = problem["loc"], problem["type"], problem["input"]
     if kind in REASONS:
         return REASONS[kind] if loc else REASONS["missing"]

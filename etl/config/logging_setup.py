@@ -8,14 +8,14 @@ import structlog
 
 
 def configure(level: str, style: str) -> None:
-    """Log to standard error: readable on a terminal, one JSON object a line elsewhere, or as ``style`` says."""
+    """Log to standard error: readable on a terminal, else one JSON object a line; or as ``style`` says."""
     readable = style == "console" or (style == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False, repr_native_str=True)
         if readable
         else structlog.processors.JSONRenderer()
     )
-    # psycopg warns of each connection that a stop interrupts, which is no news for a user.
+    # psycopg warns of each connection that a stop interrupts, which users need not know.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
@@ -31,7 +31,7 @@ def configure(level: str, style: str) -> None:
 
 
 class _Forgiving:
-    """Standard error, whose failures stop nobody: neither a full disk nor a reader that is gone ends what is logged."""
+    """Standard error whose failures are ignored: a full disk or a closed pipe stops nothing that logs."""
 
     def write(self, text: str) -> None:
         with suppress(OSError, ValueError):

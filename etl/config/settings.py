@@ -26,18 +26,18 @@ from etl.ids import ID_RULE, is_fetchable
 SHORTEST_SECRET = 16
 QUOTED = "is in quotes, which Docker's --env-file takes for a part of it; write it without them"
 PREFIXES = ("HIGHLEVEL_", "ETL_", "WEBHOOK_", "DATABASE_", "LOG_")
-"""What the names of settings begin with."""
+"""Prefixes of the names of settings."""
 SIMILAR = 0.85
 """The similarity, from 0 to 1, from which a name counts as misspelt; one letter in eight may be wrong."""
 
 
 def _token(value: SecretStr) -> SecretStr:
-    """Return a token as people paste it: with a newline, spaces around, or the word Bearer in front."""
+    """Return a token without what people paste with it: a newline, spaces, the word Bearer."""
     return SecretStr(clean(value.get_secret_value()))
 
 
 def _fernet_keys(value: SecretStr) -> SecretStr:
-    """Keys separated by commas: each 32 bytes in URL-safe base64, as Fernet wants them."""
+    """Check keys separated by commas: each is 32 bytes in URL-safe base64, as Fernet needs them."""
     for key in value.get_secret_value().split(","):
         try:
             good = len(urlsafe_b64decode(key.strip())) == 32
@@ -55,7 +55,7 @@ def _location(value: str) -> str:
 
 
 def _workflow_secret(value: SecretStr) -> SecretStr:
-    """Long enough not to be guessed, and fit for a header."""
+    """Check that a secret is long enough, and fit for a header."""
     secret = value.get_secret_value().strip()
     if len(secret) < SHORTEST_SECRET or not secret.isascii() or not secret.isprintable():
         raise ValueError(f"must have at least {SHORTEST_SECRET} letters, digits or signs; try: openssl rand -hex 32")
@@ -63,7 +63,7 @@ def _workflow_secret(value: SecretStr) -> SecretStr:
 
 
 def _locations(value: object) -> object:
-    """Ids separated by commas or spaces."""
+    """Split ids at commas and spaces."""
     if not isinstance(value, str):
         return value
     ids = value.replace(",", " ").split()
@@ -73,12 +73,12 @@ def _locations(value: object) -> object:
 
 
 def _words(value: object) -> object:
-    """Words separated by commas or spaces."""
+    """Split words at commas and spaces."""
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
 def _secrets(value: object) -> object:
-    """Words separated by spaces: addresses may hold commas."""
+    """Split addresses, which may hold commas, at spaces."""
     return tuple(map(SecretStr, value.split())) if isinstance(value, str) else value
 
 
@@ -163,10 +163,10 @@ class Settings(BaseModel):
 
 
 def read(environ: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(".env")) -> Settings:
-    """Read the environment, then a ``.env`` file for what it does not say; ``NAME_FILE`` names a file with the value.
+    """Read the environment and, for what is not set there, a ``.env`` file; ``NAME_FILE`` names a file with the value.
 
     Raises:
-        ConfigurationError: with everything that is wrong, and no secret in it.
+        ConfigurationError: with all problems, and no secret.
     """
     written = _dotenv(dotenv)
     values: dict[str, Any] = {}

@@ -13,7 +13,7 @@ Location: TypeAlias = tuple[str | int, ...]
 
 
 class Source:
-    """A YAML file as plain values, with the line of each; what YAML itself makes of them is a problem listed here."""
+    """A YAML file as plain values, with the line of each; problems that only YAML shows are listed here."""
 
     def __init__(self, path: Path, *, sections: Sequence[str]) -> None:
         """Read a file; problems under a name of ``sections`` are worded with it."""
@@ -25,7 +25,7 @@ class Source:
 
     def at(self, loc: Location, reason: str) -> str:
         """Word a problem, with the line of the nearest key."""
-        # What concerns a whole job is told at its kind.
+        # A problem of a whole job gets the line of its kind.
         near = [(*loc, "kind"), *(loc[:n] for n in range(len(loc), 0, -1))]
         line = next((self._lines[each] for each in near if each in self._lines), 1)
         whose = f"job {loc[1]!r}: " if loc[:1] == ("jobs",) and len(loc) > 1 else ""

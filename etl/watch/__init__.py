@@ -1,1 +1,1 @@
-"""Says what is wrong, in words, to whoever asks or has to be told."""
+"""Says how the work goes and what is wrong: on the command line, to Prometheus, on a page, in notices."""

@@ -25,7 +25,7 @@ CURES: dict[tuple[str, str | None], str] = {
     ("renewal_refused", ANY): "Connect it again: etl connect",
     ("location_inactive", ANY): "Reactivate the location in HighLevel; " + RESUME,
 }
-"""By the cause of a pause and where the location's token is from; None: the environment."""
+"""The cure of a pause, by its cause and the source of the location's token; None: the environment."""
 
 CONNECT = "Run etl connect, or set HIGHLEVEL_LOCATION_ID to the location of HIGHLEVEL_TOKEN"
 
@@ -41,7 +41,7 @@ REASONS: dict[str, tuple[str, str]] = {
     SkipCause.UNANSWERED: ("the API does not answer properly", ""),
     SkipCause.NOTHING_FOUND: (
         "the API finds nothing of it any more",
-        "Nothing is given up on or marked deleted meanwhile",
+        "Meanwhile nothing becomes a dead letter or is marked deleted",
     ),
 }
 """Why the items of a location wait, by the :class:`etl.state.outcomes.SkipCause`; and what to do."""
@@ -57,24 +57,22 @@ ANYBODY = (
     "Set WEBHOOK_APP_ID (or HIGHLEVEL_CLIENT_ID) to take only those of your app, or WEBHOOK_LOCATIONS."
 )
 SHOWN = 10
-"""Names that are told one by one."""
+"""Most names in one line."""
 
 
 def unserved(location_ids: Iterable[str], overviews: Iterable[Overview], routing: TokenRouting) -> list[str]:
-    """Those of the locations whose items no token serves."""
-    uninstalled = {
-        location.location_id: location.retired_at is not None for location in overviews if location.connected
-    }
-    return sorted(each for each in location_ids if routing.token_location_id(each, uninstalled=uninstalled) is None)
+    """Return those of the locations whose items no token serves."""
+    gone = {each.location_id: each.retired_at is not None for each in overviews if each.connected}
+    return sorted(each for each in location_ids if routing.token_location_id(each, uninstalled=gone) is None)
 
 
 def as_served(overviews: Iterable[Overview], routing: TokenRouting) -> list[Overview]:
-    """Return the locations; that of the environment's token, which is no app's, is never retired."""
+    """Return the locations; that of the environment's token, which is no app's, never counts as uninstalled."""
     return [replace(each, retired_at=None) if routing.is_environment(each.location_id) else each for each in overviews]
 
 
 def cure_of(location: Overview) -> str | None:
-    """How to have a location served again; None when it is served."""
+    """Return how to have a location served again; None when it is served."""
     name = shown(location.location_id)
     if location.paused_at is not None:
         cause = location.pause_cause or ""
@@ -84,7 +82,7 @@ def cure_of(location: Overview) -> str | None:
 
 
 def whose_webhooks(settings: Settings) -> str:
-    """Whose webhooks the receiver takes, and what that means."""
+    """Say whose webhooks the receiver takes, and what that means."""
     if settings.webhook_locations:
         return f"Webhooks of {counted(len(settings.webhook_locations), 'location')} are taken, by WEBHOOK_LOCATIONS."
     if settings.app_id:
@@ -94,22 +92,22 @@ def whose_webhooks(settings: Settings) -> str:
 
 
 def in_words(cause: str | None) -> str:
-    """Return a cause as people say it."""
+    """Return a cause in words."""
     return (cause or "").replace("_", " ")
 
 
 def ending(outcome: str | None, skipped: Mapping[str, object] | None) -> str:
-    """Return how a run ended, in words: one that left items because nobody may ask for them says why."""
+    """Return how a run ended, in words; if it left items of paused or unserved locations, why."""
     cause = next((cause for cause in SkipCause if cause in (skipped or {}) and cause.outcome == outcome), None)
     return in_words(cause if outcome == RunOutcome.PAUSED and cause else outcome)
 
 
 def state_of(location: Overview) -> str:
-    """How it stands with a location, in a few words."""
+    """Return the state of a location in a few words."""
     if location.paused_at is not None:
         return f"paused: {in_words(location.pause_cause)}"
     if location.retired_at is not None:
-        return "retired: app uninstalled"
+        return "app uninstalled"
     return in_words(location.blocked_cause) or "served"
 
 
@@ -124,22 +122,22 @@ def advice_on(location: Overview) -> str | None:
 
 
 def shown(location_id: str) -> str:
-    """Return a location id as it is shown, and typed."""
+    """Return a location id as it is shown and typed; the default location has an empty one."""
     return location_id or "(default)"
 
 
 def some(names: Sequence[str]) -> str:
-    """Names, of many the first ones."""
+    """Join names; of many name only the first."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def reason(cause: str, location_ids: Iterable[str], *, more: str = "") -> str:
-    """Why the items of these locations wait, and what to do; ``more`` is what else is known."""
+    """Say why the items of these locations wait, and what to do; ``more`` adds to the cause."""
     says, cure = REASONS[cause]
     return f"location {some(sorted(map(shown, location_ids)))}: {says}{more}" + (f". {cure}" if cure else "")
 
 
 def unanswered(cause: str, detail: str, *, address: str) -> str:
-    """Why the API answers for no location, and where it is asked."""
+    """Say why no location was answered, and which address was asked."""
     cure = ". Check it, and HIGHLEVEL_API_VERSION" if cause == RunOutcome.MISCONFIGURED else ""
     return f"{UNANSWERED[cause]}: {detail}. HIGHLEVEL_BASE_URL is {address}{cure}"

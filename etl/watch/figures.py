@@ -1,4 +1,4 @@
-"""Gather what tells how the work goes: the one place that asks for it."""
+"""Reads the figures that say how the work goes."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,14 @@ from etl.tokens.routing import TokenRouting
 from etl.watch.advice import as_served, unserved
 
 LATELY = timedelta(minutes=15)
-"""Of how young messages the lag is told."""
+"""Age of the oldest message that counts for the lag."""
 RECEIVER_SECONDS = 5.0
-"""How long the receiver may take to say how it is."""
+"""How long the receiver may take to answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the tables say at one time."""
+    """What the tables say at one moment."""
 
     taken_at: datetime
     """By the clock of Postgres."""
@@ -49,16 +49,16 @@ class Figures:
     lost: Sequence[Lost] = ()
     """What the last reconcile says."""
     totals: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """What the runs of each job did, ever."""
+    """Totals over all runs of each job."""
     endings: Sequence[tuple[str, str, int]] = ()
-    """Job, how its runs of the last day ended, and how many did."""
+    """Job, outcome, and how many of its runs of the last day ended so."""
     last_event_at: datetime | None = None
     lag: tuple[float, float] | None = None
     """Seconds from a message of the last 15 minutes to its row: median and 95th percentile."""
 
     @property
     def allowance_left(self) -> float | None:
-        """Share of today's requests left, of the location with the least; None: no limit was heard."""
+        """Share of today's requests left, of the location with the least; None: no limit is known."""
         left = (
             max(each.daily_remaining or 0, 0) / each.daily_limit
             for each in self.locations
@@ -69,18 +69,18 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is asked of others than Postgres; None: nothing is wrong, or nobody wants to know."""
+    """What is read elsewhere than in Postgres; None: nothing is wrong, or it is not asked for."""
 
     disk_free: float | None = None
     """Percent of the disk of the embedded Postgres."""
     audio: Mapping[str, str] = field(default_factory=dict)
-    """Why the jobs that keep audio cannot, by the names of the jobs."""
+    """Why jobs cannot keep audio, by the name of the job."""
     receiver: str | None = None
     """Why the receiver cannot store events."""
 
 
 def gather(connection: Connection, settings: Settings, routing: TokenRouting) -> Figures:
-    """Read everything that is in Postgres. Reads the whole queue once."""
+    """Read the figures. Counts the whole queue once."""
     overviews = as_served(locations.overview(connection), routing)
     depth = message_queue.depth(connection)
     named = {each.location_id for each in overviews if each.connected and each.retired_at is None}
@@ -105,7 +105,7 @@ def gather(connection: Connection, settings: Settings, routing: TokenRouting) ->
 
 
 def sample_of(figures: Figures) -> dict[str, float]:
-    """Return the numbers that are kept, to be drawn later."""
+    """Return the numbers that are stored, for the plots of the page."""
     totals = {
         f"{name}_total": float(sum(each[name] for each in figures.totals.values())) for name in (*COUNTS, *ANSWERS)
     }
@@ -120,7 +120,7 @@ def sample_of(figures: Figures) -> dict[str, float]:
 
 
 def keep(connection: Connection, figures: Figures) -> None:
-    """Keep a sample, and commit; a disk that is full and a role that may not are no matter."""
+    """Store a sample, and commit; do nothing if the disk is full or the role may not."""
     with suppress(DBAPIError):
         samples.add(connection, sample_of(figures))
         connection.commit()
@@ -128,7 +128,7 @@ def keep(connection: Connection, figures: Figures) -> None:
 
 
 def look_around(settings: Settings, audio: Mapping[str, str | None], *, receiver: str | None) -> Surroundings:
-    """Ask the disk and the receiver; ``audio`` has what is wrong with the audio of each job."""
+    """Check the disk and the receiver; ``audio`` has what is wrong with the audio of each job."""
     return Surroundings(
         disk_free=_disk_free(settings),
         audio={name: problem for name, problem in audio.items() if problem is not None},

@@ -1,4 +1,4 @@
-"""Decide what is wrong: figures and thresholds in, findings out; pure. Holds no customer's word and no secret."""
+"""Decides what is wrong: figures and thresholds in, findings out; pure. Holds no customer's word and no secret."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,11 +18,11 @@ from etl.watch.advice import CONNECT, cure_of, shown, state_of
 from etl.watch.figures import Figures, Surroundings
 
 UNSCHEDULED = timedelta(days=1)
-"""How long a job may not run whose schedule is not written: nothing says when it should."""
+"""How long a job may be idle that has no schedule in jobs.yaml."""
 NEW = timedelta(days=3)
-"""How long a location may be silent that is known for less than a week."""
+"""How long a location may be silent that sent its first webhook less than a week ago."""
 USUAL = 10
-"""Events that must have come in the same hours of the weeks before; in each week at least three."""
+"""Least number of events in the same hours of the weeks before, with three or more in each week."""
 REFRESH_TOKEN = timedelta(days=365)
 """A refresh token is valid for a year or until it is used: HighLevel docs, OAuth "Authorization"."""
 
@@ -42,7 +42,7 @@ class Finding:
     fix: str
 
     def line(self, now: datetime | None) -> str:
-        """Say it in one line; None: the time is not known."""
+        """Return it as one line; ``now`` None: the time is not known."""
         about = f"{self.name} {self.subject}".strip()
         age = ""
         if self.since is not None and now is not None:
@@ -68,14 +68,14 @@ def findings(figures: Figures, around: Surroundings, *, alarms: Alarms, jobs: Ma
 
 
 def of_surroundings(around: Surroundings, alarms: Alarms) -> Iterator[Finding]:
-    """Find what is wrong beside Postgres."""
+    """Find what is wrong outside of Postgres."""
     if around.receiver is not None:
         costs = "HighLevel is asked to send again, for a while, what is not stored"
         fix = "Look at the log of etl serve, then: etl doctor; and at last: etl reconcile"
         yield Finding("receiver", "", around.receiver, None, costs, fix)
     for name, problem in around.audio.items():
         fix = f"Fix that address, or change recordings_url in jobs.yaml; then: etl run {name}; etl dead retry --all"
-        yield Finding("audio", name, problem, None, "Recordings are retried, and given up on in the end", fix)
+        yield Finding("audio", name, problem, None, "Recordings are retried, and become dead letters in the end", fix)
     if around.disk_free is not None and alarms.disk is not None and around.disk_free < alarms.disk:
         says = f"{around.disk_free:.0f} % of the disk of the embedded Postgres are free"
         costs = "When it is full, nothing can be stored or loaded"
@@ -85,8 +85,8 @@ def of_surroundings(around: Surroundings, alarms: Alarms) -> Iterator[Finding]:
 def is_overdue(rhythm: Rhythm, now: datetime, least: timedelta) -> bool:
     """Whether a location's webhooks should have come by now.
 
-    They should if in the same hours of each of the last weeks some came. So nights and weekends on which a location is
-    always quiet are none of our business.
+    They should if some came in the same hours of each of the last weeks. So nights and weekends that are always quiet
+    are no finding.
     """
     silence = now - rhythm.last_at
     if silence < least:
@@ -125,7 +125,7 @@ def due_again(job: Job, seen_at: datetime) -> datetime:
 
 
 def _of_runs(figures: Figures, alarms: Alarms, jobs: Mapping[str, Job]) -> Iterator[Finding]:
-    """Find jobs that ran once and do so no more. One that never ran may be run by nobody on purpose."""
+    """Find jobs that ran once and no longer do. One that never ran may be unused on purpose."""
     if alarms.runs is None:
         return
     for name, job in jobs.items():
@@ -165,14 +165,14 @@ def _of_tokens(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
 
 
 def _end_of(location: Overview) -> datetime | None:
-    """Return when a token ends that is not renewed by then. Those of a company are got anew."""
+    """Return when a token ends, if nothing renews it by then. Tokens from a company's are fetched anew."""
     issued = location.token_issued_at
     ends = {"app": issued and issued + REFRESH_TOKEN, "private": location.token_expires_at}
     return ends.get(location.token_source or "")
 
 
 def _of_queue(figures: Figures, alarms: Alarms, jobs: Mapping[str, Job]) -> Iterator[Finding]:
-    """Find items that wait though their location is served. Why others wait is told of their locations."""
+    """Find items that wait though their location is served; for others, the location is the finding."""
     if alarms.oldest_due is None:
         return
     held = {each.location_id for each in figures.locations if each.paused_at is not None or each.blocked_cause}
@@ -201,7 +201,7 @@ def _of_letters(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
     for each in sorted(recent, key=lambda each: each.cause):
         causes[each.cause] += each.recent
     counts = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
-    says = f"{counted(total, 'item')} given up on: {counts}"
+    says = f"{counted(total, 'item')} became dead letters: {counts}"
     since = min(each.recent_since for each in recent if each.recent_since is not None)
     fix = "etl dead list says why; when the cause is fixed: etl dead retry --all"
     yield Finding("dead_letters", "", says, since, "They are not in the tables", fix)

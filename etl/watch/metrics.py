@@ -1,7 +1,7 @@
-"""Tell the figures in Prometheus' text format; performs no I/O.
+"""Writes the figures in Prometheus' text format; performs no I/O.
 
-No label holds what a customer or a sender chose: kinds, causes, jobs and states only, so that the number of series has
-a bound. Whatever has a location is told as a sum, or of the worst one.
+Labels are kinds, causes, jobs and states, never what a customer or a sender chose: so the number of series is bounded.
+Figures of locations are summed up, or those of the worst location.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ from etl.watch.findings import Finding
 from etl.watch.watcher import Look
 
 MAX_CAUSES = 50
-"""Causes of dead letters that are told one by one."""
+"""Most causes of dead letters with a series of their own."""
 Sample = tuple[tuple[str, ...], float]
 
 
@@ -42,19 +42,21 @@ def text_of(look: Look | None) -> bytes:
 
 
 def families(figures: Figures, findings: Sequence[Finding]) -> Iterator[Metric]:
-    """Yield the series of the working half."""
+    """Yield the series of the figures and findings."""
     yield _gauge("etl_build_info", "Always 1; of which version.", [((__version__,), 1)], "version")
     states: Counter[tuple[str, str]] = Counter()
     for each in figures.depth:
         states[each.kind, "due"] += each.due
         states[each.kind, "in_hand"] += each.in_hand
         states[each.kind, "waiting"] += each.items - each.due - each.in_hand
-    yield _gauge("etl_queue_items", "Items: due, in hand, or waiting for their time.", states.items(), "kind", "state")
+    yield _gauge(
+        "etl_queue_items", "Items: due, in_hand (claimed), or waiting for their time.", states.items(), "kind", "state"
+    )
     yield _gauge("etl_queue_oldest_due_age_seconds", "Age of the oldest due item.", _ages(figures), "kind")
     letters: Counter[tuple[str, str]] = Counter()
     for place, tally in enumerate(figures.letters):
         letters[tally.kind, tally.cause if place < MAX_CAUSES else "other"] += tally.letters
-    yield _gauge("etl_dead_letters", "Items given up on.", letters.items(), "kind", "cause")
+    yield _gauge("etl_dead_letters", "Dead letters.", letters.items(), "kind", "cause")
     for name, says, columns, label in (
         ("etl_items", "What runs did with items.", COUNTS, "outcome"),
         ("etl_api_answers", "Requests of runs to the API, by what was answered.", ANSWERS, "answer"),

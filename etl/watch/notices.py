@@ -1,4 +1,4 @@
-"""Decide what to tell, once when it begins, once when it is over, and once a day in between; pure."""
+"""Decides which findings to send: when they begin, once a day while they last, and when they are over; pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What is to be told."""
+    """What is to be sent."""
 
     begun: Sequence[Finding] = ()
     lasting: Sequence[Finding] = ()
@@ -29,7 +29,7 @@ class News:
 
     @property
     def told(self) -> list[Key]:
-        """What is told of what is wrong."""
+        """Names and subjects of the findings that are sent."""
         return [(each.name, each.subject) for each in (*self.begun, *self.lasting)]
 
     @property
@@ -52,7 +52,7 @@ class News:
 
 
 def news(findings: Sequence[Finding], told: Sequence[SentNotice], now: datetime) -> News:
-    """Return what to tell, of what is wrong now and what was told of before."""
+    """Return what to send, from the findings of now and those that were sent before."""
     before = {(each.name, each.subject): each for each in told}
     current = {(each.name, each.subject): each for each in findings}
     begun = [each for key, each in current.items() if key not in before]

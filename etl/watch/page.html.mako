@@ -118,7 +118,7 @@ ${svg | n}
 <section aria-labelledby="queue">
 <h2 id="queue">Queue</h2>
 % if queue:
-${grid("Queue", ("kind", "location", "items", "due", "in hand", "oldest"), [(each.kind, shown(each.location_id), f"{each.items:,}", f"{each.due:,}", f"{each.in_hand:,}", ago(each.oldest) if each.due else "") for each in queue[:50]])}
+${grid("Queue", ("kind", "location", "items", "due", "claimed", "oldest"), [(each.kind, shown(each.location_id), f"{each.items:,}", f"{each.due:,}", f"{each.in_hand:,}", ago(each.oldest) if each.due else "") for each in queue[:50]])}
 % else:
 <p>Empty.</p>
 % endif

@@ -1,4 +1,4 @@
-"""The page of the work: made anew in a thread every half minute, so that whoever asks has it at once."""
+"""Renders the page of the work in a thread, every half minute, so that each request is answered at once."""
 
 import base64
 import hashlib
@@ -33,12 +33,12 @@ log = structlog.get_logger("etl.watch")
 EVERY_SECONDS = 30.0
 LETTERS, EVENTS, RUNS, LOCATIONS = 20, 20, 10, 50
 """How many of each are shown."""
-NOT_READ = "The work cannot be looked at now: Postgres does not answer, or this role may not read it. See: etl doctor"
+NOT_READ = "The figures cannot be read now: Postgres does not answer, or this role may not read them. See: etl doctor"
 
 
 @dataclass(slots=True)
 class Page:
-    """What is shown, and its making; safe to read from any thread."""
+    """The page and its rendering; safe to read from any thread."""
 
     watcher: "Watcher"
     html: str = "Not made yet. Reload in a moment."
@@ -70,16 +70,16 @@ class Page:
         self.style_hash = f"sha256-{base64.b64encode(digest).decode()}"
 
     def start(self) -> None:
-        """Make it again and again, until :meth:`end`."""
+        """Render it every half minute, until :meth:`end`."""
         threading.Thread(target=self._work, name="page", daemon=True).start()
 
     def end(self) -> None:
-        """Make it no more."""
+        """Stop rendering."""
         self._ended = True
         self._wake.set()
 
     def retry(self, which: LetterFilter) -> int:
-        """Queue the items of dead letters again; returns how many. The page shows it as soon as it is made anew."""
+        """Queue the items of dead letters again, and render the page; return how many."""
         with self.watcher.engine.begin() as connection:
             count = dead_letters.retry(connection, which)
         self.watcher.forget()
@@ -87,7 +87,7 @@ class Page:
         return count
 
     def make(self) -> None:
-        """Make it now."""
+        """Render it now."""
         look = self.watcher.look()
         try:
             self.html = self._render(look)

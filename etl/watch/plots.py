@@ -1,4 +1,4 @@
-"""Draw how the work went over a day and a week, from samples; performs no I/O."""
+"""Draws the plots of a day and of a week from samples; performs no I/O."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from etl.state.samples import EVERY, Taken
 WIDTH = 340
 """Of a plot, in CSS pixels: two beside each other on a screen, one on a phone."""
 SPANS = {"day": (timedelta(hours=1), 24, "hour"), "week": (timedelta(hours=6), 28, "day")}
-"""What is drawn: how long a bar is, how many there are, and how their times are written."""
+"""By name: the length of a bar, the number of bars, and the unit of the axis."""
 TOTAL = "_total"
 Values = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """What is drawn: ``parts`` are names of figures, with what they are called and their colours."""
+    """One plot; ``parts`` maps names of figures to their label and colour."""
 
     title: str
     unit: str
     parts: Mapping[str, tuple[str, str]]
     change: Callable[[Values], Values] = dict
-    """Makes of the largest figures of a bar, or of their growth a minute, what is drawn."""
+    """Turns the values of a bar into what is drawn."""
 
 
 def _lag(values: Values) -> Values:
@@ -61,7 +61,7 @@ PLOTS = (
 
 
 def draw(plot: Plot, samples: Sequence[Taken], *, span: str, now: datetime) -> str:
-    """Return a drawing as SVG; empty where nothing is known.
+    """Return a plot as SVG; empty without samples.
 
     Raises:
         ConfigurationError: the library that draws is not installed.
@@ -87,7 +87,7 @@ def draw(plot: Plot, samples: Sequence[Taken], *, span: str, now: datetime) -> s
 
 
 def bars_of(plot: Plot, samples: Sequence[Taken], *, span: str, now: datetime) -> dict[datetime, Values]:
-    """Return the values of each bar of which something is known: the largest or, of totals, the growth a minute."""
+    """Return the values of each bar that has samples: the largest or, of totals, the growth a minute."""
     length, count, _ = SPANS[span]
     first = _begin(now, length) - length * (count - 1)
     bars: dict[datetime, dict[str, float]] = {}
@@ -99,7 +99,7 @@ def bars_of(plot: Plot, samples: Sequence[Taken], *, span: str, now: datetime) -
             if not name.endswith(TOTAL):
                 bar[name] = max(bar.get(name, 0.0), sample.figures[name])
             elif before is not None and name in before.figures:
-                # What happened since the sample before, also where nobody watched for a while.
+                # Since the sample before, however long ago that was taken.
                 grown = max(sample.figures[name] - before.figures[name], 0.0)
                 bar[name] = bar.get(name, 0.0) + grown / (length / timedelta(minutes=1))
     return {at: plot.change(values) for at, values in bars.items() if values}

@@ -1,4 +1,4 @@
-"""Send notices, and ask a URL whose owner tells when nobody does. No log or error has an address: they are secret."""
+"""Sends notices, and asks the URL of a dead man's switch. Addresses are secret: no log or error holds one."""
 
 import logging
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ PING_SECONDS = 10.0
 
 
 def targets(urls: Sequence[SecretStr]) -> list[Any]:
-    """Return where to send to.
+    """Return the targets of addresses.
 
     Raises:
         ConfigurationError: the library is not installed, or does not know an address.
@@ -28,25 +28,25 @@ def targets(urls: Sequence[SecretStr]) -> list[Any]:
         raise ConfigurationError(
             "To send notices, install the notify extra: pip install 'highlevel-etl[notify]'"
         ) from error
-    # What it logs may hold parts of an address.
+    # Its log lines may hold parts of an address.
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
-    found = [apprise.Apprise.instantiate(url.get_secret_value(), suppress_exceptions=True) for url in urls]
-    unknown = [str(number) for number, each in enumerate(found, 1) if each is None]
+    known = [apprise.Apprise.instantiate(url.get_secret_value(), suppress_exceptions=True) for url in urls]
+    unknown = [str(number) for number, each in enumerate(known, 1) if each is None]
     if unknown:
         raise ConfigurationError(
             f"Apprise does not know address {', '.join(unknown)} of notify: urls in jobs.yaml and, after those, of "
             "ETL_NOTIFY_URLS. See https://github.com/caronc/apprise/wiki"
         )
-    return found
+    return known
 
 
-def send(found: Sequence[Any], *, title: str, body: str) -> list[bool]:
-    """Send to all at the same time; returns which took it."""
-    if not found:
+def send(targets: Sequence[Any], *, title: str, body: str) -> list[bool]:
+    """Send to all targets at the same time; return which took it."""
+    if not targets:
         return []
-    with ThreadPoolExecutor(len(found)) as pool:
-        taken = list(pool.map(lambda each: _send(each, title, body), found))
-    for each, is_taken in zip(found, taken, strict=True):
+    with ThreadPoolExecutor(len(targets)) as pool:
+        taken = list(pool.map(lambda each: _send(each, title, body), targets))
+    for each, is_taken in zip(targets, taken, strict=True):
         if not is_taken:
             log.warning("notice_not_sent", by=service_of(each))
     return taken
@@ -58,7 +58,7 @@ def service_of(target: Any) -> str:
 
 
 def ping(url: SecretStr) -> bool:
-    """Ask a URL, to say that somebody looked."""
+    """Ask the URL of a dead man's switch; return whether it answered."""
     try:
         answer = requests.get(url.get_secret_value(), timeout=PING_SECONDS)
     except (requests.RequestException, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Serve the page behind a password; a form of another site has no effect."""
+"""Serves the page behind a password; refuses forms of other sites."""
 
 import base64
 import hmac
@@ -54,7 +54,7 @@ def policy_of(page: Page) -> str:
 
 
 def is_own(request: Request) -> bool:
-    """Whether a form was sent from our page. Browsers say so; what says nothing is refused."""
+    """Whether a form was sent from our page: browsers say so in a header, and without one it is refused."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"

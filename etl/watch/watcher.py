@@ -1,4 +1,4 @@
-"""Look at the work now and then, for whoever asks often: one look serves all of them for a while."""
+"""Reads the figures for many askers: one reading serves all for a while."""
 
 import threading
 import time
@@ -18,11 +18,11 @@ from etl.watch.findings import Finding, findings
 log = structlog.get_logger("etl.watch")
 
 FRESH_SECONDS = 15.0
-"""How long a look serves, at least."""
+"""Least time that one reading serves."""
 SHARE = 0.02
-"""Of the time, what looking may take at most: a slow look serves for longer."""
+"""Largest share of the time that reading may take: a slow reading serves for longer."""
 BOUND = text("SELECT set_config('statement_timeout', '10s', true)")
-"""Who watches never makes others wait."""
+"""A slow reading ends, so that it delays nothing else."""
 
 Look = tuple[Figures, Sequence[Finding]]
 
@@ -42,7 +42,7 @@ class Watcher:
     _error: str = ""
 
     def look(self) -> Look | None:
-        """Return the last look, or a new one; None when Postgres cannot be asked, or may not be by this role."""
+        """Return figures and findings, the last or new ones; None if Postgres is away or the role may not read them."""
         with self._lock:
             if self.clock() >= self._next:
                 began = self.clock()
@@ -52,7 +52,7 @@ class Watcher:
             return self._last
 
     def forget(self) -> None:
-        """Look anew when asked next."""
+        """Read anew when asked next."""
         self._next = 0.0
 
     def _ask(self) -> Look | None:

@@ -34,7 +34,7 @@ def test_each_item_says_why_it_waits(etl: Command, filled: Job) -> None:
     assert why == {
         filled.ids[0]: "a worker",
         filled.ids[1]: "a worker",
-        filled.ids[2]: "nothing: a worker has it in hand",
+        filled.ids[2]: "nothing: a worker has claimed it",
         **dict.fromkeys(("wrong-1", "wrong-2", "wrong-3"), "a later try: http 400"),
     }
 
@@ -73,7 +73,7 @@ def test_a_list_is_narrowed(etl: Command, options: tuple[str, ...], count: int) 
 @pytest.mark.usefixtures("filled")
 def test_the_list_tells_how_many_there_are_by_cause(etl: Command) -> None:
     assert etl("queue", "list").stdout.splitlines()[-2:] == [
-        "5 waiting, 1 in hand",
+        "5 waiting, 1 claimed",
         "by cause, in the whole queue: 3 http_400",
     ]
 
@@ -89,7 +89,7 @@ def test_what_is_cancelled_is_gone_and_what_is_in_hand_stays(etl: Command, fille
     asked = etl("queue", "cancel", "--all")
     assert (2, True, 6) == (asked.returncode, "Cancel 5 items" in asked.stderr, len(listed(etl)))
     assert "3 cancelled\n" == etl("queue", "cancel", "--cause", "http_400", "--yes").stdout
-    assert "2 cancelled; 1 in hand stay\n" == etl("queue", "cancel", "--all", "--yes").stdout
+    assert "2 cancelled; 1 claimed stay\n" == etl("queue", "cancel", "--all", "--yes").stdout
     assert filled.queued() == [("message", filled.ids[2])]
     assert 1 == etl("queue", "cancel", "nothing", "--yes").returncode
 

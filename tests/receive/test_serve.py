@@ -456,7 +456,7 @@ def test_requests_for_an_address_that_is_not_there_are_counted(receiver: Receive
 
 def test_what_tells_about_a_receiver_can_have_a_port_of_its_own(launch: Launch, warehouse: Warehouse) -> None:
     with launch(warehouse.url, metrics_port=0) as receiver:
-        found = re.search(r"telling how it is on (http://[\d.]+:\d+)", receiver.greeting)
+        found = re.search(r"/readyz and /metrics on (http://[\d.]+:\d+)", receiver.greeting)
         assert found is not None
         private = found.group(1)
         paths = ("/healthz", "/readyz", "/metrics")

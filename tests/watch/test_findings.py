@@ -128,7 +128,7 @@ def test_dead_letters_of_a_day_are_one_finding_with_their_causes() -> None:
         Tally("email", "too_large", letters=4, recent=0, recent_since=None),
     ]
     (finding,) = found(replace(QUIET, letters=letters))
-    assert ("3 items given up on: 2 not_found, 1 transform", NOW - 3 * HOUR) == (finding.says, finding.since)
+    assert ("3 items became dead letters: 2 not_found, 1 transform", NOW - 3 * HOUR) == (finding.says, finding.since)
     assert [] == names(replace(QUIET, letters=letters), dead_letters=4)
 
 

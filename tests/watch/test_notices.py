@@ -196,7 +196,7 @@ def test_a_follower_tells(etl: Command, engine: Engine, inbox: Inbox, monkeypatc
     pile_up(engine)
     monkeypatch.chdir(etl.directory)
     settings = read(etl.environment, dotenv=None)
-    with checking.telling(settings, every=0.01):
+    with checking.notifying(settings, every=0.01):
         await_(lambda: len(inbox.posts) > 0 and len(inbox.gets) > 2)
     assert ["highlevel-etl: 2 new"] == [each["title"] for each in inbox.posts]
 
@@ -213,7 +213,7 @@ def test_a_server_that_is_dead_stops_no_follower(etl: Command, monkeypatch: pyte
         return real(settings)
 
     monkeypatch.setattr(checking, "look", look)
-    with checking.telling(read(etl.environment, dotenv=None), every=0.01):
+    with checking.notifying(read(etl.environment, dotenv=None), every=0.01):
         await_(lambda: len(looks) > 2)
 
 

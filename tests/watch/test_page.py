@@ -134,7 +134,7 @@ def test_the_page_allows_nothing_but_its_own_style(receiver: Receiver) -> None:
 def test_the_page_says_what_is_wrong_and_no_word_of_a_customer(receiver: Receiver) -> None:
     told = page(receiver).text
     assert "<strong>location LOC1</strong>: paused: token refused, since " in told
-    assert "3 items given up on: 3 http_500" in told
+    assert "3 items became dead letters: 3 http_500" in told
     assert "Paws &amp; &lt;b&gt;Claws&lt;/b&gt;" in told
     assert [] == [each for each in (WORDS, "gAAAAA-token") if each in told]
 
@@ -211,4 +211,4 @@ def test_beside_a_private_port_the_page_is_only_there(launch: Launch, engine: En
 
 def test_while_postgres_is_away_the_page_says_so(launch: Launch) -> None:
     with launch("postgresql://nobody@127.0.0.1:1/none", ETL_PAGE_PASSWORD=PASSWORD) as receiver:
-        await_(lambda: "The work cannot be looked at now" in page(receiver).text)
+        await_(lambda: "The figures cannot be read now" in page(receiver).text)
