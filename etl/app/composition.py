@@ -1,7 +1,7 @@
 """Builds the parts of a run from the settings."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from ipaddress import ip_address
@@ -146,7 +146,8 @@ def open_loops(
 ) -> Iterator[list[Loop]]:
     """Yield runs, ready to start, that share the connections to HighLevel; those are closed at the end.
 
-    With ``shared``, they go on with the evidence of earlier runs.
+    With ``shared``, they go on with the evidence of earlier runs. They wait for notifications past a pooler, if
+    DATABASE_DIRECT_URL is set.
 
     Raises:
         ConfigurationError: there is no token, neither in the environment nor stored.
@@ -154,52 +155,28 @@ def open_loops(
     if not specs:
         yield []
         return
-    connections = sum(each.job.concurrency + WALKERS for each in specs)
-    with (
-        _listening(settings, engine, runs=len(specs)) as listening,
-        _connections(settings, engine, pool_size=connections) as (client, tokens),
-    ):
-        # Each loop has tokens of its own, which it reads anew with every claim.
-        shared = shared or SharedEvidence()
-        yield [build_loop(client, tokens(), engine, each, listening=listening, shared=shared) for each in specs]
-
-
-@contextmanager
-def _listening(settings: Settings, engine: Engine, *, runs: int) -> Iterator[Engine]:
-    """Yield the engine on which runs wait for notifications: past a pooler, if DATABASE_DIRECT_URL is set."""
-    if settings.database_direct_url is None:
-        yield engine
-        return
-    direct = open_engine(direct_url(settings), pool_size=runs)
-    try:
-        yield direct
-    finally:
-        direct.dispose()
-
-
-@contextmanager
-def _connections(
-    settings: Settings, engine: Engine, *, pool_size: int = 1
-) -> Iterator[tuple[Client, Callable[[], LocationTokens]]]:
-    """Yield a client of the API, and a function that makes the tokens for a loop."""
-    routing = routing_of(settings)
+    routing, vault = routing_of(settings), Vault(settings.secret_keys)
     if routing.token is None:
         with reading_errors(engine), engine.connect() as connection:
             if not stored_tokens.any_connected(connection):
                 raise ConfigurationError(NO_TOKENS)
-    vault = Vault(settings.secret_keys)
-    with transport_of(settings, pool_size=pool_size) as transport:
+    shared = shared or SharedEvidence()
+    with ExitStack() as opened:
+        listening = engine
+        if settings.database_direct_url is not None:
+            listening = open_engine(direct_url(settings), pool_size=len(specs))
+            opened.callback(listening.dispose)
+        pool_size = sum(each.job.concurrency + WALKERS for each in specs)
+        transport = opened.enter_context(transport_of(settings, pool_size=pool_size))
         renewal = Renewal(engine=engine, vault=vault, oauth=oauth_of(settings, transport))
-        with Renewals(renewal.renew) as renewals:
-            yield (
-                client_of(settings, transport),
-                lambda: LocationTokens(routing=routing, vault=vault, renew=renewals.ask),
-            )
-
-
-def options_of(job: Job) -> Options:
-    """Return the options of a job's kind."""
-    return Options(job.status_checks, job.media_checks, job.recordings_url)
+        renew = opened.enter_context(Renewals(renewal.renew)).ask
+        client = client_of(settings, transport)
+        loops = []
+        for each in specs:
+            # Each loop has tokens of its own, which it reads anew with every claim.
+            tokens = LocationTokens(routing=routing, vault=vault, renew=renew)
+            loops.append(build_loop(client, tokens, engine, each, listening=listening, shared=shared))
+        yield loops
 
 
 def build_loop(
@@ -213,29 +190,28 @@ def build_loop(
 ) -> Loop:
     """Return a run on parts that the caller closes."""
     job = spec.job
-    kind = KINDS[job.kind](options_of(job))
+    options = Options(job.status_checks, job.media_checks, job.recordings_url)
+    kind = KINDS[job.kind](options)
     taken = kinds.tables(spec.limits.taken)
-    walks = KINDS[KIND](options_of(job))
+    walks = KINDS[KIND](options)
     is_bulk = job.kind == "message" and job.bulk == "auto"
-    windows = WindowSettlement(
-        fingerprint=tokens.fingerprint, default=partial(tokens.token_location_id, ""), taken=taken
-    )
+    default = partial(tokens.token_location_id, "")
+    windows = WindowSettlement(fingerprint=tokens.fingerprint, default=default, taken=taken)
     window_claims = partial(
         Claims, kind=KIND, tokens=tokens, requests=walks.requests, most_requests=walks.most_requests
     )
     backlogs = Backlogs(tokens=tokens, claims=window_claims, resting=windows.resting) if is_bulk else None
+    claims = partial(Claims, kind=job.kind, tokens=tokens, requests=kind.requests, most_requests=kind.most_requests)
     return Loop(
         engine=engine,
         listening=listening,
-        claims=window_claims(windows=spec.windows)
-        if spec.windows
-        else Claims(kind=job.kind, tokens=tokens, requests=kind.requests, most_requests=kind.most_requests),
+        claims=window_claims(windows=spec.windows) if spec.windows else claims(),
         process=Pipeline({job.kind: kind, KIND: walks}, client, tokens).process,
         settlement=Settlement(
             kind=kind,
             max_attempts=job.max_attempts,
             fingerprint=tokens.fingerprint,
-            default=partial(tokens.token_location_id, ""),
+            default=default,
             taken=taken,
         ),
         limits=spec.limits,
