@@ -95,11 +95,11 @@ def retry(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | N
 @options.older_than("died")
 @options.YES
 def purge(
-    ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None, days: float | None, yes: bool
+    ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None, older_than_days: float | None, yes: bool
 ) -> None:
     """Delete dead letters forever, with what was received."""
-    options.require_choice(ids, every=every, narrowed=cause is not None or days is not None, by="--cause")
-    which = LetterFilter(ids or None, cause, kind, older_than_days=days)
+    options.require_choice(ids, every=every, narrowed=cause is not None or older_than_days is not None, by="--cause")
+    which = LetterFilter(ids or None, cause, kind, older_than_days=older_than_days)
     with warehouse(load_settings()) as engine:
         with engine.connect() as connection:
             count = dead_letters.count(connection, which)

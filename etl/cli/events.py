@@ -28,29 +28,21 @@ COLUMNS = attrgetter(
 
 FILTERS = options.combined(
     click.option("--outcome", type=click.Choice(webhook_events.OUTCOMES), help="Only those with this outcome."),
-    click.option("--type", "event_type", help="Only of this type, e.g. InboundMessage."),
-    click.option("--location", help="Only about this location."),
-    click.option("--since", type=click.DateTime(SINCE), help="Only those received since then, in local time."),
+    click.option("--type", help="Only of this type, e.g. InboundMessage."),
+    click.option("--location", "location_id", help="Only about this location."),
+    click.option(
+        "--since",
+        type=click.DateTime(SINCE),
+        callback=lambda _context, _parameter, since: since and since.astimezone(),
+        help="Only those received since then, in local time.",
+    ),
 )
 
 
-def _filter(ids: tuple[str, ...], **filters: Any) -> EventFilter:
-    since = filters["since"]
-    return EventFilter(
-        webhook_ids=ids or None,
-        outcome=filters["outcome"],
-        type=filters["event_type"],
-        location_id=filters["location"],
-        since=since.astimezone() if since else None,
-        older_than_days=filters.get("days"),
-    )
-
-
 def _chosen(ids: tuple[str, ...], *, every: bool, **filters: Any) -> EventFilter:
-    which = _filter(ids, **filters)
-    is_narrowed = which != EventFilter()
+    is_narrowed = any(value is not None for value in filters.values())
     options.require_choice(ids, every=every, narrowed=is_narrowed, by="--outcome, --type, --location, --since")
-    return which
+    return EventFilter(ids or None, **filters)
 
 
 @click.group()
@@ -69,7 +61,7 @@ def list_(limit: int, *, counts: bool, as_json: bool, **filters: Any) -> None:
     \b
     Example: etl events list --outcome no_id --since 2026-08-01
     """
-    which = _filter((), **filters)
+    which = EventFilter(**filters)
     if counts and which != EventFilter():
         raise ConfigurationError("--counts counts all events: leave out the other options")
     with warehouse(load_settings()) as engine, engine.connect() as connection:

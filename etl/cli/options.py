@@ -68,7 +68,7 @@ YES = click.option("--yes", is_flag=True, help="Do not ask.")
 def older_than(what: str) -> Callable[[Command], Command]:
     """Return an option for the least age in days of what is chosen."""
     text = f"Only those that {what} more than this many days ago."
-    return click.option("--older-than", "days", type=FiniteRange(0, MAX_DAYS), metavar="DAYS", help=text)
+    return click.option("--older-than", "older_than_days", type=FiniteRange(0, MAX_DAYS), metavar="DAYS", help=text)
 
 
 def require_choice(ids: tuple[str, ...], *, every: bool, narrowed: bool, by: str) -> None:

@@ -18,7 +18,7 @@ from etl.config.settings import Settings
 from etl.output import counted, print_json, print_line, print_table
 from etl.state import locations, message_queue
 from etl.state.message_queue import ItemFilter, Waiting
-from etl.watch.advice import as_served, in_words, shown, state_of, unserved
+from etl.watch.advice import as_served, in_words, state_of, unserved
 
 WHICH = options.combined(
     options.CAUSE,
@@ -43,7 +43,7 @@ def list_(limit: int, *, as_json: bool, **narrowing: Any) -> None:
     """List what waits and why, in the order in which it comes due."""
     settings = load_settings()
     with warehouse(settings) as engine, engine.connect() as connection:
-        which = _filter((), **narrowing)
+        which = ItemFilter(**narrowing)
         items = message_queue.find(connection, which, limit=limit)
         waits, claimed = message_queue.counts(connection, which)
         causes = message_queue.causes(connection)
@@ -116,13 +116,7 @@ def retry(ids: tuple[str, ...], *, every: bool, **narrowing: Any) -> None:
 def _chosen(ids: tuple[str, ...], *, every: bool, **narrowing: Any) -> ItemFilter:
     is_narrowed = any(each is not None for each in narrowing.values())
     options.require_choice(ids, every=every, narrowed=is_narrowed, by="--cause, --kind, --location, --older-than")
-    return _filter(ids, **narrowing)
-
-
-def _filter(
-    ids: tuple[str, ...], *, cause: str | None, kind: str | None, location_id: str | None, days: float | None
-) -> ItemFilter:
-    return ItemFilter(ids or None, cause, kind, "" if location_id == shown("") else location_id, days)
+    return ItemFilter(ids or None, **narrowing)
 
 
 def _counts(engine: Engine, which: ItemFilter) -> tuple[int, int]:
