@@ -26,27 +26,21 @@ from etl.worker.claims import WindowFilter
 from etl.worker.run_limits import Report
 
 
-class Moment(click.ParamType[datetime]):
-    """A date, or a date and time; in UTC unless it has an offset."""
-
-    name = "date"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the moment."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            moment = datetime.fromisoformat(value)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is not a date. Example: 2026-01-31, or 2026-01-31T12:00:00Z", param, ctx)
+def moment(given: str) -> datetime:
+    """Read a date, or a date and time; in UTC unless it has an offset."""
+    try:
+        read = datetime.fromisoformat(given)
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        example = "Example: 2026-01-31, or 2026-01-31T12:00:00Z"
+        raise click.BadParameter(f"{given!r} is not a date. {example}") from error
 
 
 @click.command()
 @click.option("--location", "location_id", metavar="ID", help="Location to load. Not needed when there is only one.")
 @click.option("--all", "every", is_flag=True, help="Load every location that has a token, one after another.")
-@click.option("--since", type=Moment(), required=True, metavar="DATE", help="Load messages created from then on (UTC).")
-@click.option("--until", type=Moment(), metavar="DATE", help="Load messages created before then. Default: now.")
+@click.option("--since", type=moment, required=True, metavar="DATE", help="Load messages created from then on (UTC).")
+@click.option("--until", type=moment, metavar="DATE", help="Load messages created before then. Default: now.")
 @click.option("--again", is_flag=True, help="Start over, even where it was loaded before.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context

@@ -78,27 +78,20 @@ def local_now() -> datetime:
     return datetime.now().astimezone()  # noqa: TID251 - what a person's watch says
 
 
+@dataclass
 class Narrator:
-    """Prints the states and counts of one run."""
+    """Prints the states and counts of one run with ``say``; calls ``look`` only for a line that is printed."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        say: Callable[[str], None],
-        look: Callable[[WorkerState], Outlook] = lambda _: Outlook(),
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = local_now,
-    ) -> None:
-        """Print with ``say``; ``look`` is called only for a line that is printed."""
-        self._name = name
-        self._say = say
-        self._look = look
-        self._clock = clock
-        self._now = now
-        self._told: Hashable = None
-        self._told_at: dict[Hashable, float] = {}
-        self._line_at = clock()
+    name: str
+    say: Callable[[str], None]
+    look: Callable[[WorkerState], Outlook] = lambda _: Outlook()
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = local_now
+    _told: Hashable = None
+    _told_at: dict[Hashable, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._line_at = self.clock()
         self._total = self._counted = dict.fromkeys(COUNTS, 0)
 
     def progress(self, counts: RunCounts) -> None:
@@ -107,7 +100,7 @@ class Narrator:
 
     def watch(self, state: WorkerState) -> None:
         """Take note of the state of the loop; most calls print nothing."""
-        at, key = self._clock(), _key(state)
+        at, key = self.clock(), _key(state)
         if self._told is None and key == IDLE and not any(self._total.values()):
             self._told = key  # the first line said that it waits
         is_new = key != self._told and at - self._told_at.get(key, -QUIET_SECONDS) >= QUIET_SECONDS
@@ -119,10 +112,10 @@ class Narrator:
             return
         done = _counts(self._counted, self._total)
         self._told, self._told_at[key], self._line_at, self._counted = key, at, at, self._total
-        look = self._look(state) if state.activity == "resting" else Outlook()
-        now = self._now()
+        look = self.look(state) if state.activity == "resting" else Outlook()
+        now = self.now()
         line = "; ".join(filter(None, [done, *words(state, look, now=now)]))
-        self._say(f"{now:%H:%M:%S} {self._name}: {line}")
+        self.say(f"{now:%H:%M:%S} {self.name}: {line}")
 
 
 def first_line(names: Sequence[str], database: str, *, now: datetime) -> str:

@@ -4,7 +4,6 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import click
 from sqlalchemy import Connection, Engine
@@ -26,23 +25,16 @@ from etl.worker.run_limits import Report
 COUNTS = ("exported", "missing", "lost", "changed", "gone", "unseen")
 
 
-class Duration(click.ParamType[timedelta]):
-    """A number of hours or days: 48h, 7d."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the duration."""
-        if isinstance(value, timedelta):
-            return value
-        given = re.fullmatch(r"(\d{1,5})([hd])", value, re.ASCII)
-        if given is None or not int(given[1]):
-            self.fail(f"{value!r} is not a number of hours or days. Examples: 48h, 7d", param, ctx)
-        return timedelta(hours=int(given[1]) * (24 if given[2] == "d" else 1))
+def duration(given: str) -> timedelta:
+    """Read a number of hours or days: 48h, 7d."""
+    read = re.fullmatch(r"(\d{1,5})([hd])", given, re.ASCII)
+    if read is None or not int(read[1]):
+        raise click.BadParameter(f"{given!r} is not a number of hours or days. Examples: 48h, 7d")
+    return timedelta(hours=int(read[1]) * (24 if read[2] == "d" else 1))
 
 
 @click.command()
-@click.option("--window", type=Duration(), default="48h", show_default=True, help="How far back to look: 48h, 7d.")
+@click.option("--window", type=duration, default="48h", show_default=True, help="How far back to look: 48h, 7d.")
 @click.option("--location", "location_id", metavar="ID", help="Only this location.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object for each location and day.")
 def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> None:
