@@ -187,7 +187,7 @@ def of_findings(figures: Figures, file: JobsFile) -> Iterator[Check]:
     advice = {shown(each.location_id): advice_on(each) for each in figures.locations}
     for each in found:
         fix = advice.get(each.subject) or each.fix
-        yield Check(f"{each.name} {each.subject}".strip(), ok=False, says=f"{each.says}. {each.costs}", fix=fix)
+        yield Check(each.about, ok=False, says=each.summary(figures.taken_at), fix=fix)
     if not found:
         yield Check("work", ok=True, says="each location with items is served, and each kind of item has a job")
 

@@ -43,12 +43,20 @@ class Finding:
 
     def line(self, now: datetime | None) -> str:
         """Return it as one line; ``now`` None: the time is not known."""
-        about = f"{self.name} {self.subject}".strip()
+        return f"{self.about}: {self.summary(now)}. {self.fix}"
+
+    @property
+    def about(self) -> str:
+        """The name and the subject."""
+        return f"{self.name} {self.subject}".strip()
+
+    def summary(self, now: datetime | None) -> str:
+        """Say what is wrong, since when, and what it costs."""
         age = ""
         if self.since is not None and now is not None:
             ago = duration(max((now - self.since).total_seconds(), 0.0))
             age = f", since {self.since.astimezone():%Y-%m-%d %H:%M} ({ago})"
-        return f"{about}: {self.says}{age}. {self.costs}. {self.fix}"
+        return f"{self.says}{age}. {self.costs}"
 
 
 def findings(figures: Figures, around: Surroundings, *, alarms: Alarms, jobs: Mapping[str, Job]) -> list[Finding]:
