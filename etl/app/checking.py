@@ -76,11 +76,11 @@ class Notifier:
     def notify(self, figures: Figures | None, current: Sequence[Finding]) -> None:
         """Send what is new, what is over and, once a day, what lasts; then ask the URL of the dead man's switch."""
         if self.targets:
-            if figures is None:
-                self._send_away(current[0])
-            else:
-                self._send_back(figures.taken_at)
-                self._send_news(figures.taken_at, current)
+            # Postgres, whose clock counts elsewhere, may be away.
+            now = figures.taken_at if figures else datetime.now(UTC)  # noqa: TID251
+            self._send_of_database([] if figures else current[:1], now)
+            if figures:
+                self._send_news(current, now)
         if self.ping is not None:
             sending.ping(self.ping)
 
@@ -88,7 +88,7 @@ class Notifier:
         """Send to all addresses; return whether one took it."""
         return any(sending.send(self.targets, title=message.title, body=message.body))
 
-    def _send_news(self, now: datetime, current: Sequence[Finding]) -> None:
+    def _send_news(self, current: Sequence[Finding], now: datetime) -> None:
         # Sent before it is noted: what no address took is sent again.
         with warehouse(self._settings) as engine, engine.begin() as connection:
             if notices.lock(connection):
@@ -97,22 +97,19 @@ class Notifier:
                     notices.note(connection, message.told)
                     notices.drop(connection, [(each.name, each.subject) for each in message.over])
 
-    def _send_away(self, finding: Finding) -> None:
-        now = datetime.now(UTC)  # noqa: TID251 - Postgres, whose clock counts elsewhere, is away
-        told = self._away or _read(self._file)
-        message = news([finding], [told] if told else [], now)
+    def _send_of_database(self, away: Sequence[Finding], now: datetime) -> None:
+        """Send that Postgres is away, or back; that it was sent is kept in a file."""
+        sent = self._away or _read(self._file)
+        message = news(away, [sent] if sent else [], now)
         if message and self.send(message):
-            self._away = SentNotice(finding.name, finding.subject, told.began_at if told else now, now)
+            self._away = None
+            for each in away:
+                self._away = SentNotice(each.name, each.subject, sent.began_at if sent else now, now)
             with suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
-                self._file.write_text(json.dumps(asdict(self._away), default=str))
-
-    def _send_back(self, now: datetime) -> None:
-        told = self._away or _read(self._file)
-        if told is not None and self.send(news([], [told], now)):
-            self._away = None
-            with suppress(OSError):
                 self._file.unlink(missing_ok=True)
+                if self._away is not None:
+                    self._file.write_text(json.dumps(asdict(self._away), default=str))
 
 
 def _read(path: Path) -> SentNotice | None:

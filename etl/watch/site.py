@@ -43,8 +43,10 @@ def routes(page: Page, password: str) -> list[Route]:
             return Response("Postgres did not take it. Try again.\n", 503, media_type="text/plain")
         return RedirectResponse(".", 303)
 
-    guarded = _guard(password)
-    return [Route("/", guarded(show), methods=["GET"]), Route("/retry", guarded(retry), methods=["POST"])]
+    return [
+        Route("/", _guarded(show, password), methods=["GET"]),
+        Route("/retry", _guarded(retry, password), methods=["POST"]),
+    ]
 
 
 def policy_of(page: Page) -> str:
@@ -72,18 +74,13 @@ def _chosen(fields: dict[str, str]) -> LetterFilter:
     )
 
 
-def _guard(password: str) -> Callable[[Answer], Answer]:
-    expected = password.encode()
+def _guarded(answer: Answer, password: str) -> Answer:
+    async def guarded(request: Request) -> Response:
+        if not hmac.compare_digest(_given(request.headers.get("authorization", "")), password.encode()):
+            return Response("A password is needed.\n", 401, headers=CHALLENGE, media_type="text/plain")
+        return await answer(request)
 
-    def guard(answer: Answer) -> Answer:
-        async def guarded(request: Request) -> Response:
-            if not hmac.compare_digest(_given(request.headers.get("authorization", "")), expected):
-                return Response("A password is needed.\n", 401, headers=CHALLENGE, media_type="text/plain")
-            return await answer(request)
-
-        return guarded
-
-    return guard
+    return guarded
 
 
 def _given(header: str) -> bytes:
