@@ -21,12 +21,10 @@ def _span(value: object) -> object:
     return int(written[1]) * UNITS[written[2]]
 
 
-def _number(value: object) -> object:
-    return None if value is False else value
-
-
 Span = Annotated[timedelta | None, BeforeValidator(_span)]
-Number = Annotated[int | None, Field(ge=1), BeforeValidator(_number)]
+Number = Annotated[int | None, Field(ge=1), BeforeValidator(lambda value: None if value is False else value)]
+LISTED = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+"""Lists of YAML as tuples, which strict models want."""
 
 
 class Alarms(BaseModel):
@@ -51,7 +49,7 @@ class Notify(BaseModel):
 
     model_config = STRICT
 
-    urls: Annotated[
-        tuple[SecretStr, ...], BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given)
-    ] = Field((), description="Addresses as Apprise wants them, such as mailto://…; ETL_NOTIFY_URLS adds to them.")
+    urls: Annotated[tuple[SecretStr, ...], LISTED] = Field(
+        (), description="Addresses as Apprise wants them, such as mailto://…; ETL_NOTIFY_URLS adds to them."
+    )
     ping: SecretStr | None = Field(None, description="URL of a dead man's switch, which is asked after each check.")

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from etl.config.alarms import STRICT, Alarms, Notify
+from etl.config.alarms import LISTED, STRICT, Alarms, Notify
 from etl.config.yaml_source import Source
 from etl.errors import ConfigurationError
 
@@ -70,11 +70,7 @@ def _switch(value: object) -> object:
     return {False: "off", True: "auto"}[value] if isinstance(value, bool) else value
 
 
-def _checks(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-Checks = Annotated[tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], BeforeValidator(_checks)]
+Checks = Annotated[tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], LISTED]
 Days = Annotated[int | None, BeforeValidator(_days)]
 
 

@@ -62,16 +62,6 @@ def _workflow_secret(value: SecretStr) -> SecretStr:
     return SecretStr(secret)
 
 
-def _locations(value: object) -> object:
-    """Split ids at commas and spaces."""
-    if not isinstance(value, str):
-        return value
-    ids = value.replace(",", " ").split()
-    for each in ids:
-        _location(each)
-    return tuple(ids)
-
-
 def _words(value: object) -> object:
     """Split words at commas and spaces."""
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
@@ -83,6 +73,7 @@ def _secrets(value: object) -> object:
 
 
 Token = Annotated[SecretStr, AfterValidator(_token)]
+LocationId = Annotated[str, AfterValidator(_location)]
 
 
 class Settings(BaseModel):
@@ -97,7 +88,7 @@ class Settings(BaseModel):
     etl_home: Path = Field(Path(".etl"), description="Where the embedded server and other local state live.")
     etl_jobs: Path | None = Field(None, description="The jobs file; unset: jobs.yaml, or the built-in jobs.")
     highlevel_token: Token | None = Field(None, description="Bearer token of one location.")
-    highlevel_location_id: Annotated[str, AfterValidator(_location)] = Field("", description="That token's location.")
+    highlevel_location_id: LocationId = Field("", description="That token's location.")
     highlevel_base_url: AnyHttpUrl = Field(
         AnyHttpUrl("https://services.leadconnectorhq.com"), description="Where the API is."
     )
@@ -119,7 +110,7 @@ class Settings(BaseModel):
     webhook_app_id: str | None = Field(
         None, description="Our app, whose events alone are taken; unset: HIGHLEVEL_CLIENT_ID up to its dash."
     )
-    webhook_locations: Annotated[tuple[str, ...], BeforeValidator(_locations)] = Field(
+    webhook_locations: Annotated[tuple[LocationId, ...], BeforeValidator(_words)] = Field(
         (), description="Locations whose events alone are taken, separated by commas; unset: all."
     )
     webhook_drop_types: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(
