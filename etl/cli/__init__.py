@@ -27,7 +27,7 @@ COMMANDS = {
     "notify": "Send a test to the addresses for notices.",
     "metrics": "Print the figures of the work, for Prometheus.",
     "queue": "List, show, cancel or hurry what waits to be fetched.",
-    "dead": "List, show, retry or delete dead letters: items that failed for good.",
+    "dead": "List, show, retry or delete what failed for good.",
     "forget": "Erase a contact for good, wherever it is.",
     "prune": "Delete what is older than the retention in jobs.yaml.",
     "report": "Write a page with plots of what was loaded.",
