@@ -94,7 +94,7 @@ class Notifier:
             if notices.lock(connection):
                 message = news(current, notices.sent(connection), now)
                 if message and self.send(message):
-                    notices.note(connection, message.told)
+                    notices.note(connection, message.keys)
                     notices.drop(connection, [(each.name, each.subject) for each in message.over])
 
     def _send_of_database(self, away: Sequence[Finding], now: datetime) -> None:

@@ -28,7 +28,7 @@ class News:
         return bool(self.begun or self.lasting or self.over)
 
     @property
-    def told(self) -> list[Key]:
+    def keys(self) -> list[Key]:
         """Names and subjects of the findings that are sent."""
         return [(each.name, each.subject) for each in (*self.begun, *self.lasting)]
 
@@ -47,13 +47,13 @@ class News:
         left = len(lines) - LINES
         return "\n".join(lines[:LINES] + ([f"… {counted(left, 'line')} more: etl check"] if left > 0 else []))
 
-    def _after(self, told: SentNotice) -> str:
-        return "" if self.now is None else f", after {duration((self.now - told.began_at).total_seconds())}"
+    def _after(self, notice: SentNotice) -> str:
+        return "" if self.now is None else f", after {duration((self.now - notice.began_at).total_seconds())}"
 
 
-def news(findings: Sequence[Finding], told: Sequence[SentNotice], now: datetime) -> News:
+def news(findings: Sequence[Finding], sent: Sequence[SentNotice], now: datetime) -> News:
     """Return what to send, from the findings of now and those that were sent before."""
-    before = {(each.name, each.subject): each for each in told}
+    before = {(each.name, each.subject): each for each in sent}
     current = {(each.name, each.subject): each for each in findings}
     begun = [each for key, each in current.items() if key not in before]
     lasting = [each for key, each in current.items() if key in before and now - before[key].told_at >= REMINDER]

@@ -36,7 +36,7 @@ def told(*, since: timedelta, at: timedelta) -> SentNotice:
 
 def test_what_is_new_is_told() -> None:
     message = news([WRONG], [], NOW)
-    assert ("highlevel-etl: 1 new", [("runs", "messages")]) == (message.title, message.told)
+    assert ("highlevel-etl: 1 new", [("runs", "messages")]) == (message.title, message.keys)
     assert message.body == f"NEW {WRONG.line(NOW)}"
 
 
@@ -49,7 +49,7 @@ def test_what_lasts_is_told_once_a_day() -> None:
 
 def test_what_is_over_is_told_with_how_long_it_was() -> None:
     message = news([], [told(since=3 * HOUR, at=HOUR)], NOW)
-    assert ("highlevel-etl: 1 over", "OVER runs messages, after 3 h", []) == (message.title, message.body, message.told)
+    assert ("highlevel-etl: 1 over", "OVER runs messages, after 3 h", []) == (message.title, message.body, message.keys)
 
 
 def test_a_notice_has_a_bound() -> None:
