@@ -133,4 +133,4 @@ def tallies(connection: Connection) -> list[Tally]:
 
 def causes(connection: Connection) -> dict[str, int]:
     """Return how many dead letters there are, by cause."""
-    return dict(connection.execute(counts_by(DeadLetter.cause)).tuples().all())
+    return dict(connection.execute(counts_by(DeadLetter.cause)).all())

@@ -140,7 +140,7 @@ def rhythms(connection: Connection, location_ids: Collection[str]) -> list[Rhyth
 
 def outcomes(connection: Connection) -> dict[str, int]:
     """Return how many events are stored, by outcome. Reads the whole table."""
-    return dict(connection.execute(counts_by(WebhookEvent.outcome)).tuples().all())
+    return dict(connection.execute(counts_by(WebhookEvent.outcome)).all())
 
 
 def insert_new(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -70,7 +70,7 @@ def counts(connection: Connection, which: ItemFilter) -> tuple[int, int]:
 
 def causes(connection: Connection) -> dict[str | None, int]:
     """How many items there are, by cause; None: nothing went wrong yet."""
-    return dict(connection.execute(counts_by(QueueItem.cause)).tuples().all())
+    return dict(connection.execute(counts_by(QueueItem.cause)).all())
 
 
 def cancel(connection: Connection, which: ItemFilter) -> int:
