@@ -271,7 +271,7 @@ def test_the_command_narrows_and_may_be_repeated_with_more(march: Engine, etl: C
     [
         (["--schema", "mine"], "--schema goes with"),
         (["--location", "LOC 1"], "an id is"),
-        (["--location", "LOC1", "--schema", "highlevel"], "belongs to others"),
+        (["--location", "LOC1", "--schema", "highlevel"], "has another purpose"),
         (["--location", "LOC1", "--schema", "theirs"], "belongs to"),
     ],
 )

@@ -8,7 +8,9 @@ from sqlalchemy import Connection, Engine, text
 
 from etl.database import roles, schema
 from etl.database.connections import open_engine
+from etl.database.narrowed import Narrowing
 from etl.errors import ConfigurationError
+from tests import servers
 from tests.command import Command
 from tests.job import Job
 from tests.login_role import Login, login_role
@@ -349,6 +351,10 @@ def test_who_may_not_end_what_everybody_may_grants_all_the_same_and_is_told(empt
         owner = open_engine(url)
         with owner.connect() as connection:
             schema.upgrade(connection)
+            for schema_of in ("test_mine", "test_other"):  # twice: as new, and as it is there
+                roles.grant_transformer(connection, "test_dbt", schema=schema_of)
+                if not servers.CITUS:
+                    roles.grant_narrowed_reader(connection, Narrowing("test_clinic", locations=("LOC1",)))
             roles.grant_reader(connection, "test_analyst")
             left = roles.left_open(connection, "test_analyst")
             connection.rollback()

@@ -32,13 +32,11 @@ def require_free(connection: Connection, schema: str, *, role: str = "") -> None
     Raises:
         ConfigurationError: it belongs to another, or holds what belongs to another.
     """
-    others = list(connection.execute(SOMEBODYS, {"schema": schema, "role": role}).scalars())
-    if schema in RESERVED or schema.startswith("pg_"):
-        others = ["others"]
-    if others:
-        raise ConfigurationError(
-            f"The schema {schema} belongs to {', '.join(others)}, or holds what does. Name another one with --schema."
-        )
+    others = ", ".join(connection.execute(SOMEBODYS, {"schema": schema, "role": role}).scalars())
+    is_reserved = schema in RESERVED or schema.startswith("pg_")
+    if is_reserved or others:
+        why = "has another purpose" if is_reserved else f"belongs to {others}, or holds something of theirs"
+        raise ConfigurationError(f"The schema {schema} {why}. Name another one with --schema.")
 
 
 def let_write(connection: Connection, role: str, schema: str) -> None:

@@ -2,6 +2,8 @@
 
 Without words are ids of HighLevel, times, counts, and what is chosen from a list, be it HighLevel's or ours. All else
 somebody may have typed, or it leads to what somebody typed. A column that is not named here is hidden.
+
+Weakness: that HighLevel chooses from its lists is believed, as of ``status`` or ``source``; nothing checks the value.
 """
 
 SHOWN = {
