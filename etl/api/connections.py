@@ -7,9 +7,11 @@ urllib3 does neither. Its timeouts begin anew with each byte that comes, of head
 import http.client
 import io
 import math
+import re
 import socket
 import time
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,9 +28,14 @@ ONCE = Retry(total=False, redirect=False)
 
 SILENCE_SECONDS = 30.0
 """Seconds until the next byte of an answer."""
+SURE_SECONDS = 1.0
+"""Seconds in which a connection is used again without asking the system whether it is still open: each such question
+lets other threads take Python's lock, which costs more than the answer."""
 IDLE_SECONDS = 20.0
 """Seconds after which an idle connection is not used again. Gateways and proxies drop one silently after a
 minute or more; a request on it is then answered by a reset, or by nothing."""
+STATUS = re.compile(rb"HTTP/1\.(\d) +(\d{3})((?: .*)?)")
+MOST_HEADERS, LONGEST_LINE = 200, 65_536
 
 
 class DiedIdleError(Exception):
@@ -42,9 +49,11 @@ class Adapter(HTTPAdapter):
 
     Attributes:
         latest: the ``time.monotonic()`` at which every GET ends.
+        is_trusting: whether a connection that was just used counts as open; not after one had died.
     """
 
     latest = math.inf
+    is_trusting = True
 
     def __init__(self, *, pool_size: int) -> None:
         super().__init__(pool_connections=4, pool_maxsize=pool_size, max_retries=0)
@@ -113,7 +122,10 @@ class _Connection(HTTPConnection):
     @property
     def is_connected(self) -> bool:
         """Whether the pool may reuse the connection."""
-        return super().is_connected and time.monotonic() - self.heard_at < IDLE_SECONDS
+        idle = time.monotonic() - self.heard_at
+        if self.sock is None or idle >= IDLE_SECONDS:
+            return False
+        return (idle < SURE_SECONDS and self.adapter.is_trusting) or super().is_connected
 
     def connect(self) -> None:
         self._is_kept = False
@@ -131,6 +143,7 @@ class _Connection(HTTPConnection):
     def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as urllib3 does
         # urllib3 has set the timeout to what is left of the request's total time.
         self._deadline = time.monotonic() + (self.timeout or 0.0)
+        self.timeout = self.patience()
         try:
             response = super().getresponse()
         except OSError as error:
@@ -141,11 +154,12 @@ class _Connection(HTTPConnection):
 
     def _require_alive(self, error: OSError) -> None:
         if self._is_kept and self.heard_at <= self._asked_at and not isinstance(error, TimeoutError):
+            self.adapter.is_trusting = False
             raise DiedIdleError from error
 
     def response_class(self, received: socket.socket, **options: Any) -> http.client.HTTPResponse:  # type: ignore[override] # called, not read
         """Return the answer on a socket; http.client only calls the socket's ``makefile``."""
-        return http.client.HTTPResponse(_Incoming(received, self), **options)  # type: ignore[arg-type] # see above
+        return _Answer(_Incoming(received, self), **options)  # type: ignore[arg-type] # see above
 
     def patience(self) -> float:
         """Return the seconds that the next byte may take.
@@ -158,6 +172,54 @@ class _Connection(HTTPConnection):
         if left <= 0.0:
             raise TimeoutError
         return min(left, SILENCE_SECONDS)
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head is read line by line: http.client has a parser of e-mail read it, a tenth of a run."""
+
+    def begin(self) -> None:
+        """Read the status and the headers of the final answer.
+
+        Raises:
+            OSError: the connection broke off.
+            http.client.HTTPException: that is no HTTP.
+        """
+        status = b"1"
+        while status.startswith(b"1"):
+            line = self._line()
+            found = STATUS.fullmatch(line)
+            if found is None:
+                raise http.client.BadStatusLine(repr(line[:100]))
+            minor, status, reason = found.groups()
+            lines = list(islice(iter(self._line, b""), MOST_HEADERS))
+            if len(lines) == MOST_HEADERS:
+                raise http.client.HTTPException(f"an answer has {MOST_HEADERS} headers or more")
+        self.version = 10 if minor == b"0" else 11
+        self.status = self.code = int(status)
+        self.reason = reason.decode("iso-8859-1").strip()
+        self.headers = self.msg = http.client.HTTPMessage()
+        for each in lines:
+            name, _, value = each.decode("iso-8859-1").partition(":")
+            self.headers[name] = value.strip()
+        self._frame()
+
+    def _line(self) -> bytes:
+        line = self.fp.readline(LONGEST_LINE)
+        if not line.endswith(b"\n"):
+            raise http.client.RemoteDisconnected("the answer broke off, or a line of its head is too long")
+        return line.rstrip(b"\r\n")
+
+    def _frame(self) -> None:
+        """Note how long the body is, and whether the connection may be used again: RFC 9112, 6.3 and 9.3."""
+        self.chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        length = self.headers.get("Content-Length", "")
+        self.length = int(length) if length.isdecimal() and not self.chunked else None
+        if self.status in (204, 304):
+            self.length = 0
+        connection = self.headers.get("Connection", "").lower()
+        is_kept = "keep-alive" in connection if self.version == 10 else "close" not in connection
+        self.will_close = not is_kept or (self.length is None and not self.chunked)
 
 
 class _Incoming(io.RawIOBase):
@@ -175,7 +237,10 @@ class _Incoming(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._socket.settimeout(self._connection.patience())
+        patience = self._connection.patience()
+        # Setting it lets other threads take Python's lock: see SURE_SECONDS.
+        if patience < SILENCE_SECONDS or self._socket.gettimeout() != SILENCE_SECONDS:
+            self._socket.settimeout(patience)
         count = self._bytes.readinto(buffer)
         if count:
             self._connection.heard_at = time.monotonic()

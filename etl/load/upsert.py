@@ -154,7 +154,7 @@ def _document(model: type[Base], rows: Rows, now: datetime) -> str:
 
 
 def _json(rows: Rows) -> str:
-    return json.dumps(rows, default=lambda moment: moment.isoformat(), ensure_ascii=False)
+    return json.dumps(rows, default=datetime.isoformat, ensure_ascii=False)
 
 
 def _unfolded(model: type[Base], names: Sequence[str]) -> TableValuedAlias:

@@ -115,6 +115,76 @@ def test_a_limit_is_heard_with_blanks_around_it(server: Server, transport: Trans
     assert RateHeaders.from_headers(headers) == RateHeaders(max_requests=25)
 
 
+@pytest.mark.parametrize(
+    ("head", "is_kept"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n", True),
+        (b"HTTP/1.1 200\nContent-Length:3\n\n", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: Close\r\n\r\n", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: Keep-Alive\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\ny\r\n2\r\nes\r\n0\r\n\r\n", True),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", True),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: <>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", True),
+    ],
+)
+def test_an_answer_says_how_long_it_is_and_whether_more_follows(
+    server: Server, transport: Transport, head: bytes, *, is_kept: bool
+) -> None:
+    def serve(connection: socket.socket, _number: int) -> None:
+        while heard(connection):
+            connection.sendall(head if b"Chunked" in head else head + b"yes")
+
+    server.serve = serve
+    assert [get(transport), get(transport), server.connections] == [b"yes", b"yes", 1 if is_kept else 2]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"220 mail.example.com ESMTP\r\n\r\n",
+        b"HTTP/1.1 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\n" + 70_000 * b"x" + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + 1000 * b"X-More: 1\r\n" + b"\r\n",
+    ],
+    ids=["mail", "no status", "broken off", "long line", "many lines"],
+)
+def test_what_is_no_http_is_no_answer(server: Server, transport: Transport, said: bytes) -> None:
+    def serve(connection: socket.socket, _number: int) -> None:
+        heard(connection)
+        connection.sendall(said)
+
+    server.serve = serve
+    with pytest.raises(NoAnswerError) as caught:
+        get(transport)
+    assert type(caught.value) is NoAnswerError
+
+
+def test_connections_that_close_without_a_word_lose_one_request_only(
+    server: Server, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SURE_SECONDS", 1000.0)
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 1000.0)
+    closed = Event()
+
+    def serve(connection: socket.socket, _number: int) -> None:
+        heard(connection)
+        answer(connection)
+        connection.close()
+        closed.set()
+
+    server.serve = serve
+    get(transport)
+    assert closed.wait(10.0)
+    with pytest.raises(LostRequestError):
+        get(transport)
+    for _ in range(3):
+        closed.clear()
+        assert get(transport) == b"yes"
+        assert closed.wait(10.0)
+
+
 def test_an_answer_without_a_length_is_read_to_its_end(server: Server, transport: Transport) -> None:
     def serve(connection: socket.socket, _number: int) -> None:
         heard(connection)
