@@ -7,10 +7,10 @@ Weakness: that HighLevel chooses from its lists is believed, as of ``status`` or
 """
 
 SHOWN = {
-    "attachments": "location_id message_id position media_type",
+    "attachments": "location_id message_id position media_type created_at updated_at",
     "contacts": """
-        location_id contact_id contact_type time_zone date_added date_updated deleted_at fetched_at created_at
-        updated_at
+        location_id contact_id contact_type time_zone date_added date_updated deleted_at fetched_at checked_at
+        created_at updated_at
     """,
     "conversation_totals": """
         location_id conversation_id contact_id first_date_added last_date_added last_local_time last_local_day
@@ -21,30 +21,31 @@ SHOWN = {
     "delivery_totals": """
         location_id local_day position channel source sent_by messages waiting sent delivered opened failed
     """,
-    "email_attachments": "location_id email_id position media_type",
+    "email_attachments": "location_id email_id position media_type created_at updated_at",
     "emails": """
         location_id email_id message_id position conversation_id contact_id direction status source content_type
-        reply_to_email_id conversation_provider_id date_added date_updated deleted_at fetched_at created_at updated_at
+        reply_to_email_id conversation_provider_id date_added date_updated deleted_at fetched_at checked_at
+        created_at updated_at
     """,
-    "locations": "location_id time_zone company_id country deleted_at fetched_at created_at updated_at",
+    "locations": "location_id time_zone company_id country deleted_at fetched_at checked_at created_at updated_at",
     "marts": "only_row as_of",
     "message_types": "message_type type_code channel is_campaign is_activity is_internal",
     "messages": """
-        location_id message_id conversation_id contact_id message_type type_code direction status source content_type
-        user_id conversation_provider_id chat_widget_id date_added date_updated deleted_at fetched_at created_at
-        updated_at reply_to_message_id mentions
+        location_id message_id conversation_id contact_id message_type type_code direction status source
+        content_type user_id conversation_provider_id chat_widget_id date_added date_updated deleted_at
+        fetched_at checked_at created_at updated_at reply_to_message_id mentions
     """,
-    "meta": "location_id message_id call_duration call_status",
-    "recordings": "location_id message_id leg media_type size_bytes fetched_at created_at updated_at",
+    "meta": "location_id message_id call_duration call_status created_at updated_at",
+    "recordings": "location_id message_id leg media_type size_bytes fetched_at checked_at created_at updated_at",
     "settings": "only_row default_time_zone",
     "status_changes": "location_id message_id seen_at previous_status status date_updated",
     "time_zones": "time_zone known_as",
-    "transcripts": "location_id message_id fetched_at created_at updated_at",
+    "transcripts": "location_id message_id fetched_at checked_at created_at updated_at",
     "turns": """
         location_id conversation_id date_added contact_id message_id email_id channel local_time local_day local_month
         answered_at answer_message_id answer_email_id answer_channel answered_by human_answered_at user_id
     """,
-    "users": "location_id user_id role deleted_at fetched_at created_at updated_at",
+    "users": "location_id user_id role deleted_at fetched_at checked_at created_at updated_at",
     "calls": """
         location_id message_id conversation_id contact_id user_id direction sent_by date_added local_time local_day
         call_outcome call_status status call_duration has_recording has_transcript

@@ -1,7 +1,7 @@
 """Loads records of every kind into the tables of ``highlevel``. Nothing here commits.
 
 A record older than the row it would replace changes nothing. Children that the newest answer no longer has are deleted.
-Equal content writes nothing. Records on the suppression list are dropped.
+Equal content moves only ``checked_at``, of a list or an export nothing. Records on the suppression list are dropped.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,14 +12,14 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_into
 
 from etl.database.conditions import in_array
 from etl.load import suppression
 from etl.load.suppression import Received
 from etl.load.upsert import Key, insert, key_names, newer_there, replace, upsert
-from etl.load.versions import Versions
+from etl.load.versions import Columns, Versions
 from etl.models import Base, Contact, Email, Message, StatusChange
 from etl.models.record import FollowUp, Record, Row
 from etl.state import mart_changes
@@ -83,22 +83,23 @@ def _load(connection: Connection, records: Mapping[Key, Record], *, now: datetim
     new = insert(connection, table, [record.row for record in records.values()], now=now)
     known = {key: record.row for key, record in records.items() if key not in new}
     before = _before(connection, table, known.values()) if table in COUNTED and known else {}
-    written = write(list(known.values()))
+    written, there = write(list(known.values()))
     if table is Message:
         _note_status_changes(connection, [known[key] for key in written], before)
-    unwritten = [row for key, row in known.items() if key not in written]
-    stale = newer_there(connection, table, unwritten, now=now, is_partial=is_partial)
+    stale = known.keys() - there
+    if is_partial:
+        stale = newer_there(connection, table, [known[key] for key in stale], now=now, is_partial=is_partial)
     fresh = {key: record for key, record in records.items() if key not in stale}
     changed = _replace_children(connection, fresh, now=now, new=new)
     # A stale answer must not bring the old children back.
-    write([fresh[key].row for key in changed - written - new], refreshes=True)
+    write([fresh[key].row for key in changed - written - new], is_changed=True)
     touched = changed | written | new
     if table in COUNTED:
         rows = [*(records[key].row for key in touched), *(before[key] for key in touched if key in before)]
         mart_changes.note(connection, map(_change, rows))
     for other in {other: None for record in fresh.values() for other in record.named}:
         of_other = {tuple(row.values())[:2]: row for record in fresh.values() for row in record.named.get(other, ())}
-        named = upsert(connection, other, list(of_other.values()), now=now)
+        named, _ = upsert(connection, other, list(of_other.values()), now=now)
         if other in COUNTED:
             mart_changes.note(connection, [_change(row) for key, row in of_other.items() if key in named])
     return touched, stale
@@ -162,10 +163,10 @@ def mark_deleted(connection: Connection, table: type[Base], id_: str, *, locatio
     location_ids = list(connection.execute(query).scalars())
     now = now_of(connection)
     for each_id in location_ids:
-        is_there = columns["location_id"] == each_id, columns[keys[-1]] == id_, columns["deleted_at"].is_(None)
-        shown = [columns[name] for name in ("location_id", *(COUNTED_BY if table in COUNTED else ()))]
-        statement = update(table).where(*is_there).values(deleted_at=now, updated_at=now).returning(*shown)
-        marked = [dict(row) for row in connection.execute(statement).mappings()]
+        is_there = columns["location_id"] == each_id, columns[keys[-1]] == id_
+        shown = [columns[name] for name in ("location_id", "updated_at", *(COUNTED_BY if table in COUNTED else ()))]
+        statement = update(table).where(*is_there).values(_gone(columns, now)).returning(*shown)
+        marked = [dict(row) for row in connection.execute(statement).mappings() if row["updated_at"] == now]
         if table in COUNTED:
             mart_changes.note(connection, map(_change, marked))
     return bool(location_ids)
@@ -181,17 +182,20 @@ def mark_absent(connection: Connection, table: type[Base], id_: str, *, location
         return False
     now = now_of(connection)
     key = dict(zip(key_names(table), (location_id, id_), strict=False))  # the id of a location is its location_id
-    statement = insert_into(table).values(**key, deleted_at=now, fetched_at=now)
-    old, new = table.__table__.columns, statement.excluded
-    statement = statement.on_conflict_do_update(
-        index_elements=list(key),
-        set_={
-            "deleted_at": func.coalesce(old["deleted_at"], new["deleted_at"]),
-            "fetched_at": new["fetched_at"],
-            "updated_at": new["fetched_at"],
-        },
-    )
-    return bool(connection.execute(statement.returning(old["deleted_at"] == now)).scalar_one())
+    statement = insert_into(table).values(**key, deleted_at=now, fetched_at=now, checked_at=now)
+    changes = _gone(table.__table__.columns, statement.excluded["checked_at"])
+    statement = statement.on_conflict_do_update(index_elements=list(key), set_=changes)
+    return bool(connection.execute(statement.returning(table.__table__.columns["deleted_at"] == now)).scalar_one())
+
+
+def _gone(old: Columns, now: Any) -> dict[str, Any]:
+    """Return what changes in the row of a thing that is gone ``now``."""
+    is_news = old["deleted_at"].is_(None)
+    return {
+        "deleted_at": case((is_news, now), else_=old["deleted_at"]),
+        "updated_at": case((is_news, now), else_=old["updated_at"]),
+        "checked_at": now,
+    }
 
 
 def messages_naming(connection: Connection, column: str, id_: str, *, location_id: str) -> list[str]:
@@ -204,9 +208,10 @@ def messages_naming(connection: Connection, column: str, id_: str, *, location_i
 def ages(
     connection: Connection, table: type[Base], keys: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], timedelta]:
-    """Return how long ago the loaded ones of these things were fetched, by ``(location_id, id)``."""
+    """Return how long ago the API last answered about the loaded ones of these things, by ``(location_id, id)``."""
     columns, names = table.__table__.columns, key_names(table)
-    query = select(columns["location_id"], columns[names[-1]], func.now() - columns["fetched_at"]).where(
+    checked = func.coalesce(columns["checked_at"], columns["fetched_at"])
+    query = select(columns["location_id"], columns[names[-1]], func.now() - checked).where(
         in_array(columns["location_id"], {location_id for location_id, _ in keys}),
         in_array(columns[names[-1]], {id_ for _, id_ in keys}),
         columns["fetched_at"].is_not(None),

@@ -1,7 +1,7 @@
 """Writes rows into any table of ``highlevel`` through its model. Nothing here commits.
 
-Unchanged rows are not written. Every statement names ``location_id`` and takes the time as a value, so it also runs
-on Citus, distributed by location. Statements are built once an hour for each set of columns.
+Of a row without a change, only ``checked_at`` is written. Every statement names ``location_id`` and takes the time as a
+value, so it also runs on Citus, distributed by location. Statements are built once an hour for each set of columns.
 """
 
 import json
@@ -28,6 +28,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    true,
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import JSONB, Insert
@@ -70,12 +71,13 @@ def upsert(
     *,
     now: datetime,
     is_partial: bool = False,
-    refreshes: bool = False,
-) -> set[Key]:
-    """Insert rows, or update those that differ; return the keys of the rows written.
+    is_changed: bool = False,
+) -> tuple[set[Key], set[Key]]:
+    """Insert rows, or update those that are there; return the keys of the rows that changed, and of all written ones.
 
     Rows are written in order of their keys, so that two loaders can wait for each other but not deadlock. Those that
-    have a fetch time and are older than the stored row change nothing.
+    have a fetch time and are older than the stored row are not written. Nor are those without a change that have no
+    fetch time or are partial.
 
     Args:
         connection: The caller's transaction.
@@ -83,17 +85,18 @@ def upsert(
         rows: The rows.
         now: Goes to ``created_at`` and ``updated_at``, where the table has them.
         is_partial: Whether the rows may lack fields that the API has: a null then overwrites no value.
-        refreshes: Whether a new fetch time alone is written, whatever the policy says.
+        is_changed: Whether the rows changed whatever is in them: what belongs to them did.
 
     Raises:
         ValueError: a row has a column that the table has not, or other columns than the first row.
     """
     if not rows:
-        return set()
-    statement = _upsert(
-        model, _names(model, rows), Versions.at(now), is_partial, refreshes or model.write_policy.is_refreshed
-    )
-    return _written(connection, statement, _document(model, rows, now))
+        return set(), set()
+    statement = _upsert(model, _names(model, rows), Versions.at(now), is_partial, is_changed)
+    written = connection.execute(statement, {"rows": _document(model, rows, now)}).all()
+    if "fetched_at" not in rows[0]:
+        return (keys := {tuple(key) for key in written}), keys
+    return {tuple(key) for *key, at in written if at == now}, {tuple(key) for *key, _ in written}
 
 
 def newer_there(connection: Connection, model: type[Base], rows: Rows, *, now: datetime, is_partial: bool) -> set[Key]:
@@ -117,7 +120,7 @@ def replace(
 
     The first two columns of the table's key are the parent's. ``new`` parents have no rows yet.
     """
-    changed = upsert(connection, model, rows, now=now)
+    changed, _ = upsert(connection, model, rows, now=now)
     existing = parents - new
     if not existing:
         return changed
@@ -169,7 +172,10 @@ def _inserting(model: type[Base], names: Sequence[str]) -> Insert:
     keys = [column.name for column in model.__table__.primary_key]
     filled = [*keys, *(name for name in names if name not in keys), *_times(model)]
     source = _unfolded(model, filled)
-    return insert_into(model).from_select(filled, select(*source.c).order_by(*(source.c[name] for name in keys)))
+    given = list(source.c)
+    if "fetched_at" in names:
+        filled, given = [*filled, "checked_at"], [*given, source.c.fetched_at.label("checked_at")]
+    return insert_into(model).from_select(filled, select(*given).order_by(*(source.c[name] for name in keys)))
 
 
 def _keys_of(model: type[Base]) -> list[ColumnElement[Any]]:
@@ -187,23 +193,30 @@ def _upsert(
     names: tuple[str, ...],
     versions: Versions,
     is_partial: bool,  # noqa: FBT001 - of a cache, which tells calls with names apart by their order
-    is_refreshed: bool,  # noqa: FBT001 - the same
+    is_changed: bool,  # noqa: FBT001 - the same
 ) -> Executable:
     statement, old = _inserting(model, names), model.__table__.columns
     new = statement.excluded
     keys = [column.name for column in model.__table__.primary_key]
     content = [name for name in names if name not in keys]
     changes = _changes(model, content, new, versions, is_partial=is_partial)
-    compared = [name for name in changes if name != "fetched_at" or is_refreshed]
-    condition = or_(*(old[name].is_distinct_from(changes[name]) for name in compared))
-    if "fetched_at" in content:
-        condition = and_(
-            or_(condition, old["fetched_at"].is_(None)), not_(versions.is_older(new, old, is_partial=is_partial))
-        )
+    compared = [name for name in changes if name != "fetched_at"]
+    condition = true() if is_changed else or_(*(old[name].is_distinct_from(changes[name]) for name in compared))
+    shown = _keys_of(model)
     if "updated_at" in old:
         changes["updated_at"] = new["updated_at"]
+    if "fetched_at" in content:
+        shown.append(old["updated_at"])
+        differs = or_(condition, old["fetched_at"].is_(None))
+        newer = not_(versions.is_older(new, old, is_partial=is_partial))
+        condition = and_(differs, newer) if is_partial else newer
+        for name in ("fetched_at", "updated_at"):
+            changes[name] = case((differs, new[name]), else_=old[name])
+        changes["checked_at"] = case(
+            (differs, new["checked_at"]), else_=func.greatest(old["checked_at"], new["checked_at"])
+        )
     upserting = statement.on_conflict_do_update(index_elements=keys, set_=changes, where=condition)
-    return upserting.returning(*_keys_of(model))
+    return upserting.returning(*shown)
 
 
 def _changes(
@@ -221,7 +234,8 @@ def _changes(
         changes["date_updated"] = versions.newest_date(new["date_updated"], old["date_updated"])
     if "deleted_at" in old and not is_partial:
         # Only an answer that is newer than the deletion shows that the thing is back.
-        changes["deleted_at"] = case((old["deleted_at"] >= new["fetched_at"], old["deleted_at"]))
+        gone = func.greatest(old["deleted_at"], old["checked_at"])
+        changes["deleted_at"] = case((gone >= new["fetched_at"], old["deleted_at"]))
     return changes
 
 

@@ -4,8 +4,8 @@ A ``date_updated`` in the future or before HighLevel existed is ignored. Otherwi
 one wrong date would keep every later answer out.
 
 Weakness: where the API stops sending a thing's date, and answers are loaded in another order than they were fetched
-in, one without a date may be lost to one fetched a little earlier. An answer with equal content does not move
-the row's fetch time, because it is not written.
+in, one without a date may be lost to one fetched a little earlier. A list with equal content is not written, so it
+does not move the time by which later answers are compared.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,11 @@ class Versions:
 
         A list or an export may lag behind, so it never restores a thing that the API reported as deleted.
         """
-        fetched_earlier = func.coalesce(new["fetched_at"] < old["fetched_at"], false())
+        known_since: ColumnElement[Any] = func.coalesce(old["checked_at"], old["fetched_at"])
+        if "deleted_at" in old:
+            # An answer that it is gone says nothing of its content.
+            known_since = case((old["deleted_at"].is_(None), known_since), else_=old["fetched_at"])
+        fetched_earlier = func.coalesce(new["fetched_at"] < known_since, false())
         older: ColumnElement[bool] = fetched_earlier
         if "date_updated" in new:
             given, there = self.dated(new["date_updated"]), self.dated(old["date_updated"])

@@ -98,7 +98,7 @@ class WritePolicy:
     preserve: tuple[str, ...] = ()
     """Columns in which a value that is there stays: something else tells it better."""
     is_refreshed: bool = False
-    """Whether ``fetched_at`` tells when the row was last fetched, changed or not."""
+    """Whether rows are fetched again when they are old, so that a thing that the API does not know gets a row, too."""
 
 
 class _Model(type):
@@ -119,12 +119,13 @@ class Base(metaclass=_Model):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
     def __init_subclass__(cls) -> None:
-        columns = [
-            given.column(name, get_args(annotation)[0])
-            for each in cls.__mro__
+        stated = {
+            name: given.column(name, get_args(annotation)[0])
+            for each in reversed(cls.__mro__)
             for name, annotation in get_annotations(each).items()
             if isinstance(given := vars(each).get(name), _Given)
-        ]
+        }
+        columns = list(stated.values())
         *items, options = cls.__table_args__
         cls.__table__ = Table(cls.__tablename__, cls.metadata, *columns, *items, **options)
         for each in columns:
@@ -136,6 +137,24 @@ class Written:
 
     created_at: Mapped[timestamp_now] = column("When this row was first written.")
     updated_at: Mapped[timestamp_now] = column("When this row last changed.")
+
+
+FETCHED_AT = "When the API first answered with what is stored here."
+
+
+class Fetched(Written):
+    """What a table of things that the API knows says of when it asked for them."""
+
+    fetched_at: Mapped[timestamp] = column(FETCHED_AT)
+    checked_at: Mapped[timestamp | None] = column(
+        "When the API last answered with what is stored here, or that it is gone. A list or an export that tells "
+        "nothing new does not count. Null: not since this column exists; see fetched_at."
+    )
+    updated_at: Mapped[timestamp_now] = column(
+        "When this row last changed here, or what belongs to it: files, meta, status changes. To copy what changed, "
+        "follow this column.",
+        index=True,
+    )
 
 
 def id_check(column: str) -> CheckConstraint:

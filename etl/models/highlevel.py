@@ -3,7 +3,9 @@
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 
 from etl.models.base import (
+    FETCHED_AT,
     Base,
+    Fetched,
     Mapped,
     WritePolicy,
     Written,
@@ -21,7 +23,7 @@ from etl.models.base import (
 )
 
 
-class Message(Written, Base):
+class Message(Fetched, Base):
     """One row a message, as HighLevel last described it. For email one row is a whole thread."""
 
     __tablename__ = "messages"
@@ -96,9 +98,6 @@ class Message(Written, Base):
     deleted_at: Mapped[timestamp | None] = column(
         "When the API first said that the message no longer exists; null while it exists."
     )
-    fetched_at: Mapped[timestamp] = column(
-        "When the content shown here was first received. A later fetch with the same content changes nothing."
-    )
 
 
 class File:
@@ -116,7 +115,7 @@ class File:
     )
 
 
-class Attachment(File, Base):
+class Attachment(File, Written, Base):
     """Files of messages. Calls have none here: their audio is a recording."""
 
     __tablename__ = "attachments"
@@ -127,7 +126,7 @@ class Attachment(File, Base):
     position: Mapped[number_key] = column("Place in the message's list of files, from 0.")
 
 
-class Meta(Base):
+class Meta(Written, Base):
     """A message's meta object: for calls, length and outcome. A row only where there is one."""
 
     __tablename__ = "meta"
@@ -164,7 +163,7 @@ class StatusChange(Base):
     date_updated: Mapped[timestamp | None] = column("HighLevel's own time of it. API: dateUpdated.")
 
 
-class Email(Written, Base):
+class Email(Fetched, Base):
     """One row an email. In highlevel.messages a whole thread is one message. A row exists as soon as the thread
     names the email, and is filled when it is fetched.
     """
@@ -219,12 +218,12 @@ class Email(Written, Base):
     deleted_at: Mapped[timestamp | None] = column(
         "When the API first said that the email no longer exists; null while it exists."
     )
-    fetched_at: Mapped[timestamp | None] = column(
-        "When the content shown here was first received; null: only named by its thread so far."
+    fetched_at: Mapped[timestamp | None] = column(  # type: ignore[assignment] # the others have one in each row
+        f"{FETCHED_AT} Null: only named by its thread so far."
     )
 
 
-class EmailAttachment(File, Base):
+class EmailAttachment(File, Written, Base):
     """Files of emails."""
 
     __tablename__ = "email_attachments"
@@ -235,7 +234,7 @@ class EmailAttachment(File, Base):
     position: Mapped[number_key] = column("Place in the email's list of files, from 0.")
 
 
-class Transcript(Written, Base):
+class Transcript(Fetched, Base):
     """What was said in calls. A row only where HighLevel has a transcript."""
 
     __tablename__ = "transcripts"
@@ -247,10 +246,9 @@ class Transcript(Written, Base):
     sentences: Mapped[json_list] = column(
         "The sentences as the API gave them: mediaChannel (who spoke), startTime, endTime (ms), confidence …"
     )
-    fetched_at: Mapped[timestamp] = column("When the content shown here was first received.")
 
 
-class Recording(Written, Base):
+class Recording(Fetched, Base):
     """Audio of calls: what is known of it and, where recordings_url is set, where it is kept."""
 
     __tablename__ = "recordings"
@@ -265,10 +263,9 @@ class Recording(Written, Base):
     url: Mapped[str | None] = column(
         "Where the audio is kept; null: it was not kept.", example="s3://bucket/recordings/LOC1/MSG1-0.wav"
     )
-    fetched_at: Mapped[timestamp] = column("When the content shown here was first received.")
 
 
-class Contact(Written, Base):
+class Contact(Fetched, Base):
     """Contacts of messages, fetched when first seen and again when older than a day. Filled only where jobs.yaml
     has a job for them.
     """
@@ -297,10 +294,9 @@ class Contact(Written, Base):
     deleted_at: Mapped[timestamp | None] = column(
         "When the API first said that the contact no longer exists; null while it exists."
     )
-    fetched_at: Mapped[timestamp] = column("When it was last fetched.")
 
 
-class User(Written, Base):
+class User(Fetched, Base):
     """Users named by messages, fetched when first seen and again when older than a day. Filled only where jobs.yaml
     has a job for them.
     """
@@ -321,10 +317,9 @@ class User(Written, Base):
     deleted_at: Mapped[timestamp | None] = column(
         "When the API first said that the user no longer exists; null while it exists."
     )
-    fetched_at: Mapped[timestamp] = column("When it was last fetched.")
 
 
-class LocationProfile(Written, Base):
+class LocationProfile(Fetched, Base):
     """Locations (sub-accounts) by name and time zone, fetched when first seen and again when older than a day.
     Filled only where jobs.yaml has a job for them.
     """
@@ -345,7 +340,6 @@ class LocationProfile(Written, Base):
     deleted_at: Mapped[timestamp | None] = column(
         "When the API first said that the location no longer exists; null while it exists."
     )
-    fetched_at: Mapped[timestamp] = column("When it was last fetched.")
 
 
 class MessageType(Base):

@@ -9,7 +9,7 @@ from tests.job import Job
 
 NO_SCOPE = {"kind": "401", "text": "The token is not authorized for this scope."}
 # With a time zone, a day is not always as long: Citus sends the nodes nothing that depends on the session's.
-AGED = "UPDATE highlevel.contacts SET fetched_at = timezone('UTC', timezone('UTC', fetched_at) - interval '25 hours')"
+AGED = "UPDATE highlevel.contacts SET checked_at = timezone('UTC', timezone('UTC', checked_at) - interval '25 hours')"
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.tcp import Server
 from tests.worker.test_claims import EveryLocation
 
 KILLS = 4
-OF_TIME = {"fetched_at", "created_at", "updated_at"}
+OF_TIME = {"fetched_at", "checked_at", "created_at", "updated_at"}
 
 
 def enqueue(engine: Engine, sandbox: RunningSandbox, ids: list[str], location_id: str = "") -> None:
