@@ -66,6 +66,7 @@ JOINS = (
     Join("messages", "||--o{", "status_changes", "changed status", MESSAGE, holds=True),
     Join("messages", "|o--o{", "emails", "is a thread of", MESSAGE),
     Join("emails", "||--o{", "email_attachments", "has files", ("location_id", "email_id"), holds=True),
+    Join("emails", "||--o{", "email_status_changes", "changed status", ("location_id", "email_id"), holds=True),
     Join("messages", "|o--o|", "transcripts", "is a call with", MESSAGE),
     Join("messages", "|o--o{", "recordings", "is a call with", MESSAGE),
     Join("contacts", "|o--o{", "messages", "were exchanged with", ("location_id", "contact_id")),

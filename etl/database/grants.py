@@ -94,6 +94,7 @@ WORKER = Grants(
     # What a run never needs of the tables that are there.
     withheld={
         "highlevel.message_types": "INSERT, UPDATE",
+        "highlevel.deleted_rows": "INSERT, UPDATE",
         "etl.alembic_version": "INSERT, UPDATE",
         "etl.webhook_events": READ_WRITE,
         "etl.forgotten": "INSERT, UPDATE",

@@ -22,6 +22,8 @@ SHOWN = {
         location_id local_day position channel source sent_by messages waiting sent delivered opened failed
     """,
     "email_attachments": "location_id email_id position media_type created_at updated_at",
+    "deleted_rows": "location_id id table_name deleted_at why",
+    "email_status_changes": "location_id email_id seen_at previous_status status date_updated",
     "emails": """
         location_id email_id message_id position conversation_id contact_id direction status source content_type
         reply_to_email_id conversation_provider_id date_added date_updated deleted_at fetched_at checked_at

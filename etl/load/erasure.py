@@ -10,14 +10,17 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, union
+from sqlalchemy.dialects.postgresql import insert
 
 from etl.database.conditions import in_array
 from etl.models import (
     Attachment,
     Base,
     Contact,
+    DeletedRow,
     Email,
     EmailAttachment,
+    EmailStatusChange,
     Message,
     Meta,
     Recording,
@@ -29,6 +32,11 @@ from etl.state.mart_changes import Change
 
 CHILD_TABLES: tuple[Any, ...] = (Attachment, Meta, StatusChange, Transcript, Recording)
 """Child tables of messages."""
+EMAIL_CHILD_TABLES: tuple[Any, ...] = (EmailAttachment, EmailStatusChange)
+AGING: dict[Any, str] = {StatusChange: "seen_at", EmailStatusChange: "seen_at", DeletedRow: "deleted_at"}
+"""Tables whose rows are deleted by their own age, and the column that tells it."""
+DELETED_DAYS = 90
+"""Days that the ids of deleted rows are kept for those who have copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +54,8 @@ class ContactRows:
 
 
 def location_ids(connection: Connection) -> list[str]:
-    """Return the locations that have messages, emails or contacts. Reads the indexes of their keys."""
-    query = union(*(select(model.location_id) for model in (Message, Email, Contact)))
+    """Return the locations that have messages, emails or contacts, or had some. Reads the indexes of their keys."""
+    query = union(*(select(model.location_id) for model in (Message, Email, Contact, DeletedRow)))
     return sorted(connection.execute(query).scalars())
 
 
@@ -92,15 +100,15 @@ def count(connection: Connection, contact_rows: ContactRows, *, location_id: str
     rows = Counter({"messages": len(contact_rows.message_ids), "emails": len(contact_rows.email_ids)})
     for model, ids in [
         *((each, contact_rows.message_ids) for each in CHILD_TABLES),
-        (EmailAttachment, contact_rows.email_ids),
+        *((each, contact_rows.email_ids) for each in EMAIL_CHILD_TABLES),
     ]:
-        column = model.email_id if model is EmailAttachment else model.message_id
+        column = _id_of(model)
         query = select(func.count()).select_from(model).where(model.location_id == location_id, in_array(column, ids))
         rows[model.__tablename__] = connection.execute(query).scalar_one()
     return rows
 
 
-def erase_messages(connection: Connection, message_ids: Collection[str], *, location_id: str) -> Counter[str]:
+def erase_messages(connection: Connection, message_ids: Collection[str], *, location_id: str, why: str) -> Counter[str]:
     """Delete messages and their child rows; return how many rows, by table."""
     of_messages = Message.location_id == location_id, in_array(Message.message_id, message_ids)
     connection.execute(select(Message.message_id).where(*of_messages).order_by(Message.message_id).with_for_update())
@@ -108,40 +116,58 @@ def erase_messages(connection: Connection, message_ids: Collection[str], *, loca
         {model.__tablename__: _delete(connection, model, location_id, message_ids) for model in CHILD_TABLES}
     )
     threads = select(Email.email_id).where(Email.location_id == location_id, in_array(Email.message_id, message_ids))
-    rows += erase_emails(connection, set(connection.execute(threads).scalars()), location_id=location_id)
-    rows["messages"] = _delete_counted(connection, Message, of_messages)
+    rows += erase_emails(connection, set(connection.execute(threads).scalars()), location_id=location_id, why=why)
+    rows["messages"] = _delete_counted(connection, Message, of_messages, why)
     return rows
 
 
-def _delete_counted(connection: Connection, model: Any, condition: Iterable[ColumnElement[bool]]) -> int:
-    """Delete messages or emails, and note what is to be counted anew without them."""
+def _delete_counted(connection: Connection, model: Any, condition: Iterable[ColumnElement[bool]], why: str) -> int:
+    """Delete messages or emails; note them for those who have copies, and what is to be counted anew without them."""
     shown = model.location_id, model.message_id, model.conversation_id, model.date_added
-    deleted = connection.execute(delete(model).where(*condition).returning(*shown)).all()
-    mart_changes.note(connection, [Change(*row) for row in deleted])
+    deleted = connection.execute(delete(model).where(*condition).returning(_id_of(model), *shown)).all()
+    mart_changes.note(connection, [Change(*row) for _, *row in deleted])
+    _note_deleted(connection, model, [(row.location_id, row[0]) for row in deleted], why)
     return len(deleted)
 
 
-def _delete(connection: Connection, model: Any, location_id: str, message_ids: Collection[str]) -> int:
-    statement = delete(model).where(model.location_id == location_id, in_array(model.message_id, message_ids))
+def _note_deleted(connection: Connection, model: Any, keys: Iterable[tuple[str, str]], why: str) -> None:
+    name = model.__tablename__
+    rows = [{"location_id": each, "id": id_, "table_name": name, "why": why} for each, id_ in keys]
+    statement = insert(DeletedRow)
+    again = {name: statement.excluded[name] for name in ("deleted_at", "why")}
+    statement = statement.on_conflict_do_update(constraint=DeletedRow.__table__.primary_key, set_=again)
+    if rows:
+        connection.execute(statement, rows)
+
+
+def _id_of(model: Any) -> ColumnElement[str]:
+    column: ColumnElement[str] = list(model.__table__.primary_key)[1]
+    return column
+
+
+def _delete(connection: Connection, model: Any, location_id: str, ids: Collection[str]) -> int:
+    statement = delete(model).where(model.location_id == location_id, in_array(_id_of(model), ids))
     return connection.execute(statement).rowcount
 
 
-def erase_emails(connection: Connection, email_ids: Collection[str], *, location_id: str) -> Counter[str]:
-    """Delete emails and their files; return how many rows, by table."""
+def erase_emails(connection: Connection, email_ids: Collection[str], *, location_id: str, why: str) -> Counter[str]:
+    """Delete emails and their child rows; return how many rows, by table."""
     if not email_ids:
         return Counter()
     of_emails = Email.location_id == location_id, in_array(Email.email_id, email_ids)
     connection.execute(select(Email.email_id).where(*of_emails).order_by(Email.email_id).with_for_update())
-    files = delete(EmailAttachment).where(
-        EmailAttachment.location_id == location_id, in_array(EmailAttachment.email_id, email_ids)
+    rows = Counter(
+        {model.__tablename__: _delete(connection, model, location_id, email_ids) for model in EMAIL_CHILD_TABLES}
     )
-    removed = connection.execute(files).rowcount
-    return Counter(email_attachments=removed, emails=_delete_counted(connection, Email, of_emails))
+    rows["emails"] = _delete_counted(connection, Email, of_emails, why)
+    return rows
 
 
 def erase_contact(connection: Connection, contact_id: str, *, location_id: str) -> Counter[str]:
     """Delete a contact's own row."""
-    return Counter(contacts=connection.execute(delete(Contact).where(*_is_contact(contact_id, location_id))).rowcount)
+    rows = connection.execute(delete(Contact).where(*_is_contact(contact_id, location_id))).rowcount
+    _note_deleted(connection, Contact, [(location_id, contact_id)] * rows, "erased")
+    return Counter(contacts=rows)
 
 
 def _is_contact(contact_id: str, location_id: str) -> Iterable[ColumnElement[bool]]:
@@ -165,28 +191,22 @@ def old_messages(connection: Connection, before: datetime, *, location_id: str, 
     return list(connection.execute(query).scalars())
 
 
-def old_status_changes(connection: Connection, before: datetime, *, location_id: str) -> int:
-    """Return how many status changes were seen before that time."""
-    query = select(func.count()).select_from(StatusChange).where(*_is_old_change(before, location_id))
+def count_old(connection: Connection, model: Any, before: datetime, *, location_id: str) -> int:
+    """Return how many rows of one of the :data:`AGING` tables are from before that time."""
+    query = select(func.count()).select_from(model).where(*_is_old(model, before, location_id))
     return connection.execute(query).scalar_one()
 
 
-def erase_status_changes(connection: Connection, before: datetime, *, location_id: str, limit: int) -> int:
-    """Delete some status changes seen before that time, in order of their messages; return how many."""
-    of_location = _is_old_change(before, location_id)
-    query = (
-        select(StatusChange.message_id).where(*of_location).distinct().order_by(StatusChange.message_id).limit(limit)
-    )
-    ids = list(connection.execute(query).scalars())
-    if not ids:
-        return 0
-    statement = delete(StatusChange).where(*of_location, in_array(StatusChange.message_id, ids))
-    return connection.execute(statement).rowcount
+def erase_old(connection: Connection, model: Any, before: datetime, *, location_id: str, limit: int) -> int:
+    """Delete some rows from before that time, in order of what they belong to; return how many."""
+    of_location, id_ = _is_old(model, before, location_id), _id_of(model)
+    ids = list(connection.execute(select(id_).where(*of_location).distinct().order_by(id_).limit(limit)).scalars())
+    return connection.execute(delete(model).where(*of_location, in_array(id_, ids))).rowcount if ids else 0
 
 
-def _is_old_change(before: datetime, location_id: str) -> Iterable[ColumnElement[bool]]:
-    return StatusChange.location_id == location_id, StatusChange.seen_at < before
+def _is_old(model: Any, before: datetime, location_id: str) -> tuple[ColumnElement[bool], ...]:
+    return model.location_id == location_id, model.__table__.columns[AGING[model]] < before
 
 
-TABLES: tuple[type[Base], ...] = (Message, *CHILD_TABLES, Email, EmailAttachment, Contact)
+TABLES: tuple[type[Base], ...] = (Message, *CHILD_TABLES, Email, *EMAIL_CHILD_TABLES, Contact, DeletedRow)
 """The tables erased here; a test checks that no table with a contact's words is missing."""

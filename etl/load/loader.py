@@ -20,13 +20,14 @@ from etl.load import suppression
 from etl.load.suppression import Received
 from etl.load.upsert import Key, insert, key_names, newer_there, replace, upsert
 from etl.load.versions import Columns, Versions
-from etl.models import Base, Contact, Email, Message, StatusChange
+from etl.models import Base, Contact, Email, EmailStatusChange, Message, StatusChange
 from etl.models.record import FollowUp, Record, Row
 from etl.state import mart_changes
 from etl.state.mart_changes import Change
 
 COUNTED: frozenset[type[Base]] = frozenset((Message, Email))
 """Tables that the marts are worked out from."""
+STATUS_CHANGES: Mapping[type[Base], type[Base]] = {Message: StatusChange, Email: EmailStatusChange}
 COUNTED_BY = ("message_id", "conversation_id", "date_added")
 """Their columns that say which turns, conversations and days a row belongs to; of an email the first is its thread."""
 
@@ -84,8 +85,8 @@ def _load(connection: Connection, records: Mapping[Key, Record], *, now: datetim
     known = {key: record.row for key, record in records.items() if key not in new}
     before = _before(connection, table, known.values()) if table in COUNTED and known else {}
     written, there = write(list(known.values()))
-    if table is Message:
-        _note_status_changes(connection, [known[key] for key in written], before)
+    if table in STATUS_CHANGES:
+        _note_status_changes(connection, table, {key: known[key] for key in written}, before)
     stale = known.keys() - there
     if is_partial:
         stale = newer_there(connection, table, [known[key] for key in stale], now=now, is_partial=is_partial)
@@ -125,30 +126,33 @@ def _replace_children(
 def _before(connection: Connection, table: type[Base], rows: Collection[Row]) -> dict[Key, Row]:
     """Return what the table has of messages or emails, by their keys: statuses, and what they are counted by."""
     columns, keys = table.__table__.columns, key_names(table)
-    query = select(*(columns[name] for name in dict.fromkeys((*keys, "status", *COUNTED_BY)))).where(
+    query = select(*(columns[name] for name in dict.fromkeys((*keys, "status", "fetched_at", *COUNTED_BY)))).where(
         *(in_array(columns[name], {row[name] for row in rows}) for name in keys)
     )
     there = [dict(row) for row in connection.execute(query).mappings()]
     return {tuple(row[name] for name in keys): row for row in there}
 
 
-def _note_status_changes(connection: Connection, rows: Sequence[Row], before: Mapping[Key, Row]) -> None:
+def _note_status_changes(
+    connection: Connection, table: type[Base], rows: Mapping[Key, Row], before: Mapping[Key, Row]
+) -> None:
     changes = [
         {
-            "location_id": row["location_id"],
-            "message_id": row["message_id"],
+            **dict(zip(key_names(table), key, strict=True)),
             "seen_at": row["fetched_at"],
             "previous_status": before[key]["status"],
             "status": row["status"],
             "date_updated": row["date_updated"],
         }
-        for row in rows
-        if (key := (row["location_id"], row.get("message_id", ""))) in before
+        for key, row in rows.items()
+        # An email that only its thread named had no status yet.
+        if key in before
+        and before[key]["fetched_at"] is not None
         and row["status"] is not None
         and row["status"] != before[key]["status"]
     ]
     if changes:
-        connection.execute(insert_into(StatusChange).on_conflict_do_nothing(), changes)
+        connection.execute(insert_into(STATUS_CHANGES[table]).on_conflict_do_nothing(), changes)
 
 
 def mark_deleted(connection: Connection, table: type[Base], id_: str, *, location_id: str) -> bool:

@@ -119,17 +119,16 @@ class Base(metaclass=_Model):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
     def __init_subclass__(cls) -> None:
-        stated = {
-            name: given.column(name, get_args(annotation)[0])
-            for each in reversed(cls.__mro__)
-            for name, annotation in get_annotations(each).items()
-            if isinstance(given := vars(each).get(name), _Given)
-        }
+        stated: dict[str, Column[Any]] = {}
+        for each in cls.__mro__:
+            for name, annotation in get_annotations(each).items():
+                if isinstance(given := vars(each).get(name), _Given):
+                    stated.setdefault(name, given.column(name, get_args(annotation)[0]))
         columns = list(stated.values())
         *items, options = cls.__table_args__
         cls.__table__ = Table(cls.__tablename__, cls.metadata, *columns, *items, **options)
-        for each in columns:
-            setattr(cls, each.name, each)
+        for made in columns:
+            setattr(cls, made.name, made)
 
 
 class Written:

@@ -17,10 +17,14 @@ from etl.models.base import (
     key,
     local_timestamp,
     number_key,
+    one_of,
     table_args,
     texts,
     timestamp,
+    timestamp_now,
 )
+
+DELETED_BECAUSE = ("erased", "pruned")
 
 
 class Message(Fetched, Base):
@@ -147,7 +151,16 @@ class Meta(Written, Base):
     )
 
 
-class StatusChange(Base):
+class Status:
+    """A status that a fetch found."""
+
+    seen_at: Mapped[timestamp] = column("When the new status was first received.", primary_key=True)
+    previous_status: Mapped[str | None] = column("Status before; null when there was none.", example="sent")
+    status: Mapped[str | None] = column("Status from then on.", example="delivered")
+    date_updated: Mapped[timestamp | None] = column("HighLevel's own time of it. API: dateUpdated.")
+
+
+class StatusChange(Status, Base):
     """Changes of messages' statuses, as fetches found them: HighLevel announces none. A change and its reverse
     between two fetches leave no row.
     """
@@ -157,10 +170,6 @@ class StatusChange(Base):
 
     location_id: Mapped[key] = column("Location the message belongs to.")
     message_id: Mapped[key] = column("Message whose status changed.")
-    seen_at: Mapped[timestamp] = column("When the new status was first received.", primary_key=True)
-    previous_status: Mapped[str | None] = column("Status before; null when there was none.", example="sent")
-    status: Mapped[str | None] = column("Status from then on.", example="delivered")
-    date_updated: Mapped[timestamp | None] = column("HighLevel's own time of it. API: dateUpdated.")
 
 
 class Email(Fetched, Base):
@@ -232,6 +241,16 @@ class EmailAttachment(File, Written, Base):
     location_id: Mapped[key] = column("Location the email belongs to.")
     email_id: Mapped[key] = column("Email the file is part of.")
     position: Mapped[number_key] = column("Place in the email's list of files, from 0.")
+
+
+class EmailStatusChange(Status, Base):
+    """Changes of emails' statuses, as fetches found them: as in highlevel.status_changes."""
+
+    __tablename__ = "email_status_changes"
+    __table_args__ = table_args("highlevel", __doc__)
+
+    location_id: Mapped[key] = column("Location the email belongs to.")
+    email_id: Mapped[key] = column("Email whose status changed.")
 
 
 class Transcript(Fetched, Base):
@@ -340,6 +359,27 @@ class LocationProfile(Fetched, Base):
     deleted_at: Mapped[timestamp | None] = column(
         "When the API first said that the location no longer exists; null while it exists."
     )
+
+
+class DeletedRow(Base):
+    """Rows that etl forget or etl prune deleted here, for those who have copies: delete there what they name, and what
+    belongs to it. Kept for 90 days. What is gone in HighLevel keeps its row, with deleted_at.
+    """
+
+    __tablename__ = "deleted_rows"
+    __table_args__ = table_args(
+        "highlevel",
+        __doc__,
+        CheckConstraint(one_of("why", DELETED_BECAUSE), name="why_is_known"),
+        # What was deleted since some time.
+        Index(None, "deleted_at"),
+    )
+
+    location_id: Mapped[key] = column("Location the row belonged to.")
+    id: Mapped[key] = column("Its message_id, email_id or contact_id.")
+    table_name: Mapped[key] = column("Table it was in: messages, emails or contacts.", example="messages")
+    deleted_at: Mapped[timestamp_now] = column("When it was deleted here.")
+    why: Mapped[str] = column("erased: with its contact. pruned: it was too old.", example="erased")
 
 
 class MessageType(Base):

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from etl.errors import ConfigurationError
 from etl.load import erasure
 from etl.load.erasure import ContactRows
+from etl.models import DeletedRow
 from etl.privacy.message_erasure import AUDIO, BATCH, ROWS, MessageErasure, batches
 from etl.state import dead_letters, mart_changes, message_queue, suppression_list, webhook_events
 from etl.state.dead_letters import LetterFilter
@@ -123,11 +124,12 @@ class ContactErasure:
             partial(webhook_events.purge, which=events, limit=ROWS), partial(webhook_events.count, which=events)
         )
         for ids in batches(sorted(traces.email_ids), BATCH):
-            rows += transact(partial(erasure.erase_emails, email_ids=ids, location_id=location_id))
-        rows += self.erasing.messages(traces.message_ids, location_id=location_id)
+            rows += transact(partial(erasure.erase_emails, email_ids=ids, location_id=location_id, why="erased"))
+        rows += self.erasing.messages(traces.message_ids, location_id=location_id, why="erased")
         rows += transact(lambda connection: erasure.erase_contact(connection, self.contact_id, location_id=location_id))
         transact(lambda connection: mart_changes.erase(connection, traces.ids, location_id=location_id))
         marts.work_out_all(transact)
+        self.erasing.old_rows(DeletedRow, erasure.DELETED_DAYS, location_id=location_id)
         return +rows
 
     def _remember(self, connection: Connection, ids: Collection[str], location_id: str) -> ContactRows:

@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from itertools import islice
 
 from sqlalchemy import Connection
 
+from etl.database.connections import moment_of
 from etl.database.retrying_transaction import RetryingTransaction
 from etl.load import erasure
+from etl.models import Base
 
 BATCH = 200
 """Messages a transaction: few, because a loader of one of them waits."""
@@ -27,7 +30,7 @@ class MessageErasure:
     remove_audio: Callable[[str], bool]
     """Removes the audio at a URL; returns False when there is none. Raises EtlError."""
 
-    def messages(self, message_ids: Collection[str], *, location_id: str) -> Counter[str]:
+    def messages(self, message_ids: Collection[str], *, location_id: str, why: str) -> Counter[str]:
         """Erase messages and their child rows; return how many rows, by table.
 
         Raises:
@@ -37,8 +40,16 @@ class MessageErasure:
         for ids in batches(sorted(message_ids), BATCH):
             urls = self.transact(partial(erasure.audio, message_ids=ids, location_id=location_id))
             rows[AUDIO] += sum(self.remove_audio(url) for url in urls)
-            rows += self.transact(partial(erasure.erase_messages, message_ids=ids, location_id=location_id))
+            rows += self.transact(partial(erasure.erase_messages, message_ids=ids, location_id=location_id, why=why))
         return rows
+
+    def old_rows(self, model: type[Base], days: float, *, location_id: str) -> int:
+        """Delete the rows older than so many days of a table whose rows age by themselves; return how many."""
+        return self.until_none(
+            lambda connection: erasure.erase_old(
+                connection, model, moment_of(connection) - timedelta(days=days), location_id=location_id, limit=ROWS
+            )
+        )
 
     def until_none(self, work: Callable[[Connection], int]) -> int:
         """Repeat a deleting transaction until it finds no more rows; return how many it deleted."""

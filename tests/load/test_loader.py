@@ -275,6 +275,18 @@ def test_a_change_of_status_is_noted(warehouse: Warehouse) -> None:
     assert noted == [("MSG1", "sent", "delivered", NOON + timedelta(hours=1), updated)]
 
 
+def test_a_change_of_an_emails_status_is_noted_but_not_its_first(warehouse: Warehouse) -> None:
+    warehouse.load(**THREAD)
+    for hours, status in enumerate(("sent", "sent", "opened", "clicked")):
+        warehouse.load_email(status=status, fetched_at=NOON + timedelta(hours=hours))
+    assert warehouse.rows("SELECT * FROM highlevel.status_changes") == []
+    noted = warehouse.rows("SELECT email_id, previous_status, status, seen_at FROM highlevel.email_status_changes")
+    assert noted == [
+        ("EML1", "sent", "opened", NOON + timedelta(hours=2)),
+        ("EML1", "opened", "clicked", NOON + timedelta(hours=3)),
+    ]
+
+
 @pytest.mark.parametrize("fields", [{"status": "sent", "body": "changed"}, {"status": None}])
 def test_another_change_is_no_change_of_status(warehouse: Warehouse, fields: dict[str, Any]) -> None:
     warehouse.load(status="sent")

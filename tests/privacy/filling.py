@@ -38,6 +38,8 @@ INSERT INTO highlevel.attachments (location_id, message_id, position, url) VALUE
 INSERT INTO highlevel.meta (location_id, message_id) VALUES (:place, :call);
 INSERT INTO highlevel.status_changes (location_id, message_id, seen_at, status)
 VALUES (:place, :call, now() - make_interval(days => :age), 'sent');
+INSERT INTO highlevel.email_status_changes (location_id, email_id, seen_at, status)
+VALUES (:place, :email, now() - make_interval(days => :age), 'sent');
 INSERT INTO highlevel.transcripts (location_id, message_id, transcript, sentences, fetched_at)
 VALUES (:place, :call, 'Zoë', '[]', now());
 INSERT INTO highlevel.recordings (location_id, message_id, leg, url, fetched_at) VALUES (:place, :call, 0, :url, now());
@@ -55,6 +57,7 @@ FILLED = {
     "contacts": 1,
     "dead_letters": 1,
     "email_attachments": 1,
+    "email_status_changes": 1,
     "emails": 1,
     "message_queue": 3,
     "messages": 2,

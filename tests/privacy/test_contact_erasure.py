@@ -40,6 +40,22 @@ def test_a_contact_is_erased_everywhere_and_nobody_else_is(job: Job, etl: Comman
     assert job.rows(TOMBSTONES) == [(PLACE, "ZOE")]
 
 
+def test_what_is_erased_is_named_for_copies_for_ninety_days(job: Job, etl: Command) -> None:
+    fill(job, "ZOE")
+    fill(job, "BOB")
+    etl("forget", "--contact", "ZOE", "--yes")
+    query = "SELECT table_name, id FROM highlevel.deleted_rows WHERE why = 'erased' ORDER BY 1, 2"
+    assert job.rows(query) == [
+        ("contacts", "ZOE"),
+        ("emails", "ZOE-email"),
+        ("messages", "ZOE-call"),
+        ("messages", "ZOE-thread"),
+    ]
+    job.execute("UPDATE highlevel.deleted_rows SET deleted_at = now() - make_interval(days => 91)")
+    etl("forget", "--contact", "BOB", "--yes")
+    assert {id_[:3] for _, id_ in job.rows(query)} == {"BOB"}
+
+
 @pytest.mark.parametrize("command", [("forget", "--contact", "ZOE", "--yes"), ("prune",)])
 def test_the_marts_keep_nothing_of_what_was_erased(job: Job, etl: Command, command: tuple[str, ...]) -> None:
     fill(job, "ZOE", age_days=40)

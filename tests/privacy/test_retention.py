@@ -4,12 +4,13 @@ import pytest
 
 from tests.command import Command
 from tests.job import Job
-from tests.privacy.filling import FILLED, fill, rows
+from tests.privacy.filling import FILLED, PLACE, fill, rows
 from tests.privacy.test_contact_erasure import printed
 
 OF_MESSAGES = (
     "attachments",
     "email_attachments",
+    "email_status_changes",
     "emails",
     "messages",
     "meta",
@@ -67,7 +68,13 @@ def test_every_table_has_its_own_retention(job: Job, etl: Command, jobs_file: Pa
     kept = {"status_changes": 10, "webhook_events": 20, "dead_letters": 30, "runs": 40}
     jobs_file.write_text("jobs:\n  a:\nretention:\n" + "".join(f"  {key}: {days} days\n" for key, days in kept.items()))
     done = etl("prune", WEBHOOK_KEEP_DAYS="1000")
-    assert printed(done.stdout) == {"status_changes": 1, "webhook_events": 2, "dead_letters": 1, "runs": 1}
+    assert printed(done.stdout) == {
+        "status_changes": 1,
+        "email_status_changes": 1,
+        "webhook_events": 2,
+        "dead_letters": 1,
+        "runs": 1,
+    }
     assert "nothing is too old\n" == etl("prune").stdout
 
 
@@ -109,3 +116,20 @@ def test_a_retention_has_its_line_for_cron(etl: Command, jobs_file: Path) -> Non
     assert etl("crontab").stdout.splitlines()[-1].startswith("17 3 * * * cd ")
     jobs_file.write_text("jobs:\n  messages:\n")
     assert "prune" not in etl("crontab").stdout
+
+
+def test_what_is_pruned_is_named_for_copies_for_ninety_days(job: Job, etl: Command, jobs_file: Path) -> None:
+    fill(job, "OLD", age_days=101)
+    jobs_file.write_text("retention:\n  messages: 100 days\njobs:\n  messages:\n")
+    etl("prune")
+    named = [(PLACE, "emails", "OLD-email"), (PLACE, "messages", "OLD-call"), (PLACE, "messages", "OLD-thread")]
+    query = "SELECT location_id, table_name, id FROM highlevel.deleted_rows WHERE why = 'pruned' ORDER BY 2, 3"
+    assert job.rows(query) == named
+    age = "UPDATE highlevel.deleted_rows SET deleted_at = now() - make_interval(days => :days)"
+    job.execute(age, days=89)
+    etl("prune")
+    assert job.rows(query) == named
+    job.execute(age, days=91)
+    assert printed(etl("prune", "--dry-run").stdout)["deleted_rows"] == 3
+    etl("prune")
+    assert job.rows(query) == []

@@ -90,8 +90,8 @@ CHANGES: dict[str, Callable[[Connection], Any]] = {
     "a message is deleted upstream": deleted("ASK"),
     "the last message of a conversation is deleted upstream": deleted("OTHER"),
     "a thread is deleted upstream": deleted("THREAD"),
-    "a message is erased": partial(erasure.erase_messages, message_ids=["ASK"], location_id="LOC1"),
-    "a thread is erased": partial(erasure.erase_messages, message_ids=["THREAD"], location_id="LOC1"),
+    "a message is erased": partial(erasure.erase_messages, message_ids=["ASK"], location_id="LOC1", why="erased"),
+    "a thread is erased": partial(erasure.erase_messages, message_ids=["THREAD"], location_id="LOC1", why="erased"),
     "the zone of the location becomes known": execute(ZONE),
     "the default zone changes": execute("UPDATE highlevel.settings SET default_time_zone = 'Pacific/Apia'"),
 }
