@@ -5,7 +5,7 @@ they may send, take the items and count their requests.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -16,7 +16,8 @@ from bench.report import Target, print_table, print_targets, ratio
 from bench.stage import Stage
 from etl.database import schema
 from etl.database.connections import open_engine
-from etl.tokens.routing import LocationTokens
+from etl.state import stored_tokens
+from etl.tokens.routing import LocationTokens, Token, TokenRouting
 from etl.worker.claims import Claims, Round
 
 QUOTA = 100
@@ -40,22 +41,17 @@ class EveryLocation(LocationTokens):
 
     def __init__(self, token_location: str | None = None) -> None:
         """All use the allowance of that location; None: each its own."""
+        self.routing = TokenRouting()
         self._token_location = token_location
 
-    def look(self, connection: Connection, names: Sequence[str]) -> None:
-        """There is nothing to learn."""
-
-    def token_location_id(self, location_id: str) -> str | None:
-        """Whose allowance an item uses."""
-        return location_id if self._token_location is None else self._token_location
-
-    def unavailable_reason(self, location_id: str) -> str | None:  # noqa: ARG002 - the real one asks
-        """No token is ever waited for."""
-        return None
-
-    def fingerprint(self, location_id: str) -> str:
-        """Any."""
-        return location_id
+    def resolve(
+        self, connection: Connection, location_ids: Iterable[str]
+    ) -> tuple[dict[str, Token], dict[str, list[str]]]:
+        """Read what the real one reads, and serve all."""
+        names = list(location_ids)
+        stored_tokens.statuses(connection, names)
+        by = self._token_location
+        return {name: Token(name if by is None else by, "pit-1", name) for name in names}, {}
 
 
 def measure(on: Stage, *, few: int, many: int, rounds: int) -> list[Target]:
@@ -83,8 +79,8 @@ def _compare(
     milliseconds: dict[Waiting, list[float]] = {short: [], long: []}
     with _queue(on, short) as few, _queue(on, long) as many:
         sides = [
-            (short, few, Claims(kind="message", tokens=tokens)),
-            (long, many, Claims(kind="message", tokens=tokens)),
+            (short, few, Claims(kind="message", tokens=tokens, clock=time.monotonic)),
+            (long, many, Claims(kind="message", tokens=tokens, clock=time.monotonic)),
         ]
         for turn in range(-3, rounds):
             for waiting, engine, claims in sides:

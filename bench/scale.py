@@ -75,7 +75,7 @@ def _fill(engine: Engine, size: Size) -> float:
 def _statements(engine: Engine, rounds: int) -> list[list[object]]:
     """Each statement that runs often, undone after it."""
     with engine.connect() as connection:
-        places = message_queue.waiting_locations(connection, kind="message", after=None, limit=LOOK_LOCATIONS)
+        places = list(message_queue.waiting_locations(connection, kind="message", after=None, limit=LOOK_LOCATIONS))
     quotas = dict.fromkeys(places[:50], 2)
     asked: dict[str, Callable[[Connection], object]] = {
         "look for backlogs at 64 locations": lambda on: message_queue.backlogs(on, places, most=LOOK_ITEMS),
@@ -125,7 +125,7 @@ def _churn(engine: Engine, size: Size) -> Target:
 
 
 def _work(engine: Engine, items: int) -> list[float]:
-    claims = Claims(kind="message", tokens=EveryLocation())
+    claims = Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic)
     taken: list[float] = []
     round_ = Round()
     while items > 0:

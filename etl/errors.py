@@ -99,12 +99,7 @@ class UngrantedError(ItemError):
 
 
 class LocationError(ItemError):
-    """The fault is the location's, not the item's: pause the location and keep its items.
-
-    ``fingerprint`` is that of the refused token, so that another one lifts the pause; None when it is not known.
-    """
-
-    fingerprint: str | None = None
+    """The fault is the location's, not the item's: pause the location and keep its items."""
 
 
 class TokenError(LocationError):

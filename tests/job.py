@@ -1,5 +1,6 @@
 """The job in this process, built from settings as ``etl run`` builds it."""
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, TypedDict, Unpack
@@ -17,6 +18,7 @@ from etl.state.windows import Window
 from etl.worker.claims import WindowFilter
 from etl.worker.loop import Loop
 from etl.worker.run_limits import Report, RunLimits
+from tests.clock import Clock
 
 
 class Choices(TypedDict, total=False):
@@ -34,6 +36,7 @@ class Choices(TypedDict, total=False):
     recordings_url: str
     base_url: str
     windows: WindowFilter
+    clock: Clock
 
 
 class Job:
@@ -76,7 +79,12 @@ class Job:
         )
         settings = self.settings(choices.get("token"), choices.get("base_url"))
         (loop,) = self._open.enter_context(
-            open_loops(settings, self._engine, [RunSpec(entry, limits, windows=choices.get("windows"))])
+            open_loops(
+                settings,
+                self._engine,
+                [RunSpec(entry, limits, windows=choices.get("windows"))],
+                clock=choices.get("clock", time.monotonic),
+            )
         )
         return loop
 

@@ -1,5 +1,6 @@
 """Builds the parts of a run from the settings."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -142,7 +143,12 @@ class RunSpec:
 
 @contextmanager
 def open_loops(
-    settings: Settings, engine: Engine, specs: Sequence[RunSpec], *, shared: SharedEvidence | None = None
+    settings: Settings,
+    engine: Engine,
+    specs: Sequence[RunSpec],
+    *,
+    shared: SharedEvidence | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[list[Loop]]:
     """Yield runs, ready to start, that share the connections to HighLevel; those are closed at the end.
 
@@ -174,8 +180,8 @@ def open_loops(
         loops = []
         for each in specs:
             # Each loop has tokens of its own, which it reads anew with every claim.
-            tokens = LocationTokens(routing=routing, vault=vault, renew=renew)
-            loops.append(build_loop(client, tokens, engine, each, listening=listening, shared=shared))
+            tokens = LocationTokens(routing=routing, vault=vault, renew=renew, clock=clock)
+            loops.append(build_loop(client, tokens, engine, each, listening=listening, shared=shared, clock=clock))
         yield loops
 
 
@@ -187,6 +193,7 @@ def build_loop(
     *,
     listening: Engine,
     shared: SharedEvidence,
+    clock: Callable[[], float],
 ) -> Loop:
     """Return a run on parts that the caller closes."""
     job = spec.job
@@ -195,30 +202,32 @@ def build_loop(
     taken = kinds.tables(spec.limits.taken)
     walks = KINDS[KIND](options)
     is_bulk = job.kind == "message" and job.bulk == "auto"
-    default = partial(tokens.token_location_id, "")
-    windows = WindowSettlement(fingerprint=tokens.fingerprint, default=default, taken=taken)
+    default = tokens.routing.location_id
+    windows = WindowSettlement(default, taken, clock)
     window_claims = partial(
-        Claims, kind=KIND, tokens=tokens, requests=walks.requests, most_requests=walks.most_requests
+        Claims, kind=KIND, tokens=tokens, requests=walks.requests, most_requests=walks.most_requests, clock=clock
     )
-    backlogs = Backlogs(tokens=tokens, claims=window_claims, resting=windows.resting) if is_bulk else None
-    claims = partial(Claims, kind=job.kind, tokens=tokens, requests=kind.requests, most_requests=kind.most_requests)
+    backlogs = Backlogs(tokens=tokens, claims=window_claims, resting=windows.resting, clock=clock) if is_bulk else None
+    claims = partial(
+        Claims,
+        kind=job.kind,
+        tokens=tokens,
+        requests=kind.requests,
+        most_requests=kind.most_requests,
+        clock=clock,
+    )
     return Loop(
         engine=engine,
         listening=listening,
         claims=window_claims(windows=spec.windows) if spec.windows else claims(),
-        process=Pipeline({job.kind: kind, KIND: walks}, client, tokens).process,
-        settlement=Settlement(
-            kind=kind,
-            max_attempts=job.max_attempts,
-            fingerprint=tokens.fingerprint,
-            default=default,
-            taken=taken,
-        ),
+        process=Pipeline({job.kind: kind, KIND: walks}, client, clock).process,
+        settlement=Settlement(kind, job.max_attempts, default, taken, clock),
         limits=spec.limits,
         progress=spec.progress,
         watch=spec.watch,
         shared=shared,
-        refused=tokens.believed,
+        tokens=tokens,
+        clock=clock,
         windows=windows,
         backlogs=backlogs,
         end_within=client.transport.end_within,

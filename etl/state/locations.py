@@ -4,20 +4,16 @@ A location is served unless it is paused (its token was refused, or somebody ask
 from it. Either way its items wait unchanged.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     Connection,
     DateTime,
-    Text,
     and_,
-    any_,
-    bindparam,
     delete,
     func,
     or_,
@@ -41,17 +37,6 @@ NOT_PAUSED: dict[str, Any] = {
     "paused_token": None,
     "token_refused_at": None,
 }
-
-
-PAUSED = select(Location.location_id, Location.paused_token).where(
-    Location.paused_at.is_not(None), Location.location_id == any_(bindparam("location_ids", type_=ARRAY(Text)))
-)
-
-
-def paused(connection: Connection, location_ids: Sequence[str]) -> dict[str, str | None]:
-    """Return the paused ones of these locations, with the fingerprint of the refused token; None: paused by hand."""
-    rows = connection.execute(PAUSED, {"location_ids": list(location_ids)}).all()
-    return {row.location_id: row.paused_token for row in rows}
 
 
 CHANGES = text("""

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy import (
+    ARRAY,
     Connection,
     DateTime,
     Double,
     Interval,
+    Text,
+    any_,
+    bindparam,
     cast,
     exists,
     extract,
@@ -47,11 +51,15 @@ def _token(model: type[Location] | type[Company]) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
-    """The encrypted token of a connected location, and whether it may be used."""
+    """The encrypted token of a known location, and whether it may be used."""
 
     source: str | None
     """None: its company's token was not exchanged for it yet."""
-    is_uninstalled: bool
+    is_connected: bool
+    """Whether it or its company has a token, and the app was not uninstalled from it."""
+    is_paused: bool
+    paused_token: str | None
+    """The fingerprint of the token whose refusal paused it; None: somebody paused it."""
     access_token: str | None = field(repr=False)
     fingerprint: str | None
     seconds_left: float | None
@@ -60,16 +68,23 @@ class TokenStatus:
     """Seconds before that at which it is renewed."""
 
 
+SERVED_BY_COMPANY = exists().where(
+    Company.company_id == Location.company_id, Company.access_token.is_not(None), Company.retired_at.is_(None)
+)
+STATUSES = select(
+    Location.location_id,
+    Location.token_source,
+    Location.retired_at.is_(None) & (Location.access_token.is_not(None) | SERVED_BY_COMPANY),
+    Location.paused_at.is_not(None),
+    Location.paused_token,
+    *_token(Location),
+).where(Location.location_id == any_(bindparam("location_ids", type_=ARRAY(Text))))
+
+
 def statuses(connection: Connection, location_ids: Sequence[str]) -> dict[str, TokenStatus]:
-    """Return the tokens of those locations that have one or whose company has."""
-    served_by_company = exists().where(
-        Company.company_id == Location.company_id, Company.access_token.is_not(None), Company.retired_at.is_(None)
-    )
-    is_uninstalled = Location.retired_at.is_not(None)
-    query = select(Location.location_id, Location.token_source, is_uninstalled, *_token(Location)).where(
-        Location.location_id.in_(location_ids), or_(Location.access_token.is_not(None), served_by_company)
-    )
-    return {row[0]: TokenStatus(*row[1:]) for row in connection.execute(query)}
+    """Return the tokens and pauses of those locations that are known."""
+    rows = connection.execute(STATUSES, {"location_ids": list(location_ids)}).all()
+    return {row[0]: TokenStatus(*row[1:]) for row in rows}
 
 
 def any_connected(connection: Connection) -> bool:

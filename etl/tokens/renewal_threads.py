@@ -9,8 +9,9 @@ from typing import Self
 
 import structlog
 
+from etl.state.outcomes import SkipCause
 from etl.tokens.renewal import RenewalFailedError
-from etl.tokens.routing import NO_TOKEN, RENEWING, Refusal
+from etl.tokens.routing import Refusal
 
 log = structlog.get_logger("etl.tokens.renewal")
 
@@ -40,14 +41,14 @@ class Renewals:
         self._progress: dict[str, _Progress] = {}
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="renew")
 
-    def ask(self, location_id: str, refusal: Refusal | None) -> str:
+    def ask(self, location_id: str, refusal: Refusal | None) -> SkipCause:
         """Renew the location's token in the background; return RENEWING, or NO_TOKEN after several failures."""
         with self._lock:
             progress = self._progress.setdefault(location_id, _Progress())
             if not progress.running and time.monotonic() >= progress.not_before:
                 progress.running = True
                 self._pool.submit(self._work, location_id, refusal)
-            return RENEWING if progress.failures < PATIENCE else NO_TOKEN
+            return SkipCause.RENEWING if progress.failures < PATIENCE else SkipCause.NO_TOKEN
 
     def __enter__(self) -> Self:
         return self

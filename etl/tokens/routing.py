@@ -1,7 +1,6 @@
-"""Chooses the token that serves a location. No token reaches a log, an error or a repr. Sends no requests."""
+"""Resolves which token serves a location. No token reaches a log, an error or a repr. Sends no requests."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from math import inf
 
@@ -9,11 +8,23 @@ from sqlalchemy import Connection
 
 from etl.bearer import fingerprint
 from etl.errors import ItemError, LocationError, SnoozedError, TokenError
-from etl.state import stored_tokens
+from etl.state import locations, stored_tokens
 from etl.state.outcomes import SkipCause
+from etl.state.stored_tokens import TokenStatus
 from etl.tokens.vault import UnreadableError, Vault
 
-RENEWING, NO_TOKEN = SkipCause.RENEWING, SkipCause.NO_TOKEN
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is sent for the items of a location. The repr hides it."""
+
+    location_id: str
+    """Whose token it is, and whose allowance it uses."""
+    bearer: str = field(repr=False)
+    fingerprint: str
+    expires_at: float = inf
+    """When it expires, on the clock of its run; of one that is never renewed, not known."""
+    is_renewable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +38,19 @@ class TokenRouting:
     token: str | None = field(default=None, repr=False)
     """The environment's token, which is never renewed; None: there is none."""
     location_id: str = ""
-    """The location of the environment's token; empty: not known."""
+    """The location of the environment's token, and of items that name none; empty: not known."""
 
     def is_environment(self, location_id: str) -> bool:
         """Return whether the environment's token is that location's own."""
         return self.token is not None and location_id == self.location_id
 
-    def token_location_id(self, location_id: str, *, uninstalled: Mapping[str, bool]) -> str | None:
+    def token_location_id(self, location_id: str, *, connected: Container[str]) -> str | None:
         """Return the location whose token and allowance an item of ``location_id`` uses; None when nobody serves it.
 
-        ``uninstalled`` has the connected locations, and whether the app was uninstalled from each.
+        ``connected`` are the locations with a token from which the app was not uninstalled.
         """
         name = location_id or self.location_id
-        if self.is_environment(name):
-            return name
-        return name if uninstalled.get(name) is False else None
+        return name if self.is_environment(name) or name in connected else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,123 +61,97 @@ class Refusal:
     detail: str
 
 
-Renew = Callable[[str, Refusal | None], str]
+Renew = Callable[[str, Refusal | None], SkipCause]
 """Renews a location's token in the background; returns RENEWING, or NO_TOKEN after several failures."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    fingerprint: str
-    token: str | None = field(repr=False)
-    """None: no key decrypts it."""
-
-
 class LocationTokens:
-    """The environment's token and the stored ones, by the rule of :class:`TokenRouting`.
+    """The environment's token and the stored ones, by the rule of :class:`TokenRouting`. Belongs to one thread."""
 
-    The loop calls ``look``, then ``token_location_id``, ``unavailable_reason`` and ``fingerprint`` about these
-    locations; the fetch threads call ``token_of``, ``is_current`` and ``refused``, which never wait.
-    """
-
-    def __init__(self, *, routing: TokenRouting, vault: Vault, renew: Renew) -> None:
-        self._routing = routing
+    def __init__(self, *, routing: TokenRouting, vault: Vault, renew: Renew, clock: Callable[[], float]) -> None:
+        self.routing = routing
         self._vault = vault
         self._renew = renew
-        self._statuses: dict[str, stored_tokens.TokenStatus] = {}
-        self._known: dict[str, _Known] = {}
+        self._clock = clock
+        token = routing.token
+        self._environment = None if token is None else Token(routing.location_id, token, fingerprint(token))
+        self._stored: dict[str, Token] = {}
         self._refusals: dict[str, Refusal] = {}
-        self._expire_at: dict[str, float] = {}
 
-    def look(self, connection: Connection, names: Sequence[str]) -> None:
-        """Read the tokens of these locations."""
-        given = {*names, self._routing.location_id}
-        asked = {name for name in given if name and not self._routing.is_environment(name)}
-        found = stored_tokens.statuses(connection, sorted(asked)) if asked else {}
-        for name in asked - found.keys():
-            self._statuses.pop(name, None)
-            self._known.pop(name, None)
-        for name, status in found.items():
-            self._statuses[name] = status
-            self._expire_at[name] = inf if status.seconds_left is None else time.monotonic() + status.seconds_left
-            known = self._known.get(name)
-            is_new = known is None or known.fingerprint != status.fingerprint
-            if is_new and status.access_token is not None and status.fingerprint is not None:
-                self._known[name] = _Known(status.fingerprint, self._decrypt(status.access_token))
+    def resolve(
+        self, connection: Connection, location_ids: Iterable[str]
+    ) -> tuple[dict[str, Token], dict[str, list[str]]]:
+        """Return the token that serves each of these locations, and by cause those that none serves now.
 
-    def token_location_id(self, location_id: str) -> str | None:
-        """Return the location whose token and allowance an item uses; None when nobody serves it."""
-        name = location_id or self._routing.location_id
-        status = self._statuses.get(name)
-        uninstalled = {name: status.is_uninstalled} if status else {}
-        return self._routing.token_location_id(name, uninstalled=uninstalled)
-
-    def unavailable_reason(self, location_id: str) -> str | None:
-        """Return why the location's token cannot be used now, RENEWING or NO_TOKEN; None when it can.
-
-        Starts a renewal when it is due or the API refused the token.
+        Reads the stored tokens once. Starts renewals that are due. A pause ends with the token that was refused.
         """
-        status = self._statuses.get(location_id)
+        own = {name: name or self.routing.location_id for name in location_ids}
+        statuses = stored_tokens.statuses(connection, sorted({*own.values()})) if own else {}
+        found = {name: self._resolve(connection, name, statuses.get(name)) for name in {*own.values()}}
+        served: dict[str, Token] = {}
+        stopped: dict[str, list[str]] = {}
+        for name, location_id in own.items():
+            token = found[location_id]
+            if isinstance(token, Token):
+                served[name] = token
+            else:
+                stopped.setdefault(token, []).append(name)
+        return served, stopped
+
+    def _resolve(self, connection: Connection, location_id: str, status: TokenStatus | None) -> Token | SkipCause:
+        environment = self._environment if self.routing.is_environment(location_id) else None
         if status is None:
-            return None
-        known = self._known.get(location_id)
-        if known is not None and known.token is None:
-            return NO_TOKEN
+            return environment or SkipCause.NOT_CONNECTED
+        if environment is None and not status.is_connected:
+            return SkipCause.NOT_CONNECTED
+        if status.is_paused:
+            current = environment.fingerprint if environment else status.fingerprint or ""
+            if status.paused_token in (None, current):
+                return SkipCause.PAUSED
+            locations.unpause(connection, location_id=location_id)
+        return environment or self._read(location_id, status)
+
+    def _read(self, location_id: str, status: TokenStatus) -> Token | SkipCause:
+        """Return the stored token; start its renewal when that is due or the API refused it."""
+        if status.access_token is None or status.fingerprint is None:
+            return self._renew(location_id, None)
+        last = self._stored.get(location_id)
+        try:
+            is_known = last is not None and last.fingerprint == status.fingerprint
+            bearer = last.bearer if last is not None and is_known else self._vault.decrypt(status.access_token)
+        except UnreadableError:
+            return SkipCause.NO_TOKEN
         if status.source == "private":
-            return None
+            return self._keep(Token(location_id, bearer, status.fingerprint))
+        left = status.seconds_left or 0.0
+        token = self._keep(Token(location_id, bearer, status.fingerprint, self._clock() + left, is_renewable=True))
         refusal = self._refusals.get(location_id)
-        if refusal is not None and known is not None and refusal.fingerprint == known.fingerprint:
+        if refusal is not None and refusal.fingerprint == token.fingerprint:
             return self._renew(location_id, refusal)
         self._refusals.pop(location_id, None)
-        if known is None or status.seconds_left is None or status.seconds_left <= 0:
+        if left <= 0:
             return self._renew(location_id, None)
-        if status.seconds_left < (status.margin or 0.0):
+        if left < (status.margin or 0.0):
             self._renew(location_id, None)
-        return None
+        return token
 
-    def fingerprint(self, location_id: str) -> str:
-        """Return the fingerprint of the location's token."""
-        if self._routing.token is not None and self._routing.is_environment(location_id):
-            return fingerprint(self._routing.token)
-        status = self._statuses.get(location_id)
-        return (status.fingerprint if status else None) or ""
+    def _keep(self, token: Token) -> Token:
+        self._stored[token.location_id] = token
+        return token
 
-    def token_of(self, location_id: str) -> str:
-        """Return the token to send.
+    def is_outdated(self, token: Token) -> bool:
+        """Return whether a refusal of the token says nothing: it was refused before, replaced, or has expired."""
+        if not token.is_renewable:
+            return False
+        last, refusal = self._stored.get(token.location_id), self._refusals.get(token.location_id)
+        is_last = last is not None and last.fingerprint == token.fingerprint
+        is_refused = refusal is not None and refusal.fingerprint == token.fingerprint
+        return not is_last or is_refused or self._clock() >= token.expires_at
 
-        Raises:
-            SnoozedError: the token was refused or removed since the item was claimed.
-        """
-        if self._routing.token is not None and self._routing.is_environment(location_id):
-            return self._routing.token
-        known, refusal = self._known.get(location_id), self._refusals.get(location_id)
-        if known is None or known.token is None or (refusal is not None and refusal.fingerprint == known.fingerprint):
-            raise SnoozedError("token_renewing", "the location's token is being renewed")
-        return known.token
-
-    def is_current(self, location_id: str, token: str) -> bool:
-        """Return whether the API should accept a token: it is neither replaced nor expired."""
-        if self._routing.is_environment(location_id):
-            return True
-        known = self._known.get(location_id)
-        return known is not None and known.token == token and time.monotonic() < self._expire_at.get(location_id, inf)
-
-    def refused(self, location_id: str, token: str, error: LocationError) -> ItemError:
-        """Return the error for a refusal: a token that can be renewed is renewed once; else the location pauses."""
-        error.fingerprint = fingerprint(token)
-        return self.believed(location_id, error)
-
-    def believed(self, location_id: str, error: LocationError) -> ItemError:
-        """Return the error for a refusal that is certainly no fault of one item; ``error`` knows the token."""
-        status, known = self._statuses.get(location_id), self._known.get(location_id)
-        is_renewable = status is not None and status.source != "private" and isinstance(error, TokenError)
-        if not is_renewable or self._routing.is_environment(location_id):
+    def after_refusal(self, token: Token, error: LocationError) -> ItemError:
+        """Return the error for a refusal that is no fault of one item: a token that can be renewed is renewed once."""
+        if not token.is_renewable or not isinstance(error, TokenError):
             return error
-        if known is not None and known.fingerprint == error.fingerprint:
-            self._refusals[location_id] = Refusal(error.fingerprint, error.detail)
+        if not self.is_outdated(token):
+            self._refusals[token.location_id] = Refusal(token.fingerprint, error.detail)
         return SnoozedError("token_renewing", "the token was refused and is being renewed")
-
-    def _decrypt(self, encrypted: str) -> str | None:
-        try:
-            return self._vault.decrypt(encrypted)
-        except UnreadableError:
-            return None

@@ -62,8 +62,8 @@ SHOWN = 10
 
 def unserved(location_ids: Iterable[str], overviews: Iterable[Overview], routing: TokenRouting) -> list[str]:
     """Return those of the locations whose items no token serves."""
-    gone = {each.location_id: each.retired_at is not None for each in overviews if each.connected}
-    return sorted(each for each in location_ids if routing.token_location_id(each, uninstalled=gone) is None)
+    connected = {each.location_id for each in overviews if each.connected and each.retired_at is None}
+    return sorted(each for each in location_ids if routing.token_location_id(each, connected=connected) is None)
 
 
 def as_served(overviews: Iterable[Overview], routing: TokenRouting) -> list[Overview]:

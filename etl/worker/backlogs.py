@@ -4,7 +4,6 @@ A backlog of one time is what pages of an export hold. Only messages whose date 
 a page answers enough of them.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -14,7 +13,7 @@ from etl.state import message_queue, windows
 from etl.state.windows import KIND, Why
 from etl.tokens.routing import LocationTokens
 from etl.worker.backlog_spans import spans
-from etl.worker.claims import Claims, Round, WindowFilter, resolve_tokens
+from etl.worker.claims import Claims, Round, WindowFilter
 from etl.worker.pipeline import Claimed
 
 BACKLOG = 200
@@ -38,8 +37,16 @@ class Backlogs:
         walking: the locations whose export is walked for their backlog, by us or by others.
     """
 
-    def __init__(self, *, tokens: LocationTokens, claims: Callable[..., Claims], resting: dict[str, float]) -> None:
-        """``resting`` tells until when, on the monotonic clock, a location is left alone."""
+    def __init__(
+        self,
+        *,
+        tokens: LocationTokens,
+        claims: Callable[..., Claims],
+        resting: dict[str, float],
+        clock: Callable[[], float],
+    ) -> None:
+        """``resting`` tells until when, on the clock, a location is left alone."""
+        self._clock = clock
         self._tokens = tokens
         self._claims = claims(windows=WindowFilter(Why.BACKLOG, lambda: self.walking))
         self._resting = resting
@@ -50,9 +57,9 @@ class Backlogs:
 
     def refresh(self, connection: Connection) -> frozenset[str]:
         """Find out whose export is walked; look for more when it is time."""
-        if time.monotonic() >= self._next_look:
+        if self._clock() >= self._next_look:
             self.look(connection)
-            self._next_look = time.monotonic() + PAUSE_SECONDS
+            self._next_look = self._clock() + PAUSE_SECONDS
         elif self.walking:
             self.walking = message_queue.locations_of(connection, KIND, prefix=Why.BACKLOG)
         return self.walking
@@ -78,16 +85,18 @@ class Backlogs:
 
         Goes from location to location, and on from there the next time: no run waits for a long queue to be read.
         """
-        began = time.monotonic()
+        began = self._clock()
         # One that killed its worker again and again is fetched one by one instead.
         message_queue.drop_suspects(connection, KIND, prefix=Why.BACKLOG)
         walking = message_queue.locations_of(connection, KIND, prefix=Why.BACKLOG)
         items: Counter[str] = Counter()
         while True:
-            page = message_queue.waiting_locations(connection, kind="message", after=self._after, limit=LOOK_LOCATIONS)
+            page = list(
+                message_queue.waiting_locations(connection, kind="message", after=self._after, limit=LOOK_LOCATIONS)
+            )
             items.update(self._count(connection, page))
             self._after = page[-1] if len(page) == LOOK_LOCATIONS else None
-            if self._after is None or time.monotonic() - began >= LOOK_SECONDS:
+            if self._after is None or self._clock() - began >= LOOK_SECONDS:
                 break
         found = {
             name
@@ -98,7 +107,7 @@ class Backlogs:
         return bool(self.walking)
 
     def _queue(self, connection: Connection, location_id: str) -> bool:
-        is_default = self._tokens.token_location_id("") == self._tokens.token_location_id(location_id)
+        is_default = location_id == self._tokens.routing.location_id
         parts = spans(connection, (location_id, "") if is_default else (location_id,)).dense()
         windows.add(connection, location_id, [each.window() for each in parts])
         return bool(parts)
@@ -106,10 +115,9 @@ class Backlogs:
     def _count(self, connection: Connection, names: Sequence[str]) -> dict[str, int]:
         """How many of the next items of these locations their exports may answer, by the location that is asked."""
         found = message_queue.backlogs(connection, names, most=LOOK_ITEMS)
-        served, _ = resolve_tokens(connection, self._tokens, names) if found else ({}, {})
+        served, _ = self._tokens.resolve(connection, names if found else ())
         counts: Counter[str] = Counter()
         for each in found:
-            location_id = each.location_id or served.get("", "")
-            if each.location_id in served and location_id:
+            if each.location_id in served and (location_id := served[each.location_id].location_id):
                 counts[location_id] += each.items
         return counts

@@ -1,8 +1,7 @@
 """Collects outcomes and settles them together, in one transaction or, after a failure, in several."""
 
-import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -39,6 +38,7 @@ class Batch:
         *,
         size: int | None,
         linger: float,
+        clock: Callable[[], float],
     ) -> None:
         """Hold up to ``size`` outcomes (None: more while they come fast) for up to ``linger`` seconds."""
         self._settlement = settlement
@@ -48,6 +48,7 @@ class Batch:
         self._smallest, self._largest = (USUAL_SIZE, LARGEST_SIZE) if size is None else (size, size)
         self.size = self._smallest
         self._linger = linger
+        self._clock = clock
         self._outcomes: list[Outcome] = []
         self._unsent: list[Claimed] = []
         self._bytes = 0
@@ -61,7 +62,7 @@ class Batch:
         self._walked.extend(Settling(each) for each in outcomes if _is_walked(each))
         outcomes = [each for each in outcomes if not _is_walked(each)]
         if not self._outcomes:
-            self._oldest = time.monotonic()
+            self._oldest = self._clock()
         self._outcomes.extend(outcomes)
         self._bytes += sum(len(outcome.body) for outcome in outcomes)
 
@@ -75,7 +76,7 @@ class Batch:
             return self._linger
         if len(self._outcomes) >= self.size or self._bytes >= BATCH_BYTES or self._unsent or self._walked:
             return 0.0
-        return max(self._oldest + self._linger - time.monotonic(), 0.0)
+        return max(self._oldest + self._linger - self._clock(), 0.0)
 
     def settle(self, run_id: int) -> tuple[RunCounts, list[Claimed]]:
         """Settle everything, but of a walked window a slice; return the counts and the items no longer in hand."""

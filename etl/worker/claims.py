@@ -4,7 +4,6 @@ Locations are visited in rounds, a page at a time, and each gets an equal share 
 million items holds up nobody, and one without allowance, or paused, is passed over with its items untouched.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,12 +12,12 @@ from math import ceil
 
 from sqlalchemy import Connection
 
-from etl.state import limits, locations, message_queue
+from etl.state import limits, message_queue
 from etl.state.allowance import Allowance
 from etl.state.message_queue import Item
 from etl.state.outcomes import RunOutcome, SkipCause
 from etl.state.windows import Why
-from etl.tokens.routing import LocationTokens
+from etl.tokens.routing import LocationTokens, Token
 from etl.worker.leases import LEASE_SECONDS, USAGE_SECONDS
 from etl.worker.pipeline import Claimed
 from etl.worker.unserved import Unserved
@@ -34,39 +33,6 @@ HELD_SECONDS = 1.0
 """How often it looks for what others walk."""
 LONGEST_WAIT = 60.0
 """Seconds that a location is waited for which a 429 blocks; then its items are left to the next run."""
-
-
-def resolve_tokens(
-    connection: Connection, tokens: LocationTokens, names: Sequence[str]
-) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Return the location whose token serves each of these, and by cause those that cannot be served now."""
-    served: dict[str, str] = {}
-    stopped: dict[str, list[str]] = {}
-    tokens.look(connection, names)
-    paused = locations.paused(connection, [*names, *filter(None, map(tokens.token_location_id, names)), ""])
-    for name in names:
-        by = tokens.token_location_id(name)
-        cause = _stop_cause(connection, tokens, by, paused)
-        if by is None or cause is not None:
-            stopped.setdefault(cause or SkipCause.NOT_CONNECTED, []).append(name)
-        else:
-            served[name] = by
-    return served, stopped
-
-
-def _stop_cause(
-    connection: Connection, tokens: LocationTokens, by: str | None, paused: dict[str, str | None]
-) -> str | None:
-    """Why nothing can be fetched with that location's token; None when it can. Another token lifts a pause."""
-    if by is None:
-        return SkipCause.NOT_CONNECTED
-    if by in paused:
-        # A pause by hand names no token.
-        if paused[by] is None or paused[by] == tokens.fingerprint(by):
-            return SkipCause.PAUSED
-        locations.unpause(connection, location_id=by)
-        del paused[by]
-    return tokens.unavailable_reason(by)
 
 
 def passes_soon(causes: Collection[str], wait: float | None) -> bool:
@@ -156,6 +122,7 @@ class Claims:
         requests: int = 1,
         most_requests: int = 0,
         windows: WindowFilter | None = None,
+        clock: Callable[[], float],
     ) -> None:
         """Claim items of ``kind``, each of which needs so many ``requests`` and may use more."""
         self._kind = kind
@@ -163,7 +130,8 @@ class Claims:
         self._most_requests = max(most_requests, requests)
         self._windows = windows
         self._tokens = tokens
-        self._unserved = Unserved()
+        self._clock = clock
+        self._unserved = Unserved(clock)
 
     def claim(
         self,
@@ -183,31 +151,29 @@ class Claims:
         ``held`` wait for something else.
         """
         page, round_ = self._page(connection, round_)
-        due = message_queue.due_locations(connection, page, kind=self._kind)
-        served, stopped = resolve_tokens(connection, self._tokens, list(due))
+        due = {name: is_suspect for name, is_suspect in page.items() if is_suspect is not None}
+        served, stopped = self._tokens.resolve(connection, due)
         self._unserved.add(stopped)
-        rooms = {by: room(by) for by in served.values()}
-        unanswered = [name for name, by in served.items() if rooms[by] == 0]
-        waiting = [name for name, by in served.items() if by in held]
-        served = {name: by for name, by in served.items() if rooms[by] != 0 and by not in held}
-        allowed = limits.allowances(connection, sorted(set(served.values())), each=self._requests)
+        rooms = {each.location_id: room(each.location_id) for each in served.values()}
+        unanswered = [name for name, each in served.items() if rooms[each.location_id] == 0]
+        waiting = [name for name, each in served.items() if each.location_id in held]
+        sharing = {
+            name: each.location_id
+            for name, each in served.items()
+            if rooms[each.location_id] != 0 and each.location_id not in held
+        }
+        allowed = limits.allowances(connection, sorted(set(sharing.values())), each=self._requests)
         spare = {by: self._spare(each) for by, each in allowed.items()}
-        most = {by: min(spare[by] // self._requests, rooms[by] or want) for by in spare}
-        quotas = _share(want, served, most)
+        quotas = _share(want, sharing, {by: min(spare[by] // self._requests, rooms[by] or want) for by in spare})
         suspects = [name for name in quotas if due[name]]
         items, took_suspect = self._take(connection, quotas, suspects if is_alone else [], round_)
-        since = time.monotonic()
-        shares = Counter(served[item.location_id] for item in items)
-        most = {by: min(self._most_requests, max(spare[by] // count, self._requests)) for by, count in shares.items()}
-        claimed = [Claimed(item, by := served[item.location_id], since, most[by]) for item in items]
-        granted = [(each.token_location_id, each.item.lease_id) for each in claimed for _ in range(each.granted)]
-        limits.spend(connection, granted, seconds=USAGE_SECONDS)
+        claimed = self._grant(connection, items, served, spare)
         if self._windows and not items:
             # What others have in hand may leave windows to walk.
             in_hand = message_queue.locations_of(connection, self._kind, prefix=self._windows.why, claimed=True)
             waiting += in_hand.intersection(self._windows.location_ids())
         passed = [] if took_suspect else suspects
-        short = {name: allowed.get(by) for name, by in served.items() if name not in quotas}
+        short = {name: allowed.get(by) for name, by in sharing.items() if name not in quotas}
         round_ = _limited(
             round_.noting({**stopped, SkipCause.UNANSWERED: unanswered, SkipCause.RATE: [*passed, *waiting]}), short
         )
@@ -216,8 +182,20 @@ class Claims:
         round_ = replace(round_, has_claimed=round_.has_claimed or bool(claimed), took_suspect=took_suspect)
         if took_suspect:
             return Claim(round_, claimed)
-        round_, nothing = _moved_on(round_, page, list(quotas), is_full=sum(quotas.values()) >= want)
+        round_, nothing = _moved_on(round_, list(page), list(quotas), is_full=sum(quotas.values()) >= want)
         return Claim(round_, claimed, nothing, passed_suspect=bool(passed))
+
+    def _grant(
+        self, connection: Connection, items: Sequence[Item], served: Mapping[str, Token], spare: Mapping[str, int]
+    ) -> list[Claimed]:
+        """Grant requests for claimed items: an equal share of what may be spared, but no fewer than each needs."""
+        since = self._clock()
+        shares = Counter(served[item.location_id].location_id for item in items)
+        most = {by: min(self._most_requests, max(spare[by] // count, self._requests)) for by, count in shares.items()}
+        claimed = [Claimed(item, token := served[item.location_id], since, most[token.location_id]) for item in items]
+        granted = [(each.token_location_id, each.item.lease_id) for each in claimed for _ in range(each.granted)]
+        limits.spend(connection, granted, seconds=USAGE_SECONDS)
+        return claimed
 
     def _spare(self, allowance: Allowance) -> int:
         """How many requests may be granted: behind live work only those of half of the allowance."""
@@ -236,8 +214,8 @@ class Claims:
         items = ask(quotas={suspects[0]: 1}, suspects=True)
         return items, bool(items)
 
-    def _page(self, connection: Connection, round_: Round) -> tuple[list[str], Round]:
-        """Return the next locations, and the round that they are part of."""
+    def _page(self, connection: Connection, round_: Round) -> tuple[dict[str, bool | None], Round]:
+        """Return the next locations, as :meth:`_beyond`, and the round that they are part of."""
         self._unserved.refresh(connection)
         page, unserved = self._beyond(connection, round_.after)
         if not page and round_.after is not None and round_.has_claimed:
@@ -246,18 +224,25 @@ class Claims:
             page, unserved = self._beyond(connection, None)
         return page, round_.noting(unserved)
 
-    def _beyond(self, connection: Connection, after: str | None) -> tuple[list[str], dict[str, list[str]]]:
-        """Return the next locations, apart from those, by cause, that are known to be served by nobody."""
+    def _beyond(self, connection: Connection, after: str | None) -> tuple[dict[str, bool | None], dict[str, list[str]]]:
+        """Return the next locations, apart from those, by cause, that are known to be served by nobody.
+
+        With each, whether its next due item is a suspect; None: nothing is due.
+        """
         causes = self._unserved.causes
         limit = PAGE + len(causes)
         if self._windows is None:
-            names = message_queue.waiting_locations(connection, kind=self._kind, after=after, limit=limit)
+            names = message_queue.waiting_locations(
+                connection, kind=self._kind, after=after, limit=limit, skipped=causes
+            )
         else:
-            names = sorted(name for name in self._windows.location_ids() if after is None or name > after)[:limit]
+            own = sorted(name for name in self._windows.location_ids() if after is None or name > after)[:limit]
+            names = message_queue.due_locations(connection, own, kind=self._kind) if own else {}
         unserved: dict[str, list[str]] = {}
-        for name in causes.keys() & names:
+        for name in causes.keys() & names.keys():
             unserved.setdefault(causes[name], []).append(name)
-        return [name for name in names if name not in causes][:PAGE], unserved
+        page = [(name, is_suspect) for name, is_suspect in names.items() if name not in causes]
+        return dict(page[:PAGE]), unserved
 
 
 def _limited(round_: Round, short: Mapping[str, Allowance | None]) -> Round:

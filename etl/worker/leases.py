@@ -1,7 +1,6 @@
 """Renews the leases of items in hand in a separate thread, so that none lapses during a slow batch."""
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -35,9 +34,7 @@ class _Lease:
 class Leases:
     """The leases this worker holds. A context manager: renewing ends with the block."""
 
-    def __init__(
-        self, engine: Engine, *, seconds: float = LEASE_SECONDS, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float], *, seconds: float = LEASE_SECONDS) -> None:
         self._engine = engine
         self._clock = clock
         self._seconds = seconds

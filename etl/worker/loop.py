@@ -10,10 +10,11 @@ from sqlalchemy import Connection, Engine
 
 from etl.database import schema
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
-from etl.errors import ItemError, LocationError, RateLimitedError, SnoozedError
+from etl.errors import LocationError, RateLimitedError, SnoozedError
 from etl.state import limits_upkeep, message_queue, runs
 from etl.state.outcomes import SkipCause
 from etl.state.runs import RunCounts
+from etl.tokens.routing import LocationTokens
 from etl.worker.backlogs import WALKERS, Backlogs
 from etl.worker.batch import Batch
 from etl.worker.claims import SHORT_POLL_SECONDS, Claim, Claims, NothingClaimed, Round
@@ -63,8 +64,10 @@ class Loop:
         backlogs: Backlogs | None,
         end_within: Callable[[float], None],
         shared: SharedEvidence,
-        refused: Callable[[str, LocationError], ItemError],
+        tokens: LocationTokens,
+        clock: Callable[[], float],
     ) -> None:
+        self._clock = clock
         self._listening = listening
         self._claims = claims
         self._limits = limits
@@ -79,10 +82,10 @@ class Loop:
         self._process = process
         self._fetchers = Fetchers(self._begin, concurrency=limits.concurrency, outcomes=self._outcomes)
         linger = FOLLOW_LINGER_SECONDS if limits.follow else LINGER_SECONDS
-        self._batch = Batch(settlement, windows, self._transact, size=limits.batch_size, linger=linger)
-        self._leases = Leases(engine)
+        self._batch = Batch(settlement, windows, self._transact, size=limits.batch_size, linger=linger, clock=clock)
+        self._leases = Leases(engine, clock)
         self._evidence = Evidence(settlement.kind, shared)
-        self._verdicts = Verdicts(self._evidence, refused=refused)
+        self._verdicts = Verdicts(self._evidence, tokens)
         # A page answers as many items as it holds, so a limit is kept by single requests alone.
         self._backlogs = backlogs if limits.limit is None else None
         self._walkers = Fetchers(self._begin, concurrency=WALKERS, outcomes=self._outcomes)
@@ -94,7 +97,7 @@ class Loop:
         self._run_id = 0
         self._in_hand = 0
         self._claimed = 0
-        self._started = time.monotonic()
+        self._started = self._clock()
         self._round = Round()
         self._nothing: NothingClaimed | None = None
         self._passed_suspect = self._has_claimed = False
@@ -120,7 +123,7 @@ class Loop:
         started = self._transact(partial(runs.start, job=self._limits.job))
         self._run_id = started.run_id
         if self._ends_at is not None:
-            self._end_within(self._ends_at + GRACE_SECONDS - time.monotonic())
+            self._end_within(self._ends_at + GRACE_SECONDS - self._clock())
         with self._leases:
             with Listener(self._listening, self._wake) if self._limits.follow else nullcontext():
                 end = self._drain()
@@ -131,7 +134,7 @@ class Loop:
         )
         self._transact(finish)
         detail = self._verdicts.detail if end.is_silent else self._mismatch or ""
-        seconds, is_news = time.monotonic() - self._started, started.is_news(end.outcome, skipped)
+        seconds, is_news = self._clock() - self._started, started.is_news(end.outcome, skipped)
         return Report(end.outcome, self._counts, seconds, skipped, detail, is_news)
 
     def _wake(self) -> None:
@@ -142,7 +145,7 @@ class Loop:
         """Do one step after the other until the run is over."""
         while True:
             self._beat()
-            step = next_step(self._state(), time.monotonic())
+            step = next_step(self._state(), self._clock())
             self._has_claimed = isinstance(step, ClaimItems)
             match step:
                 case ClaimItems(want):
@@ -183,20 +186,20 @@ class Loop:
         )
 
     def _beat(self) -> None:
-        if time.monotonic() >= self._next_beat:
+        if self._clock() >= self._next_beat:
             self._transact(partial(runs.seen, run_id=self._run_id))
             self._mismatch = self._transact(schema.mismatch)
-            self._next_beat = time.monotonic() + BEAT_SECONDS
+            self._next_beat = self._clock() + BEAT_SECONDS
 
     def _claim(self, want: int) -> None:
         """Claim items and have them fetched, or note why there are none."""
-        now = time.monotonic()
+        now = self._clock()
         claim, windows = self._transact(lambda connection: self._take(connection, want))
         self._round, self._nothing, self._passed_suspect = claim.round, claim.nothing, claim.passed_suspect
         if not claim.round.took_suspect:
             self._end_turn()
         if claim.nothing is not None:
-            self._next_claim = time.monotonic() + claim.nothing.pause()
+            self._next_claim = self._clock() + claim.nothing.pause()
         if items := claim.items + windows:
             self._in_hand += len(items)
             self._claimed += len(items)
@@ -213,7 +216,7 @@ class Loop:
         """In a fetch thread: process an item, unless it may be somebody else's by now."""
         if self._leases.stands(claimed.item.lease_id):
             return self._process(claimed)
-        return Outcome(claimed, time.monotonic(), error=SnoozedError("lease_lapsed", "its lease may have lapsed"))
+        return Outcome(claimed, self._clock(), error=SnoozedError("lease_lapsed", "its lease may have lapsed"))
 
     def _end_turn(self) -> None:
         if self._has_turn:
@@ -222,13 +225,13 @@ class Loop:
 
     def _take(self, connection: Connection, want: int) -> tuple[Claim, list[Claimed]]:
         """Claim items, and windows of backlogs, whose messages wait meanwhile."""
-        if time.monotonic() >= self._next_lapse_check:
-            self._next_lapse_check = time.monotonic() + LAPSE_CHECK_SECONDS
+        if self._clock() >= self._next_lapse_check:
+            self._next_lapse_check = self._clock() + LAPSE_CHECK_SECONDS
             message_queue.release_lapsed(connection)
             limits_upkeep.tidy(connection, under_way=USAGE_SECONDS)
         if not self._in_hand and not self._has_turn:
             self._has_turn = self._turn.acquire(blocking=False)
-        room = partial(self._verdicts.room, now=time.monotonic())
+        room = partial(self._verdicts.room, now=self._clock())
         claim = partial(self._claims.claim, connection, want, round_=self._round, is_alone=self._has_turn, room=room)
         if self._backlogs is None or self._evidence.is_silent:
             return claim(), []
@@ -239,30 +242,30 @@ class Loop:
         """Wait until there may be something to claim, and tell what for."""
         self._nothing, self._skipped = None, nothing.skipped
         if self._evidence.is_silent and SkipCause.UNANSWERED in nothing.skipped:
-            self._watch(WorkerState("api_unreachable", wait=self._evidence.wait(now=time.monotonic())))
+            self._watch(WorkerState("api_unreachable", wait=self._evidence.wait(now=self._clock())))
         else:
             self._watch(WorkerState("resting", nothing.skipped, nothing.wait))
         self._sleep(nothing.pause())
 
     def _sleep(self, seconds: float) -> None:
         """Wait until woken, but not beyond the next report or the end of the run."""
-        seconds = min(seconds, max(self._next_beat - time.monotonic(), 0.0))
+        seconds = min(seconds, max(self._next_beat - self._clock(), 0.0))
         if self._ends_at is not None:
-            seconds = min(seconds, self._ends_at - time.monotonic())
+            seconds = min(seconds, self._ends_at - self._clock())
         self._outcomes.take(timeout=seconds)
 
     def _collect(self) -> None:
         """Take outcomes as they come; settle the batch when it is due."""
         if self._fetchers.waiting:
             time.sleep(GATHER_SECONDS)
-        timeout = min(self._batch.patience(), max(self._next_claim - time.monotonic(), SHORT_POLL_SECONDS))
+        timeout = min(self._batch.patience(), max(self._next_claim - self._clock(), SHORT_POLL_SECONDS))
         self._take_in(timeout=timeout)
         if self._batch.patience() == 0.0 or len(self._batch) == self._in_hand:
             self._settle()
 
     def _take_in(self, *, timeout: float) -> None:
         """Take outcomes as they come, and let them change what happens to the items that were not begun."""
-        decided = self._verdicts.decide(self._outcomes.take(timeout=timeout), now=time.monotonic())
+        decided = self._verdicts.decide(self._outcomes.take(timeout=timeout), now=self._clock())
         self._batch.add(decided)
         for each in decided:
             if isinstance(each.error, (LocationError, SnoozedError, RateLimitedError)):

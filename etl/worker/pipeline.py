@@ -1,44 +1,47 @@
 """Extracts and transforms one item. Touches neither queue nor database."""
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from etl.api.client import Answer, Call, Client
 from etl.api.rate_headers import NO_HEADERS, RateHeaders
-from etl.bearer import fingerprint
-from etl.errors import ItemError, LocationError, RetriableError, WorkerLostError
+from etl.errors import ItemError, RetriableError, SnoozedError, WorkerLostError
 from etl.kinds import Kind, Origin
 from etl.kinds.kind import PartlyReadError
 from etl.kinds.windows import Walk
 from etl.models.record import FollowUp, Record
 from etl.state.message_queue import Item
 from etl.state.windows import KIND, Why
-from etl.tokens.routing import LocationTokens
+from etl.tokens.routing import Token
 
 LOST = "its worker was killed each time that it had nothing else in hand; when that is fixed: etl dead retry"
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An item in hand, and the location whose token and allowance it uses."""
+    """An item in hand, and the token that is sent for it."""
 
     item: Item
-    token_location_id: str
+    token: Token
     since: float
-    """``time.monotonic()`` when ``item.claimed_at`` was received."""
+    """When ``item.claimed_at`` was received, on the run's clock."""
     granted: int = 1
     """Requests that may be sent for it."""
+
+    @property
+    def token_location_id(self) -> str:
+        """The location whose token and allowance it uses."""
+        return self.token.location_id
 
     @property
     def is_backlog(self) -> bool:
         """Whether it is a window of a backlog: what becomes of that says nothing of its location's messages."""
         return self.item.kind == KIND and self.item.message_id.startswith(Why.BACKLOG)
 
-    def now(self) -> datetime:
-        """Return Postgres's time without a query: rows of all workers are compared by it."""
-        return self.item.claimed_at + timedelta(seconds=time.monotonic() - self.since)
+    def time(self, now: float) -> datetime:
+        """Return the time by Postgres, by which rows of all workers are compared; ``now``: on the run's clock."""
+        return self.item.claimed_at + timedelta(seconds=now - self.since)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -47,7 +50,7 @@ class Outcome:
 
     claimed: Claimed
     answered_at: float
-    """``time.monotonic()`` when the request was over."""
+    """When the request was over, on the run's clock."""
     records: list[Record] | None = None
     """None: it failed. The records of a list that was read in part are loaded despite the error."""
     follow_ups: tuple[FollowUp, ...] = ()
@@ -69,33 +72,33 @@ class Pipeline:
 
     kinds: Mapping[str, Kind]
     client: Client
-    tokens: LocationTokens
+    clock: Callable[[], float]
 
     def process(self, claimed: Claimed) -> Outcome:
         """Fetch one item and make records of it. The outcome holds every failure of the item."""
+
+        def now() -> datetime:
+            return claimed.time(self.clock())
+
         if claimed.item.is_lost:
-            return Outcome(claimed, time.monotonic(), error=WorkerLostError("worker_lost", LOST))
+            return Outcome(claimed, self.clock(), error=WorkerLostError("worker_lost", LOST))
+        if self.clock() >= claimed.token.expires_at:
+            return Outcome(claimed, self.clock(), error=SnoozedError("token_renewing", "the token has expired"))
         call: Call | None = None
         answer: Answer | None = None
         records: list[Record] | None = None
         follow_ups: tuple[FollowUp, ...] = ()
         error: ItemError | None = None
-        token = ""
         try:
-            token = self.tokens.token_of(claimed.token_location_id)
             location_id = claimed.item.location_id or claimed.token_location_id
             kind = self.kinds[claimed.item.kind]
-            call = Call(self.client, token, granted=claimed.granted, now=claimed.now)
+            call = Call(self.client, claimed.token.bearer, granted=claimed.granted, now=now)
             answer = kind.extract(call, claimed.item.message_id, location_id)
-            origin = Origin(claimed.item.message_id, location_id, claimed.now())
+            origin = Origin(claimed.item.message_id, location_id, now())
             records = kind.transform(answer.payload, origin)
         except PartlyReadError as partly:
             records, follow_ups = partly.records, partly.follow_ups
             error = partly if partly.is_lossy else None
-        except LocationError as failed:
-            by = claimed.token_location_id
-            failed.fingerprint = fingerprint(token)
-            error = failed if self.tokens.is_current(by, token) else self.tokens.believed(by, failed)
         except ItemError as failed:
             error = failed
         except Exception as unexpected:  # noqa: BLE001 - a thread that dies would hold its item for ever
@@ -104,7 +107,7 @@ class Pipeline:
             error.payload = answer.kept()
         return Outcome(
             claimed,
-            time.monotonic(),
+            self.clock(),
             records=records,
             follow_ups=follow_ups,
             error=error,

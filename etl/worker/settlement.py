@@ -1,7 +1,6 @@
 """Writes the outcomes of a batch in the caller's transaction: rows, queue, dead letters, limits, pauses."""
 
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +26,7 @@ from etl.state import limits, locations, message_queue
 from etl.state.allowance import AnsweredRequest
 from etl.state.message_queue import DeadLetter, Item, PutBack
 from etl.state.runs import RunCounts
+from etl.tokens.routing import Token
 from etl.worker import follow_ups
 from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.retry import next_delay
@@ -53,15 +53,15 @@ NOTHING_FOUND_SECONDS = (60.0, 600.0)
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Settles outcomes; ``fingerprint`` identifies a location's token."""
+    """Settles outcomes."""
 
     kind: Kind
     max_attempts: int
-    fingerprint: Callable[[str], str]
-    default: Callable[[], str | None]
-    """Tells the location of items that name none; None while no token serves them."""
+    default_location_id: str
+    """The location of items that name none; empty: not known."""
     taken: Mapping[str, type[Base] | None]
     """The kinds that some job takes, and where each keeps what it fetches: no other follows from a record."""
+    clock: Callable[[], float]
 
     def apply(self, connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> RunCounts:
         """Settle outcomes, and give back unchanged the claimed items that were never begun.
@@ -94,10 +94,9 @@ class Settlement:
         counts.dead = message_queue.to_dead_letter(connection, given_up)
         follow_ups.queue(connection, following, self.taken)
         # Last: from here on to the commit, no other worker claims or settles at these locations.
-        report_requests(connection, outcomes, unsent)
+        report_requests(connection, outcomes, unsent, now=self.clock())
         for outcome in outcomes:
-            by = outcome.claimed.token_location_id
-            stop_location(connection, by, outcome.error, fingerprint=self.fingerprint)
+            stop_location(connection, outcome.claimed.token, outcome.error)
         return counts
 
     def _lock_and_remove_done(
@@ -112,12 +111,12 @@ class Settlement:
                 connection,
                 [each for each in done if each.kind == kind],
                 others=[each for each in others if each.kind == kind],
-                default=self.default() or "",
+                default=self.default_location_id,
             )
         return held
 
     def _complete(self, connection: Connection, items: Sequence[Item]) -> int:
-        return len(message_queue.complete(connection, items, default=self.default() or ""))
+        return len(message_queue.complete(connection, items, default=self.default_location_id))
 
     def _load(self, connection: Connection, outcomes: Sequence[Outcome], counts: RunCounts) -> list[FollowUp]:
         """Write the rows of items; return the follow-ups of their records."""
@@ -221,21 +220,20 @@ class Settlement:
         return any(not lately or age < LATELY for each in found for age in each.values())
 
 
-def stop_location(
-    connection: Connection, location_id: str, error: Exception | None, *, fingerprint: Callable[[str], str]
-) -> None:
-    """Block a location for a while after a 429, pause it after a refusal; ignore any other outcome."""
+def stop_location(connection: Connection, token: Token, error: ItemError | None) -> None:
+    """Block a token's location for a while after a 429, pause it after a refusal; ignore any other outcome."""
+    location_id = token.location_id
     if isinstance(error, RateLimitedError):
         jitter = random.uniform(0.0, JITTER)  # noqa: S311 - no secret
         limits.block(connection, location_id, seconds=error.retry_after, jitter=jitter)
     elif isinstance(error, LocationError):
-        mark = error.fingerprint or fingerprint(location_id)
-        locations.pause(connection, location_id, cause=error.cause, detail=error.detail, token=mark)
+        locations.pause(connection, location_id, cause=error.cause, detail=error.detail, token=token.fingerprint)
 
 
-def report_requests(connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> None:
+def report_requests(
+    connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], *, now: float
+) -> None:
     """Report the requests that were sent, and give back the others of those granted with each item."""
-    now = time.monotonic()
     answers: list[AnsweredRequest] = []
     given_back = [(each.token_location_id, each.item.lease_id) for each in unsent for _ in range(each.granted)]
     for outcome in outcomes:

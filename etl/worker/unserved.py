@@ -1,7 +1,6 @@
 """Caches the locations that are not served, so that many of them cost almost nothing."""
 
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from sqlalchemy import Connection
 
@@ -21,7 +20,8 @@ class Unserved:
         causes: why, by location.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self.causes: dict[str, str] = {}
         self._changes = ""
         self._next_check = self._trusted_until = 0.0
@@ -33,7 +33,7 @@ class Unserved:
 
     def refresh(self, connection: Connection) -> None:
         """Empty the cache when a location has changed: it may have been connected or resumed."""
-        now = time.monotonic()
+        now = self._clock()
         if now < self._next_check:
             return
         self._next_check = now + CHECK_SECONDS

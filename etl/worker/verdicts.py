@@ -1,12 +1,13 @@
 """What the outcomes of a run mean: an error may wait for the answers to what else is in hand of its location. Pure."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import structlog
 
-from etl.errors import ItemError, LocationError
+from etl.errors import LocationError
+from etl.tokens.routing import LocationTokens
 from etl.worker.evidence import Evidence, is_improper
 from etl.worker.pipeline import Claimed, Outcome
 
@@ -20,10 +21,9 @@ class Verdicts:
         detail: what the last improper answer was.
     """
 
-    def __init__(self, evidence: Evidence, *, refused: Callable[[str, LocationError], ItemError]) -> None:
-        """``refused`` tells what follows where a location's token was refused indeed."""
+    def __init__(self, evidence: Evidence, tokens: LocationTokens) -> None:
         self._evidence = evidence
-        self._refused = refused
+        self._tokens = tokens
         self._unanswered: Counter[str] = Counter()
         self._open: list[Outcome] = []
         self.detail = ""
@@ -48,7 +48,7 @@ class Verdicts:
     def decide(self, outcomes: Sequence[Outcome], *, now: float) -> list[Outcome]:
         """Return the outcomes, these and earlier ones, whose meaning is known now, with their final errors."""
         decided = [each for each in outcomes if each.claimed.is_backlog]
-        outcomes = [each for each in outcomes if not each.claimed.is_backlog]
+        outcomes = [self._unless_outdated(each) for each in outcomes if not each.claimed.is_backlog]
         for outcome in outcomes:
             self._hear(outcome, now)
         given, self._open = [*self._open, *outcomes], []
@@ -61,9 +61,16 @@ class Verdicts:
             else:
                 meaning = self._evidence.judged(claimed, error, now=now)
                 if isinstance(meaning, LocationError):
-                    meaning = self._refused(claimed.token_location_id, meaning)
+                    meaning = self._tokens.after_refusal(claimed.token, meaning)
                 decided.append(replace(each, error=meaning))
         return decided
+
+    def _unless_outdated(self, outcome: Outcome) -> Outcome:
+        """Return the outcome; of a token that is being renewed anyway, a refusal says nothing."""
+        error, token = outcome.error, outcome.claimed.token
+        if not isinstance(error, LocationError) or not self._tokens.is_outdated(token):
+            return outcome
+        return replace(outcome, error=self._tokens.after_refusal(token, error))
 
     def _hear(self, outcome: Outcome, now: float) -> None:
         by, error = outcome.claimed.token_location_id, outcome.error

@@ -1,6 +1,5 @@
 """Settles windows that were walked: a slice of rows a transaction, so that other items wait no longer than for that."""
 
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,11 +61,11 @@ class Settling:
 class WindowSettlement:
     """How walked windows are settled."""
 
-    fingerprint: Callable[[str], str]
-    default: Callable[[], str | None]
-    """Tells the location of items that name none."""
+    default_location_id: str
+    """The location of items that name none; empty: not known."""
     taken: Mapping[str, type[Base] | None]
     """The kinds that some job takes, and where each keeps what it fetches."""
+    clock: Callable[[], float]
     resting: dict[str, float] = field(default_factory=dict)
     """Until when no backlog of these locations is looked for in their export."""
 
@@ -151,7 +150,7 @@ class WindowSettlement:
         """Return the locations whose items a window answers."""
         claimed = settling.outcome.claimed
         own = (claimed.item.location_id,)
-        return (*own, "") if self.default() == claimed.token_location_id else own
+        return (*own, "") if self.default_location_id == claimed.token_location_id else own
 
     def _finish(self, connection: Connection, settling: Settling, run_id: int) -> RunCounts:
         """End a window: note what it found, queue what it leaves, and report its requests."""
@@ -163,16 +162,16 @@ class WindowSettlement:
         counts.count_answers(outcome.statuses, sent=outcome.sent)
         if walk is None:
             windows.remove(connection, item.location_id, item.message_id)
-            self.resting[item.location_id] = time.monotonic() + REST_SECONDS
+            self.resting[item.location_id] = self.clock() + REST_SECONDS
         else:
             counts.dead = _keep_unnamed(connection, walk)
             follow_ups.queue(connection, outcome.follow_ups, self.taken)
             self._note(connection, settling, walk)
             windows.add(connection, item.location_id, self._rest(connection, settling, walk))
         runs.report(connection, run_id, counts)
-        report_requests(connection, [outcome], [])
+        report_requests(connection, [outcome], [], now=self.clock())
         if isinstance(outcome.error, RateLimitedError):
-            stop_location(connection, outcome.claimed.token_location_id, outcome.error, fingerprint=self.fingerprint)
+            stop_location(connection, outcome.claimed.token, outcome.error)
         return counts
 
     def _note(self, connection: Connection, settling: Settling, walk: Walk) -> None:
@@ -208,7 +207,7 @@ class WindowSettlement:
             least = LEAST_ITEMS if is_thin else LEAST_YIELD
             rest += [part.window() for part in (span.halves() if is_thin else [span]) if part.items >= least]
         if not rest and left.items >= LEAST_ITEMS:
-            self.resting[walk.location_id] = time.monotonic() + REST_SECONDS
+            self.resting[walk.location_id] = self.clock() + REST_SECONDS
         return rest
 
 

@@ -551,9 +551,11 @@ def test_waiting_locations_are_found_in_order_beyond_a_cursor(connection: Connec
     for name in ("", "A", "B", "C"):
         enqueue(connection, f"M1{name}", f"M2{name}", location_id=name)
     found = [
-        message_queue.waiting_locations(connection, kind="message", after=after, limit=2) for after in (None, "A", "C")
+        message_queue.waiting_locations(connection, kind="message", after=after, limit=2, skipped=["B"])
+        for after in (None, "A", "C")
     ]
-    assert found == [["", "A"], ["B", "C"], []]
+    assert found == [{"": False, "A": False}, {"B": None, "C": False}, {}]
+    assert [list(each) for each in found] == [["", "A"], ["B", "C"], []]
 
 
 def test_what_is_due_is_counted_only_as_far_as_asked(connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """A warehouse, a HighLevel look-alike, and an OAuth app between them."""
 
 import re
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -133,13 +134,22 @@ class Office:
         pauses: tuple[float, ...] = PAUSES,
     ) -> LocationTokens:
         renewals = self._open.enter_context(Renewals((renewal or self.renewal).renew, pauses=pauses))
-        return LocationTokens(routing=routing or TokenRouting(), vault=self.vault, renew=renewals.ask)
+        return LocationTokens(
+            routing=routing or TokenRouting(), vault=self.vault, renew=renewals.ask, clock=time.monotonic
+        )
 
     def close(self) -> None:
         """Let no renewal outlive the database."""
         self._open.close()
 
-    def loop(self, tokens: LocationTokens | None = None, *, max_seconds: float = 100.0, follow: bool = False) -> Loop:
+    def loop(
+        self,
+        tokens: LocationTokens | None = None,
+        *,
+        max_seconds: float = 100.0,
+        follow: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Loop:
         """A run that has not started."""
         return build_loop(
             Client(self.transport(), api_version="2021-07-28"),
@@ -151,6 +161,7 @@ class Office:
             ),
             listening=self.engine,
             shared=SharedEvidence(),
+            clock=clock,
         )
 
     def run(self, tokens: LocationTokens | None = None, *, max_seconds: float = 100.0, follow: bool = False) -> Report:

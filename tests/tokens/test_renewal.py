@@ -6,9 +6,10 @@ import pytest
 from etl.api.oauth import Grant, GrantRefusedError, OAuth, OAuthUnavailableError
 from etl.bearer import fingerprint
 from etl.state import stored_tokens
+from etl.state.outcomes import SkipCause
 from etl.tokens.renewal import Renewal, RenewalFailedError
 from etl.tokens.renewal_threads import PATIENCE, Renewals
-from etl.tokens.routing import NO_TOKEN, Refusal
+from etl.tokens.routing import Refusal
 from tests.tokens.office import Office
 from tests.waiting import await_
 
@@ -240,11 +241,11 @@ def test_after_some_failures_nobody_waits_for_the_location_any_more() -> None:
         raise OAuthUnavailableError("away")
 
     renewals = Renewals(renew, pauses=(0.0,))
-    answers: list[str] = []
+    answers: list[SkipCause] = []
 
     def gives_up() -> bool:
         answers.append(renewals.ask("place", None))
-        return answers[-1] == NO_TOKEN
+        return answers[-1] is SkipCause.NO_TOKEN
 
     await_(gives_up)
     assert PATIENCE <= len(answers)

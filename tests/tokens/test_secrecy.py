@@ -1,5 +1,6 @@
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,10 @@ from sqlalchemy import Engine
 
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import RunningSandbox
+from etl.state.message_queue import Item
 from etl.tokens.renewal import Renewal
 from etl.tokens.vault import Vault
+from etl.worker.pipeline import Claimed
 from tests.command import Command
 from tests.tokens.office import Office, Pasting
 
@@ -140,12 +143,13 @@ def test_no_repr_shows_a_secret(office: Office) -> None:
     office.connect(office.first)
     tokens = office.tokens()
     with office.engine.connect() as connection:
-        tokens.look(connection, [office.first])
+        served, _ = tokens.resolve(connection, [office.first])
     shown = " ".join(
         repr(each)
         for each in (
             tokens,
             vars(tokens),
+            Claimed(Item("message", "MSG1", office.first, 1, 1, None, datetime.now(UTC)), served[office.first], 0.0),
             office.oauth,
             office.vault,
             Renewal(engine=office.engine, vault=office.vault, oauth=office.oauth),

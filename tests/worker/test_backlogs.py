@@ -1,4 +1,5 @@
 import random
+import time
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -202,7 +203,10 @@ def test_a_look_for_backlogs_goes_on_where_the_last_one_ended(
             return looking.look(connection)
 
     looking = Backlogs(
-        tokens=(tokens := EveryLocation()), claims=partial(Claims, kind="window", tokens=tokens), resting={}
+        tokens=(tokens := EveryLocation()),
+        claims=partial(Claims, kind="window", tokens=tokens, clock=time.monotonic),
+        resting={},
+        clock=time.monotonic,
     )
     assert [look() for _ in range(5)] == [False, True, False, False, True]
 

@@ -1,5 +1,6 @@
 """How many outcomes are settled together."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from etl.kinds import KINDS, Options
 from etl.state.message_queue import Item
 from etl.state.runs import RunCounts
+from etl.tokens.routing import Token
 from etl.worker.batch import Batch
 from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.settlement import Settlement
@@ -15,7 +17,7 @@ from etl.worker.settlement import Settlement
 
 def outcomes(count: int) -> list[Outcome]:
     at = datetime(2026, 3, 1, tzinfo=UTC)
-    claimed = Claimed(Item("message", "MSG1", "LOC1", 1, 1, None, at), "LOC1", 0.0)
+    claimed = Claimed(Item("message", "MSG1", "LOC1", 1, 1, None, at), Token("LOC1", "pit-1", "1"), 0.0)
     return [Outcome(claimed, 0.0, records=[])] * count
 
 
@@ -26,8 +28,8 @@ def batch(size: int | None) -> Batch:
         return RunCounts()
 
     kind = KINDS["message"](Options())
-    settlement = Settlement(kind, max_attempts=8, fingerprint=str, default=lambda: None, taken={})
-    return Batch(settlement, None, settled, size=size, linger=60.0)  # type: ignore[arg-type] # all that it calls
+    settlement = Settlement(kind, max_attempts=8, default_location_id="", taken={}, clock=time.monotonic)
+    return Batch(settlement, None, settled, size=size, linger=60.0, clock=time.monotonic)  # type: ignore[arg-type] # all that it calls
 
 
 def sizes(size: int | None, *counts: int) -> list[int]:

@@ -1,13 +1,16 @@
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
-from etl.state import locations, message_queue
+from etl.state import locations, message_queue, stored_tokens
 from etl.state.message_queue.items import SUSPECT
-from etl.tokens.routing import LocationTokens
+from etl.tokens.routing import LocationTokens, Token, TokenRouting
 from etl.worker.claims import Claims, NothingClaimed, Round
+from etl.worker.unserved import CHECK_SECONDS
+from tests.clock import Clock
 
 FILL = text("""
     INSERT INTO etl.message_queue (message_id, location_id)
@@ -23,27 +26,23 @@ HEARD = text("""
 
 
 class EveryLocation(LocationTokens):
-    """Each location serves itself; no request is sent here."""
+    """Each location serves itself, unless it is paused; no request is sent here."""
 
     def __init__(self) -> None:
-        pass
+        self.routing = TokenRouting()
 
-    def look(self, connection: Connection, names: Sequence[str]) -> None:
-        pass
-
-    def token_location_id(self, location_id: str) -> str | None:
-        return location_id
-
-    def unavailable_reason(self, location_id: str) -> str | None:  # noqa: ARG002 - the real one asks
-        return None
-
-    def fingerprint(self, location_id: str) -> str:
-        return location_id
+    def resolve(
+        self, connection: Connection, location_ids: Iterable[str]
+    ) -> tuple[dict[str, Token], dict[str, list[str]]]:
+        names = list(location_ids)
+        paused = [each for each, status in stored_tokens.statuses(connection, names).items() if status.is_paused]
+        served = {name: Token(name, "pit-1", name) for name in names if name not in paused}
+        return served, {"paused": paused} if paused else {}
 
 
 def claim_until_quiet(engine: Engine, *, most: int) -> tuple[int, int]:
     """Claim again and again; how many items of the quiet and of the busy locations that took."""
-    claims = Claims(kind="message", tokens=EveryLocation())
+    claims = Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic)
     quiet = busy = 0
     round_ = Round()
     for _ in range(most):
@@ -88,7 +87,9 @@ def test_items_that_wait_for_their_time_take_nothing_from_those_that_are_due(eng
         connection.execute(HEARD)
     for want in (100, 1):
         with engine.connect() as connection:
-            claim = Claims(kind="message", tokens=EveryLocation()).claim(connection, want, round_=Round())
+            claim = Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic).claim(
+                connection, want, round_=Round()
+            )
             assert [each.item.message_id for each in claim.items] == ["due"]
 
 
@@ -106,7 +107,11 @@ def test_a_location_without_allowance_is_told_though_others_took_all_that_was_wa
         )
     with engine.connect() as another, engine.connect() as connection:
         another.execute(text("SELECT FROM etl.message_queue WHERE message_id = 'taken' FOR UPDATE"))
-        nothing = Claims(kind="message", tokens=EveryLocation()).claim(connection, 1, round_=Round()).nothing
+        nothing = (
+            Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic)
+            .claim(connection, 1, round_=Round())
+            .nothing
+        )
         assert nothing is not None
         assert nothing.skipped == {"rate": {"LOC1"}}
 
@@ -120,7 +125,7 @@ def test_suspects_and_others_take_turns(engine: Engine) -> None:
             )
         )
         connection.execute(HEARD)
-    claims = Claims(kind="message", tokens=EveryLocation())
+    claims = Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic)
     claimed, round_ = [], Round()
     with engine.begin() as connection:
         for _ in range(5):
@@ -142,7 +147,7 @@ def test_a_suspect_is_passed_over_and_told_where_something_is_in_hand(engine: En
             text("INSERT INTO etl.message_queue (message_id, location_id, lapses) VALUES ('MSG1', 'LOC1', 2)")
         )
         connection.execute(HEARD)
-    claims = Claims(kind="message", tokens=EveryLocation())
+    claims = Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic)
     with engine.begin() as connection:
         claim = claims.claim(connection, 1, round_=Round(), is_alone=False)
     assert (claim.nothing, claim.passed_suspect) == (NothingClaimed({"rate": {"LOC1"}}, None), True)
@@ -160,7 +165,7 @@ def paused(engine: Engine) -> int:
 
 
 def test_a_look_at_many_paused_locations_is_two_statements_once_they_are_known(engine: Engine, paused: int) -> None:
-    claims = Claims(kind="message", tokens=EveryLocation())
+    claims = Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic)
     assert len(round_of(claims, engine).skipped["paused"]) == paused
     sent: list[str] = []
 
@@ -172,17 +177,17 @@ def test_a_look_at_many_paused_locations_is_two_statements_once_they_are_known(e
     assert len(sent) <= 2, sent
 
 
-def test_a_location_that_is_resumed_or_that_comes_is_seen_among_many_paused_ones(
-    engine: Engine, paused: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("etl.worker.unserved.CHECK_SECONDS", 0.0)
-    claims = Claims(kind="message", tokens=EveryLocation())
+def test_a_location_that_is_resumed_or_that_comes_is_seen_among_many_paused_ones(engine: Engine, paused: int) -> None:
+    clock = Clock()
+    claims = Claims(kind="message", tokens=EveryLocation(), clock=clock)
     with engine.begin() as connection:
         message_queue.enqueue(connection, ["MSG1"], kind="message", location_id="LOC1500")
     assert claimed_at(claims, engine) == ["LOC1500"]
+    clock.advance(CHECK_SECONDS)
     round_of(claims, engine)
     with engine.begin() as connection:
         locations.resume(connection, "LOC150")
+    clock.advance(CHECK_SECONDS)
     assert claimed_at(claims, engine) == ["LOC150"]
     assert len(round_of(claims, engine).skipped["paused"]) == paused - 1
 

@@ -22,6 +22,7 @@ from etl.errors import (
 from etl.kinds import KINDS
 from etl.kinds.kind import Options
 from etl.state.message_queue import Item
+from etl.tokens.routing import Token
 from etl.worker.evidence import (
     ENOUGH,
     FIRST_PAUSE,
@@ -55,7 +56,7 @@ class Answers:
 
     def claimed(self, location_id: str = "LOC1", id_: str | None = None, cause: str | None = None) -> Claimed:
         item = Item(self._kind, id_ or f"ID{next(self._numbers)}", location_id, 1, 7, cause, NOON)
-        return Claimed(item, location_id, 0.0)
+        return Claimed(item, Token(location_id, "pit-1", "1"), 0.0)
 
     def give(self, error: ItemError | None, times: int = 1, **of: Any) -> Claimed:
         """The answer to so many items, of which the last one is returned."""

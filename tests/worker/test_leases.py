@@ -7,21 +7,13 @@ from sqlalchemy import Engine, text
 
 from etl.sandbox.server import RunningSandbox
 from etl.state import message_queue
+from etl.tokens.routing import Token
 from etl.worker.leases import Leases
 from etl.worker.pipeline import Claimed
+from tests.clock import Clock
 from tests.job import Job
 
 SECONDS = 45.0
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -29,7 +21,7 @@ def claimed(engine: Engine) -> list[Claimed]:
     with engine.begin() as connection:
         message_queue.enqueue(connection, ["MSG1", "MSG2"], kind="message")
         items = message_queue.claim(connection, kind="message", quotas={"": 2}, lease_seconds=SECONDS)
-    return [Claimed(item, "LOC1", 0.0) for item in items]
+    return [Claimed(item, Token("LOC1", "pit-1", "1"), 0.0) for item in items]
 
 
 @pytest.fixture
@@ -39,7 +31,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def leases(engine: Engine, clock: Clock) -> Iterator[Leases]:
-    with Leases(engine, seconds=SECONDS, clock=clock) as leases:
+    with Leases(engine, clock, seconds=SECONDS) as leases:
         yield leases
 
 
@@ -48,9 +40,9 @@ def lease_of(claimed: list[Claimed]) -> int:
 
 
 def test_a_lease_stands_as_long_as_it_is_renewed(leases: Leases, claimed: list[Claimed], clock: Clock) -> None:
-    leases.hold(claimed, since=clock.now)
+    leases.hold(claimed, since=clock())
     for _ in range(3):
-        clock.now += SECONDS / 3
+        clock.advance(SECONDS / 3)
         leases.renew()
     assert leases.stands(lease_of(claimed))
 
@@ -58,14 +50,14 @@ def test_a_lease_stands_as_long_as_it_is_renewed(leases: Leases, claimed: list[C
 def test_a_lease_that_was_not_renewed_in_time_never_stands_again(
     leases: Leases, claimed: list[Claimed], clock: Clock
 ) -> None:
-    leases.hold(claimed, since=clock.now)
-    clock.now += SECONDS
+    leases.hold(claimed, since=clock())
+    clock.advance(SECONDS)
     leases.renew()
     assert not leases.stands(lease_of(claimed))
 
 
 def test_renewing_keeps_the_items_ours(leases: Leases, claimed: list[Claimed], engine: Engine, clock: Clock) -> None:
-    leases.hold(claimed, since=clock.now)
+    leases.hold(claimed, since=clock())
     with engine.begin() as connection:
         connection.execute(text("UPDATE etl.message_queue SET leased_until = now() + interval '1 second'"))
     leases.renew()
@@ -75,7 +67,7 @@ def test_renewing_keeps_the_items_ours(leases: Leases, claimed: list[Claimed], e
 
 
 def test_a_lease_stands_until_its_last_item_is_settled(leases: Leases, claimed: list[Claimed], clock: Clock) -> None:
-    leases.hold(claimed, since=clock.now)
+    leases.hold(claimed, since=clock())
     leases.drop(claimed[:1])
     before = leases.stands(lease_of(claimed))
     leases.drop(claimed[1:])

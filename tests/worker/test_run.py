@@ -11,7 +11,9 @@ from etl.cli.run import exit_code
 from etl.errors import ConfigurationError
 from etl.sandbox.server import RunningSandbox
 from etl.state import runs
+from etl.worker.loop import BEAT_SECONDS
 from tests import servers
+from tests.clock import Clock
 from tests.job import Job
 from tests.waiting import await_, releasing
 
@@ -335,11 +337,12 @@ def test_a_limit_is_kept_exactly(job: Job) -> None:
 def test_a_run_ends_after_its_seconds_and_gives_the_rest_back(job: Job, sandbox: RunningSandbox) -> None:
     sandbox.faults(shares={"hold": 1.0})
     job.enqueue(*job.ids[:200])
-    loop = job.loop(max_seconds=3600, concurrency=2)
+    clock = Clock()
+    loop = job.loop(max_seconds=3600, concurrency=2, clock=clock)
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(loop.run)
         sandbox.wait_for(held=2)
-        loop._ends_at = 0.0  # noqa: SLF001 - an hour goes by
+        clock.advance(3600)
         with releasing(sandbox):
             report = run.result()
     loaded = report.counts.loaded
@@ -367,14 +370,15 @@ def test_a_follower_loads_what_is_queued_while_it_waits(job: Job) -> None:
     assert job.value("SELECT outcome FROM etl.runs") == "stopped"
 
 
-def test_a_follower_with_nothing_to_do_reports_that_it_is_alive(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etl.worker.loop.BEAT_SECONDS", 0.05)
-    loop = job.loop(follow=True)
+def test_a_follower_with_nothing_to_do_reports_that_it_is_alive(job: Job) -> None:
+    clock = Clock()
+    loop = job.loop(follow=True, clock=clock)
     thread = Thread(target=loop.run)
     thread.start()
     try:
         await_(lambda: job.value("SELECT count(*) FROM etl.runs") == 1)
         job.execute("UPDATE etl.runs SET seen_at = now() - interval '1 hour'")
+        clock.advance(BEAT_SECONDS)
         await_(lambda: job.value("SELECT seen_at > now() - interval '1 minute' FROM etl.runs") is True)
     finally:
         loop.stop()
@@ -382,12 +386,18 @@ def test_a_follower_with_nothing_to_do_reports_that_it_is_alive(job: Job, monkey
 
 
 def test_a_follower_whose_tables_a_newer_version_migrated_puts_back_what_it_has_and_says_why(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+    job: Job, sandbox: RunningSandbox
 ) -> None:
-    monkeypatch.setattr("etl.worker.loop.BEAT_SECONDS", 0.05)
+    clock = Clock()
+    sandbox.faults(shares={"hold": 1.0})
     job.enqueue(*job.ids)
     job.execute("UPDATE etl.alembic_version SET version_num = '9999'")
-    report = job.run(follow=True)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(job.loop(follow=True, clock=clock).run)
+        sandbox.wait_for(held=8)
+        clock.advance(BEAT_SECONDS)
+        with releasing(sandbox):
+            report = run.result()
     assert (report.outcome, "a newer highlevel-etl migrated it" in report.detail) == ("migrated", True)
     assert exit_code(report) == 3
     assert job.value("SELECT outcome FROM etl.runs") == "migrated"

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, event
 from etl.sandbox.server import RunningSandbox
 from tests.job import Job
 
-MOST = 15
+MOST = 14
 """Statements of one claim and one settlement together, with the note for the marts; each makes the loop wait for
 Postgres, and for other threads."""
 

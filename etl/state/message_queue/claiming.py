@@ -1,38 +1,66 @@
 """Claims items under a lease, renews leases, and releases the items of lost workers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from etl.state.message_queue.items import SUSPECT, Item
 
 # A loose index scan: one probe for each location, however many items it has. The cursor makes it a round robin.
-LOCATIONS = """
-    WITH RECURSIVE next (location_id, n) AS (
+NEXT = """
+    WITH RECURSIVE next (location_id, place) AS (
         (SELECT location_id, 1 FROM etl.message_queue
          WHERE kind = :kind AND lease_id IS NULL AND location_id {beyond} :after
          ORDER BY location_id LIMIT 1)
         UNION ALL
-        (SELECT found.location_id, next.n + 1
+        (SELECT found.location_id, next.place + 1
          FROM next, LATERAL (
              SELECT location_id FROM etl.message_queue
              WHERE kind = :kind AND lease_id IS NULL AND location_id > next.location_id
              ORDER BY location_id LIMIT 1) AS found
-         WHERE next.n < :limit)
+         WHERE next.place < :limit)
     )
-    SELECT location_id FROM next
 """
-FIRST_LOCATIONS = text(LOCATIONS.format(beyond=">="))
-NEXT_LOCATIONS = text(LOCATIONS.format(beyond=">"))
+GIVEN = """
+    WITH next (location_id, place) AS (SELECT * FROM unnest(CAST(:locations AS text[])) WITH ORDINALITY)
+"""
+# One index probe for each location: a join might read the whole queue.
+DUE = """
+    SELECT location_id, lapses FROM next LEFT JOIN LATERAL (
+        SELECT q.lapses FROM etl.message_queue AS q
+        WHERE q.kind = :kind AND q.location_id = next.location_id AND q.lease_id IS NULL AND q.scheduled_at <= now()
+          AND next.location_id NOT IN (SELECT unnest(CAST(:skipped AS text[])))
+        ORDER BY q.priority DESC, q.scheduled_at LIMIT 1
+    ) AS due ON true
+    ORDER BY place
+"""
+FIRST_LOCATIONS, NEXT_LOCATIONS, THESE_LOCATIONS = (
+    text(which + DUE) for which in (NEXT.format(beyond=">="), NEXT.format(beyond=">"), GIVEN)
+)
 
 
-def waiting_locations(connection: Connection, *, kind: str, after: str | None, limit: int) -> list[str]:
-    """Up to ``limit`` locations that have waiting items, in order of id, beyond ``after`` (None: from the first).
+def waiting_locations(
+    connection: Connection, *, kind: str, after: str | None, limit: int, skipped: Collection[str] = ()
+) -> dict[str, bool | None]:
+    """Return up to ``limit`` locations that have waiting items, by id, beyond ``after`` (None: from the first).
 
-    Costs one index probe a location, whatever the number of items. Their items may not be due yet.
+    With each, whether its next due item is a suspect; None: nothing is due, or it is among the ``skipped``. Costs two
+    index probes a location, whatever the number of items.
     """
     statement = FIRST_LOCATIONS if after is None else NEXT_LOCATIONS
-    return list(connection.execute(statement, {"kind": kind, "after": after or "", "limit": limit}).scalars())
+    given = {"kind": kind, "after": after or "", "limit": limit, "skipped": list(skipped)}
+    return _suspicions(connection, statement, given)
+
+
+def due_locations(connection: Connection, locations: Sequence[str], *, kind: str) -> dict[str, bool | None]:
+    """Return the same of these locations, in their order."""
+    return _suspicions(connection, THESE_LOCATIONS, {"kind": kind, "locations": list(locations), "skipped": []})
+
+
+def _suspicions(connection: Connection, statement: TextClause, given: dict[str, Any]) -> dict[str, bool | None]:
+    rows = connection.execute(statement, given)
+    return {row.location_id: None if row.lapses is None else row.lapses >= SUSPECT for row in rows}
 
 
 CLAIM = text("""
@@ -124,23 +152,3 @@ def release_lapsed(connection: Connection) -> int:
     Nobody knows which of them was begun, so only a suspect, which was fetched alone, spends an attempt.
     """
     return connection.execute(RELEASE_LAPSED, {"suspect": SUSPECT}).rowcount
-
-
-# One index probe for each location: a join might read the whole queue.
-DUE_LOCATIONS = text("""
-    SELECT location_id, lapses FROM unnest(CAST(:locations AS text[])) WITH ORDINALITY AS asked (location_id, place)
-    CROSS JOIN LATERAL (
-        SELECT q.lapses FROM etl.message_queue AS q
-        WHERE q.kind = :kind AND q.location_id = asked.location_id AND q.lease_id IS NULL AND q.scheduled_at <= now()
-        ORDER BY q.priority DESC, q.scheduled_at LIMIT 1
-    ) AS due
-    ORDER BY place
-""")
-
-
-def due_locations(connection: Connection, locations: Sequence[str], *, kind: str) -> dict[str, bool]:
-    """Return the locations with a due item, in the same order, and whether that item is a suspect."""
-    if not locations:
-        return {}
-    found = connection.execute(DUE_LOCATIONS, {"locations": list(locations), "kind": kind})
-    return {row.location_id: row.lapses >= SUSPECT for row in found}
