@@ -15,6 +15,7 @@ from etl.tokens.routing import LocationTokens
 from etl.worker.backlog_spans import spans
 from etl.worker.claims import Claims, Round, WindowFilter
 from etl.worker.pipeline import Claimed
+from etl.worker.windows import REST_SECONDS
 
 BACKLOG = 200
 """Due messages of a location that make it worth to look for them in its export."""
@@ -86,8 +87,10 @@ class Backlogs:
         Goes from location to location, and on from there the next time: no run waits for a long queue to be read.
         """
         began = self._clock()
-        # One that killed its worker again and again is fetched one by one instead.
-        message_queue.drop_suspects(connection, KIND, prefix=Why.BACKLOG)
+        # Where one has killed its workers, the messages are fetched one by one instead.
+        for window_id, location_id in message_queue.drop_suspects(connection, KIND, prefix=Why.BACKLOG):
+            windows.remove(connection, location_id, window_id)
+            self._resting[location_id] = began + REST_SECONDS
         walking = message_queue.locations_of(connection, KIND, prefix=Why.BACKLOG)
         items: Counter[str] = Counter()
         while True:

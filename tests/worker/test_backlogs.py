@@ -1,25 +1,34 @@
 import random
 import time
-from datetime import datetime
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from etl.api.client import BOUNDS
 from etl.models import Attachment, Email, Message, Meta
+from etl.sandbox.config import SandboxConfig
 from etl.sandbox.messages import MESSAGE_TYPES
 from etl.sandbox.server import RunningSandbox
-from etl.state import message_queue
+from etl.state import message_queue, windows
 from etl.state.message_queue import NewItem
-from etl.worker import backlogs, loop
-from etl.worker.backlogs import Backlogs
+from etl.state.message_queue.items import SUSPECT
+from etl.state.windows import Why, Window
+from etl.tokens.vault import new_key
+from etl.worker import backlogs
+from etl.worker.backlogs import PAUSE_SECONDS, Backlogs
 from etl.worker.claims import Claims
+from tests.clock import Clock
 from tests.command import Command
 from tests.job import Job
 from tests.large import both_cursors, kill_after
 from tests.tcp import Server
+from tests.tokens.office import Office
+from tests.waiting import await_
 from tests.worker.test_claims import EveryLocation
 
 KILLS = 4
@@ -168,12 +177,111 @@ def test_an_export_that_fails_leaves_the_items_to_single_requests(
 def test_a_run_whose_time_is_over_awaits_no_page_that_drips(
     large_job: Job, engine: Engine, large: RunningSandbox, dripping: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("etl.worker.loop.GRACE_SECONDS", 0.1)
     enqueue(engine, large, large_job.ids[:250])
     report = large_job.run(base_url=dripping.url, max_seconds=1.0)
     assert (report.outcome, report.seconds < BOUNDS.total_seconds) == ("max_seconds", True)
     assert len(large_job.queued("message")) == 250
     assert dripping.connections > 0
+
+
+def test_a_window_that_killed_its_workers_is_given_up_and_its_messages_are_fetched_one_by_one(
+    large_job: Job, engine: Engine, large: RunningSandbox
+) -> None:
+    enqueue(engine, large, large_job.ids[:250], large_job.location_id)
+    killer = Window(Why.BACKLOG, datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+    with engine.begin() as connection:
+        windows.add(connection, large_job.location_id, [killer])
+    large_job.execute("UPDATE etl.message_queue SET lapses = :lapses WHERE kind = 'window'", lapses=SUSPECT)
+    report = large_job.run()
+    assert (report.outcome, report.counts.loaded, exports(large)) == ("drained", 250, 0)
+    assert large_job.queued() == large_job.rows("SELECT window_id FROM etl.windows") == []
+
+
+QUEUED = "SELECT count(*) FROM etl.message_queue"
+
+
+@pytest.fixture
+def agency(engine: Engine) -> Iterator[Office]:
+    """Connected locations of a sandbox of their own."""
+    with RunningSandbox(SandboxConfig(limit=None, daily=None, messages=900)) as sandbox:
+        office = Office(engine, sandbox, new_key())
+        for location_id in sandbox.location_ids:
+            office.connect_private(location_id)
+        yield office
+        office.close()
+
+
+def test_while_a_page_is_on_its_way_another_location_is_served_and_its_own_messages_wait(
+    agency: Office, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etl.kinds.windows.PAGE_ROWS", 50)
+    sandbox, walked, other = agency.sandbox, agency.first, agency.second
+    *backlog, late = sandbox.dataset.ids(walked)[:251]
+    live = sandbox.dataset.ids(other)[0]
+    enqueue(engine, sandbox, backlog, walked)
+    sandbox.faults(ids={f"export/{walked}": {"kind": "hold", "after": 1, "times": 1}})
+    loop = agency.loop(follow=True)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(loop.run)
+        try:
+            sandbox.wait_for(held=1)
+            enqueue(engine, sandbox, [late], walked)
+            enqueue(engine, sandbox, [live], other)
+            await_(lambda: agency.value("SELECT count(*) FROM highlevel.messages WHERE message_id = :id", id=live) == 1)
+            asked = sandbox.stats()["ids"]
+            assert (sandbox.stats()["held"], asked.keys() & {late, *backlog}) == (1, set())
+            sandbox.release()
+            await_(lambda: agency.value(QUEUED) == 0)
+        finally:
+            loop.stop()
+            sandbox.release()
+        assert run.result().counts.loaded == len(backlog) + 2
+
+
+WITNESS = """
+    CREATE FUNCTION etl.wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM pg_advisory_xact_lock(7) FROM highlevel.messages WHERE location_id = '{walked}' LIMIT 1;
+    RETURN NULL; END $$;
+    CREATE TRIGGER wait AFTER INSERT ON highlevel.messages FOR EACH STATEMENT EXECUTE FUNCTION etl.wait();
+"""
+ORDER = """
+    SELECT max(xmin::text::bigint) FILTER (WHERE location_id = :other)
+         < max(xmin::text::bigint) FILTER (WHERE location_id = :walked) FROM highlevel.messages
+"""
+
+
+def test_an_answer_of_another_location_waits_for_no_more_than_a_slice_of_a_windows_rows(
+    agency: Office, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etl.worker.windows.PAGE_ROWS", 10)
+    sandbox, walked, other = agency.sandbox, agency.first, agency.second
+    live = sandbox.dataset.ids(other)[0]
+    agency.execute(WITNESS.format(walked=walked))
+    sandbox.faults(ids={live: {"kind": "hold", "times": 1}})
+    enqueue(engine, sandbox, [live], other)
+    clock = Clock()
+    loop = agency.loop(follow=True, clock=clock)
+    with ThreadPoolExecutor(1) as pool, engine.connect() as connection:
+        holder = connection.execution_options(isolation_level="AUTOCOMMIT")
+        run = pool.submit(loop.run)
+        try:
+            sandbox.wait_for(held=1)
+            holder.execute(text("SELECT pg_advisory_lock(7)"))
+            enqueue(engine, sandbox, list(sandbox.dataset.ids(walked)[:300]), walked)
+            clock.advance(PAUSE_SECONDS)
+            await_(lambda: agency.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND objid = 7") == 1)
+            # From here on the loop has both in hand, the first slice of many, and the answer that comes now.
+            sandbox.release()
+            await_(lambda: sandbox.stats()["held"] == 0)
+            holder.execute(text("SELECT pg_advisory_unlock(7)"))
+            await_(lambda: agency.value(QUEUED) == 0)
+        finally:
+            holder.execute(text("SELECT pg_advisory_unlock_all()"))
+            loop.stop()
+            sandbox.release()
+        run.result()
+    assert agency.value(ORDER, walked=walked, other=other) is True
 
 
 def test_backlogs_of_items_with_and_without_their_location_are_one(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from etl.api.transport import Bounds
 from etl.sandbox.server import RunningSandbox
 from etl.state.runs import RunCounts
 from etl.state.windows import Why, Window, floor
@@ -108,6 +109,30 @@ def test_a_letter_without_an_id_cannot_be_retried_and_says_why(
     done = large_etl("dead", "retry", *(chosen or letter))
     assert (code, True) == (done.returncode, "1 dead letter cannot be retried" in done.stderr), done.stderr
     assert large_job.queued() == queued
+
+
+DEEP: dict[str, Any] = {"nest": 0}
+for _ in range(120):
+    DEEP = {"nest": DEEP}
+
+
+@pytest.mark.parametrize(("cause", "patch"), [("too_large", {"body": "a" * 1_000_000}), ("too_deep", {"meta": DEEP})])
+def test_a_window_is_halved_until_a_row_is_alone_that_no_page_may_hold_and_all_others_are_loaded(
+    large_job: Job, large: RunningSandbox, monkeypatch: pytest.MonkeyPatch, cause: str, patch: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("etl.api.client.BOUNDS", Bounds(total_seconds=60.0, max_bytes=1_000_000))
+    bad = large_job.ids[len(large_job.ids) // 2]
+    added = floor(datetime.fromisoformat(large.dataset.messages[bad]["dateAdded"]))
+    large.change(bad, **patch)
+    report = large_job.walk(WINDOW)
+    large.reset()
+    assert (report.outcome, report.counts.dead) == ("drained", 1)
+    alone = Window(Why.HISTORY, added, added + timedelta(milliseconds=1))
+    letters = large_job.rows("SELECT kind, cause, message_id FROM etl.dead_letters")
+    assert letters == [("window", cause, alone.id)]
+    loaded = large_job.rows("SELECT message_id FROM highlevel.messages ORDER BY message_id")
+    assert loaded == [(id_,) for id_ in sorted(large_job.ids) if id_ != bad]
+    assert large_job.queued() == []
 
 
 def test_an_export_answers_no_item_of_a_message_that_the_api_said_is_gone(

@@ -19,7 +19,7 @@ WAITING = text("""
 
 
 Key = tuple[str, str]
-"""Id and location of a message."""
+"""Id and location of an item."""
 
 
 def waiting(
@@ -57,16 +57,12 @@ def locations_of(connection: Connection, kind: str, *, prefix: str, claimed: boo
     return frozenset(connection.execute(query.distinct()).scalars())
 
 
-def drop_suspects(connection: Connection, kind: str, *, prefix: str) -> None:
-    """Remove waiting items whose id begins so, and that may be what kills their workers."""
-    connection.execute(
-        delete(QueueItem).where(
-            QueueItem.kind == kind,
-            QueueItem.message_id.startswith(prefix),
-            QueueItem.lease_id.is_(None),
-            QueueItem.lapses >= SUSPECT,
-        )
-    )
+def drop_suspects(connection: Connection, kind: str, *, prefix: str) -> list[Key]:
+    """Remove waiting items whose id begins so, and that may be what kills their workers; return them."""
+    which = QueueItem.kind == kind, QueueItem.message_id.startswith(prefix), QueueItem.lease_id.is_(None)
+    statement = delete(QueueItem).where(*which, QueueItem.lapses >= SUSPECT)
+    rows = connection.execute(statement.returning(QueueItem.message_id, QueueItem.location_id))
+    return [(row.message_id, row.location_id) for row in rows]
 
 
 def _about(ids: Collection[str], location_id: str) -> tuple[ColumnElement[bool], ...]:
