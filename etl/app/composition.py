@@ -37,10 +37,9 @@ from etl.worker.claims import Claims, WindowFilter
 from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
 from etl.worker.pipeline import Pipeline
-from etl.worker.run_limits import RunLimits
+from etl.worker.run_limits import RunContext, RunLimits
 from etl.worker.settlement import Settlement
 from etl.worker.state import WorkerState
-from etl.worker.windows import WindowSettlement
 
 NO_TOKENS = (
     "There is no token: HIGHLEVEL_TOKEN is not set and no location is connected. Make a private integration token in "
@@ -199,15 +198,13 @@ def build_loop(
     job = spec.job
     options = Options(job.status_checks, job.media_checks, job.recordings_url)
     kind = KINDS[job.kind](options)
-    taken = kinds.tables(spec.limits.taken)
     walks = KINDS[KIND](options)
     is_bulk = job.kind == "message" and job.bulk == "auto"
-    default = tokens.routing.location_id
-    windows = WindowSettlement(default, taken, clock)
+    context = RunContext(clock, tokens.routing.location_id, kinds.tables(spec.limits.taken))
     window_claims = partial(
         Claims, kind=KIND, tokens=tokens, requests=walks.requests, most_requests=walks.most_requests, clock=clock
     )
-    backlogs = Backlogs(tokens=tokens, claims=window_claims, resting=windows.resting, clock=clock) if is_bulk else None
+    backlogs = Backlogs(tokens=tokens, claims=window_claims, context=context) if is_bulk else None
     claims = partial(
         Claims,
         kind=job.kind,
@@ -221,14 +218,12 @@ def build_loop(
         listening=listening,
         claims=window_claims(windows=spec.windows) if spec.windows else claims(),
         process=Pipeline({job.kind: kind, KIND: walks}, client, clock).process,
-        settlement=Settlement(kind, job.max_attempts, default, taken, clock),
+        settlement=Settlement(kind, job.max_attempts, context),
         limits=spec.limits,
         progress=spec.progress,
         watch=spec.watch,
         shared=shared,
         tokens=tokens,
-        clock=clock,
-        windows=windows,
         backlogs=backlogs,
         end_within=client.transport.end_within,
     )

@@ -6,7 +6,17 @@ in ``etl/models/highlevel.py``, a migration, and an entry in jobs.yaml.
 
 from collections.abc import Callable, Collection
 
-from etl.kinds import contacts, conversations, emails, locations, messages, recordings, transcriptions, users, windows
+from etl.kinds import (
+    contacts,
+    conversations,
+    emails,
+    locations,
+    messages,
+    recordings,
+    transcriptions,
+    users,
+    window_pages,
+)
 from etl.kinds.kind import Kind, NotFoundPolicy, Options, Origin
 from etl.models import Base
 
@@ -19,7 +29,7 @@ KINDS: dict[str, Callable[[Options], Kind]] = {
     "contact": contacts.kind,
     "user": users.kind,
     "location": locations.kind,
-    "window": windows.kind,
+    "window": window_pages.kind,
 }
 
 

@@ -99,7 +99,7 @@ def allowance_of(limit: Limit, usages: Sequence[Usage], *, each: int = 1) -> All
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class AfterAnswers:
     """The changes that answers made to one location."""
 
     limit: Limit
@@ -113,9 +113,9 @@ class Settled:
     """New entries: how many requests count for how many more seconds."""
 
 
-def settle(
+def after_answers(
     limit: Limit, usages: Sequence[Usage], answers: Sequence[AnsweredRequest], unsent: Mapping[int, int]
-) -> Settled:
+) -> AfterAnswers:
     """Apply answers, and grants that were never sent (how many, by lease).
 
     An answered request counts for one interval from its answer on; an unsent one no longer counts. What the youngest
@@ -132,7 +132,7 @@ def settle(
     if youngest is not None and (others := _sent_by_others(youngest, usages, max_requests=new.max_requests)) > 0:
         counting.append((others, new.interval_ms / 1000 + GUARD - youngest.age))
     says_limits = headers.max_requests is not None or headers.interval_ms is not None
-    return Settled(
+    return AfterAnswers(
         limit=new,
         # Limits from headers stay known when a younger answer states none.
         is_heard=says_limits or (youngest is not None and not limit.is_heard),

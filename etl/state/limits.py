@@ -43,7 +43,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from etl.models import RateLimit, RateUsage
 from etl.state import allowance
-from etl.state.allowance import Allowance, AnsweredRequest, Limit, Settled, Usage
+from etl.state.allowance import AfterAnswers, Allowance, AnsweredRequest, Limit, Usage
 from etl.state.outcomes import SkipCause
 
 
@@ -170,10 +170,12 @@ def renew(connection: Connection, lease_ids: Iterable[int], *, seconds: float) -
     connection.execute(RENEW, {"leases": list(lease_ids), "seconds": seconds})
 
 
-def settle(connection: Connection, answers: Sequence[AnsweredRequest], unsent: Iterable[tuple[str, int]] = ()) -> None:
+def record_answers(
+    connection: Connection, answers: Sequence[AnsweredRequest], unsent: Iterable[tuple[str, int]] = ()
+) -> None:
     """Report requests that are over, and grants ``(location_id, lease_id)`` that were never sent.
 
-    What they change is decided by :func:`etl.state.allowance.settle`. Two settlements wait for each other at the
+    What they change is decided by :func:`etl.state.allowance.after_answers`. Two settlements wait for each other at the
     locks, in order of the locations, and only there.
     """
     given_back: dict[str, Counter[int]] = {}
@@ -187,15 +189,15 @@ def settle(connection: Connection, answers: Sequence[AnsweredRequest], unsent: I
         return
     limits = _lock(connection, locations, skip_locked=False)
     usages = _usages(connection, list(limits))
-    settled = {
-        name: allowance.settle(limit, usages[name], answered.get(name, []), given_back.get(name, {}))
+    changed = {
+        name: allowance.after_answers(limit, usages[name], answered.get(name, []), given_back.get(name, {}))
         for name, limit in limits.items()
     }
-    _write(connection, settled, usages)
+    _write(connection, changed, usages)
 
 
 # A spent budget blocks until the next full hour, when it may be renewed.
-SETTLE = text("""
+RECORD_ANSWERS = text("""
     WITH over AS (
         DELETE FROM etl.rate_usage WHERE usage_id = ANY(CAST(:over AS bigint[]))
     ), counting AS (
@@ -225,29 +227,29 @@ SETTLE = text("""
 STATED = ("max_requests", "interval_ms", "daily_limit", "daily_remaining")
 
 
-def _write(connection: Connection, settled: dict[str, Settled], usages: dict[str, list[Usage]]) -> None:
+def _write(connection: Connection, changed: dict[str, AfterAnswers], usages: dict[str, list[Usage]]) -> None:
     """Write the changes that answers made; entries with requests still under way are written anew, with fewer."""
     limits = [
         {"location_id": name, "budget": each.budget, "is_heard": each.is_heard}
         | {column: getattr(each.limit, column) for column in STATED}
-        for name, each in settled.items()
+        for name, each in changed.items()
     ]
     counting = [
         {"location_id": name, "requests": requests, "seconds": seconds}
-        for name, each in settled.items()
+        for name, each in changed.items()
         for requests, seconds in each.counting
     ]
-    changed = [
-        (name, usage) for name, each in settled.items() for usage in usages[name] if usage.usage_id in each.under_way
+    ended = [
+        (name, usage) for name, each in changed.items() for usage in usages[name] if usage.usage_id in each.under_way
     ]
     counting += [
         {"location_id": name, "lease_id": usage.lease_id, "requests": left, "seconds": usage.seconds_left}
-        for name, usage in changed
-        if (left := settled[name].under_way[usage.usage_id])
+        for name, usage in ended
+        if (left := changed[name].under_way[usage.usage_id])
     ]
-    over = [usage.usage_id for _, usage in changed]
+    over = [usage.usage_id for _, usage in ended]
     given = {"over": over, "counting": json.dumps(counting), "limits": json.dumps(limits)}
-    connection.execute(SETTLE, given | {"spent": SkipCause.DAILY_BUDGET})
+    connection.execute(RECORD_ANSWERS, given | {"spent": SkipCause.DAILY_BUDGET})
 
 
 def unblock(connection: Connection, location_id: str) -> bool:

@@ -15,7 +15,8 @@ from etl.tokens.routing import LocationTokens
 from etl.worker.backlog_spans import spans
 from etl.worker.claims import Claims, Round, WindowFilter
 from etl.worker.pipeline import Claimed
-from etl.worker.windows import REST_SECONDS
+from etl.worker.run_limits import RunContext
+from etl.worker.window_rows import REST_SECONDS
 
 BACKLOG = 200
 """Due messages of a location that make it worth to look for them in its export."""
@@ -43,15 +44,13 @@ class Backlogs:
         *,
         tokens: LocationTokens,
         claims: Callable[..., Claims],
-        resting: dict[str, float],
-        clock: Callable[[], float],
+        context: RunContext,
     ) -> None:
-        """``resting`` tells until when, on the clock, a location is left alone."""
-        self._clock = clock
+        self._clock = context.clock
         self._tokens = tokens
         self._claims = claims(windows=WindowFilter(Why.BACKLOG, lambda: self.walking))
-        self._resting = resting
-        self._in_hand = 0
+        self._resting = context.resting
+        self._walks = 0
         self._after: str | None = None
         self._next_look = 0.0
         self.walking: frozenset[str] = frozenset()
@@ -66,19 +65,19 @@ class Backlogs:
         return self.walking
 
     def claim(self, connection: Connection) -> list[Claimed]:
-        """Claim windows that are to be walked beside those in hand."""
-        if not self.walking or self._in_hand >= WALKERS:
+        """Claim windows that are to be walked beside those that are."""
+        if not self.walking or self._walks >= WALKERS:
             return []
-        return self._claims.claim(connection, WALKERS - self._in_hand, round_=Round(), is_alone=False).items
+        return self._claims.claim(connection, WALKERS - self._walks, round_=Round(), is_alone=False).items
 
     def take(self, windows: Sequence[Claimed]) -> None:
-        """Note what is in hand now."""
-        self._in_hand += len(windows)
+        """Count claimed windows."""
+        self._walks += len(windows)
 
     def drop(self, settled: Sequence[Claimed]) -> bool:
-        """Note what is no longer in hand; returns whether a window is among that."""
+        """Count settled windows off; return whether there is one."""
         windows = sum(each.is_backlog for each in settled)
-        self._in_hand -= windows
+        self._walks -= windows
         return windows > 0
 
     def look(self, connection: Connection) -> bool:

@@ -1,7 +1,7 @@
 """Collects outcomes and settles them together, in one transaction or, after a failure, in several."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -15,7 +15,7 @@ from etl.state.runs import RunCounts
 from etl.worker.failures import log_failures
 from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.settlement import Settlement
-from etl.worker.windows import Settling, WindowSettlement
+from etl.worker.window_rows import WindowRows
 
 BATCH_BYTES = 32 * 1024 * 1024
 """A batch is settled when the answers it holds are this large, full or not."""
@@ -33,22 +33,19 @@ class Batch:
     def __init__(
         self,
         settlement: Settlement,
-        windows: WindowSettlement,
         transact: RetryingTransaction,
         *,
         size: int | None,
         linger: float,
-        clock: Callable[[], float],
     ) -> None:
         """Hold up to ``size`` outcomes (None: more while they come fast) for up to ``linger`` seconds."""
         self._settlement = settlement
-        self._windows = windows
-        self._walked: deque[Settling] = deque()
+        self._walked: deque[WindowRows] = deque()
         self._transact = transact
         self._smallest, self._largest = (USUAL_SIZE, LARGEST_SIZE) if size is None else (size, size)
         self.size = self._smallest
         self._linger = linger
-        self._clock = clock
+        self._clock = settlement.context.clock
         self._outcomes: list[Outcome] = []
         self._unsent: list[Claimed] = []
         self._bytes = 0
@@ -59,7 +56,7 @@ class Batch:
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Add outcomes of items."""
-        self._walked.extend(Settling(each) for each in outcomes if _is_walked(each))
+        self._walked.extend(WindowRows(each, self._settlement.context) for each in outcomes if _is_walked(each))
         outcomes = [each for each in outcomes if not _is_walked(each)]
         if not self._outcomes:
             self._oldest = self._clock()
@@ -79,7 +76,7 @@ class Batch:
         return max(self._oldest + self._linger - self._clock(), 0.0)
 
     def settle(self, run_id: int) -> tuple[RunCounts, list[Claimed]]:
-        """Settle everything, but of a walked window a slice; return the counts and the items no longer in hand."""
+        """Settle everything, but of a walked window a slice; return the counts and the settled items."""
         outcomes, unsent = self._outcomes, self._unsent
         # What fills a batch before its time is up comes fast: more of it shares the cost of one transaction.
         is_full = len(outcomes) >= self.size
@@ -89,7 +86,7 @@ class Batch:
         log_failures(outcomes, self._settlement.kind)
         settled = [each.claimed for each in outcomes] + unsent
         if self._walked:
-            counts.add(self._windows.step(self._transact, self._walked[0], run_id))
+            counts.add(self._walked[0].step(self._transact, run_id))
             if self._walked[0].is_over:
                 settled.append(self._walked.popleft().outcome.claimed)
         return counts, settled

@@ -74,7 +74,7 @@ class Round:
     """As in :class:`NothingClaimed`."""
     wait: float | None = None
     took_suspect: bool = False
-    """Whether the last claim took a suspect, which must stay alone in hand. Others come before the next one."""
+    """Whether the last claim took a suspect, which must be processed alone. Others come before the next one."""
 
     def noting(self, skipped: Mapping[str, Collection[str]]) -> "Round":
         """Note locations that were not claimed, by cause."""
@@ -95,7 +95,7 @@ class Claim:
     nothing: NothingClaimed | None = None
     """At the end of a round without any item: why."""
     passed_suspect: bool = False
-    """Whether a suspect was passed over, because something else was in hand or because it is the others' turn."""
+    """Whether a suspect was passed over, because other items are claimed or because it is the others' turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +169,9 @@ class Claims:
         items, took_suspect = self._take(connection, quotas, suspects if is_alone else [], round_)
         claimed = self._grant(connection, items, served, spare)
         if self._windows and not items:
-            # What others have in hand may leave windows to walk.
-            in_hand = message_queue.locations_of(connection, self._kind, prefix=self._windows.why, claimed=True)
-            waiting += in_hand.intersection(self._windows.location_ids())
+            # What others walk may leave windows to walk.
+            walked = message_queue.locations_of(connection, self._kind, prefix=self._windows.why, claimed=True)
+            waiting += walked.intersection(self._windows.location_ids())
         passed = [] if took_suspect else suspects
         short = {name: allowed.get(by) for name, by in sharing.items() if name not in quotas}
         round_ = _limited(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from etl.kinds.windows import Walk
+from etl.kinds.window_pages import Walk
 from etl.load import known, suppression
 from etl.load.known import Version
 from etl.load.versions import Versions

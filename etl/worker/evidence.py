@@ -37,7 +37,7 @@ FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 60.0
 """Seconds between two probes."""
 MOST_OPEN = 100
-"""Missing ids that wait for what else is in hand, even if they are enough: nothing is lost by that."""
+"""Missing ids that wait for unanswered requests, even if they are enough: nothing is lost by that."""
 MOST_MISSING = 1000
 """Most missing ids remembered for a location."""
 VOUCHED_SECONDS = 10.0
@@ -58,7 +58,7 @@ class SharedEvidence:
     found_at: dict[str, float] = field(default_factory=dict)
     """When a thing of a location was last found."""
     turn: Lock = field(default_factory=Lock)
-    """Held by the run that has a suspect in hand: with two in a process, a crash could not be attributed."""
+    """Held by the run that has claimed a suspect: with two in a process, a crash could not be attributed."""
 
 
 @dataclass(slots=True)
@@ -209,12 +209,12 @@ class Evidence:
             self._kind.name in MAIN or any(answers.improper >= ENOUGH for answers in self._locations.values())
         )
 
-    def room(self, location_id: str, *, in_hand: int, now: float) -> int | None:
+    def room(self, location_id: str, *, unanswered: int, now: float) -> int | None:
         """Return how many items to fetch with a location's token; None: no limit. An outage is probed with one."""
         answers = self._locations.get(location_id)
         if answers is not None and (answers.improper >= ENOUGH or (answers.improper and self.is_api_away)):
-            return 0 if in_hand or now < answers.probe_at else 1
-        return max(1 - in_hand, 0) if self.is_api_away else None
+            return 0 if unanswered or now < answers.probe_at else 1
+        return max(1 - unanswered, 0) if self.is_api_away else None
 
     def wait(self, *, now: float) -> float:
         """Return the seconds until the next probe."""

@@ -1,4 +1,4 @@
-"""Renews the leases of items in hand in a separate thread, so that none lapses during a slow batch."""
+"""Renews the leases of claimed items in a separate thread, so that none lapses during a slow batch."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -52,7 +52,7 @@ class Leases:
             self._thread = threading.Thread(target=self._keep_renewing, name="leases", daemon=True)
             self._thread.start()
 
-    def stands(self, lease_id: int) -> bool:
+    def is_held(self, lease_id: int) -> bool:
         """Whether a lease is surely ours.
 
         It is not when this process was suspended for longer than a lease, or could not renew it for so long: then

@@ -28,7 +28,6 @@ from etl.worker.run_limits import Report, RunLimits
 from etl.worker.settlement import Settlement
 from etl.worker.state import WORKING, WorkerState
 from etl.worker.verdicts import Verdicts
-from etl.worker.windows import WindowSettlement
 
 log = structlog.get_logger("etl.worker")
 
@@ -60,14 +59,12 @@ class Loop:
         limits: RunLimits,
         progress: Callable[[RunCounts], None],
         watch: Callable[[WorkerState], None],
-        windows: WindowSettlement,
         backlogs: Backlogs | None,
         end_within: Callable[[float], None],
         shared: SharedEvidence,
         tokens: LocationTokens,
-        clock: Callable[[], float],
     ) -> None:
-        self._clock = clock
+        self._clock = settlement.context.clock
         self._listening = listening
         self._claims = claims
         self._limits = limits
@@ -82,8 +79,8 @@ class Loop:
         self._process = process
         self._fetchers = Fetchers(self._begin, concurrency=limits.concurrency, outcomes=self._outcomes)
         linger = FOLLOW_LINGER_SECONDS if limits.follow else LINGER_SECONDS
-        self._batch = Batch(settlement, windows, self._transact, size=limits.batch_size, linger=linger, clock=clock)
-        self._leases = Leases(engine, clock)
+        self._batch = Batch(settlement, self._transact, size=limits.batch_size, linger=linger)
+        self._leases = Leases(engine, self._clock)
         self._evidence = Evidence(settlement.kind, shared)
         self._verdicts = Verdicts(self._evidence, tokens)
         # A page answers as many items as it holds, so a limit is kept by single requests alone.
@@ -95,7 +92,7 @@ class Loop:
         self._mismatch: str | None = None
         self._skipped: Mapping[str, set[str]] = {}
         self._run_id = 0
-        self._in_hand = 0
+        self._unsettled = 0
         self._claimed = 0
         self._started = self._clock()
         self._round = Round()
@@ -107,7 +104,7 @@ class Loop:
         self._ends_at = None if limits.max_seconds is None else self._started + limits.max_seconds
 
     def stop(self) -> None:
-        """Finish what is in hand, give the rest back, and end; safe to call from a signal handler."""
+        """Finish the items that were begun, give the rest back, and end; safe to call from a signal handler."""
         self._stop_asked = True
         self._end_within(GRACE_SECONDS)
         self._outcomes.wake()
@@ -116,7 +113,7 @@ class Loop:
         """Run to the end.
 
         Raises:
-            DatabaseUnavailableError: Postgres went away and did not come back in time. What was in hand is free again
+            DatabaseUnavailableError: Postgres went away and did not come back in time. What was claimed is free again
                 when its lease lapses.
             ConfigurationError: it refuses what a run needs.
         """
@@ -172,7 +169,7 @@ class Loop:
             ends_at=self._ends_at,
             is_stopped=self._stop_asked,
             left=None if limits.limit is None else limits.limit - self._claimed,
-            in_hand=self._in_hand,
+            unsettled=self._unsettled,
             waiting=self._fetchers.waiting,
             has_suspect=self._has_turn or self._passed_suspect,
             next_claim=self._next_claim,
@@ -201,7 +198,7 @@ class Loop:
         if claim.nothing is not None:
             self._next_claim = self._clock() + claim.nothing.pause()
         if items := claim.items + windows:
-            self._in_hand += len(items)
+            self._unsettled += len(items)
             self._claimed += len(items)
             self._verdicts.expect(items)
             self._leases.hold(items, since=now)
@@ -214,7 +211,7 @@ class Loop:
 
     def _begin(self, claimed: Claimed) -> Outcome:
         """In a fetch thread: process an item, unless it may be somebody else's by now."""
-        if self._leases.stands(claimed.item.lease_id):
+        if self._leases.is_held(claimed.item.lease_id):
             return self._process(claimed)
         return Outcome(claimed, self._clock(), error=SnoozedError("lease_lapsed", "its lease may have lapsed"))
 
@@ -229,7 +226,7 @@ class Loop:
             self._next_lapse_check = self._clock() + LAPSE_CHECK_SECONDS
             message_queue.release_lapsed(connection)
             limits_upkeep.tidy(connection, under_way=USAGE_SECONDS)
-        if not self._in_hand and not self._has_turn:
+        if not self._unsettled and not self._has_turn:
             self._has_turn = self._turn.acquire(blocking=False)
         room = partial(self._verdicts.room, now=self._clock())
         claim = partial(self._claims.claim, connection, want, round_=self._round, is_alone=self._has_turn, room=room)
@@ -260,7 +257,7 @@ class Loop:
             time.sleep(GATHER_SECONDS)
         timeout = min(self._batch.patience(), max(self._next_claim - self._clock(), SHORT_POLL_SECONDS))
         self._take_in(timeout=timeout)
-        if self._batch.patience() == 0.0 or len(self._batch) == self._in_hand:
+        if self._batch.patience() == 0.0 or len(self._batch) == self._unsettled:
             self._settle()
 
     def _take_in(self, *, timeout: float) -> None:
@@ -280,10 +277,10 @@ class Loop:
         if not len(self._batch):
             return
         counts, settled = self._batch.settle(self._run_id)
-        self._in_hand -= len(settled)
+        self._unsettled -= len(settled)
         if self._backlogs is not None and self._backlogs.drop(settled):
             self._next_claim = 0.0
-        if not self._in_hand:
+        if not self._unsettled:
             self._end_turn()
         self._leases.drop(settled)
         self._counts.add(counts)
@@ -292,7 +289,7 @@ class Loop:
     def _wind_down(self) -> None:
         """Give back what was not begun, wait for what was, and settle it."""
         self._give_back()
-        while len(self._batch) < self._in_hand:
+        while len(self._batch) < self._unsettled:
             self._beat()
             self._take_in(timeout=SHORT_POLL_SECONDS)
         while len(self._batch):

@@ -53,7 +53,7 @@ class MartsRun:
         self._mismatch: str | None = None
 
     def stop(self) -> None:
-        """End after the transaction in hand; safe to call from a signal handler."""
+        """End after the current transaction; safe to call from a signal handler."""
         self._stop.set()
 
     def run(self) -> Report:

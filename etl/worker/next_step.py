@@ -9,7 +9,7 @@ from etl.state.outcomes import RunOutcome, SkipCause
 from etl.worker.claims import NothingClaimed, passes_soon
 
 MOST_BATCHES = 10
-"""A run has no more in hand, however many of them belong to locations that do not answer."""
+"""A run claims no more, however many of them belong to locations that do not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,14 @@ class LoopState:
     is_stopped: bool = False
     left: int | None = None
     """How many items may still be claimed; None: as many as there are."""
-    in_hand: int = 0
+    unsettled: int = 0
+    """Claimed items that are not settled."""
     waiting: int = 0
     """Of those, how many no thread has begun, but could."""
     has_suspect: bool = False
-    """Whether one is in hand, or waits until nothing else is."""
+    """Whether one is claimed, or waits until nothing else is."""
     next_claim: float = 0.0
-    """When there may be something to claim again, while something is in hand."""
+    """When there may be something to claim again, while something is unsettled."""
     has_claimed: bool = False
     """Whether the last step was a claim: outcomes must not wait for the next one."""
     nothing: NothingClaimed | None = None
@@ -40,7 +41,7 @@ class LoopState:
     is_silent: bool = False
     """Whether nothing is answered properly any more."""
     must_give_up: bool = False
-    """Whether that ends the run, whatever is in hand."""
+    """Whether that ends the run, whatever is unsettled."""
     has_mismatch: bool = False
     """Whether the database was migrated meanwhile, by another version."""
     is_misconfigured: bool = False
@@ -67,7 +68,7 @@ class ClaimItems:
 
 @dataclass(frozen=True, slots=True)
 class Collect:
-    """Wait for outcomes of what is in hand, and settle them when that is due."""
+    """Wait for outcomes of claimed items, and settle them when that is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,9 @@ def next_step(state: LoopState, now: float) -> Step:
     """Return what to do next."""
     if (end := _end(state, now)) is not None:
         return end
-    if state.nothing is not None and not state.in_hand:
+    if state.nothing is not None and not state.unsettled:
         return _rest(state, state.nothing)
-    if state.in_hand and (state.has_claimed or now < state.next_claim):
+    if state.unsettled and (state.has_claimed or now < state.next_claim):
         return Collect()
     want = _want(state)
     return ClaimItems(want) if want else Collect()
@@ -102,16 +103,16 @@ def _end(state: LoopState, now: float) -> End | None:
         return End(RunOutcome.STOPPED)
     if state.ends_at is not None and now >= state.ends_at:
         return End(RunOutcome.MAX_SECONDS)
-    return End(RunOutcome.LIMIT) if state.left == 0 and not state.in_hand else None
+    return End(RunOutcome.LIMIT) if state.left == 0 and not state.unsettled else None
 
 
 def _want(state: LoopState) -> int:
     """Return how many items to claim: none beside a suspect, and none before one."""
-    if state.in_hand and state.has_suspect:
+    if state.unsettled and state.has_suspect:
         return 0
     # Enough that the fetchers never wait while a batch is settled, little enough to give back soon.
     is_low = state.waiting < state.batch_size + state.concurrency
-    want = state.batch_size if is_low and state.in_hand < MOST_BATCHES * state.batch_size else 0
+    want = state.batch_size if is_low and state.unsettled < MOST_BATCHES * state.batch_size else 0
     return want if state.left is None else min(want, state.left)
 
 

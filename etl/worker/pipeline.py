@@ -9,18 +9,18 @@ from etl.api.rate_headers import NO_HEADERS, RateHeaders
 from etl.errors import ItemError, RetriableError, SnoozedError, WorkerLostError
 from etl.kinds import Kind, Origin
 from etl.kinds.kind import PartlyReadError
-from etl.kinds.windows import Walk
+from etl.kinds.window_pages import Walk
 from etl.models.record import FollowUp, Record
 from etl.state.message_queue import Item
 from etl.state.windows import KIND, Why
 from etl.tokens.routing import Token
 
-LOST = "its worker was killed each time that it had nothing else in hand; when that is fixed: etl dead retry"
+LOST = "its worker was killed each time that it processed this item alone; when that is fixed: etl dead retry"
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An item in hand, and the token that is sent for it."""
+    """A claimed item, and the token that is sent for it."""
 
     item: Item
     token: Token

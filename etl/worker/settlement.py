@@ -1,7 +1,7 @@
 """Writes the outcomes of a batch in the caller's transaction: rows, queue, dead letters, limits, pauses."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -20,7 +20,6 @@ from etl.errors import (
 from etl.kinds import Kind
 from etl.load import loader, suppression
 from etl.load.suppression import Received
-from etl.models import Base
 from etl.models.record import FollowUp
 from etl.state import limits, locations, message_queue
 from etl.state.allowance import AnsweredRequest
@@ -30,6 +29,7 @@ from etl.tokens.routing import Token
 from etl.worker import follow_ups
 from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.retry import next_delay
+from etl.worker.run_limits import RunContext
 
 JITTER = 2.0
 """Seconds: bound of the random wait added to a 429's."""
@@ -57,11 +57,7 @@ class Settlement:
 
     kind: Kind
     max_attempts: int
-    default_location_id: str
-    """The location of items that name none; empty: not known."""
-    taken: Mapping[str, type[Base] | None]
-    """The kinds that some job takes, and where each keeps what it fetches: no other follows from a record."""
-    clock: Callable[[], float]
+    context: RunContext
 
     def apply(self, connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> RunCounts:
         """Settle outcomes, and give back unchanged the claimed items that were never begun.
@@ -74,7 +70,7 @@ class Settlement:
         counts = RunCounts()
         following = self._load(connection, outcomes, counts)
         put_back = [PutBack(each.item, 0.0, spent=False) for each in unsent]
-        given_up: list[DeadLetter] = []
+        failed: list[DeadLetter] = []
         for outcome in outcomes:
             if outcome.error is None:
                 continue
@@ -83,18 +79,18 @@ class Settlement:
             if isinstance(decided, PutBack):
                 put_back.append(decided)
             else:
-                given_up.append(decided)
+                failed.append(decided)
         following += _looked_for(put_back)
-        given_up, doubted, renewed = self._settle_absent(connection, outcomes, given_up, counts)
+        failed, doubted, renewed = self._settle_absent(connection, outcomes, failed, counts)
         put_back += doubted
         following += renewed
         message_queue.put_back(connection, put_back)
         counts.retried = sum(each.spent for each in put_back)
         counts.snoozed = sum(not each.spent and each.cause is not None for each in put_back)
-        counts.dead = message_queue.to_dead_letter(connection, given_up)
-        follow_ups.queue(connection, following, self.taken)
+        counts.dead = message_queue.to_dead_letter(connection, failed)
+        follow_ups.queue(connection, following, self.context.taken)
         # Last: from here on to the commit, no other worker claims or settles at these locations.
-        report_requests(connection, outcomes, unsent, now=self.clock())
+        report_requests(connection, outcomes, unsent, now=self.context.clock())
         for outcome in outcomes:
             stop_location(connection, outcome.claimed.token, outcome.error)
         return counts
@@ -102,7 +98,7 @@ class Settlement:
     def _lock_and_remove_done(
         self, connection: Connection, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]
     ) -> set[Item]:
-        """Lock the items, remove those that are done, and return those whose lease stands."""
+        """Lock the items, remove those that are done, and return those whose lease is held."""
         done = [each.claimed.item for each in outcomes if each.error is None]
         others = [*(each.claimed.item for each in outcomes if each.error), *(each.item for each in unsent)]
         held: set[Item] = set()
@@ -111,12 +107,12 @@ class Settlement:
                 connection,
                 [each for each in done if each.kind == kind],
                 others=[each for each in others if each.kind == kind],
-                default=self.default_location_id,
+                default=self.context.default_location_id,
             )
         return held
 
     def _complete(self, connection: Connection, items: Sequence[Item]) -> int:
-        return len(message_queue.complete(connection, items, default=self.default_location_id))
+        return len(message_queue.complete(connection, items, default=self.context.default_location_id))
 
     def _load(self, connection: Connection, outcomes: Sequence[Outcome], counts: RunCounts) -> list[FollowUp]:
         """Write the rows of items; return the follow-ups of their records."""
@@ -150,16 +146,16 @@ class Settlement:
         if delay is not None:
             return PutBack(item, delay, error.cause)
         may_be_elsewhere = self.kind.name == "message" and item.conversation_id and error.cause in LOOK_UP_CAUSES
-        if may_be_elsewhere and not was_looked_up and "conversation" in self.taken:
+        if may_be_elsewhere and not was_looked_up and "conversation" in self.context.taken:
             return PutBack(item, LOOK_UP_SECONDS, LOOKED_UP, spent=False)
         return DeadLetter(item, error.cause, error.detail, error.payload)
 
     def _settle_absent(
-        self, connection: Connection, outcomes: Sequence[Outcome], given_up: Sequence[DeadLetter], counts: RunCounts
+        self, connection: Connection, outcomes: Sequence[Outcome], failed: Sequence[DeadLetter], counts: RunCounts
     ) -> tuple[list[DeadLetter], list[PutBack], list[FollowUp]]:
         """Settle what the API no longer knows but the tables do: it was deleted, which is no failure.
 
-        Return what stays given up, what is put back, and which messages are fetched again.
+        Return what stays a dead letter, what is put back, and which messages are fetched again.
 
         Nor is it one when a kind may well be absent, or when what was looked for elsewhere was found there. What was
         erased for good leaves no letter either. Where nothing at all is found any more, an absence means nothing: such
@@ -169,12 +165,12 @@ class Settlement:
         location_ids = {
             each.claimed.item: each.claimed.item.location_id or each.claimed.token_location_id for each in outcomes
         }
-        told = {
-            Received(location_ids[each.item], each.item.message_id, each.payload or b""): each.item for each in given_up
+        received = {
+            Received(location_ids[each.item], each.item.message_id, each.payload or b""): each.item for each in failed
         }
-        ended = [told[each] for each in suppression.suppressed(connection, told)]
+        ended = [received[each] for each in suppression.suppressed(connection, received)]
         deleted, doubted, dying, following = [], [], [], []
-        for letter in given_up:
+        for letter in failed:
             item, error = letter.item, errors[letter.item]
             is_doubted = isinstance(error, NothingFoundError)
             is_missing = isinstance(error, NotFoundError) and not is_doubted
@@ -215,7 +211,9 @@ class Settlement:
 
         With ``lately``, what the tables had before does not count.
         """
-        tables = {table for kind, table in self.taken.items() if table is not None and kind in ("message", "email")}
+        tables = {
+            table for kind, table in self.context.taken.items() if table is not None and kind in ("message", "email")
+        }
         found = [loader.ages(connection, table, [(location_id, item.message_id)]) for table in tables]
         return any(not lately or age < LATELY for each in found for age in each.values())
 
@@ -243,7 +241,7 @@ def report_requests(
         )
         answers += [answer] * outcome.sent
         given_back += [(by, lease_id)] * (outcome.claimed.granted - outcome.sent)
-    limits.settle(connection, answers, given_back)
+    limits.record_answers(connection, answers, given_back)
 
 
 def _looked_for(put_back: Sequence[PutBack]) -> list[FollowUp]:

@@ -10,7 +10,7 @@ class WorkerState:
     """The state of a loop at one time."""
 
     activity: Literal["working", "resting", "api_unreachable"]
-    """Resting: nothing can be claimed now, and nothing is in hand."""
+    """Resting: nothing can be claimed now, and nothing is unsettled."""
     skipped: Mapping[str, set[str]] = field(default_factory=dict)
     """Locations whose due items are left, by cause, as in :class:`etl.worker.claims.NothingClaimed`."""
     wait: float | None = None

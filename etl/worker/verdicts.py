@@ -1,4 +1,4 @@
-"""What the outcomes of a run mean: an error may wait for the answers to what else is in hand of its location. Pure."""
+"""What the outcomes of a run mean: an error may wait for the answers to other items of its location. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -43,7 +43,7 @@ class Verdicts:
 
     def room(self, location_id: str, *, now: float) -> int | None:
         """Return how many items to fetch with a location's token; None: no limit."""
-        return self._evidence.room(location_id, in_hand=self._unanswered[location_id], now=now)
+        return self._evidence.room(location_id, unanswered=self._unanswered[location_id], now=now)
 
     def decide(self, outcomes: Sequence[Outcome], *, now: float) -> list[Outcome]:
         """Return the outcomes, these and earlier ones, whose meaning is known now, with their final errors."""

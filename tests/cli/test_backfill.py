@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from etl.cli import backfill as command
-from etl.kinds import windows as kind
+from etl.kinds import window_pages
 from etl.sandbox.server import RunningSandbox
 from etl.state import windows
 from etl.state.windows import Why, Window
@@ -176,7 +176,7 @@ def test_a_window_with_too_many_rows_ends_where_its_walk_has_come_to(
 ) -> None:
     load(large_etl)
     asked = large.stats()["requests"]
-    monkeypatch.setattr(kind, "PAGE_ROWS", 20)
+    monkeypatch.setattr(window_pages, "PAGE_ROWS", 20)
     load(large_etl)
     # Nothing is counted twice, and little is asked for twice: for each window one page of emails, at most.
     assert state(large_job) == (len(large_job.ids), UNTIL, True)

@@ -29,7 +29,7 @@ def spend(connection: Connection, count: int, *, lease_id: int = 1, location_id:
 def answer(
     connection: Connection, headers: RateHeaders, *, count: int = 1, age: float = 0.0, lease_id: int = 1
 ) -> None:
-    limits.settle(connection, [AnsweredRequest("LOC1", lease_id, age, headers)] * count)
+    limits.record_answers(connection, [AnsweredRequest("LOC1", lease_id, age, headers)] * count)
 
 
 def hear(connection: Connection, headers: RateHeaders) -> None:
@@ -68,7 +68,7 @@ def test_an_unanswered_request_counts_however_long_it_takes(connection: Connecti
 def test_a_grant_that_was_not_used_is_allowed_again(connection: Connection) -> None:
     hear(connection, HUNDRED)
     spend(connection, 10)
-    limits.settle(connection, [], unsent=[("LOC1", 1)] * 4)
+    limits.record_answers(connection, [], unsent=[("LOC1", 1)] * 4)
     assert allowed(connection) == 94
 
 
@@ -187,7 +187,7 @@ def test_old_usage_is_forgotten(connection: Connection) -> None:
 def test_a_gateways_answer_says_nothing_about_limits(connection: Connection) -> None:
     allowed(connection)
     spend(connection, 1)
-    limits.settle(connection, [AnsweredRequest("LOC1", 1, 3600.0, is_proper=False)])
+    limits.record_answers(connection, [AnsweredRequest("LOC1", 1, 3600.0, is_proper=False)])
     assert allowed(connection) == UNHEARD_LIMIT
 
 

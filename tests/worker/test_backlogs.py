@@ -22,6 +22,7 @@ from etl.tokens.vault import new_key
 from etl.worker import backlogs
 from etl.worker.backlogs import PAUSE_SECONDS, Backlogs
 from etl.worker.claims import Claims
+from etl.worker.run_limits import RunContext
 from tests.clock import Clock
 from tests.command import Command
 from tests.job import Job
@@ -215,7 +216,7 @@ def agency(engine: Engine) -> Iterator[Office]:
 def test_while_a_page_is_on_its_way_another_location_is_served_and_its_own_messages_wait(
     agency: Office, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etl.kinds.windows.PAGE_ROWS", 50)
+    monkeypatch.setattr("etl.kinds.window_pages.PAGE_ROWS", 50)
     sandbox, walked, other = agency.sandbox, agency.first, agency.second
     *backlog, late = sandbox.dataset.ids(walked)[:251]
     live = sandbox.dataset.ids(other)[0]
@@ -254,7 +255,7 @@ ORDER = """
 def test_an_answer_of_another_location_waits_for_no_more_than_a_slice_of_a_windows_rows(
     agency: Office, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etl.worker.windows.PAGE_ROWS", 10)
+    monkeypatch.setattr("etl.worker.window_rows.PAGE_ROWS", 10)
     sandbox, walked, other = agency.sandbox, agency.first, agency.second
     live = sandbox.dataset.ids(other)[0]
     agency.execute(WITNESS.format(walked=walked))
@@ -313,8 +314,7 @@ def test_a_look_for_backlogs_goes_on_where_the_last_one_ended(
     looking = Backlogs(
         tokens=(tokens := EveryLocation()),
         claims=partial(Claims, kind="window", tokens=tokens, clock=time.monotonic),
-        resting={},
-        clock=time.monotonic,
+        context=RunContext(time.monotonic, "", {}),
     )
     assert [look() for _ in range(5)] == [False, True, False, False, True]
 

@@ -12,6 +12,7 @@ from etl.state.runs import RunCounts
 from etl.tokens.routing import Token
 from etl.worker.batch import Batch
 from etl.worker.pipeline import Claimed, Outcome
+from etl.worker.run_limits import RunContext
 from etl.worker.settlement import Settlement
 
 
@@ -28,8 +29,8 @@ def batch(size: int | None) -> Batch:
         return RunCounts()
 
     kind = KINDS["message"](Options())
-    settlement = Settlement(kind, max_attempts=8, default_location_id="", taken={}, clock=time.monotonic)
-    return Batch(settlement, None, settled, size=size, linger=60.0, clock=time.monotonic)  # type: ignore[arg-type] # all that it calls
+    settlement = Settlement(kind, max_attempts=8, context=RunContext(time.monotonic, "", {}))
+    return Batch(settlement, settled, size=size, linger=60.0)  # type: ignore[arg-type] # all that it calls
 
 
 def sizes(size: int | None, *counts: int) -> list[int]:

@@ -74,8 +74,8 @@ class Answers:
     def is_open(self, claimed: Claimed, error: ItemError | None) -> bool:
         return self.evidence.is_open(claimed, error, now=self.now)
 
-    def room(self, location_id: str = "LOC1", *, in_hand: int = 0) -> int | None:
-        return self.evidence.room(location_id, in_hand=in_hand, now=self.now)
+    def room(self, location_id: str = "LOC1", *, unanswered: int = 0) -> int | None:
+        return self.evidence.room(location_id, unanswered=unanswered, now=self.now)
 
 
 @pytest.mark.parametrize("error", [AWAY, PAGE, ELSEWHERE])
@@ -150,7 +150,7 @@ def test_while_the_api_is_away_a_location_that_was_not_asked_yet_is_asked_for_on
     answers = Answers()
     for number in range(ENOUGH):
         answers.give(AWAY, location_id=f"LOC{number}")
-    assert (answers.room("NEW"), answers.room("NEW", in_hand=1)) == (1, 0)
+    assert (answers.room("NEW"), answers.room("NEW", unanswered=1)) == (1, 0)
     answers.give(None, location_id="NEW")
     assert answers.room("LOC1") is None
 
@@ -165,7 +165,7 @@ def test_probes_come_one_at_a_time_and_further_and_further_apart() -> None:
         waits.append(answers.evidence.wait(now=answers.now))
         assert answers.room() == 0
         answers.now += waits[-1]
-        assert (answers.room(), answers.room(in_hand=1)) == (1, 0)
+        assert (answers.room(), answers.room(unanswered=1)) == (1, 0)
     assert waits == [FIRST_PAUSE, 10.0, 20.0, 40.0, LONGEST_PAUSE, LONGEST_PAUSE]
 
 
@@ -278,7 +278,7 @@ def test_what_was_found_at_the_same_time_does() -> None:
     assert answers.meaning(MISSING, ENOUGH) is MISSING
 
 
-def test_missing_ids_wait_for_what_else_is_in_hand_even_if_they_are_enough() -> None:
+def test_missing_ids_wait_for_what_else_is_unanswered_even_if_they_are_enough() -> None:
     answers = Answers()
     claimed = answers.give(MISSING, MOST_OPEN - 1)
     assert answers.is_open(claimed, MISSING)

@@ -44,7 +44,7 @@ def test_a_lease_stands_as_long_as_it_is_renewed(leases: Leases, claimed: list[C
     for _ in range(3):
         clock.advance(SECONDS / 3)
         leases.renew()
-    assert leases.stands(lease_of(claimed))
+    assert leases.is_held(lease_of(claimed))
 
 
 def test_a_lease_that_was_not_renewed_in_time_never_stands_again(
@@ -53,7 +53,7 @@ def test_a_lease_that_was_not_renewed_in_time_never_stands_again(
     leases.hold(claimed, since=clock())
     clock.advance(SECONDS)
     leases.renew()
-    assert not leases.stands(lease_of(claimed))
+    assert not leases.is_held(lease_of(claimed))
 
 
 def test_renewing_keeps_the_items_ours(leases: Leases, claimed: list[Claimed], engine: Engine, clock: Clock) -> None:
@@ -69,9 +69,9 @@ def test_renewing_keeps_the_items_ours(leases: Leases, claimed: list[Claimed], e
 def test_a_lease_stands_until_its_last_item_is_settled(leases: Leases, claimed: list[Claimed], clock: Clock) -> None:
     leases.hold(claimed, since=clock())
     leases.drop(claimed[:1])
-    before = leases.stands(lease_of(claimed))
+    before = leases.is_held(lease_of(claimed))
     leases.drop(claimed[1:])
-    assert (True, False) == (before, leases.stands(lease_of(claimed)))
+    assert (True, False) == (before, leases.is_held(lease_of(claimed)))
 
 
 def test_nothing_is_sent_for_an_item_whose_lease_may_have_lapsed(
@@ -79,7 +79,7 @@ def test_nothing_is_sent_for_an_item_whose_lease_may_have_lapsed(
 ) -> None:
     job.enqueue(*job.ids[:10])
     before = sandbox.stats()["requests"]
-    monkeypatch.setattr(Leases, "stands", lambda *_: False)
+    monkeypatch.setattr(Leases, "is_held", lambda *_: False)
     counts = job.run(limit=10).counts
     # What no thread had begun when the first one came back is put back, which is not counted.
     assert (True, 0, 0, before) == (counts.snoozed > 0, counts.loaded, counts.retried, sandbox.stats()["requests"])

@@ -9,7 +9,7 @@ from etl.worker.next_step import MOST_BATCHES, ClaimItems, Collect, End, LoopSta
 
 NOW = 1000.0
 EMPTY = LoopState(batch_size=20, concurrency=8)
-BUSY = replace(EMPTY, in_hand=10, waiting=5)
+BUSY = replace(EMPTY, unsettled=10, waiting=5)
 DRAINED = NothingClaimed({}, None)
 PAUSED = NothingClaimed({"paused": {"LOC1"}}, None)
 RATE = NothingClaimed({"rate": {"LOC1"}}, 3.0)
@@ -28,7 +28,7 @@ BLOCKED = NothingClaimed({"rate_limited": {"LOC1"}}, LONGEST_WAIT + 1)
         (BUSY, {"next_claim": NOW + 1}, Collect()),
         (BUSY, {"next_claim": NOW}, ClaimItems(20)),
         (BUSY, {"waiting": 28}, Collect()),
-        (BUSY, {"in_hand": 20 * MOST_BATCHES}, Collect()),
+        (BUSY, {"unsettled": 20 * MOST_BATCHES}, Collect()),
         (BUSY, {"has_suspect": True}, Collect()),
         (EMPTY, {"has_suspect": True}, ClaimItems(20)),
         (BUSY, {"is_stopped": True}, End(RunOutcome.STOPPED)),

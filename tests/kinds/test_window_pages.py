@@ -16,8 +16,8 @@ from etl.errors import (
     RefusedError,
     UnreachableError,
 )
-from etl.kinds import windows
-from etl.kinds.windows import REQUESTS, Walk
+from etl.kinds import window_pages
+from etl.kinds.window_pages import REQUESTS, Walk
 from etl.sandbox.server import RunningSandbox
 from etl.state.windows import MILLISECOND, WIDTH, Why, Window, slices
 from tests.large import both_cursors
@@ -60,7 +60,7 @@ class Walker:
         """One walk."""
         call = Asking(self._client, self._token, granted=granted)
         call.asked, call.given, call.alter = self.asked, self.given, self.alter
-        walk = windows.extract(call, window.id, self.location_id).payload
+        walk = window_pages.extract(call, window.id, self.location_id).payload
         assert isinstance(walk, Walk)
         return walk
 

@@ -1,4 +1,4 @@
-"""Settles claimed items. Each statement names their lease and changes nothing once that has ended.
+"""Finishes claimed items, or puts them back. Each statement names their lease and changes nothing once that has ended.
 
 A transaction that settles many items first names all of them to :func:`complete`, which locks them in one order, so
 that two of them can wait for each other but not deadlock; and it changes the queue before dead letters, as others do.
