@@ -75,12 +75,12 @@ def _fill(engine: Engine, size: Size) -> float:
 def _statements(engine: Engine, rounds: int) -> list[list[object]]:
     """Each statement that runs often, undone after it."""
     with engine.connect() as connection:
-        places = list(message_queue.waiting_locations(connection, kind="message", after=None, limit=LOOK_LOCATIONS))
+        places = list(message_queue.waiting_locations(connection, kind="message", after=None, most=LOOK_LOCATIONS))
     quotas = dict.fromkeys(places[:50], 2)
     asked: dict[str, Callable[[Connection], object]] = {
         "look for backlogs at 64 locations": lambda on: message_queue.backlogs(on, places, most=LOOK_ITEMS),
         "the next 64 locations": lambda on: message_queue.waiting_locations(
-            on, kind="message", after=places[-1], limit=64
+            on, kind="message", after=places[-1], most=64
         ),
         "claim 100 of 50 locations": lambda on: message_queue.claim(
             on, kind="message", quotas=quotas, lease_seconds=LEASE_SECONDS

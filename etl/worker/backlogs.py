@@ -94,7 +94,7 @@ class Backlogs:
         items: Counter[str] = Counter()
         while True:
             page = list(
-                message_queue.waiting_locations(connection, kind="message", after=self._after, limit=LOOK_LOCATIONS)
+                message_queue.waiting_locations(connection, kind="message", after=self._after, most=LOOK_LOCATIONS)
             )
             items.update(self._count(connection, page))
             self._after = page[-1] if len(page) == LOOK_LOCATIONS else None

@@ -230,13 +230,11 @@ class Claims:
         With each, whether its next due item is a suspect; None: nothing is due.
         """
         causes = self._unserved.causes
-        limit = PAGE + len(causes)
         if self._windows is None:
-            names = message_queue.waiting_locations(
-                connection, kind=self._kind, after=after, limit=limit, skipped=causes
-            )
+            names = message_queue.waiting_locations(connection, kind=self._kind, after=after, most=PAGE, skipped=causes)
         else:
-            own = sorted(name for name in self._windows.location_ids() if after is None or name > after)[:limit]
+            own = sorted(name for name in self._windows.location_ids() if after is None or name > after)
+            own = own[: PAGE + len(causes)]
             names = message_queue.due_locations(connection, own, kind=self._kind) if own else {}
         unserved: dict[str, list[str]] = {}
         for name in causes.keys() & names.keys():

@@ -47,8 +47,9 @@ class Verdicts:
 
     def decide(self, outcomes: Sequence[Outcome], *, now: float) -> list[Outcome]:
         """Return the outcomes, these and earlier ones, whose meaning is known now, with their final errors."""
+        outcomes = [self._unless_outdated(each) for each in outcomes]
         decided = [each for each in outcomes if each.claimed.is_backlog]
-        outcomes = [self._unless_outdated(each) for each in outcomes if not each.claimed.is_backlog]
+        outcomes = [each for each in outcomes if not each.claimed.is_backlog]
         for outcome in outcomes:
             self._hear(outcome, now)
         given, self._open = [*self._open, *outcomes], []

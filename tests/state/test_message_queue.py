@@ -551,8 +551,8 @@ def test_waiting_locations_are_found_in_order_beyond_a_cursor(connection: Connec
     for name in ("", "A", "B", "C"):
         enqueue(connection, f"M1{name}", f"M2{name}", location_id=name)
     found = [
-        message_queue.waiting_locations(connection, kind="message", after=after, limit=2, skipped=["B"])
-        for after in (None, "A", "C")
+        message_queue.waiting_locations(connection, kind="message", after=after, most=2, skipped=skipped)
+        for after, skipped in ((None, []), ("A", ["B"]), ("C", []))
     ]
     assert found == [{"": False, "A": False}, {"B": None, "C": False}, {}]
     assert [list(each) for each in found] == [["", "A"], ["B", "C"], []]

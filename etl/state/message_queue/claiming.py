@@ -27,13 +27,17 @@ GIVEN = """
 """
 # One index probe for each location: a join might read the whole queue.
 DUE = """
-    SELECT location_id, lapses FROM next LEFT JOIN LATERAL (
-        SELECT q.lapses FROM etl.message_queue AS q
-        WHERE q.kind = :kind AND q.location_id = next.location_id AND q.lease_id IS NULL AND q.scheduled_at <= now()
-          AND next.location_id NOT IN (SELECT unnest(CAST(:skipped AS text[])))
-        ORDER BY q.priority DESC, q.scheduled_at LIMIT 1
-    ) AS due ON true
-    ORDER BY place
+    , page AS MATERIALIZED (
+        SELECT location_id FROM next WHERE location_id NOT IN (SELECT unnest(CAST(:skipped AS text[])))
+        ORDER BY place LIMIT :most
+    ), due AS MATERIALIZED (
+        SELECT location_id, item.lapses FROM page CROSS JOIN LATERAL (
+            SELECT q.lapses FROM etl.message_queue AS q
+            WHERE q.kind = :kind AND q.location_id = page.location_id AND q.lease_id IS NULL AND q.scheduled_at <= now()
+            ORDER BY q.priority DESC, q.scheduled_at LIMIT 1
+        ) AS item
+    )
+    SELECT location_id, lapses FROM next LEFT JOIN due USING (location_id) ORDER BY place
 """
 FIRST_LOCATIONS, NEXT_LOCATIONS, THESE_LOCATIONS = (
     text(which + DUE) for which in (NEXT.format(beyond=">="), NEXT.format(beyond=">"), GIVEN)
@@ -41,26 +45,27 @@ FIRST_LOCATIONS, NEXT_LOCATIONS, THESE_LOCATIONS = (
 
 
 def waiting_locations(
-    connection: Connection, *, kind: str, after: str | None, limit: int, skipped: Collection[str] = ()
+    connection: Connection, *, kind: str, after: str | None, most: int, skipped: Collection[str] = ()
 ) -> dict[str, bool | None]:
-    """Return up to ``limit`` locations that have waiting items, by id, beyond ``after`` (None: from the first).
+    """Return locations that have waiting items, by id, beyond ``after`` (None: from the first).
 
-    With each, whether its next due item is a suspect; None: nothing is due, or it is among the ``skipped``. Costs two
-    index probes a location, whatever the number of items.
+    Up to ``most``, and those of the ``skipped`` among them. With each, whether its next due item is a suspect; None:
+    nothing is due, or it is skipped. Costs two index probes a location, whatever the number of items.
     """
     statement = FIRST_LOCATIONS if after is None else NEXT_LOCATIONS
-    given = {"kind": kind, "after": after or "", "limit": limit, "skipped": list(skipped)}
-    return _suspicions(connection, statement, given)
+    limit = {"limit": most + len(skipped), "most": most, "skipped": list(skipped)}
+    return _suspicions(connection, statement, {"kind": kind, "after": after or "", **limit})
 
 
 def due_locations(connection: Connection, locations: Sequence[str], *, kind: str) -> dict[str, bool | None]:
     """Return the same of these locations, in their order."""
-    return _suspicions(connection, THESE_LOCATIONS, {"kind": kind, "locations": list(locations), "skipped": []})
+    given = {"locations": list(locations), "most": len(locations), "skipped": []}
+    return _suspicions(connection, THESE_LOCATIONS, {"kind": kind, **given})
 
 
 def _suspicions(connection: Connection, statement: TextClause, given: dict[str, Any]) -> dict[str, bool | None]:
-    rows = connection.execute(statement, given)
-    return {row.location_id: None if row.lapses is None else row.lapses >= SUSPECT for row in rows}
+    rows = connection.execute(statement, given).all()
+    return {location_id: None if lapses is None else lapses >= SUSPECT for location_id, lapses in rows}
 
 
 CLAIM = text("""
