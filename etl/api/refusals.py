@@ -22,7 +22,8 @@ FOREIGN_WORDS = "access to this location"
 LOCATION_WORDS = (FOREIGN_WORDS, "scope", "user type", "authclass", "location is not active")
 MISSING = re.compile(r"\b(message|email|contact|user|conversation)( with (the )?id\b.*)? not found|no message found")
 """Texts for an id that does not exist: 400 "Contact not found" (public codebases), "Contact with id … not found"
-(two integrators); of a conversation with 500 (docs issue 39). "Location not found" would apply to every id."""
+(two integrators); of a conversation with 500. "Location not found" would apply to every id.
+https://github.com/GoHighLevel/highlevel-api-docs/issues/39"""
 MISCONFIGURED_WORDS = ("version header", "api version")
 
 
@@ -55,7 +56,9 @@ def _refusal(status: int, message: str | None) -> ItemError:
     Only an answer that is certainly about this id makes it a dead letter or marks it deleted.
 
     A 401 covers at least five faults, so its text decides; an unknown text never makes an item a dead letter:
-    HighLevel docs, common schemas; docs issues 213 and 258; public probes of 2026-08.
+    HighLevel docs, common schemas; public probes of 2026-08; and
+    https://github.com/GoHighLevel/highlevel-api-docs/issues/213
+    https://github.com/GoHighLevel/highlevel-api-docs/issues/258
     """
     words = (message or "").lower()
     if status < 500 and (

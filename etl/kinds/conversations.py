@@ -1,6 +1,8 @@
 """Kind ``conversation``: its newest messages, for events that name no message and for late media. Pure.
 
-Shapes: HighLevel docs, "Get messages by conversation id"; docs issues 54 (nesting) and 212 (media only here).
+Shapes: HighLevel docs, "Get messages by conversation id", and
+https://github.com/GoHighLevel/highlevel-api-docs/issues/54 (nesting)
+https://github.com/GoHighLevel/highlevel-api-docs/issues/212 (media only here)
 """
 
 from collections.abc import Mapping
@@ -27,7 +29,8 @@ def kind(options: Options) -> Kind:
 def extract(call: Call, conversation_id: str, _location_id: str = "") -> Answer:
     """GET /conversations/{id}/messages.
 
-    Documented flat, answered as ``{"messages": {"messages": […]}}``: docs issue 54.
+    Documented flat, answered as ``{"messages": {"messages": […]}}``:
+    https://github.com/GoHighLevel/highlevel-api-docs/issues/54
 
     Raises:
         ItemError: a subclass that says what to do.

@@ -1,6 +1,9 @@
 """Kind ``email``: one email of a thread. A message of type email is a whole thread and only names its emails. Pure.
 
-Shapes: HighLevel docs, "Get email by id"; docs issues 40, 113, 255.
+Shapes: HighLevel docs, "Get email by id", and
+https://github.com/GoHighLevel/highlevel-api-docs/issues/40
+https://github.com/GoHighLevel/highlevel-api-docs/issues/113
+https://github.com/GoHighLevel/highlevel-api-docs/issues/255
 """
 
 from collections.abc import Iterator, Mapping

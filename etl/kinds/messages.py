@@ -2,7 +2,11 @@
 
 The documented and the real shape differ, so each value is read from every place where it was seen.
 
-Shapes: HighLevel docs, "Get message by message id"; GoHighLevel/highlevel-api-docs issues 54, 212, 214, 258.
+Shapes: HighLevel docs, "Get message by message id", and
+https://github.com/GoHighLevel/highlevel-api-docs/issues/54
+https://github.com/GoHighLevel/highlevel-api-docs/issues/212
+https://github.com/GoHighLevel/highlevel-api-docs/issues/214
+https://github.com/GoHighLevel/highlevel-api-docs/issues/258
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +43,8 @@ def kind(options: Options) -> Kind:
 def extract(call: Call, message_id: str, _location_id: str = "") -> Answer:
     """GET /conversations/messages/{id}.
 
-    Documented flat, answered as ``{"message": {…}, "traceId": …}``: docs issue 258.
+    Documented flat, answered as ``{"message": {…}, "traceId": …}``:
+    https://github.com/GoHighLevel/highlevel-api-docs/issues/258
 
     Raises:
         ItemError: a subclass that says what to do.
@@ -79,7 +84,8 @@ def transform(
     if is_partial:
         children = {table: rows for table, rows in children.items() if rows}
     elif media_may_be_late(row, children[Attachment]):
-        # Keep media that only the conversation's list had (docs issue 212).
+        # Keep media that only the conversation's list had:
+        # https://github.com/GoHighLevel/highlevel-api-docs/issues/212
         del children[Attachment]
     emails = [
         {"location_id": key["location_id"], "email_id": id_, "message_id": key["message_id"], "position": position}
@@ -133,8 +139,9 @@ def _row(reader: Reader, key: Row, origin: Origin) -> Row:
 def _type(reader: Reader) -> tuple[str | None, int | None]:
     """Return the type, always in the ``TYPE_`` form, and its number.
 
-    The docs' own example says ``SMS``, real answers ``TYPE_SMS`` (docs issue 212). The name decides, because several
-    public maps of the numbers are wrong. The number's place was seen to hold the name, too.
+    The docs' own example says ``SMS``, real answers ``TYPE_SMS``. The name decides, because several public maps of
+    the numbers are wrong. The number's place was seen to hold the name, too.
+    https://github.com/GoHighLevel/highlevel-api-docs/issues/212
     """
     given = reader.text("messageType")
     raw = reader.take("type")
@@ -169,8 +176,11 @@ def _meta(reader: Reader, key: Row) -> tuple[list[Row], list[str]]:
 
     The row has the length and outcome of a call, from every place where they were seen, and the rest unchanged.
 
-    Documented as ``meta.callDuration``, real as ``meta.call.duration`` (docs issues 110, 214, 258); events have them at
-    the top. Emails: documented as ``meta.email.email.messageIds``, real one level less.
+    Documented as ``meta.callDuration``, real as ``meta.call.duration``; events have them at the top. Emails: documented
+    as ``meta.email.email.messageIds``, real one level less.
+    https://github.com/GoHighLevel/highlevel-api-docs/issues/110
+    https://github.com/GoHighLevel/highlevel-api-docs/issues/214
+    https://github.com/GoHighLevel/highlevel-api-docs/issues/258
     """
     given = reader.take("meta")
     if given is not None and not isinstance(given, dict):

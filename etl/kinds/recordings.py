@@ -1,6 +1,8 @@
 """Kind ``recording``: the audio of a call, which :mod:`etl.kinds.audio` keeps. Pure otherwise.
 
-Shapes: HighLevel docs, "Get recording by message id"; docs issue 258. The second leg is known from public codebases.
+Shapes: HighLevel docs, "Get recording by message id", and
+https://github.com/GoHighLevel/highlevel-api-docs/issues/258
+The second leg is known from public codebases.
 """
 
 import json

@@ -1,7 +1,9 @@
 """Files of messages and emails become rows; pure.
 
-Documented as URL strings; some public code expects objects; the key is missing on calls and WhatsApp (docs issues 212,
-258).
+Documented as URL strings; some public code expects objects; the key is missing on calls and WhatsApp.
+
+https://github.com/GoHighLevel/highlevel-api-docs/issues/212
+https://github.com/GoHighLevel/highlevel-api-docs/issues/258
 """
 
 import mimetypes

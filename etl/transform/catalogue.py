@@ -1,7 +1,11 @@
 """The known values of the API's enumerations; data only. Any other value is kept and reported as drift.
 
 Message types: the 42 of the conversations OpenAPI file in GoHighLevel/highlevel-api-docs, plus the names of the
-documented and observed numbers. Numbers: docs issues 212, 224, 258, 260 confirm some, public codebases give the rest.
+documented and observed numbers. Public codebases give the numbers, and these confirm some:
+https://github.com/GoHighLevel/highlevel-api-docs/issues/212
+https://github.com/GoHighLevel/highlevel-api-docs/issues/224
+https://github.com/GoHighLevel/highlevel-api-docs/issues/258
+https://github.com/GoHighLevel/highlevel-api-docs/issues/260
 """
 
 TYPE_OF_CODE = {
