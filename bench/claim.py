@@ -16,6 +16,7 @@ from bench.report import Target, print_table, print_targets, ratio
 from bench.stage import Stage
 from etl.database import schema
 from etl.database.connections import open_engine
+from etl.kinds import KINDS, Options
 from etl.state import stored_tokens
 from etl.tokens.routing import LocationTokens, Token, TokenRouting
 from etl.worker.claims import Claims, Round
@@ -79,8 +80,8 @@ def _compare(
     milliseconds: dict[Waiting, list[float]] = {short: [], long: []}
     with _queue(on, short) as few, _queue(on, long) as many:
         sides = [
-            (short, few, Claims(kind="message", tokens=tokens, clock=time.monotonic)),
-            (long, many, Claims(kind="message", tokens=tokens, clock=time.monotonic)),
+            (short, few, Claims(KINDS["message"](Options()), tokens, time.monotonic)),
+            (long, many, Claims(KINDS["message"](Options()), tokens, time.monotonic)),
         ]
         for turn in range(-3, rounds):
             for waiting, engine, claims in sides:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from bench.claim import HEARD, QUOTA, EveryLocation
 from bench.report import Target, print_table, print_targets
 from bench.stage import Stage, warehouse
+from etl.kinds import KINDS, Options
 from etl.state import limits, message_queue
 from etl.worker.backlogs import LOOK_ITEMS, LOOK_LOCATIONS
 from etl.worker.claims import Claims, Round
@@ -125,7 +126,7 @@ def _churn(engine: Engine, size: Size) -> Target:
 
 
 def _work(engine: Engine, items: int) -> list[float]:
-    claims = Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic)
+    claims = Claims(KINDS["message"](Options()), EveryLocation(), time.monotonic)
     taken: list[float] = []
     round_ = Round()
     while items > 0:

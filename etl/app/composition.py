@@ -197,26 +197,12 @@ def build_loop(
     """Return a run on parts that the caller closes."""
     job = spec.job
     options = Options(job.status_checks, job.media_checks, job.recordings_url)
-    kind = KINDS[job.kind](options)
-    walks = KINDS[KIND](options)
-    is_bulk = job.kind == "message" and job.bulk == "auto"
+    kind, walks = KINDS[job.kind](options), KINDS[KIND](options)
     context = RunContext(clock, tokens.routing.location_id, kinds.tables(spec.limits.taken))
-    window_claims = partial(
-        Claims, kind=KIND, tokens=tokens, requests=walks.requests, most_requests=walks.most_requests, clock=clock
-    )
-    backlogs = Backlogs(tokens=tokens, claims=window_claims, context=context) if is_bulk else None
-    claims = partial(
-        Claims,
-        kind=job.kind,
-        tokens=tokens,
-        requests=kind.requests,
-        most_requests=kind.most_requests,
-        clock=clock,
-    )
     return Loop(
         engine=engine,
         listening=listening,
-        claims=window_claims(windows=spec.windows) if spec.windows else claims(),
+        claims=Claims(kind, tokens, clock, windows=spec.windows),
         process=Pipeline({job.kind: kind, KIND: walks}, client, clock).process,
         settlement=Settlement(kind, job.max_attempts, context),
         limits=spec.limits,
@@ -224,7 +210,7 @@ def build_loop(
         watch=spec.watch,
         shared=shared,
         tokens=tokens,
-        backlogs=backlogs,
+        backlogs=Backlogs(walks, tokens, context) if job.kind == "message" and job.bulk == "auto" else None,
         end_within=client.transport.end_within,
     )
 

@@ -5,10 +5,11 @@ a page answers enough of them.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from etl.kinds import Kind
 from etl.state import message_queue, windows
 from etl.state.windows import KIND, Why
 from etl.tokens.routing import LocationTokens
@@ -39,16 +40,11 @@ class Backlogs:
         walking: the locations whose export is walked for their backlog, by us or by others.
     """
 
-    def __init__(
-        self,
-        *,
-        tokens: LocationTokens,
-        claims: Callable[..., Claims],
-        context: RunContext,
-    ) -> None:
+    def __init__(self, walks: Kind, tokens: LocationTokens, context: RunContext) -> None:
+        """Take the kind of windows."""
         self._clock = context.clock
         self._tokens = tokens
-        self._claims = claims(windows=WindowFilter(Why.BACKLOG, lambda: self.walking))
+        self._claims = Claims(walks, tokens, context.clock, windows=WindowFilter(Why.BACKLOG, lambda: self.walking))
         self._resting = context.resting
         self._walks = 0
         self._after: str | None = None

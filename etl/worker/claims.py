@@ -12,6 +12,7 @@ from math import ceil
 
 from sqlalchemy import Connection
 
+from etl.kinds import Kind
 from etl.state import limits, message_queue
 from etl.state.allowance import Allowance
 from etl.state.message_queue import Item
@@ -116,18 +117,15 @@ class Claims:
 
     def __init__(
         self,
-        *,
-        kind: str,
+        kind: Kind,
         tokens: LocationTokens,
-        requests: int = 1,
-        most_requests: int = 0,
-        windows: WindowFilter | None = None,
         clock: Callable[[], float],
+        *,
+        windows: WindowFilter | None = None,
     ) -> None:
-        """Claim items of ``kind``, each of which needs so many ``requests`` and may use more."""
-        self._kind = kind
-        self._requests = requests
-        self._most_requests = max(most_requests, requests)
+        self._kind = kind.name
+        self._requests = kind.requests
+        self._most_requests = max(kind.most_requests, kind.requests)
         self._windows = windows
         self._tokens = tokens
         self._clock = clock

@@ -34,21 +34,13 @@ BEAT_SECONDS = 15.0
 class MartsRun:
     """One run of the job in this process."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        limits: RunLimits,
-        *,
-        progress: Callable[[RunCounts], None],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._clock = clock
+    def __init__(self, engine: Engine, limits: RunLimits, *, progress: Callable[[RunCounts], None]) -> None:
         self._limits = limits
         self._progress = progress
         self._stop = threading.Event()
         patience = None if limits.follow else PATIENCE
         self._transact = RetryingTransaction(engine, patience=patience, stopping=self._stop.is_set)
-        self._started = self._clock()
+        self._started = time.monotonic()
         self._counts = RunCounts()
         self._mismatch: str | None = None
 
@@ -70,7 +62,7 @@ class MartsRun:
             outcome = self._refresh(started.run_id)
         drift = self._counts.drift
         self._transact(partial(runs.finish, run_id=started.run_id, outcome=outcome, drift=drift, skipped={}))
-        seconds, is_news = self._clock() - self._started, started.is_news(outcome, {})
+        seconds, is_news = time.monotonic() - self._started, started.is_news(outcome, {})
         return Report(outcome, self._counts, seconds, detail=self._mismatch or "", is_news=is_news)
 
     def _refresh(self, run_id: int) -> RunOutcome:
@@ -82,7 +74,7 @@ class MartsRun:
         while True:
             if self._stop.is_set():
                 return RunOutcome.STOPPED
-            if self._limits.max_seconds is not None and self._clock() - self._started >= self._limits.max_seconds:
+            if self._limits.max_seconds is not None and time.monotonic() - self._started >= self._limits.max_seconds:
                 return RunOutcome.MAX_SECONDS
             step = self._transact(lambda connection: self._step(connection, run_id))
             self._counts.add(RunCounts(loaded=step.loaded))
@@ -96,10 +88,10 @@ class MartsRun:
         return step
 
     def _rest(self, run_id: int) -> None:
-        until = self._clock() + PAUSE_SECONDS
+        until = time.monotonic() + PAUSE_SECONDS
         if self._limits.max_seconds is not None:
             until = min(until, self._started + self._limits.max_seconds)
-        while (left := until - self._clock()) > 0 and not self._stop.wait(min(left, BEAT_SECONDS)):
+        while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, BEAT_SECONDS)):
             self._transact(lambda connection: runs.seen(connection, run_id))
 
 

@@ -3,13 +3,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
 from etl.api.client import BOUNDS
+from etl.kinds import KINDS, Options
 from etl.models import Attachment, Email, Message, Meta
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.messages import MESSAGE_TYPES
@@ -21,7 +21,6 @@ from etl.state.windows import Why, Window
 from etl.tokens.vault import new_key
 from etl.worker import backlogs
 from etl.worker.backlogs import PAUSE_SECONDS, Backlogs
-from etl.worker.claims import Claims
 from etl.worker.run_limits import RunContext
 from tests.clock import Clock
 from tests.command import Command
@@ -311,11 +310,7 @@ def test_a_look_for_backlogs_goes_on_where_the_last_one_ended(
         with engine.connect() as connection:  # rolled back: nothing is walked
             return looking.look(connection)
 
-    looking = Backlogs(
-        tokens=(tokens := EveryLocation()),
-        claims=partial(Claims, kind="window", tokens=tokens, clock=time.monotonic),
-        context=RunContext(time.monotonic, "", {}),
-    )
+    looking = Backlogs(KINDS["window"](Options()), EveryLocation(), RunContext(time.monotonic, "", {}))
     assert [look() for _ in range(5)] == [False, True, False, False, True]
 
 

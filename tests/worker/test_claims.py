@@ -5,12 +5,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
+from etl.kinds import KINDS, Options
 from etl.state import locations, message_queue, stored_tokens
 from etl.state.message_queue.items import SUSPECT
 from etl.tokens.routing import LocationTokens, Token, TokenRouting
 from etl.worker.claims import Claims, NothingClaimed, Round
 from etl.worker.unserved import CHECK_SECONDS
 from tests.clock import Clock
+
+MESSAGE = KINDS["message"](Options())
 
 FILL = text("""
     INSERT INTO etl.message_queue (message_id, location_id)
@@ -42,7 +45,7 @@ class EveryLocation(LocationTokens):
 
 def claim_until_quiet(engine: Engine, *, most: int) -> tuple[int, int]:
     """Claim again and again; how many items of the quiet and of the busy locations that took."""
-    claims = Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic)
+    claims = Claims(MESSAGE, EveryLocation(), time.monotonic)
     quiet = busy = 0
     round_ = Round()
     for _ in range(most):
@@ -87,9 +90,7 @@ def test_items_that_wait_for_their_time_take_nothing_from_those_that_are_due(eng
         connection.execute(HEARD)
     for want in (100, 1):
         with engine.connect() as connection:
-            claim = Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic).claim(
-                connection, want, round_=Round()
-            )
+            claim = Claims(MESSAGE, EveryLocation(), time.monotonic).claim(connection, want, round_=Round())
             assert [each.item.message_id for each in claim.items] == ["due"]
 
 
@@ -107,11 +108,7 @@ def test_a_location_without_allowance_is_told_though_others_took_all_that_was_wa
         )
     with engine.connect() as another, engine.connect() as connection:
         another.execute(text("SELECT FROM etl.message_queue WHERE message_id = 'taken' FOR UPDATE"))
-        nothing = (
-            Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic)
-            .claim(connection, 1, round_=Round())
-            .nothing
-        )
+        nothing = Claims(MESSAGE, EveryLocation(), time.monotonic).claim(connection, 1, round_=Round()).nothing
         assert nothing is not None
         assert nothing.skipped == {"rate": {"LOC1"}}
 
@@ -125,7 +122,7 @@ def test_suspects_and_others_take_turns(engine: Engine) -> None:
             )
         )
         connection.execute(HEARD)
-    claims = Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic)
+    claims = Claims(MESSAGE, EveryLocation(), time.monotonic)
     claimed, round_ = [], Round()
     with engine.begin() as connection:
         for _ in range(5):
@@ -147,7 +144,7 @@ def test_a_suspect_is_passed_over_and_told_where_something_is_in_hand(engine: En
             text("INSERT INTO etl.message_queue (message_id, location_id, lapses) VALUES ('MSG1', 'LOC1', 2)")
         )
         connection.execute(HEARD)
-    claims = Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic)
+    claims = Claims(MESSAGE, EveryLocation(), time.monotonic)
     with engine.begin() as connection:
         claim = claims.claim(connection, 1, round_=Round(), is_alone=False)
     assert (claim.nothing, claim.passed_suspect) == (NothingClaimed({"rate": {"LOC1"}}, None), True)
@@ -165,7 +162,7 @@ def paused(engine: Engine) -> int:
 
 
 def test_a_look_at_many_paused_locations_is_two_statements_once_they_are_known(engine: Engine, paused: int) -> None:
-    claims = Claims(kind="message", tokens=EveryLocation(), clock=time.monotonic)
+    claims = Claims(MESSAGE, EveryLocation(), time.monotonic)
     assert len(round_of(claims, engine).skipped["paused"]) == paused
     sent: list[str] = []
 
@@ -179,7 +176,7 @@ def test_a_look_at_many_paused_locations_is_two_statements_once_they_are_known(e
 
 def test_a_location_that_is_resumed_or_that_comes_is_seen_among_many_paused_ones(engine: Engine, paused: int) -> None:
     clock = Clock()
-    claims = Claims(kind="message", tokens=EveryLocation(), clock=clock)
+    claims = Claims(MESSAGE, EveryLocation(), clock)
     with engine.begin() as connection:
         message_queue.enqueue(connection, ["MSG1"], kind="message", location_id="LOC1500")
     assert claimed_at(claims, engine) == ["LOC1500"]
