@@ -4,19 +4,24 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
+import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from etl.api.client import KEPT_BODY
 from etl.database.retrying_transaction import RetryingTransaction
-from etl.errors import RefusedError, SnoozedError
+from etl.errors import ItemError, NotFoundError, RateLimitedError, RefusedError, SnoozedError
+from etl.kinds import Kind
 from etl.state import runs
 from etl.state.runs import RunCounts
-from etl.worker.failures import log_failures
 from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.settlement import Settlement
 from etl.worker.window_rows import WindowRows
 
+log = structlog.get_logger("etl.worker")
+
+MAX_IDS = 5
+"""Most failed items named in one line of the log."""
 BATCH_BYTES = 32 * 1024 * 1024
 """A batch is settled when the answers it holds are this large, full or not."""
 USUAL_SIZE, LARGEST_SIZE = 100, 400
@@ -83,7 +88,7 @@ class Batch:
         self.size = min(self.size * 2, self._largest) if is_full else max(self.size // 2, self._smallest)
         self._outcomes, self._unsent, self._bytes = [], [], 0
         counts = self._settle(outcomes, unsent, run_id) if outcomes or unsent else RunCounts()
-        log_failures(outcomes, self._settlement.kind)
+        _log_failures(outcomes, self._settlement.kind)
         settled = [each.claimed for each in outcomes] + unsent
         if self._walked:
             counts.add(self._walked[0].step(self._transact, run_id))
@@ -122,3 +127,31 @@ def _poisonous(outcome: Outcome, error: Exception) -> Outcome:
     code = getattr(getattr(error, "orig", None), "sqlstate", None) or type(error).__name__
     refused = RefusedError("load", f"Postgres refuses the rows ({code})", payload=outcome.body[:KEPT_BODY])
     return replace(outcome, records=None, error=refused)
+
+
+def _log_failures(outcomes: Sequence[Outcome], kind: Kind) -> None:
+    """Log one line for each reason; harmless ones at level debug."""
+    reasons: dict[tuple[type[ItemError], str, str, str], list[str]] = {}
+    for outcome in outcomes:
+        error = outcome.error
+        if error is not None:
+            reason = (type(error), outcome.claimed.token_location_id, error.cause, error.detail)
+            reasons.setdefault(reason, []).append(outcome.claimed.item.message_id)
+    for (kind_of_error, location_id, cause, detail), ids in reasons.items():
+        write = log.debug if _is_usual(kind_of_error, kind) else log.warning
+        write(
+            "items_failed",
+            count=len(ids),
+            cause=cause,
+            detail=detail,
+            kind=kind.name,
+            location_id=location_id,
+            message_ids=ids[:MAX_IDS],
+        )
+
+
+def _is_usual(kind_of_error: type[ItemError], kind: Kind) -> bool:
+    """Return whether a failure is harmless: a snooze, or a missing thing that is optional."""
+    if issubclass(kind_of_error, NotFoundError):
+        return not kind.not_found.is_failure
+    return issubclass(kind_of_error, (SnoozedError, RateLimitedError))

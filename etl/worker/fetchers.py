@@ -78,12 +78,14 @@ class Fetchers:
             self._locations.update(each.token_location_id for each in items)
             self._changed.notify(len(items))
 
-    def take_back(self, which: Callable[[Claimed], bool] = lambda _: True) -> list[Claimed]:
-        """Remove and return the items chosen by ``which`` that no thread has begun."""
+    def take_back(self, token_location_id: str | None = None) -> list[Claimed]:
+        """Remove and return the items that no thread has begun: all, or those with the token of a location."""
         with self._changed:
-            taken = [each for each in self._tasks if which(each)]
+            taken = [each for each in self._tasks if token_location_id in (None, each.token_location_id)]
             if taken:
-                self._tasks = deque(each for each in self._tasks if not which(each))
+                self._tasks = deque(
+                    each for each in self._tasks if token_location_id not in (None, each.token_location_id)
+                )
         return taken
 
     def _work(self) -> None:

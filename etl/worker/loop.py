@@ -266,10 +266,10 @@ class Loop:
         self._batch.add(decided)
         for each in decided:
             if isinstance(each.error, (LocationError, SnoozedError, RateLimitedError)):
-                self._give_back(partial(_share_token, each.claimed))
+                self._give_back(each.claimed.token_location_id)
 
-    def _give_back(self, which: Callable[[Claimed], bool] = lambda _: True) -> None:
-        taken = self._fetchers.take_back(which) + self._walkers.take_back(which)
+    def _give_back(self, token_location_id: str | None = None) -> None:
+        taken = [each for pool in (self._fetchers, self._walkers) for each in pool.take_back(token_location_id)]
         self._verdicts.forgo(taken)
         self._batch.give_back(taken)
 
@@ -294,7 +294,3 @@ class Loop:
             self._take_in(timeout=SHORT_POLL_SECONDS)
         while len(self._batch):
             self._settle()
-
-
-def _share_token(one: Claimed, other: Claimed) -> bool:
-    return one.token_location_id == other.token_location_id

@@ -76,26 +76,23 @@ class Pipeline:
 
     def process(self, claimed: Claimed) -> Outcome:
         """Fetch one item and make records of it. The outcome holds every failure of the item."""
-
-        def now() -> datetime:
-            return claimed.time(self.clock())
-
         if claimed.item.is_lost:
             return Outcome(claimed, self.clock(), error=WorkerLostError("worker_lost", LOST))
         if self.clock() >= claimed.token.expires_at:
             return Outcome(claimed, self.clock(), error=SnoozedError("token_renewing", "the token has expired"))
-        call: Call | None = None
+
+        def now() -> datetime:
+            return claimed.time(self.clock())
+
+        call = Call(self.client, claimed.token.bearer, granted=claimed.granted, now=now)
         answer: Answer | None = None
         records: list[Record] | None = None
         follow_ups: tuple[FollowUp, ...] = ()
         error: ItemError | None = None
         try:
-            location_id = claimed.item.location_id or claimed.token_location_id
-            kind = self.kinds[claimed.item.kind]
-            call = Call(self.client, claimed.token.bearer, granted=claimed.granted, now=now)
+            kind, location_id = self.kinds[claimed.item.kind], claimed.item.location_id or claimed.token_location_id
             answer = kind.extract(call, claimed.item.message_id, location_id)
-            origin = Origin(claimed.item.message_id, location_id, now())
-            records = kind.transform(answer.payload, origin)
+            records = kind.transform(answer.payload, Origin(claimed.item.message_id, location_id, now()))
         except PartlyReadError as partly:
             records, follow_ups = partly.records, partly.follow_ups
             error = partly if partly.is_lossy else None
@@ -112,8 +109,8 @@ class Pipeline:
             follow_ups=follow_ups,
             error=error,
             body=answer.body if answer else b"",
-            headers=call.headers if call else NO_HEADERS,
-            sent=call.sent if call else 0,
-            statuses=call.statuses if call else (),
+            headers=call.headers,
+            sent=call.sent,
+            statuses=call.statuses,
             walk=answer.payload if answer and error is None and isinstance(answer.payload, Walk) else None,
         )
