@@ -32,6 +32,8 @@ SHORT_POLL_SECONDS = 0.05
 """The same while only other workers know when an allowance comes back."""
 HELD_SECONDS = 1.0
 """How often it looks for what others walk."""
+OTHERS = Allowance(0, None, SkipCause.RATE)
+"""That of a location for which another worker is claiming."""
 LONGEST_WAIT = 60.0
 """Seconds that a location is waited for which a 429 blocks; then its items are left to the next run."""
 
@@ -77,13 +79,14 @@ class Round:
     took_suspect: bool = False
     """Whether the last claim took a suspect, which must be processed alone. Others come before the next one."""
 
-    def noting(self, skipped: Mapping[str, Collection[str]]) -> "Round":
-        """Note locations that were not claimed, by cause."""
+    def noting(self, skipped: Mapping[str, Collection[str]], *, wait: float | None = None) -> "Round":
+        """Note locations that were not claimed, by cause, and after how many seconds they may be."""
+        waits = [each for each in (self.wait, wait) if each is not None]
         causes = dict(self.skipped)
         for cause, names in skipped.items():
             if names:
                 causes[cause] = causes.get(cause, frozenset()) | frozenset(names)
-        return replace(self, skipped=causes)
+        return replace(self, skipped=causes, wait=min(waits, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +174,12 @@ class Claims:
             walked = message_queue.locations_of(connection, self._kind, prefix=self._windows.why, claimed=True)
             waiting += walked.intersection(self._windows.location_ids())
         passed = [] if took_suspect else suspects
-        short = {name: allowed.get(by) for name, by in sharing.items() if name not in quotas}
-        round_ = _limited(
-            round_.noting({**stopped, SkipCause.UNANSWERED: unanswered, SkipCause.RATE: [*passed, *waiting]}), short
-        )
-        if waiting:
-            round_ = replace(round_, wait=min(round_.wait or HELD_SECONDS, HELD_SECONDS))
+        round_ = round_.noting({**stopped, SkipCause.UNANSWERED: unanswered, SkipCause.RATE: passed})
+        round_ = round_.noting({SkipCause.RATE: waiting}, wait=HELD_SECONDS if waiting else None)
+        for name, by in sharing.items():
+            if name not in quotas:
+                allowance = allowed.get(by) or OTHERS
+                round_ = round_.noting({allowance.cause: [name]}, wait=allowance.wait)
         round_ = replace(round_, has_claimed=round_.has_claimed or bool(claimed), took_suspect=took_suspect)
         if took_suspect:
             return Claim(round_, claimed)
@@ -239,16 +242,6 @@ class Claims:
             unserved.setdefault(causes[name], []).append(name)
         page = [(name, is_suspect) for name, is_suspect in names.items() if name not in causes]
         return dict(page[:PAGE]), unserved
-
-
-def _limited(round_: Round, short: Mapping[str, Allowance | None]) -> Round:
-    """Note the locations whose allowance gave no quota, and when it may give one."""
-    wait = round_.wait
-    for name, allowance in short.items():
-        round_ = round_.noting({allowance.cause if allowance else SkipCause.RATE: [name]})
-        if allowance and allowance.wait is not None:
-            wait = min(wait or allowance.wait, allowance.wait)
-    return replace(round_, wait=wait)
 
 
 def _moved_on(
