@@ -327,6 +327,14 @@ def test_what_everybody_may_is_left_to_others_in_a_database_that_is_not_ours_alo
         assert (told.returncode, [cure in told.stderr for cure in cures]) == (0, [True, True, False]), told.stderr
 
 
+def test_tables_of_an_extension_leave_a_database_ours_alone(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE public.of_an_extension (id integer PRIMARY KEY)"))
+        connection.execute(text("ALTER EXTENSION plpgsql ADD TABLE public.of_an_extension"))
+    with login_role(engine, roles.grant_reader) as (name, _), engine.connect() as connection:
+        assert roles.left_open(connection, name) == {}
+
+
 def test_the_doctor_tells_who_may_define_what_others_run_unawares(etl: Command, engine: Engine, reader: Login) -> None:
     before = etl("doctor", "--offline")
     with engine.begin() as connection:

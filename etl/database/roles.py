@@ -17,10 +17,14 @@ from etl.database.narrowed import Narrowing
 from etl.database.role_schemas import execute, quoted, quoted_database
 from etl.errors import ConfigurationError
 
+# Tables that an extension brings are nobody's.
 IS_OURS_ALONE = text("""
     SELECT NOT EXISTS (
         SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
         WHERE n.nspname NOT IN ('etl', 'highlevel', 'information_schema') AND n.nspname !~ '^pg_'
+        AND c.relkind NOT IN ('i', 'I') AND NOT EXISTS (
+            SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+        )
     )
 """)
 OPEN = {
