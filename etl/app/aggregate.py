@@ -23,16 +23,9 @@ def added(reports: Sequence[Report]) -> Report:
     worst = min(reports, key=lambda each: each.outcome.severity)
     is_answered = any(each.counts.loaded and each.outcome != RunOutcome.API_UNREACHABLE for each in reports)
     outcome = RunOutcome.PAUSED if worst.outcome == RunOutcome.API_UNREACHABLE and is_answered else worst.outcome
-    counts = total(each.counts for each in reports)
-    skipped = _union(each.skipped for each in reports)
-    return Report(
-        outcome,
-        counts,
-        max(each.seconds for each in reports),
-        skipped,
-        worst.detail,
-        any(each.is_news for each in reports),
-    )
+    skipped, seconds = _union(each.skipped for each in reports), max(each.seconds for each in reports)
+    is_news = any(each.is_news for each in reports)
+    return Report(outcome, total(each.counts for each in reports), seconds, skipped, worst.detail, is_news)
 
 
 def total(run_counts: Iterable[RunCounts]) -> RunCounts:

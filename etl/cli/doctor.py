@@ -42,6 +42,8 @@ RENEWABLE = ("app", "company")
 PATIENCE_SECONDS = 600.0
 """How long a change may wait for the job of the marts: it runs each minute, and works out a long history in one go."""
 ZONES = "Run the job locations, or: UPDATE highlevel.settings SET default_time_zone = …"
+RENEWED = "A run renews it once; if that does not help: etl connect"
+NEW_TOKEN = "Make a token with the scope conversations/message.readonly in HighLevel, and set it again"  # noqa: S105
 AUDIO = "Fix that address, or name another one in jobs.yaml; then retry what died meanwhile: etl dead retry"
 
 
@@ -202,12 +204,19 @@ def _of_tokens(
         client = client_of(settings, transport)
         for location_id, token in list(tokens.items())[:limit]:
             problem = probe.refusal(client, token)
-            if problem is None or isinstance(problem, LocationError):
-                yield of_probe(location_id, problem, may_expire=location_id in renewable)
+            name = f"token of {shown(location_id)}"
+            if problem is None:
+                yield Check(name, ok=True, says="accepted")
+            elif isinstance(problem, LocationError):
+                yield Check(name, ok=False, says=problem.detail, fix=RENEWED if location_id in renewable else NEW_TOKEN)
             else:
-                unanswered.setdefault(problem.detail, []).append(location_id)
-    for detail, location_ids in unanswered.items():
-        yield of_api(detail, location_ids, address=address_of(settings))
+                unanswered.setdefault(problem.detail, []).append(shown(location_id))
+    for detail, names in unanswered.items():
+        # An error of the API, or a wrong address.
+        fix = f"HIGHLEVEL_BASE_URL is {address_of(settings)}: check it, and the way there"
+        if detail.startswith("the API answered 5"):
+            fix = "HighLevel has trouble of its own, see https://status.gohighlevel.com. Items wait meanwhile"
+        yield Check("api", ok=False, says=f"{detail}; asked for {some(names)}", fix=fix)
     if limit is not None and len(tokens) > limit:
         yield Check("token", ok=True, says=f"{len(tokens) - limit} more were not tried; --all tries them")
 
@@ -267,27 +276,6 @@ def of_days(unzoned: Mapping[str, int]) -> Iterator[Check]:
     for zone, count in unzoned.items():
         says = f"in {zone} for {counted(count, 'location')} without a known time zone. {ZONES}"
         yield Check("days", ok=True, says=says)
-
-
-def of_api(detail: str, location_ids: Sequence[str], *, address: str) -> Check:
-    """Return the check for an API that did not answer: its own fault, or a wrong address."""
-    if detail.startswith("the API answered 5"):
-        fix = "HighLevel has trouble of its own, see https://status.gohighlevel.com. Items wait meanwhile"
-    else:
-        fix = f"HIGHLEVEL_BASE_URL is {address}: check it, and the way there"
-    return Check("api", ok=False, says=f"{detail}; asked for {some(list(map(shown, location_ids)))}", fix=fix)
-
-
-def of_probe(location_id: str, problem: LocationError | None, *, may_expire: bool) -> Check:
-    """Return the check of one request with a location's token."""
-    name = f"token of {shown(location_id)}"
-    if problem is None:
-        return Check(name, ok=True, says="accepted")
-    if may_expire:
-        fix = "A run renews it once; if that does not help: etl connect"
-    else:
-        fix = "Make a token with the scope conversations/message.readonly in HighLevel, and set it again"
-    return Check(name, ok=False, says=problem.detail, fix=fix)
 
 
 def _opens(vault: Vault, encrypted: str) -> bool:

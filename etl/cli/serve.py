@@ -23,7 +23,6 @@ from etl.watch.advice import whose_webhooks
 if TYPE_CHECKING:
     from starlette.routing import Route
 
-    from etl.receive.policy import Policy
     from etl.watch.watcher import Watcher
 
 
@@ -56,6 +55,7 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
     from etl.receive import public_keys
     from etl.receive.app import build_app
     from etl.receive.metrics import Metrics
+    from etl.receive.policy import Policy
     from etl.receive.server import allow_connections, server_of
     from etl.receive.storage import Storage
     from etl.watch.metrics import text_of
@@ -64,6 +64,14 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
     file, kinds, keep_days = _with_jobs(settings)
     keys = public_keys.read(settings.webhook_ed25519_public_key, settings.webhook_rsa_public_key)
     secret = settings.webhook_workflow_secret
+    policy = Policy(
+        app_id=settings.app_id,
+        home=settings.highlevel_location_id,
+        locations=frozenset(settings.webhook_locations),
+        max_age=settings.webhook_max_age,
+        kinds=kinds,
+        dropped_types=frozenset(settings.webhook_drop_types),
+    )
     metrics = Metrics()
     if not settings.app_id and not settings.webhook_locations:
         # To the log: a full disk there stops nothing.
@@ -82,7 +90,7 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
         app = build_app(
             storage=storage,
             keys=keys,
-            policy=_policy(settings, kinds),
+            policy=policy,
             workflow_secret=secret.get_secret_value() if secret else None,
             metrics=metrics,
             work=lambda: text_of(watcher.look()),
@@ -120,19 +128,6 @@ def _pages(settings: Settings, watcher: "Watcher", opened: ExitStack) -> "list[R
     page.start()
     opened.callback(page.end)
     return routes(page, settings.etl_page_password.get_secret_value())
-
-
-def _policy(settings: Settings, kinds: frozenset[str]) -> "Policy":
-    from etl.receive.policy import Policy
-
-    return Policy(
-        app_id=settings.app_id,
-        home=settings.highlevel_location_id,
-        locations=frozenset(settings.webhook_locations),
-        max_age=settings.webhook_max_age,
-        kinds=kinds,
-        dropped_types=frozenset(settings.webhook_drop_types),
-    )
 
 
 def _greeting(settings: Settings, url: str, private_url: str | None = None) -> str:
