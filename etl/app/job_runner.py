@@ -61,13 +61,15 @@ class RunRequest:
         )
 
 
-def work(request: RunRequest, run: Runner, watched: Watched) -> Generator[tuple[Job, Report]]:
-    """Run the jobs; yield each with its report as soon as it is known.
+def work(
+    request: RunRequest, run: Runner, watched: Watched, *, began: float | None = None
+) -> Generator[tuple[Job, Report]]:
+    """Run the jobs; yield each with its report as soon as it is known. ``began`` is when the seconds begin to count.
 
     Raises:
         EtlError: why it cannot go on.
     """
-    began, limit = time.monotonic(), request.limit
+    limit, began = request.limit, time.monotonic() if began is None else began
     for jobs in request.stages:
         seconds = None if request.max_seconds is None else max(request.max_seconds - (time.monotonic() - began), 0.0)
         left = replace(request, limit=limit, max_seconds=seconds)

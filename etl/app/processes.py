@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -102,7 +103,7 @@ class _Team:
         """Add a worker."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, request))
+        process = context.Process(target=_work, args=(theirs, request, time.monotonic()))
         # A process begins with the signals blocked that were blocked here, so those of a terminal or a service, which
         # go to all, reach only us. The tracker comes first, because starting it would unblock them.
         resource_tracker.ensure_running()
@@ -181,8 +182,8 @@ class _Team:
             self.stop()
 
 
-def _work(pipe: Pipe, request: RunRequest) -> None:
-    """Be a worker, from its start to its end."""
+def _work(pipe: Pipe, request: RunRequest, began: float) -> None:
+    """Be a worker, from its start to its end; all processes of a machine have one monotonic clock."""
     sending = threading.Lock()
 
     def send(message: object) -> None:
@@ -199,7 +200,8 @@ def _work(pipe: Pipe, request: RunRequest) -> None:
     try:
         settings = load_settings()
         with warehouse(settings, runs=request.runs) as engine:
-            for job, report in work(request, partial(run_together, settings, engine, shared=SharedEvidence()), watched):
+            run = partial(run_together, settings, engine, shared=SharedEvidence())
+            for job, report in work(request, run, watched, began=began):
                 send((job.name, report))
     except EtlError as error:
         send(error)
