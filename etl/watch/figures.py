@@ -106,17 +106,12 @@ def gather(connection: Connection, settings: Settings, routing: TokenRouting) ->
 
 def sample_of(figures: Figures) -> dict[str, float]:
     """Return the numbers that are stored, for the plots of the page."""
-    totals = {
-        f"{name}_total": float(sum(each[name] for each in figures.totals.values())) for name in (*COUNTS, *ANSWERS)
+    numbers: dict[str, float | None] = {
+        f"{name}_total": sum(each[name] for each in figures.totals.values()) for name in (*COUNTS, *ANSWERS)
     }
-    left = figures.allowance_left
-    lag = figures.lag or ()
-    return (
-        {"due": float(sum(each.due for each in figures.depth))}
-        | totals
-        | dict(zip(("lag_p50", "lag_p95"), lag, strict=False))
-        | ({} if left is None else {"allowance_left": left})
-    )
+    numbers |= {"due": sum(each.due for each in figures.depth), "allowance_left": figures.allowance_left}
+    numbers |= dict(zip(("lag_p50", "lag_p95"), figures.lag or (), strict=False))
+    return {name: float(number) for name, number in numbers.items() if number is not None}
 
 
 def keep(connection: Connection, figures: Figures) -> None:
