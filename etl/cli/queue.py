@@ -18,13 +18,17 @@ from etl.config.settings import Settings
 from etl.output import counted, print_json, print_line, print_table
 from etl.state import locations, message_queue
 from etl.state.message_queue import ItemFilter, Waiting
-from etl.watch.advice import as_served, in_words, state_of, unserved
+from etl.watch.advice import as_served, in_words, shown, state_of, unserved
 
 WHICH = options.combined(
     options.CAUSE,
     options.KIND,
     click.option(
-        "--location", "location_id", metavar="ID", help="Only of this location; (default): those that name none."
+        "--location",
+        "location_id",
+        metavar="ID",
+        callback=lambda _context, _parameter, typed: "" if typed == shown("") else typed,
+        help="Only of this location; (default): those that name none.",
     ),
     options.older_than("were queued"),
 )
