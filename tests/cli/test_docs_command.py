@@ -21,4 +21,4 @@ def test_the_pages_are_listed_with_their_titles(etl: Command) -> None:
 
 def test_an_unknown_page_is_an_error_that_names_those_there_are(etl: Command) -> None:
     asked = etl("docs", "nonesuch")
-    assert (asked.returncode, "there are: architecture, " in asked.stderr) == (2, True)
+    assert (asked.returncode, ", architecture, backfill, " in asked.stderr) == (2, True)
