@@ -21,7 +21,7 @@ LEFT JOIN highlevel.locations AS l ON l.location_id = t.location_id;
 
 COMMENT ON VIEW highlevel.delivery IS
     'What became of outbound messages, by the day they were created, as far as their statuses are known (see '
-    'messages_flat.fetched_at). Calls are not here; internal messages, activities and deleted messages do not count. '
+    'messages.checked_at). Calls are not here; internal messages, activities and deleted messages do not count. '
     'Kept by the job marts, within a minute of what was loaded: see as_of. Reading all of it takes half a second at 3.5 million messages.';
 COMMENT ON COLUMN highlevel.delivery.location_id IS 'Location.';
 COMMENT ON COLUMN highlevel.delivery.location_name IS 'Name of the business; null while not fetched.';

@@ -48,7 +48,7 @@ COMMENT ON COLUMN highlevel.emails_flat.direction IS 'inbound or outbound.';
 COMMENT ON COLUMN highlevel.emails_flat.sent_by IS 'Who sent it, by its source and the user of its thread: HighLevel names no user for an email; see messages_flat.sent_by.';
 COMMENT ON COLUMN highlevel.emails_flat.source IS 'What sent it, in HighLevel''s words.';
 COMMENT ON COLUMN highlevel.emails_flat.provider IS 'Service that carried it.';
-COMMENT ON COLUMN highlevel.emails_flat.status IS 'Delivery status as of fetched_at.';
+COMMENT ON COLUMN highlevel.emails_flat.status IS 'Delivery status; emails.checked_at says when it was last asked for.';
 COMMENT ON COLUMN highlevel.emails_flat.error IS 'Why delivery failed.';
 COMMENT ON COLUMN highlevel.emails_flat.subject IS 'Subject.';
 COMMENT ON COLUMN highlevel.emails_flat.body IS 'The plain text; the HTML is in highlevel.emails.body.';
@@ -63,4 +63,4 @@ COMMENT ON COLUMN highlevel.emails_flat.local_time IS 'The same on the location'
 COMMENT ON COLUMN highlevel.emails_flat.local_day IS 'The day of local_time.';
 COMMENT ON COLUMN highlevel.emails_flat.attachment_count IS 'Files of the email.';
 COMMENT ON COLUMN highlevel.emails_flat.deleted_at IS 'When the API first said that it or its thread no longer exists; null while both exist.';
-COMMENT ON COLUMN highlevel.emails_flat.fetched_at IS 'When the content shown here was first received.';
+COMMENT ON COLUMN highlevel.emails_flat.fetched_at IS 'When the API first answered with what is shown here.';

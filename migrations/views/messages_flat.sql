@@ -185,7 +185,7 @@ COMMENT ON COLUMN highlevel.messages_flat.sent_by IS
     'program or a machine. ai: a source whose name has the word AI or ends with bot, in any spelling. unknown: the rest. HighLevel documents no mark for its '
     'own AI (highlevel-api-docs, issues 8 and 55): its messages may hide in api, human and unknown.';
 COMMENT ON COLUMN highlevel.messages_flat.source IS 'What sent it, in HighLevel''s words: workflow, bulk_actions, campaign, api, app, manual.';
-COMMENT ON COLUMN highlevel.messages_flat.status IS 'Delivery status as of fetched_at: HighLevel announces no changes.';
+COMMENT ON COLUMN highlevel.messages_flat.status IS 'Delivery status; checked_at of messages and emails says when it was last asked for: HighLevel announces no changes.';
 COMMENT ON COLUMN highlevel.messages_flat.error IS 'Why delivery failed, in the provider''s words.';
 COMMENT ON COLUMN highlevel.messages_flat.subject IS 'Subject; of emails and few others.';
 COMMENT ON COLUMN highlevel.messages_flat.body IS 'Text of the message; of an email its plain text.';
@@ -209,4 +209,4 @@ COMMENT ON COLUMN highlevel.messages_flat.is_answer IS
     'True for outbound messages that went out (status is not failed, undelivered or scheduled), outbound calls that were '
     'not missed, and inbound calls that were answered. False for what was deleted, and where the direction is not known.';
 COMMENT ON COLUMN highlevel.messages_flat.deleted_at IS 'When the API first said that it no longer exists, or of an email that its thread does not; null while it exists.';
-COMMENT ON COLUMN highlevel.messages_flat.fetched_at IS 'When the content shown here was first received.';
+COMMENT ON COLUMN highlevel.messages_flat.fetched_at IS 'When the API first answered with what is shown here.';
