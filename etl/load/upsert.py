@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from functools import lru_cache
+from operator import methodcaller
 from typing import Any
 
 from sqlalchemy import (
@@ -157,7 +158,7 @@ def _document(model: type[Base], rows: Rows, now: datetime) -> str:
 
 
 def _json(rows: Rows) -> str:
-    return json.dumps(rows, default=datetime.isoformat, ensure_ascii=False)
+    return json.dumps(rows, default=methodcaller("isoformat"), ensure_ascii=False)
 
 
 def _unfolded(model: type[Base], names: Sequence[str]) -> TableValuedAlias:
