@@ -75,10 +75,9 @@ def _measure_load(on: Stage, conditions: Conditions, keys: SandboxKeys) -> list[
                 requests = _requests(sandbox, keys, port, count=conditions.events)
                 before = processor_of(pid)
                 load = _load(requests, port, conditions.connections)
-                if name not in STORE_NOTHING and on.count("etl.webhook_events") != load.acknowledged:
-                    raise RuntimeError(f"{name} acknowledged {load.acknowledged} events, and stored another number")
-                if load.refused:
-                    raise RuntimeError(f"{name} refused {load.refused} events")
+                # Each has a webhook_id of its own: whatever was posted twice is stored once.
+                if name not in STORE_NOTHING and (stored := on.count("etl.webhook_events")) != load.acknowledged:
+                    raise RuntimeError(f"{name} acknowledged {load.acknowledged} events, and stored {stored}")
                 if turn >= 0:
                     loads[name].append(load)
                     costs[name].append(1000 * (processor_of(pid) - before) / conditions.events)
@@ -110,7 +109,18 @@ def _print_loads(loads: Mapping[str, list[Load]], costs: Mapping[str, list[float
     print_table(
         f"Webhooks over {conditions.connections} connections, {conditions.events:,} events, "
         f"{conditions.rounds} rounds in turns",
-        ["", "events/s", "least", "most", "p50 ms", "p99 ms", "processor ms/event", "÷ empty", "÷ silent"],
+        [
+            "",
+            "events/s",
+            "least",
+            "most",
+            "p50 ms",
+            "p99 ms",
+            "sent again",
+            "processor ms/event",
+            "÷ empty",
+            "÷ silent",
+        ],
         [
             [
                 name,
@@ -119,6 +129,7 @@ def _print_loads(loads: Mapping[str, list[Load]], costs: Mapping[str, list[float
                 max(rates[name]),
                 median(load.within(0.5) for load in of),
                 median(load.within(0.99) for load in of),
+                sum(load.refused for load in of),
                 median(costs[name]),
                 ratio(rates[name], rates[EMPTY]),
                 ratio(rates[name], rates[SILENT]),

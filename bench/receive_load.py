@@ -1,11 +1,15 @@
 """Posts prepared requests over a number of connections, each waiting for its answer; cheap, so that it measures others.
 
+What is refused is posted again, as HighLevel does: on a busy machine a commit may take longer than its sender is made
+to wait, so the event is stored although it was refused.
+
 A client library would take several times the processor time of the server that is measured, on the same machine.
 """
 
 import select
 import socket
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +17,8 @@ ANSWERED = b"\r\n\r\n"
 """Every answer measured here has an empty body."""
 PATIENCE = 30.0
 """Seconds without any answer after which the receiver is given up."""
+MOST_TRIES = 10
+"""Posts of each request after which it is given up, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,7 @@ class Load:
 
     acknowledged: int
     refused: int
+    """Answers that made a request be sent again."""
     seconds: float
     latencies: list[float]
     """Seconds of each answer, sorted."""
@@ -44,46 +51,56 @@ def request(host: str, port: int, path: str, body: bytes, headers: dict[str, str
 
 
 def run(host: str, port: int, requests: Sequence[bytes], *, connections: int) -> Load:
-    """Send every request once.
+    """Send every request until it is acknowledged.
 
     Raises:
-        RuntimeError: the receiver closed a connection, or fell silent.
+        RuntimeError: the receiver closed a connection, fell silent, or refuses nearly everything.
     """
-    waiting = iter(requests)
-    poll = select.epoll()
-    clients = {
-        client.fileno(): client for client in (socket.create_connection((host, port)) for _ in range(connections))
-    }
-    sent: dict[int, float] = {}
-    received = dict.fromkeys(clients, b"")
-    statuses: list[bytes] = []
-    latencies: list[float] = []
+    sockets = [socket.create_connection((host, port)) for _ in range(connections)]
     began = time.perf_counter()
-    for number, client in clients.items():
-        poll.register(number, select.EPOLLIN)
-        if (following := next(waiting, None)) is not None:
-            sent[number] = time.perf_counter()
-            client.sendall(following)
-    while sent:
-        ready = poll.poll(PATIENCE)
-        if not ready:
-            raise RuntimeError("the receiver fell silent")
-        for number, _ in ready:
-            chunk = clients[number].recv(65536)
-            if not chunk:
-                raise RuntimeError("the receiver closed a connection before its answer")
-            received[number] += chunk
-            if not received[number].endswith(ANSWERED):
-                continue
-            latencies.append(time.perf_counter() - sent.pop(number))
-            statuses.append(received[number][9:12])
-            received[number] = b""
-            if (following := next(waiting, None)) is not None:
-                sent[number] = time.perf_counter()
-                clients[number].sendall(following)
-    seconds = time.perf_counter() - began
-    for client in clients.values():
-        client.close()
-    poll.close()
-    acknowledged = statuses.count(b"200")
-    return Load(acknowledged, len(statuses) - acknowledged, seconds, sorted(latencies))
+    try:
+        latencies = _post(sockets, deque(requests), most=MOST_TRIES * len(requests))
+        seconds = time.perf_counter() - began
+    finally:
+        for each in sockets:
+            each.close()
+    return Load(len(requests), len(latencies) - len(requests), seconds, sorted(latencies))
+
+
+def _post(sockets: Sequence[socket.socket], waiting: deque[bytes], *, most: int) -> list[float]:
+    """Return how long each answer took."""
+    latencies: list[float] = []
+    sent: dict[socket.socket, tuple[float, bytes]] = {}
+    with select.epoll() as poll:
+        clients = {each.fileno(): each for each in sockets}
+        for number in clients:
+            poll.register(number, select.EPOLLIN)
+        idle = list(sockets)
+        while waiting or sent:
+            while waiting and idle:
+                client = idle.pop()
+                sent[client] = time.perf_counter(), waiting.popleft()
+                client.sendall(sent[client][1])
+            ready = poll.poll(PATIENCE)
+            if not ready or len(latencies) > most:
+                raise RuntimeError("the receiver fell silent, or refuses nearly everything")
+            for number, _ in ready:
+                client = clients[number]
+                is_stored = _answer(client)
+                at, request = sent.pop(client)
+                latencies.append(time.perf_counter() - at)
+                if not is_stored:
+                    waiting.append(request)
+                idle.append(client)
+    return latencies
+
+
+def _answer(client: socket.socket) -> bool:
+    """Read an answer; return whether it acknowledges."""
+    answer = b""
+    while not answer.endswith(ANSWERED):
+        chunk = client.recv(65536)
+        if not chunk:
+            raise RuntimeError("the receiver closed a connection before its answer")
+        answer += chunk
+    return answer[9:12] == b"200"
