@@ -6,9 +6,8 @@ Shape: HighLevel docs, "Get contact".
 from collections.abc import Mapping
 from typing import Any
 
-from etl.api.client import Answer, Call, segment
 from etl.kinds.kind import Kind, Options, Origin
-from etl.kinds.names import UNKNOWN, person, record
+from etl.kinds.names import named_kind, person, record
 from etl.models import Contact
 from etl.models.record import Record
 from etl.transform.reading import Reader
@@ -17,12 +16,7 @@ from etl.transform.values import id_of
 
 def kind(_options: Options) -> Kind:
     """Return the kind, as jobs.yaml wants it."""
-    return Kind("contact", Contact, extract, transform, UNKNOWN, named_in_messages_as="contact_id")
-
-
-def extract(call: Call, contact_id: str, _location_id: str) -> Answer:
-    """GET /contacts/{id}, which answers ``{"contact": {…}}``. Raises ItemError."""
-    return call.get(f"/contacts/{segment(contact_id)}").unwrapped("contact").about(contact_id)
+    return named_kind("contact", Contact, transform, named_in_messages_as="contact_id")
 
 
 def transform(payload: Mapping[str, Any], origin: Origin) -> list[Record]:

@@ -6,9 +6,8 @@ Shape: HighLevel docs, "Get location".
 from collections.abc import Mapping
 from typing import Any
 
-from etl.api.client import Answer, Call, segment
 from etl.kinds.kind import Kind, Options, Origin
-from etl.kinds.names import UNKNOWN, record
+from etl.kinds.names import named_kind, record
 from etl.models import LocationProfile
 from etl.models.record import Record
 from etl.transform.reading import Reader
@@ -17,12 +16,7 @@ from etl.transform.values import id_of
 
 def kind(_options: Options) -> Kind:
     """Return the kind, as jobs.yaml wants it."""
-    return Kind("location", LocationProfile, extract, transform, UNKNOWN)
-
-
-def extract(call: Call, location_id: str, _location_id: str) -> Answer:
-    """GET /locations/{id}, which answers ``{"location": {…}}``. Raises ItemError."""
-    return call.get(f"/locations/{segment(location_id)}").unwrapped("location").about(location_id)
+    return named_kind("location", LocationProfile, transform)
 
 
 def transform(payload: Mapping[str, Any], origin: Origin) -> list[Record]:

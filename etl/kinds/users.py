@@ -6,9 +6,8 @@ Shape: HighLevel docs, "Get user".
 from collections.abc import Mapping
 from typing import Any
 
-from etl.api.client import Answer, Call, segment
 from etl.kinds.kind import Kind, Options, Origin
-from etl.kinds.names import UNKNOWN, person, record
+from etl.kinds.names import named_kind, person, record
 from etl.models import User
 from etl.models.record import Record
 from etl.transform.reading import Reader
@@ -17,12 +16,7 @@ from etl.transform.values import id_of, object_of, text_of
 
 def kind(_options: Options) -> Kind:
     """Return the kind, as jobs.yaml wants it."""
-    return Kind("user", User, extract, transform, UNKNOWN)
-
-
-def extract(call: Call, user_id: str, _location_id: str) -> Answer:
-    """GET /users/{id}, which answers the user. Raises ItemError."""
-    return call.get(f"/users/{segment(user_id)}").unwrapped("user").about(user_id)
+    return named_kind("user", User, transform)
 
 
 def transform(payload: Mapping[str, Any], origin: Origin) -> list[Record]:
