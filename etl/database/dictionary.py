@@ -171,7 +171,7 @@ def _for_readers() -> list[str]:
 
 
 def _diagram(relations: Sequence[Relation]) -> list[str]:
-    """Keys, and the columns that joins use."""
+    """Return the diagram of keys and of the columns that joins use."""
     lines = ["```mermaid", "erDiagram"]
     lines += [f'    {each.one} {each.marks} {each.many} : "{each.label}"' for each in JOINS]
     for relation in (each for each in relations if not each.is_view):

@@ -64,7 +64,7 @@ class Cluster:
 
     @property
     def is_distributed(self) -> bool:
-        """Whether the warehouse was spread, be it in part."""
+        """Return whether the warehouse was spread, at least in part."""
         return any(table.kind in (DISTRIBUTED, REFERENCE) for table in self.tables)
 
 
@@ -159,7 +159,7 @@ def plan(cluster: Cluster | None) -> list[Step]:
 
 
 def _references(cluster: Cluster, local: Sequence[str]) -> Iterable[Step]:
-    """One step for all: a foreign key must not lead from a table that is copied to one that is not."""
+    """Yield one step for all: a foreign key must not lead from a table that is copied to one that is not."""
     names = [name for name in local if not TABLES[name]]
     if names:
         keys = [key for key in cluster.foreign_keys if not TABLES[key.table]]
@@ -171,7 +171,7 @@ def _references(cluster: Cluster, local: Sequence[str]) -> Iterable[Step]:
 
 
 def _distributed(cluster: Cluster, local: Sequence[str]) -> Iterable[Step]:
-    """One step for each: writes to one table wait while its rows are copied."""
+    """Yield one step for each: writes to one table wait while its rows are copied."""
     names = sorted((name for name in local if TABLES[name]), key=lambda name: (name != ANCHOR, name))
     there = sorted(table.name for table in cluster.tables if table.kind == DISTRIBUTED)
     anchor = ANCHOR if ANCHOR in there or not there else there[0]
@@ -252,7 +252,7 @@ def differences(cluster: Cluster | None) -> list[str]:
 
 
 def rows_by_node(connection: Connection) -> dict[str, int]:
-    """About how many messages each node has, as its statistics say; empty where nothing was spread. Counts nothing."""
+    """Return about how many messages each node has, by its statistics; empty where nothing was spread."""
     is_citus = connection.execute(text("SELECT to_regclass('pg_dist_partition')")).scalar() is not None
     if not is_citus or connection.execute(IS_SPREAD).scalar() is None:
         return {}

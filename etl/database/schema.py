@@ -187,7 +187,7 @@ def _undo(connection: Connection, undo: Callable[[], None], *, missing: list[str
 
 
 def differences(connection: Connection) -> list[str]:
-    """How the database differs from the models and the files of the views, one line each; empty when they agree."""
+    """Return how the database differs from the models and the files of the views, a line each; none when they agree."""
     from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - slow to import, needed here only
     from alembic.migration import MigrationContext  # noqa: PLC0415
 
@@ -228,7 +228,7 @@ def _config(connection: Connection, **attributes: object) -> "Config":
 
 
 def _scripts() -> Path:
-    """Where the migrations are: inside an installed package, beside it in a checkout."""
+    """Return where the migrations are: inside an installed package, beside it in a checkout."""
     installed = Path(__file__).parent.parent / "migrations"
     return installed if installed.is_dir() else Path(__file__).parent.parent.parent / "migrations"
 

@@ -64,7 +64,7 @@ def drop(connection: Connection) -> None:
 
 
 def differences(connection: Connection, directory: Path) -> list[str]:
-    """How the views differ from the files, one line each; where nothing may be tried, only which are missing."""
+    """Return how the views differ from the files, one line each; where nothing may be tried, only which are missing."""
     missing = [name for name in NAMES if _described(connection, f"highlevel.{name}") is None]
     changed = (
         [] if missing or not _may_try(connection) else [name for name in NAMES if _differs(connection, directory, name)]
@@ -76,7 +76,7 @@ def differences(connection: Connection, directory: Path) -> list[str]:
 
 
 def without_zone(connection: Connection) -> dict[str, int]:
-    """How many locations have no time zone of their own that can be used, by the one used instead."""
+    """Return how many locations have no time zone of their own that can be used, by the one used instead."""
     query = text("""
         SELECT local_time_zone, count(*) AS locations FROM highlevel.location_time_zones
         WHERE time_zone IS NULL OR is_refused GROUP BY 1
@@ -85,13 +85,13 @@ def without_zone(connection: Connection) -> dict[str, int]:
 
 
 def _may_try(connection: Connection) -> bool:
-    """Whether temporary views may be made: not on a server that takes no writes, nor by every role."""
+    """Return whether temporary views may be made: not on a server that takes no writes, nor by every role."""
     query = text("SELECT has_database_privilege(current_database(), 'TEMPORARY')")
     return not is_read_only(connection) and bool(connection.execute(query).scalar_one())
 
 
 def _differs(connection: Connection, directory: Path, name: str) -> bool:
-    """Whether the view is not what its file makes; that is tried as a temporary view, which is rolled back."""
+    """Return whether the view is not what its file makes, which is tried as a temporary view that is rolled back."""
     trial = re.sub(rf"\bhighlevel\.{name}\b", f"pg_temp.{name}", _definition(connection, directory, name))
     try:
         with connection.begin_nested() as savepoint:
@@ -166,5 +166,5 @@ def _read(directory: Path, name: str) -> str:
 
 
 def _run(connection: Connection, statements: str) -> None:
-    """Several statements at once, in which ``%`` and ``:`` mean themselves."""
+    """Run several statements at once, in which ``%`` and ``:`` mean themselves."""
     connection.exec_driver_sql(statements, execution_options={"no_parameters": True})

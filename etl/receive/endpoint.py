@@ -135,7 +135,7 @@ class Intake:
 
 
 def _verdict(error: WebhookRefusedError | NotStoredError | ClientDisconnect | TimeoutError) -> tuple[int, str]:
-    """Status and reason of a refusal."""
+    """Return the status and the reason of a refusal."""
     if isinstance(error, WebhookRefusedError):
         return error.status, error.reason
     if isinstance(error, ClientDisconnect):
@@ -144,7 +144,7 @@ def _verdict(error: WebhookRefusedError | NotStoredError | ClientDisconnect | Ti
 
 
 def _note(event: Event | None, status: int, outcome: str, reason: str, seconds: float) -> None:
-    """One line a request, with nothing in it that a customer wrote and nothing of an event that was not verified."""
+    """Log one line, with nothing that a customer wrote and nothing of an event that was not verified."""
     fields: dict[str, object] = {"status": status, "ms": round(seconds * 1000, 1)}
     if reason:
         fields["reason"] = reason

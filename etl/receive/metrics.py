@@ -1,4 +1,4 @@
-"""What ``/metrics`` tells; no label ever holds what a sender chose, or the number of series would have no bound."""
+"""The metrics of the receiver; no label holds what a sender chose, or the number of series would have no bound."""
 
 from prometheus_client import (
     CollectorRegistry,
@@ -35,5 +35,5 @@ class Metrics:
         PlatformCollector(registry=own)
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """Return all of them in Prometheus' text format."""
         return generate_latest(self._registry)

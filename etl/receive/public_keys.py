@@ -74,7 +74,7 @@ def _read(name: str, value: str, problems: list[str]) -> list[PublicKeyTypes]:
 
 
 def _texts(name: str, value: str, problems: list[str]) -> Sequence[tuple[str, str]]:
-    """Each source of keys with its text."""
+    """Return each source of keys with its text."""
     if "-----BEGIN" in value:
         # A line of an env file cannot hold a line break, so people write \n.
         return [("the value", value.replace("\\n", "\n"))]

@@ -124,7 +124,7 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
 
 
 def most_connections() -> int:
-    """How many there may be. Half of the open files are spare: asyncio accepts many before it closes any."""
+    """Return how many there may be. Half of the open files are spare: asyncio accepts many before it closes any."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, files // 2)
 

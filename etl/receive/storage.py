@@ -89,7 +89,7 @@ class Storage:
 
     @property
     def trouble(self) -> str | None:
-        """Why events cannot be stored now, as a short code; None when they can."""
+        """Return why events cannot be stored now, as a short code; None when they can."""
         if self._busy_since is not None and time.monotonic() - self._busy_since > ANSWER_SECONDS:
             return "database_slow"
         return self._trouble or self._recent_failure() or None
@@ -206,7 +206,7 @@ class Storage:
             log.info("store_available")
 
     async def _find_trouble(self) -> str:
-        """Why events cannot be stored now; empty when they can."""
+        """Return why events cannot be stored now; empty when they can."""
         try:
             async with self._engine.connect() as connection:
                 return await connection.run_sync(self._trouble_of)

@@ -17,7 +17,7 @@ from etl.sandbox.world import World
 
 
 def controls(world: World) -> Starlette:
-    """Everything but the API's data."""
+    """Return the application that serves these routes."""
     routes = _Routes(world)
     return Starlette(
         routes=[

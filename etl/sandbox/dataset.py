@@ -49,12 +49,12 @@ class Thing:
 
     @property
     def row(self) -> dict[str, Any]:
-        """It in its shape, but without envelope, as lists have it."""
+        """Return the thing as lists have it: without envelope."""
         return documented(self.content) if self.is_documented and self.kind == "message" else self.content
 
     @property
     def payload(self) -> dict[str, Any]:
-        """The whole answer to a ``GET`` of it."""
+        """Return the whole answer to a ``GET`` of it."""
         wrapper = None if self.is_documented else _WRAPPERS.get(self.kind)
         return self.row if wrapper is None else {wrapper: self.row, "traceId": TRACE}
 
@@ -96,7 +96,7 @@ class Dataset:
             conversations += 1
 
     def ids(self, location_id: str | None = None) -> Sequence[str]:
-        """All message ids, or those of one location; none for a location that is not in the data set."""
+        """Return all message ids, or those of one location."""
         return list(self.messages) if location_id is None else self.ids_of("message", location_id)
 
     def ids_of(self, kind: Kind, location_id: str) -> Sequence[str]:

@@ -47,7 +47,7 @@ class Fault(BaseModel):
         return {"kind": value} if isinstance(value, str) else value
 
     def happens(self) -> bool:
-        """Whether it spoils the request that comes now; counts down."""
+        """Return whether it spoils the request that comes now; count down."""
         if self.after:
             self.after -= 1
             return False

@@ -78,12 +78,12 @@ class Talk:
 
     @property
     def email(self) -> str:
-        """The customer's address."""
+        """Return the customer's address."""
         return f"{self.ids['contactId'][:8].lower()}@example.com"
 
 
 def channel_of(message_type: str) -> str:
-    """Which fields such a message carries."""
+    """Return the channel of a message type, which says what fields a message has."""
     return MESSAGE_TYPES[message_type][1]
 
 

@@ -58,7 +58,7 @@ class Authority:
         self._access = {PIT + location_id: _Token(location_id) for location_id in self.locations}
 
     def location_of(self, token: str) -> str | None:
-        """Which location the token speaks for; None: for the company."""
+        """Return the location of a token; None: it is the company's."""
         known = self._access.get(token)
         if known is None or self.clock() >= known.expires:
             raise RefusedError(401, "Invalid Private Integration token" if token.startswith("pit-") else "Invalid JWT")

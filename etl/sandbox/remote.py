@@ -30,7 +30,7 @@ class Sandbox:
 
     @property
     def location_ids(self) -> tuple[str, ...]:
-        """The locations it serves."""
+        """Return the locations it serves."""
         return self.dataset.location_ids
 
     def token(self, location_id: str) -> str:

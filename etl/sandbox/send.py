@@ -138,7 +138,7 @@ def send(
 
 
 def _wait(due: float, stop: Callable[[], bool]) -> bool:
-    """Whether it is time, and not time to stop."""
+    """Wait until it is time; return False when it is time to stop before."""
     while not stop():
         wait = due - time.monotonic()
         if wait <= 0:

@@ -81,7 +81,7 @@ def recording(call: Mapping[str, Any], leg: int) -> bytes | None:
 
 
 def transcription(call: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """One object a sentence; documented as one object alone, clearly of one sentence (docs, get-message-transcription).
+    """Return one object a sentence. The docs (get-message-transcription) show a single object, clearly of one sentence.
 
     ``startTime`` and ``endTime`` are milliseconds.
     """

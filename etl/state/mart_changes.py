@@ -20,7 +20,7 @@ LOCK = 4_719_024_812
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What changed at a location; all of it, if nothing else is said."""
+    """What changed at a location: all of it, where no other field is set."""
 
     location_id: str
     message_id: str | None = None
@@ -31,7 +31,7 @@ class Change:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it stands for the whole location."""
+        """Return whether the whole location changed."""
         return self.message_id is None and self.conversation_id is None and self.happened_at is None
 
 

@@ -40,17 +40,17 @@ class RunOutcome(StrEnum):
 
     @property
     def is_fault(self) -> bool:
-        """Whether no other job can go on either, so that all runs of the process stop."""
+        """Return whether no other job can go on either, so that all runs of the process stop."""
         return self in (RunOutcome.MISCONFIGURED, RunOutcome.MIGRATED)
 
     @property
     def ends_other_jobs(self) -> bool:
-        """Whether the jobs that were to run after this one are left."""
+        """Return whether the jobs after this one do not run."""
         return self.is_fault or self in (RunOutcome.STOPPED, RunOutcome.MAX_SECONDS, RunOutcome.LIMIT)
 
     @property
     def leaves_locations(self) -> bool:
-        """Whether items of some locations were left, while others may have been loaded."""
+        """Return whether items of some locations were left, while others may have been loaded."""
         return self in (RunOutcome.RATE_LIMITED, RunOutcome.BUDGET, RunOutcome.PAUSED)
 
 
@@ -80,7 +80,7 @@ class SkipCause(StrEnum):
 
     @property
     def outcome(self) -> RunOutcome:
-        """How a run ends that leaves items for this cause, and has nothing else to do."""
+        """Return how a run ends that leaves items for this cause, and has nothing else to do."""
         match self:
             case SkipCause.RATE | SkipCause.RENEWING:
                 return RunOutcome.DRAINED
@@ -93,10 +93,10 @@ class SkipCause(StrEnum):
 
     @property
     def passes_soon(self) -> bool:
-        """Whether the cause passes within seconds."""
+        """Return whether the cause passes within seconds."""
         return self in (SkipCause.RATE, SkipCause.RENEWING)
 
     @property
     def lasts(self) -> bool:
-        """Whether the cause lasts until somebody changes the location."""
+        """Return whether the cause lasts until somebody changes the location."""
         return self in (SkipCause.NOT_CONNECTED, SkipCause.PAUSED)

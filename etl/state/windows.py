@@ -48,7 +48,7 @@ class Window:
 
     @property
     def id(self) -> str:
-        """What its item is called in the queue."""
+        """Return the id of its item in the queue."""
         return f"{self.why}:{_milliseconds(self.since)}:{_milliseconds(self.until)}"
 
     @classmethod

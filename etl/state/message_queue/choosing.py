@@ -62,14 +62,14 @@ def find(connection: Connection, which: ItemFilter, *, limit: int) -> list[Waiti
 
 
 def counts(connection: Connection, which: ItemFilter) -> tuple[int, int]:
-    """How many chosen items wait, and how many are claimed."""
+    """Return how many chosen items wait, and how many are claimed."""
     waits, claimed = (func.count().filter(condition) for condition in (_WAITS, ~_WAITS))
     row = connection.execute(select(waits, claimed).select_from(QueueItem).where(*which.conditions())).one()
     return row[0], row[1]
 
 
 def causes(connection: Connection) -> dict[str | None, int]:
-    """How many items there are, by cause; None: nothing went wrong yet."""
+    """Return how many items there are, by cause; None: nothing went wrong yet."""
     return dict(connection.execute(counts_by(QueueItem.cause)).all())
 
 
