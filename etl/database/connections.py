@@ -9,17 +9,8 @@ from socket import SHUT_RDWR, socket
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
-from sqlalchemy import (
-    URL,
-    Connection,
-    Engine,
-    create_engine,
-    event,
-    func,
-    select,
-    text,
-)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -58,7 +49,7 @@ LIBPQ = {
 """How libpq connects, where the URL does not say it."""
 
 
-def open_engine(url: str, *, pool_size: int = 4) -> Engine:
+def open_engine(url: str, *, pool_size: int = 4) -> sa.Engine:
     """Return an engine that opens no connection yet.
 
     Raises:
@@ -67,9 +58,9 @@ def open_engine(url: str, *, pool_size: int = 4) -> Engine:
     return _open(parse_url(url), pool_size=pool_size)
 
 
-def moment_of(connection: Connection) -> datetime:
+def moment_of(connection: sa.Connection) -> datetime:
     """Return when the transaction began, by Postgres's clock: this machine's may be wrong."""
-    return connection.execute(select(func.now())).scalar_one()
+    return connection.execute(sa.select(sa.func.now())).scalar_one()
 
 
 def open_async_engine(url: str, *, pool_size: int = 1, settings: Mapping[str, str] | None = None) -> "AsyncEngine":
@@ -85,10 +76,10 @@ def open_async_engine(url: str, *, pool_size: int = 1, settings: Mapping[str, st
     return AsyncEngine(_open(driver, pool_size=pool_size, pre_ping=False, settings=SETTINGS | dict(settings or {})))
 
 
-def _open(url: URL, *, pool_size: int, pre_ping: bool = True, settings: Mapping[str, str] = SETTINGS) -> Engine:
+def _open(url: sa.URL, *, pool_size: int, pre_ping: bool = True, settings: Mapping[str, str] = SETTINGS) -> sa.Engine:
     options = [*url.normalized_query.get("options", ()), *(f"-c {name}={value}" for name, value in settings.items())]
     opened: set[Any] = set()
-    engine = create_engine(
+    engine = sa.create_engine(
         url,
         execution_options={"opened": opened},
         pool_size=pool_size,
@@ -104,10 +95,10 @@ def _open(url: URL, *, pool_size: int, pre_ping: bool = True, settings: Mapping[
             "options": " ".join(options),
         },
     )
-    event.listen(engine, "connect", lambda driver, _: opened.add(driver))
-    event.listen(engine, "close", lambda driver, _: opened.discard(driver))
-    event.listen(engine, "connect", _see_settings)
-    event.listen(engine, "begin", partial(_set, settings=settings))
+    sa.event.listen(engine, "connect", lambda driver, _: opened.add(driver))
+    sa.event.listen(engine, "close", lambda driver, _: opened.discard(driver))
+    sa.event.listen(engine, "connect", _see_settings)
+    sa.event.listen(engine, "begin", partial(_set, settings=settings))
     return engine
 
 
@@ -122,14 +113,14 @@ def _see_settings(driver: Any, record: ConnectionPoolEntry) -> None:
     record.info["is_set"] = path.replace(" ", "") == SETTINGS["search_path"] and zone == SETTINGS["TimeZone"]
 
 
-def _set(connection: Connection, *, settings: Mapping[str, str]) -> None:
+def _set(connection: sa.Connection, *, settings: Mapping[str, str]) -> None:
     """Set them in each transaction where the session lacks them: behind a pooler, others use the session too."""
     if not connection.info["is_set"]:
         each = ", ".join(f"pg_catalog.set_config('{name}', '{value}', true)" for name, value in settings.items())
         connection.exec_driver_sql(f"SELECT {each}")
 
 
-def waiting(engine: Engine) -> set[Any]:
+def waiting(engine: sa.Engine) -> set[Any]:
     """Return the driver's connections that wait for an answer of Postgres now."""
     opened = engine.get_execution_options()["opened"].copy()
     return {driver for driver in opened if driver.info.transaction_status is TransactionStatus.ACTIVE}
@@ -141,13 +132,13 @@ def cut(driver: Any) -> None:
         line.shutdown(SHUT_RDWR)
 
 
-def require_utf8(connection: Connection) -> None:
+def require_utf8(connection: sa.Connection) -> None:
     """Check the database's encoding: others cannot hold every customer's words, and SQL_ASCII does not check any.
 
     Raises:
         ConfigurationError: it is not UTF8.
     """
-    encoding = connection.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
+    encoding = connection.execute(sa.text("SELECT current_setting('server_encoding')")).scalar_one()
     if encoding != "UTF8":
         raise ConfigurationError(
             f"The database {shown(connection.engine.url)} is encoded in {encoding}; it must be UTF8. "
@@ -155,27 +146,27 @@ def require_utf8(connection: Connection) -> None:
         )
 
 
-def is_pooled(connection: Connection) -> bool:
+def is_pooled(connection: sa.Connection) -> bool:
     """Return whether a pooler such as PgBouncer is between: it gives its clients other process ids than Postgres."""
     driver = connection.connection.driver_connection
-    pid: int = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    pid: int = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
     return driver is not None and driver.info.backend_pid != pid
 
 
-def is_read_only(connection: Connection) -> bool:
+def is_read_only(connection: sa.Connection) -> bool:
     """Return whether nothing can be written: a standby, or a database or role set to read-only."""
-    setting: str = connection.execute(text("SELECT current_setting('transaction_read_only')")).scalar_one()
+    setting: str = connection.execute(sa.text("SELECT current_setting('transaction_read_only')")).scalar_one()
     return setting == "on"
 
 
-PROBE_WRITES = text("""
+PROBE_WRITES = sa.text("""
     CREATE TEMPORARY TABLE etl_doctor ON COMMIT DROP AS
     SELECT repeat('x', 1900) AS filler FROM generate_series(1, 8400)
 """)
 """Takes 16 MB of new space, as much as a segment of WAL. Rows of the tables might fit into space that they have."""
 
 
-def probe_writes(connection: Connection) -> bool:
+def probe_writes(connection: sa.Connection) -> bool:
     """Write something and roll it back; return False where that cannot be tried: the role may make no temporary tables.
 
     Raises:
@@ -192,7 +183,7 @@ def probe_writes(connection: Connection) -> bool:
     return True
 
 
-def require_writable(connection: Connection) -> None:
+def require_writable(connection: sa.Connection) -> None:
     """Check that the database takes writes. Not worth waiting for: a standby stays one until somebody acts.
 
     Raises:

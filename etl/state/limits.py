@@ -24,21 +24,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    Connection,
-    Text,
-    any_,
-    bindparam,
-    case,
-    extract,
-    func,
-    literal_column,
-    select,
-    text,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from etl.models import RateLimit, RateUsage
@@ -47,7 +33,7 @@ from etl.state.allowance import AfterAnswers, Allowance, AnsweredRequest, Limit,
 from etl.state.outcomes import SkipCause
 
 
-def allowances(connection: Connection, locations: Sequence[str], *, each: int = 1) -> dict[str, Allowance]:
+def allowances(connection: sa.Connection, locations: Sequence[str], *, each: int = 1) -> dict[str, Allowance]:
     """Return what each location may send now; the caller may :func:`spend` it until the transaction ends.
 
     ``each``: the most requests that one item may need.
@@ -63,37 +49,37 @@ def allowances(connection: Connection, locations: Sequence[str], *, each: int = 
     return {name: allowance.allowance_of(limit, usages[name], each=each) for name, limit in limits.items()}
 
 
-def _add_unknown(connection: Connection, locations: Sequence[str]) -> bool:
+def _add_unknown(connection: sa.Connection, locations: Sequence[str]) -> bool:
     """Add unknown locations; return False when all are known and others have locked some."""
     # ON CONFLICT alone would wait for locks on known locations.
-    known = connection.execute(select(RateLimit.location_id).where(RateLimit.location_id.in_(locations))).scalars()
+    known = connection.execute(sa.select(RateLimit.location_id).where(RateLimit.location_id.in_(locations))).scalars()
     new = [{"location_id": name} for name in sorted(set(locations) - set(known))]
     if new:
         connection.execute(upsert(RateLimit).on_conflict_do_nothing(), new)
     return bool(new)
 
 
-TODAY: ColumnElement[date] = literal_column("(now() AT TIME ZONE 'utc')::date")
+TODAY: sa.ColumnElement[date] = sa.literal_column("(now() AT TIME ZONE 'utc')::date")
 COUNTED = (
-    select(
+    sa.select(
         RateLimit.location_id,
         RateLimit.max_requests,
         RateLimit.interval_ms,
         RateLimit.daily_limit,
-        case((RateLimit.daily_since < TODAY, RateLimit.daily_limit), else_=RateLimit.daily_remaining).label(
+        sa.case((RateLimit.daily_since < TODAY, RateLimit.daily_limit), else_=RateLimit.daily_remaining).label(
             "daily_remaining"
         ),
         RateLimit.blocked_cause,
-        extract("epoch", RateLimit.blocked_until - func.clock_timestamp()).label("blocked_seconds"),
-        extract("epoch", func.clock_timestamp() - RateLimit.heard_at).label("heard_seconds"),
+        sa.extract("epoch", RateLimit.blocked_until - sa.func.clock_timestamp()).label("blocked_seconds"),
+        sa.extract("epoch", sa.func.clock_timestamp() - RateLimit.heard_at).label("heard_seconds"),
     )
-    .where(RateLimit.location_id == any_(bindparam("locations", type_=ARRAY(Text))))
+    .where(RateLimit.location_id == sa.any_(sa.bindparam("locations", type_=sa.ARRAY(sa.Text))))
     .order_by(RateLimit.location_id)
 )
 LOCK, LOCK_FREE = COUNTED.with_for_update(), COUNTED.with_for_update(skip_locked=True)
 
 
-def _lock(connection: Connection, locations: Sequence[str], *, skip_locked: bool) -> dict[str, Limit]:
+def _lock(connection: sa.Connection, locations: Sequence[str], *, skip_locked: bool) -> dict[str, Limit]:
     """Lock locations in order of their ids, and read their limits; the daily budget is whole again on a new day."""
     rows = connection.execute(LOCK_FREE if skip_locked else LOCK, {"locations": list(locations)})
     return {row.location_id: _limit_of(row) for row in rows}
@@ -112,16 +98,16 @@ def _limit_of(row: Any) -> Limit:
     )
 
 
-USAGES = select(
+USAGES = sa.select(
     RateUsage.usage_id,
     RateUsage.location_id,
     RateUsage.lease_id,
     RateUsage.requests,
-    extract("epoch", RateUsage.expires_at - func.clock_timestamp()).label("seconds_left"),
-).where(RateUsage.location_id == any_(bindparam("locations", type_=ARRAY(Text))))
+    sa.extract("epoch", RateUsage.expires_at - sa.func.clock_timestamp()).label("seconds_left"),
+).where(RateUsage.location_id == sa.any_(sa.bindparam("locations", type_=sa.ARRAY(sa.Text))))
 
 
-def _usages(connection: Connection, locations: Sequence[str]) -> dict[str, list[Usage]]:
+def _usages(connection: sa.Connection, locations: Sequence[str]) -> dict[str, list[Usage]]:
     """Return the usage of locked locations, in a separate statement, which sees commits before the lock."""
     found: dict[str, list[Usage]] = {name: [] for name in locations}
     for row in connection.execute(USAGES, {"locations": list(locations)}).all():
@@ -130,7 +116,7 @@ def _usages(connection: Connection, locations: Sequence[str]) -> dict[str, list[
     return found
 
 
-SPEND = text("""
+SPEND = sa.text("""
     WITH granted AS (
         INSERT INTO etl.rate_usage (location_id, lease_id, requests, expires_at)
         SELECT location_id, lease_id, requests, clock_timestamp() + make_interval(secs => :seconds)
@@ -146,7 +132,7 @@ SPEND = text("""
 """)
 
 
-def spend(connection: Connection, granted: Iterable[tuple[str, int]], *, seconds: float) -> None:
+def spend(connection: sa.Connection, granted: Iterable[tuple[str, int]], *, seconds: float) -> None:
     """Count requests as under way, one ``(location_id, lease_id)`` each; forgotten after ``seconds`` unless renewed."""
     counts = [
         {"location_id": location_id, "lease_id": lease_id, "requests": requests}
@@ -156,7 +142,7 @@ def spend(connection: Connection, granted: Iterable[tuple[str, int]], *, seconds
         connection.execute(SPEND, {"granted": json.dumps(counts), "seconds": seconds})
 
 
-RENEW = text("""
+RENEW = sa.text("""
     WITH mine AS (
         SELECT usage_id FROM etl.rate_usage WHERE lease_id = ANY(CAST(:leases AS bigint[])) FOR UPDATE SKIP LOCKED
     )
@@ -165,13 +151,13 @@ RENEW = text("""
 """)
 
 
-def renew(connection: Connection, lease_ids: Iterable[int], *, seconds: float) -> None:
+def renew(connection: sa.Connection, lease_ids: Iterable[int], *, seconds: float) -> None:
     """Keep counting the requests of these leases as under way."""
     connection.execute(RENEW, {"leases": list(lease_ids), "seconds": seconds})
 
 
 def record_answers(
-    connection: Connection, answers: Sequence[AnsweredRequest], unsent: Iterable[tuple[str, int]] = ()
+    connection: sa.Connection, answers: Sequence[AnsweredRequest], unsent: Iterable[tuple[str, int]] = ()
 ) -> None:
     """Report requests that are over, and grants ``(location_id, lease_id)`` that were never sent.
 
@@ -197,7 +183,7 @@ def record_answers(
 
 
 # A spent budget blocks until the next full hour, when it may be renewed.
-RECORD_ANSWERS = text("""
+RECORD_ANSWERS = sa.text("""
     WITH over AS (
         DELETE FROM etl.rate_usage WHERE usage_id = ANY(CAST(:over AS bigint[]))
     ), counting AS (
@@ -227,7 +213,7 @@ RECORD_ANSWERS = text("""
 STATED = ("max_requests", "interval_ms", "daily_limit", "daily_remaining")
 
 
-def _write(connection: Connection, changed: dict[str, AfterAnswers], usages: dict[str, list[Usage]]) -> None:
+def _write(connection: sa.Connection, changed: dict[str, AfterAnswers], usages: dict[str, list[Usage]]) -> None:
     """Write the changes that answers made; entries with requests still under way are written anew, with fewer."""
     limits = [
         {"location_id": name, "budget": each.budget, "is_heard": each.is_heard}
@@ -252,17 +238,19 @@ def _write(connection: Connection, changed: dict[str, AfterAnswers], usages: dic
     connection.execute(RECORD_ANSWERS, given | {"spent": SkipCause.DAILY_BUDGET})
 
 
-def unblock(connection: Connection, location_id: str) -> bool:
+def unblock(connection: sa.Connection, location_id: str) -> bool:
     """Unblock a location whose daily allowance was spent; return False when it was not blocked so.
 
     The answer to the next request decides. The block of a 429 stays: it lasts seconds.
     """
-    blocked = (RateLimit.blocked_cause == SkipCause.DAILY_BUDGET) & (RateLimit.blocked_until > func.clock_timestamp())
-    statement = update(RateLimit).where(RateLimit.location_id == location_id, blocked)
+    blocked = (RateLimit.blocked_cause == SkipCause.DAILY_BUDGET) & (
+        RateLimit.blocked_until > sa.func.clock_timestamp()
+    )
+    statement = sa.update(RateLimit).where(RateLimit.location_id == location_id, blocked)
     return connection.execute(statement.values(blocked_until=None)).rowcount > 0
 
 
-BLOCK = text("""
+BLOCK = sa.text("""
     WITH asked AS (
         SELECT location_id,
                clock_timestamp() + make_interval(secs => coalesce(:seconds, interval_ms / 1000.0) + :jitter) AS until
@@ -274,7 +262,7 @@ BLOCK = text("""
 """)
 
 
-def block(connection: Connection, location_id: str, *, seconds: float | None, jitter: float) -> None:
+def block(connection: sa.Connection, location_id: str, *, seconds: float | None, jitter: float) -> None:
     """Block a location after a 429 for ``seconds`` (None: one interval), and a random bit more to spread retries."""
     cause = SkipCause.RATE_LIMITED
     connection.execute(BLOCK, {"location_id": location_id, "seconds": seconds, "jitter": jitter, "cause": cause})

@@ -7,20 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import (
-    Connection,
-    Double,
-    and_,
-    bindparam,
-    exists,
-    extract,
-    func,
-    insert,
-    or_,
-    select,
-    text,
-    update,
-)
+import sqlalchemy as sa
 
 from etl import __version__
 from etl.database.conditions import columns_of, older_than
@@ -98,21 +85,21 @@ class Started:
         return (outcome, _kept(skipped)) != (self.outcome, self.skipped)
 
 
-def start(connection: Connection, job: str) -> Started:
+def start(connection: sa.Connection, job: str) -> Started:
     """Note that a run begins. Reuse the row of the job's last run if that did nothing, as most runs do."""
-    did_nothing = and_(*(getattr(Run, name) == 0 for name in COUNTS), Run.drift.is_(None)).label("did_nothing")
-    ended = (Run.job == job, Run.finished_at.is_not(None), Run.started_at > func.now() - timedelta(days=1))
-    query = select(Run.run_id, Run.outcome, Run.skipped, did_nothing).where(*ended).order_by(Run.run_id.desc())
+    did_nothing = sa.and_(*(getattr(Run, name) == 0 for name in COUNTS), Run.drift.is_(None)).label("did_nothing")
+    ended = (Run.job == job, Run.finished_at.is_not(None), Run.started_at > sa.func.now() - timedelta(days=1))
+    query = sa.select(Run.run_id, Run.outcome, Run.skipped, did_nothing).where(*ended).order_by(Run.run_id.desc())
     last = connection.execute(query.limit(1)).first()
     values = {"job": job, "host": platform.node(), "pid": os.getpid(), "version": __version__}
     run_id = None
     if last is not None and last.did_nothing:
-        now = dict.fromkeys(("started_at", "seen_at"), func.now())
+        now = dict.fromkeys(("started_at", "seen_at"), sa.func.now())
         anew = now | dict.fromkeys(("finished_at", "outcome", "skipped"))
         # Another run of the job may have taken the row meanwhile.
-        free = update(Run).where(Run.run_id == last.run_id, Run.finished_at.is_not(None))
+        free = sa.update(Run).where(Run.run_id == last.run_id, Run.finished_at.is_not(None))
         run_id = connection.execute(free.values(values | anew).returning(Run.run_id)).scalar_one_or_none()
-    run_id = run_id or connection.execute(insert(Run).values(values).returning(Run.run_id)).scalar_one()
+    run_id = run_id or connection.execute(sa.insert(Run).values(values).returning(Run.run_id)).scalar_one()
     return Started(run_id, *(last[1:3] if last else ()))
 
 
@@ -121,13 +108,13 @@ def _kept(skipped: Skipped) -> dict[str, list[str]] | None:
 
 
 REPORT = (
-    update(Run)
-    .where(Run.run_id == bindparam("of_run"))
-    .values(seen_at=func.now(), **{name: getattr(Run, name) + bindparam(f"more_{name}") for name in COLUMNS})
+    sa.update(Run)
+    .where(Run.run_id == sa.bindparam("of_run"))
+    .values(seen_at=sa.func.now(), **{name: getattr(Run, name) + sa.bindparam(f"more_{name}") for name in COLUMNS})
 )
 
 
-def report(connection: Connection, run_id: int, counts: RunCounts) -> None:
+def report(connection: sa.Connection, run_id: int, counts: RunCounts) -> None:
     """Add the counts of this transaction to the run.
 
     Increments rather than totals: the transaction that loads the rows also counts them, whatever happens to its worker.
@@ -136,14 +123,14 @@ def report(connection: Connection, run_id: int, counts: RunCounts) -> None:
     connection.execute(REPORT, {"of_run": run_id} | totals)
 
 
-def seen(connection: Connection, run_id: int) -> None:
+def seen(connection: sa.Connection, run_id: int) -> None:
     """Note that a run is alive."""
-    connection.execute(update(Run).where(Run.run_id == run_id).values(seen_at=func.now()))
+    connection.execute(sa.update(Run).where(Run.run_id == run_id).values(seen_at=sa.func.now()))
 
 
-def finish(connection: Connection, *, run_id: int, outcome: str, drift: Counter[str], skipped: Skipped) -> None:
+def finish(connection: sa.Connection, *, run_id: int, outcome: str, drift: Counter[str], skipped: Skipped) -> None:
     """Note how a run ended, the schema drift it saw, and the locations whose due items it left, by cause."""
-    now, own = func.now(), update(Run).where(Run.run_id == run_id)
+    now, own = sa.func.now(), sa.update(Run).where(Run.run_id == run_id)
     ended = own.values(seen_at=now, finished_at=now, outcome=outcome, skipped=_kept(skipped))
     connection.execute(ended.values(drift=dict(drift.most_common()) or None))
 
@@ -172,16 +159,16 @@ class RunSummary:
     skipped: dict[str, list[str]] | None
 
 
-def count(connection: Connection, *, older_than_days: float | None = None) -> int:
+def count(connection: sa.Connection, *, older_than_days: float | None = None) -> int:
     """Return how many runs there were, or started longer ago."""
-    query = select(func.count()).select_from(Run).where(*older_than(Run.started_at, older_than_days))
+    query = sa.select(sa.func.count()).select_from(Run).where(*older_than(Run.started_at, older_than_days))
     return connection.execute(query).scalar_one()
 
 
 NAMES = ", ".join(COLUMNS)
 SUMS = ", ".join(f"sum({name}) AS {name}" for name in COLUMNS)
 ADDED = ", ".join(f"{name} = t.{name} + excluded.{name}" for name in COLUMNS)
-PURGE = text(f"""
+PURGE = sa.text(f"""
     WITH oldest AS (
         SELECT run_id FROM etl.runs WHERE started_at < now() - make_interval(secs => :seconds)
         ORDER BY run_id LIMIT :limit FOR UPDATE SKIP LOCKED
@@ -196,7 +183,7 @@ PURGE = text(f"""
 """)  # noqa: S608 - names of columns
 
 
-def purge(connection: Connection, *, older_than_days: float, limit: int) -> int:
+def purge(connection: sa.Connection, *, older_than_days: float, limit: int) -> int:
     """Delete the oldest runs that started longer ago; return how many. Skip one that is reporting right now.
 
     Their counts are kept in ``etl.run_totals``, so that no total ever falls.
@@ -205,20 +192,20 @@ def purge(connection: Connection, *, older_than_days: float, limit: int) -> int:
     return int(connection.execute(PURGE, given).scalar_one())
 
 
-TOTALS = text(f"""
+TOTALS = sa.text(f"""
     SELECT job, {SUMS} FROM (
         SELECT job, {NAMES} FROM etl.runs UNION ALL SELECT job, {NAMES} FROM etl.run_totals
     ) AS counted GROUP BY job ORDER BY job
 """)  # noqa: S608 - names of columns
 
 
-def totals(connection: Connection) -> dict[str, dict[str, int]]:
+def totals(connection: sa.Connection) -> dict[str, dict[str, int]]:
     """Return the totals of each job over all its runs, by the names in COUNTS and ANSWERS."""
     rows = connection.execute(TOTALS).mappings()
     return {row["job"]: {name: int(row[name]) for name in COLUMNS} for row in rows}
 
 
-ENDINGS = text("""
+ENDINGS = sa.text("""
     SELECT job, coalesce(outcome, CASE WHEN seen_at < now() - make_interval(secs => :silent) THEN 'lost'
                                        ELSE 'running' END) AS ending, count(*) AS runs
     FROM etl.runs
@@ -227,7 +214,7 @@ ENDINGS = text("""
 """)
 
 
-def endings(connection: Connection) -> list[tuple[str, str, int]]:
+def endings(connection: sa.Connection) -> list[tuple[str, str, int]]:
     """Return how many runs of the last day had which outcome, by job; ``running`` and ``lost`` did not end."""
     return [tuple(row) for row in connection.execute(ENDINGS, {"silent": SILENT_SECONDS})]
 
@@ -239,28 +226,28 @@ def state_of(run: RunSummary) -> str:
     return "running" if run.unseen_seconds < SILENT_SECONDS else "lost"
 
 
-LAST_SEEN = text("""
+LAST_SEEN = sa.text("""
     SELECT job, max(seen_at) AS seen_at FROM etl.runs WHERE seen_at > now() - interval '90 days' GROUP BY job
 """)
 
 
-def last_seen(connection: Connection) -> dict[str, datetime]:
+def last_seen(connection: sa.Connection) -> dict[str, datetime]:
     """Return when the latest run of each job last reported."""
     return {row.job: row.seen_at for row in connection.execute(LAST_SEEN)}
 
 
-def latest(connection: Connection, limit: int) -> list[RunSummary]:
+def latest(connection: sa.Connection, limit: int) -> list[RunSummary]:
     """Return the last runs, running ones, and those lost within the last day without a later run of the job.
 
     The most recently active come first.
     """
-    silent = extract("epoch", func.clock_timestamp() - Run.seen_at).cast(Double)
-    last = select(Run.run_id).order_by(Run.started_at.desc(), Run.run_id.desc()).limit(limit)
+    silent = sa.extract("epoch", sa.func.clock_timestamp() - Run.seen_at).cast(sa.Double)
+    last = sa.select(Run.run_id).order_by(Run.started_at.desc(), Run.run_id.desc()).limit(limit)
     later = Run.__table__.alias().c
-    followed = exists().where(later.job == Run.job, later.started_at > Run.started_at)
-    recent = Run.seen_at > func.now() - timedelta(days=1)
-    open_ = and_(Run.finished_at.is_(None), recent, or_(silent < SILENT_SECONDS, ~followed))
-    active_at = func.coalesce(Run.finished_at, Run.seen_at)
-    query = select(*columns_of(Run, RunSummary), silent.label("unseen_seconds"))
-    query = query.where(or_(Run.run_id.in_(last), open_)).order_by(active_at.desc(), Run.run_id.desc())
+    followed = sa.exists().where(later.job == Run.job, later.started_at > Run.started_at)
+    recent = Run.seen_at > sa.func.now() - timedelta(days=1)
+    open_ = sa.and_(Run.finished_at.is_(None), recent, sa.or_(silent < SILENT_SECONDS, ~followed))
+    active_at = sa.func.coalesce(Run.finished_at, Run.seen_at)
+    query = sa.select(*columns_of(Run, RunSummary), silent.label("unseen_seconds"))
+    query = query.where(sa.or_(Run.run_id.in_(last), open_)).order_by(active_at.desc(), Run.run_id.desc())
     return [RunSummary(**row) for row in connection.execute(query).mappings()]
