@@ -5,14 +5,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-OPEN_TRANSACTIONS = text("""
-    SELECT pid, usename AS role, coalesce(application_name, '') AS program, xact_start AS since
-    FROM pg_stat_activity
-    WHERE datname = current_database() AND backend_type = 'client backend' AND xact_start IS NOT NULL
-      AND pid <> pg_backend_pid()
-    ORDER BY xact_start LIMIT 5
-""")
-
 
 @dataclass(frozen=True, slots=True)
 class OpenTransaction:
@@ -26,4 +18,11 @@ class OpenTransaction:
 
 def open_transactions(connection: Connection) -> list[OpenTransaction]:
     """Return the oldest ones; of other roles, only one with the rights of pg_monitor sees them."""
-    return [OpenTransaction(**row) for row in connection.execute(OPEN_TRANSACTIONS).mappings()]
+    query = text("""
+        SELECT pid, usename AS role, coalesce(application_name, '') AS program, xact_start AS since
+        FROM pg_stat_activity
+        WHERE datname = current_database() AND backend_type = 'client backend' AND xact_start IS NOT NULL
+          AND pid <> pg_backend_pid()
+        ORDER BY xact_start LIMIT 5
+    """)
+    return [OpenTransaction(**row) for row in connection.execute(query).mappings()]

@@ -87,18 +87,17 @@ def _trouble(error: DBAPIError, engine: Engine) -> str:
     return f"Postgres cannot be reached: {reason}"
 
 
-HOLDERS = text("""
-    SELECT string_agg(DISTINCT concat(nullif(a.application_name, '') || ' ', 'pid ', a.pid, ' of ', a.usename), ', ')
-    FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation JOIN pg_stat_activity AS a ON a.pid = l.pid
-    WHERE l.granted AND a.pid <> pg_backend_pid() AND a.datname = current_database()
-      AND c.relnamespace IN (to_regnamespace('etl'), to_regnamespace('highlevel'))
-""")
-
-
 def _holders(engine: Engine) -> str | None:
     """Return who has locks on our tables now; every role may read that."""
+    query = text("""
+        SELECT string_agg(
+            DISTINCT concat(nullif(a.application_name, '') || ' ', 'pid ', a.pid, ' of ', a.usename), ', ')
+        FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation JOIN pg_stat_activity AS a ON a.pid = l.pid
+        WHERE l.granted AND a.pid <> pg_backend_pid() AND a.datname = current_database()
+          AND c.relnamespace IN (to_regnamespace('etl'), to_regnamespace('highlevel'))
+    """)
     with suppress(DBAPIError, PoolTimeoutError), engine.connect() as connection:
-        holders: str | None = connection.execute(HOLDERS).scalar_one()
+        holders: str | None = connection.execute(query).scalar_one()
         return holders
     return None
 

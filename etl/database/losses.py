@@ -11,14 +11,6 @@ from sqlalchemy import Connection, text
 Columns = Mapping[str, frozenset[str]]
 """The columns of each table, ``schema.table``."""
 
-COLUMNS = text("""
-    SELECT c.oid::regclass::text AS name, array_agg(a.attname::text) AS columns
-    FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE c.relkind IN ('r', 'p') AND c.relname <> 'alembic_version'
-      AND c.relnamespace IN (to_regnamespace('etl'), to_regnamespace('highlevel'))
-    GROUP BY c.oid
-""")
-
 
 def rehearse(connection: Connection, undo: Callable[[], None]) -> Columns:
     """Tell which columns of which tables are gone after ``undo``; change nothing."""
@@ -50,7 +42,14 @@ def held(connection: Connection, gone: Columns, *, dispensable: Collection[str])
 
 
 def _columns(connection: Connection) -> Columns:
-    return {row.name: frozenset(row.columns) for row in connection.execute(COLUMNS)}
+    query = text("""
+        SELECT c.oid::regclass::text AS name, array_agg(a.attname::text) AS columns
+        FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE c.relkind IN ('r', 'p') AND c.relname <> 'alembic_version'
+          AND c.relnamespace IN (to_regnamespace('etl'), to_regnamespace('highlevel'))
+        GROUP BY c.oid
+    """)
+    return {row.name: frozenset(row.columns) for row in connection.execute(query)}
 
 
 def _exists(connection: Connection, rows: str) -> bool:

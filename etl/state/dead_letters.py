@@ -115,20 +115,18 @@ class Tally:
     """When the first of these died."""
 
 
-TALLIES = text("""
-    WITH letters AS (
-        SELECT kind, cause, died_at, died_at > now() - interval '1 day'
-               AND coalesce(retried_at < died_at, true) AS is_recent FROM etl.dead_letters
-    )
-    SELECT kind, cause, count(*) AS letters, count(*) FILTER (WHERE is_recent) AS recent,
-           min(died_at) FILTER (WHERE is_recent) AS recent_since
-    FROM letters GROUP BY kind, cause ORDER BY letters DESC, kind, cause
-""")
-
-
 def tallies(connection: Connection) -> list[Tally]:
     """Return how many letters there are, by kind and cause."""
-    return [Tally(**row) for row in connection.execute(TALLIES).mappings()]
+    query = text("""
+        WITH letters AS (
+            SELECT kind, cause, died_at, died_at > now() - interval '1 day'
+                   AND coalesce(retried_at < died_at, true) AS is_recent FROM etl.dead_letters
+        )
+        SELECT kind, cause, count(*) AS letters, count(*) FILTER (WHERE is_recent) AS recent,
+               min(died_at) FILTER (WHERE is_recent) AS recent_since
+        FROM letters GROUP BY kind, cause ORDER BY letters DESC, kind, cause
+    """)
+    return [Tally(**row) for row in connection.execute(query).mappings()]
 
 
 def causes(connection: Connection) -> dict[str, int]:

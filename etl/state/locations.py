@@ -28,15 +28,13 @@ NOT_PAUSED: dict[str, Any] = {
 }
 
 
-CHANGES = sa.text("""
-    SELECT (SELECT (max(updated_at), count(*))::text FROM etl.locations) ||
-           (SELECT (max(updated_at), count(*))::text FROM etl.companies)
-""")
-
-
 def changes(connection: sa.Connection) -> str:
     """Return a text that changes with every location or company; of two changes at once, one may be missed."""
-    return str(connection.execute(CHANGES).scalar_one())
+    query = sa.text("""
+        SELECT (SELECT (max(updated_at), count(*))::text FROM etl.locations) ||
+               (SELECT (max(updated_at), count(*))::text FROM etl.companies)
+    """)
+    return str(connection.execute(query).scalar_one())
 
 
 def pause(connection: sa.Connection, location_id: str, *, cause: str, detail: str, token: str | None) -> None:

@@ -205,18 +205,16 @@ def totals(connection: sa.Connection) -> dict[str, dict[str, int]]:
     return {row["job"]: {name: int(row[name]) for name in COLUMNS} for row in rows}
 
 
-ENDINGS = sa.text("""
-    SELECT job, coalesce(outcome, CASE WHEN seen_at < now() - make_interval(secs => :silent) THEN 'lost'
-                                       ELSE 'running' END) AS ending, count(*) AS runs
-    FROM etl.runs
-    WHERE started_at > now() - interval '1 day' OR (finished_at IS NULL AND seen_at > now() - interval '1 day')
-    GROUP BY 1, 2 ORDER BY 1, 2
-""")
-
-
 def endings(connection: sa.Connection) -> list[tuple[str, str, int]]:
     """Return how many runs of the last day had which outcome, by job; ``running`` and ``lost`` did not end."""
-    return [tuple(row) for row in connection.execute(ENDINGS, {"silent": SILENT_SECONDS})]
+    query = sa.text("""
+        SELECT job, coalesce(outcome, CASE WHEN seen_at < now() - make_interval(secs => :silent) THEN 'lost'
+                                           ELSE 'running' END) AS ending, count(*) AS runs
+        FROM etl.runs
+        WHERE started_at > now() - interval '1 day' OR (finished_at IS NULL AND seen_at > now() - interval '1 day')
+        GROUP BY 1, 2 ORDER BY 1, 2
+    """)
+    return [tuple(row) for row in connection.execute(query, {"silent": SILENT_SECONDS})]
 
 
 def state_of(run: RunSummary) -> str:
@@ -226,14 +224,12 @@ def state_of(run: RunSummary) -> str:
     return "running" if run.unseen_seconds < SILENT_SECONDS else "lost"
 
 
-LAST_SEEN = sa.text("""
-    SELECT job, max(seen_at) AS seen_at FROM etl.runs WHERE seen_at > now() - interval '90 days' GROUP BY job
-""")
-
-
 def last_seen(connection: sa.Connection) -> dict[str, datetime]:
     """Return when the latest run of each job last reported."""
-    return {row.job: row.seen_at for row in connection.execute(LAST_SEEN)}
+    query = sa.text("""
+        SELECT job, max(seen_at) AS seen_at FROM etl.runs WHERE seen_at > now() - interval '90 days' GROUP BY job
+    """)
+    return {row.job: row.seen_at for row in connection.execute(query)}
 
 
 def latest(connection: sa.Connection, limit: int) -> list[RunSummary]:

@@ -117,18 +117,16 @@ def lock(connection: Connection) -> None:
     connection.execute(text("LOCK TABLE etl.forgotten IN EXCLUSIVE MODE"))
 
 
-REMEMBER = text("""
-    INSERT INTO etl.erased (digest, location_id, contact_digest)
-    SELECT sha256(convert_to(id, 'UTF8')), :location_id, sha256(convert_to(:contact_id, 'UTF8'))
-    FROM unnest(CAST(:ids AS text[])) AS given (id) ON CONFLICT DO NOTHING
-""")
-
-
 def add(connection: Connection, contact_id: str, ids: Collection[str], *, location_id: str) -> None:
     """Add a contact and its ids to the suppression list; safe to repeat, after :func:`lock`."""
+    remember = text("""
+        INSERT INTO etl.erased (digest, location_id, contact_digest)
+        SELECT sha256(convert_to(id, 'UTF8')), :location_id, sha256(convert_to(:contact_id, 'UTF8'))
+        FROM unnest(CAST(:ids AS text[])) AS given (id) ON CONFLICT DO NOTHING
+    """)
     statement = insert(Forgotten).values(contact_id=contact_id, location_id=location_id)
     connection.execute(statement.on_conflict_do_nothing())
-    connection.execute(REMEMBER, {"contact_id": contact_id, "location_id": location_id, "ids": list(ids)})
+    connection.execute(remember, {"contact_id": contact_id, "location_id": location_id, "ids": list(ids)})
 
 
 def set_floor(connection: Connection, before: datetime | None) -> None:

@@ -166,19 +166,6 @@ def plan_history(connection: Connection, *, location_id: str, since: datetime, u
     message_queue.hurry(connection, ItemFilter(kind=KIND, location_id=location_id))
 
 
-SUMMARY = text("""
-    SELECT count(*) FILTER (WHERE finished_at IS NULL) AS left,
-           coalesce(min(since) FILTER (WHERE finished_at IS NULL), :until) AS reached,
-           coalesce(sum(messages) FILTER (WHERE finished_at >= :began), 0)::bigint AS messages,
-           coalesce(sum(missing) FILTER (WHERE finished_at >= :began), 0)::bigint AS missing,
-           coalesce(sum(written) FILTER (WHERE finished_at >= :began), 0)::bigint AS written,
-           coalesce(sum(singly) FILTER (WHERE finished_at >= :began), 0)::bigint AS singly,
-           coalesce(sum(requests) FILTER (WHERE finished_at >= :began), 0)::bigint AS requests
-    FROM etl.windows
-    WHERE location_id = :location_id AND why = 'history' AND since < :until AND until > :since
-""")
-
-
 @dataclass(frozen=True, slots=True)
 class Summary:
     """How far a location's history is loaded; counts of messages since some moment."""
@@ -199,8 +186,19 @@ def summary(
     connection: Connection, *, location_id: str, since: datetime, until: datetime, began: datetime = EPOCH
 ) -> Summary:
     """Sum up the windows of a location's history that overlap this time."""
+    query = text("""
+        SELECT count(*) FILTER (WHERE finished_at IS NULL) AS left,
+               coalesce(min(since) FILTER (WHERE finished_at IS NULL), :until) AS reached,
+               coalesce(sum(messages) FILTER (WHERE finished_at >= :began), 0)::bigint AS messages,
+               coalesce(sum(missing) FILTER (WHERE finished_at >= :began), 0)::bigint AS missing,
+               coalesce(sum(written) FILTER (WHERE finished_at >= :began), 0)::bigint AS written,
+               coalesce(sum(singly) FILTER (WHERE finished_at >= :began), 0)::bigint AS singly,
+               coalesce(sum(requests) FILTER (WHERE finished_at >= :began), 0)::bigint AS requests
+        FROM etl.windows
+        WHERE location_id = :location_id AND why = 'history' AND since < :until AND until > :since
+    """)
     given = {"location_id": location_id, "since": since, "until": until, "began": began}
-    return Summary(**connection.execute(SUMMARY, given).mappings().one())
+    return Summary(**connection.execute(query, given).mappings().one())
 
 
 def compare(connection: Connection, location_id: str, *, since: datetime, until: datetime) -> None:
@@ -238,15 +236,6 @@ def compared(connection: Connection, location_id: str) -> Comparison:
     return Comparison(sum(row.finished_at is None for row in rows), dict(sorted(days.items())))
 
 
-# Those of earlier comparisons are deleted when the next one is queued.
-LOST = text("""
-    SELECT w.location_id, min(w.since) AS since, sum((d.value ->> 'lost')::bigint) AS lost
-    FROM etl.windows AS w CROSS JOIN LATERAL jsonb_each(w.days) AS d
-    WHERE w.why = 'compare' AND w.finished_at > now() - interval '2 days'
-    GROUP BY w.location_id HAVING sum((d.value ->> 'lost')::bigint) > 0 ORDER BY w.location_id
-""")
-
-
 @dataclass(frozen=True, slots=True)
 class Lost:
     """Messages of a location for which no webhook came."""
@@ -259,4 +248,11 @@ class Lost:
 
 def lost(connection: Connection) -> list[Lost]:
     """Return what the last comparison of the last two days says was lost, by location."""
-    return [Lost(row.location_id, row.since, int(row.lost)) for row in connection.execute(LOST)]
+    # Those of earlier comparisons are deleted when the next one is queued.
+    query = text("""
+        SELECT w.location_id, min(w.since) AS since, sum((d.value ->> 'lost')::bigint) AS lost
+        FROM etl.windows AS w CROSS JOIN LATERAL jsonb_each(w.days) AS d
+        WHERE w.why = 'compare' AND w.finished_at > now() - interval '2 days'
+        GROUP BY w.location_id HAVING sum((d.value ->> 'lost')::bigint) > 0 ORDER BY w.location_id
+    """)
+    return [Lost(row.location_id, row.since, int(row.lost)) for row in connection.execute(query)]

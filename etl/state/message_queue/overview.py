@@ -6,14 +6,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-DEPTH = text("""
-    SELECT kind, location_id, count(*) AS items,
-           count(*) FILTER (WHERE lease_id IS NOT NULL) AS in_hand,
-           count(*) FILTER (WHERE lease_id IS NULL AND scheduled_at <= now()) AS due,
-           min(scheduled_at) FILTER (WHERE lease_id IS NULL) AS oldest
-    FROM etl.message_queue GROUP BY kind, location_id ORDER BY kind, location_id
-""")
-
 
 @dataclass(frozen=True, slots=True)
 class Depth:
@@ -30,32 +22,24 @@ class Depth:
 
 def depth(connection: Connection) -> list[Depth]:
     """Return the counts of the queue, by kind and location. Reads the whole queue."""
-    return [Depth(**row) for row in connection.execute(DEPTH).mappings()]
-
-
-DUE = text("""
-    SELECT count(*) FROM (
-        SELECT FROM etl.message_queue WHERE kind = :kind AND lease_id IS NULL AND scheduled_at <= now() LIMIT :most
-    ) AS due
-""")
+    query = text("""
+        SELECT kind, location_id, count(*) AS items,
+               count(*) FILTER (WHERE lease_id IS NOT NULL) AS in_hand,
+               count(*) FILTER (WHERE lease_id IS NULL AND scheduled_at <= now()) AS due,
+               min(scheduled_at) FILTER (WHERE lease_id IS NULL) AS oldest
+        FROM etl.message_queue GROUP BY kind, location_id ORDER BY kind, location_id
+    """)
+    return [Depth(**row) for row in connection.execute(query).mappings()]
 
 
 def due(connection: Connection, *, kind: str, most: int) -> int:
     """Return how many items of a kind are due; counts up to ``most``, so that it is always quick."""
-    return int(connection.execute(DUE, {"kind": kind, "most": most}).scalar_one())
-
-
-BACKLOGS = text("""
-    SELECT asked.location_id, date_trunc('hour', due.dated_at) AS hour, count(*) AS items
-    FROM unnest(CAST(:locations AS text[])) AS asked (location_id)
-    CROSS JOIN LATERAL (
-        SELECT dated_at FROM etl.message_queue AS q
-        WHERE q.kind = 'message' AND q.location_id = asked.location_id AND q.lease_id IS NULL
-          AND q.scheduled_at <= now()
-        ORDER BY q.priority DESC, q.scheduled_at LIMIT CAST(:most AS bigint)
-    ) AS due
-    WHERE isfinite(due.dated_at) GROUP BY 1, 2 ORDER BY 1, 2
-""")
+    query = text("""
+        SELECT count(*) FROM (
+            SELECT FROM etl.message_queue WHERE kind = :kind AND lease_id IS NULL AND scheduled_at <= now() LIMIT :most
+        ) AS due
+    """)
+    return int(connection.execute(query, {"kind": kind, "most": most}).scalar_one())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +53,16 @@ class Backlog:
 
 def backlogs(connection: Connection, locations: Sequence[str], *, most: int | None) -> list[Backlog]:
     """Return which of the next ``most`` due items of each location (None: of all) an export could fetch together."""
-    rows = connection.execute(BACKLOGS, {"locations": list(locations), "most": most})
+    query = text("""
+        SELECT asked.location_id, date_trunc('hour', due.dated_at) AS hour, count(*) AS items
+        FROM unnest(CAST(:locations AS text[])) AS asked (location_id)
+        CROSS JOIN LATERAL (
+            SELECT dated_at FROM etl.message_queue AS q
+            WHERE q.kind = 'message' AND q.location_id = asked.location_id AND q.lease_id IS NULL
+              AND q.scheduled_at <= now()
+            ORDER BY q.priority DESC, q.scheduled_at LIMIT CAST(:most AS bigint)
+        ) AS due
+        WHERE isfinite(due.dated_at) GROUP BY 1, 2 ORDER BY 1, 2
+    """)
+    rows = connection.execute(query, {"locations": list(locations), "most": most})
     return [Backlog(**row) for row in rows.mappings()]
