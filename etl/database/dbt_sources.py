@@ -7,8 +7,8 @@ from etl.database.dictionary import CLOSED, JOINS, Column, Relation
 
 Entry = dict[str, Any]
 
-LOADED_AT = ("as_of", "checked_at", "updated_at")
-"""Columns that tell when rows were last loaded; of those that are there, the first."""
+LOADED_AT = {"as_of": "as_of", "checked_at": "greatest(checked_at, updated_at)", "updated_at": "updated_at"}
+"""What tells when rows were last loaded, by the column that it needs; of those that are there, the first."""
 ALWAYS_FILLED = ("messages",)
 """Tables that are loaded wherever messages come. Others may rightly be empty, or get nothing new for weeks."""
 
@@ -51,7 +51,7 @@ def _freshness(relation: Relation, hours: Mapping[str, int]) -> Entry:
     loaded_at = next((each for each in LOADED_AT if each in names), None)
     if loaded_at is None or (relation.is_view and loaded_at != "as_of"):
         return {}
-    entry: Entry = {"loaded_at_field": loaded_at}
+    entry: Entry = {"loaded_at_field": LOADED_AT[loaded_at]}
     if loaded_at == "as_of" or relation.name in ALWAYS_FILLED:
         entry["freshness"] = {each: {"count": count, "period": "hour"} for each, count in hours.items()}
     return entry
