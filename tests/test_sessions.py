@@ -60,8 +60,10 @@ def ask(engine: Engine, statement: str) -> object:
 def plant(engine: Engine, attacker: str) -> None:
     """What somebody who may create in the schema public defines there, so that other people's statements run it."""
     with engine.begin() as connection:
-        connection.execute(text(f"CREATE ROLE {attacker}"))
+        # Nodes of Citus know the role once it is committed, and let it log in.
+        connection.execute(text(f"CREATE ROLE {attacker} LOGIN"))
         connection.execute(text(f"GRANT CREATE, USAGE ON SCHEMA public TO {attacker}"))
+    with engine.begin() as connection:
         connection.execute(text(f"SET LOCAL ROLE {attacker}"))
         connection.exec_driver_sql(PLANTED)
         for left, right in product(TYPES, repeat=2):

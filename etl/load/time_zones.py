@@ -24,6 +24,8 @@ USED_ZONES = text("""
     SELECT DISTINCT coalesce(z.known_as, z.time_zone) AS time_zone
     FROM highlevel.locations AS l JOIN highlevel.time_zones AS z ON z.time_zone = l.time_zone
 """)
+# Citus lets a transaction change a table of every node after it read others only where it asked one node at a time.
+ONE_AT_A_TIME = text("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")
 RETIRE = (
     text(
         "UPDATE highlevel.settings SET default_time_zone = 'UTC' WHERE default_time_zone = ANY(CAST(:zones AS text[]))"
@@ -41,6 +43,7 @@ def retire_zones(connection: Connection) -> list[str]:
 
     Another server, or a newer one, may know fewer names; and one unknown name would make every view fail.
     """
+    connection.execute(ONE_AT_A_TIME)
     used = {connection.execute(DEFAULT_ZONE).scalar_one(), *connection.execute(USED_ZONES).scalars()}
     unknown = sorted(zone for zone in used if not _is_known(connection, zone))
     for statement in RETIRE if unknown else ():
