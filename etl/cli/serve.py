@@ -82,9 +82,7 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
         listeners = [opened.enter_context(listen_at(host, each)) for each in (port, metrics_port) if each is not None]
         addresses = [listening.url_of(each) for each in listeners]
         storage = Storage(
-            open_async_engine(url, pool_size=CONNECTIONS, settings=LIMITS),
-            metrics=metrics,
-            keep_days=keep_days,
+            open_async_engine(url, pool_size=CONNECTIONS, settings=LIMITS), metrics=metrics, keep_days=keep_days
         )
         watcher = opened.enter_context(watching(settings, file, url))
         app = build_app(
