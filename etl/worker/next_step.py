@@ -110,8 +110,9 @@ def _want(state: LoopState) -> int:
     """Return how many items to claim: none beside a suspect, and none before one."""
     if state.unsettled and state.has_suspect:
         return 0
-    # Enough that the fetchers never wait while a batch is settled, little enough to give back soon.
-    is_low = state.waiting < state.batch_size + state.concurrency
+    # Enough that the fetchers never wait while a batch is settled, as many as it holds, and the next one is claimed;
+    # little enough to give back soon.
+    is_low = state.waiting < state.batch_size + max(state.batch_size, state.concurrency)
     want = state.batch_size if is_low and state.unsettled < MOST_BATCHES * state.batch_size else 0
     return want if state.left is None else min(want, state.left)
 
