@@ -230,6 +230,18 @@ def test_marking_twice_keeps_the_first_time_and_tells_the_last(warehouse: Wareho
     assert (after, last > first) == (before, True)
 
 
+def test_a_user_who_stays_away_is_checked_and_not_changed(warehouse: Warehouse, engine: Engine) -> None:
+    times = "SELECT deleted_at, updated_at, fetched_at, checked_at FROM highlevel.users"
+    news = []
+    found = []
+    for _ in range(2):
+        with engine.begin() as connection:
+            news.append(loader.mark_absent(connection, User, "USR1", location_id="LOC1"))
+        found += warehouse.rows(times)
+    (*before, first), (*after, last) = found
+    assert (news, after, last > first) == ([True, False], before, True)
+
+
 def test_a_message_is_found_for_marking_without_its_location(warehouse: Warehouse) -> None:
     warehouse.load()
     assert warehouse.delete("MSG1", "") is True
