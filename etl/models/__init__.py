@@ -5,47 +5,5 @@ r"""The tables, and nothing else: no query, no connection, no environment.
 """
 
 from etl.models.base import Base
-from etl.models.highlevel import (
-    Attachment,
-    Contact,
-    ConversationTotal,
-    DailyTotal,
-    DeletedRow,
-    DeliveryTotal,
-    Email,
-    EmailAttachment,
-    EmailStatusChange,
-    LocationProfile,
-    Marts,
-    Message,
-    MessageType,
-    Meta,
-    Recording,
-    StatusChange,
-    TimeZone,
-    Transcript,
-    Turn,
-    User,
-    ViewSettings,
-)
-from etl.models.operation import (
-    EVENT_OUTCOMES,
-    KINDS,
-    Company,
-    DeadLetter,
-    Erased,
-    ExportWindow,
-    Forgotten,
-    Location,
-    MartChange,
-    MartZone,
-    Notice,
-    Pruned,
-    QueueItem,
-    RateLimit,
-    RateUsage,
-    Run,
-    RunTotal,
-    Sample,
-    WebhookEvent,
-)
+from etl.models.highlevel import *
+from etl.models.operation import *

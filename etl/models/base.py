@@ -114,19 +114,23 @@ class Base(metaclass=_Model):
     """All tables, with one naming convention for constraints and indexes. A column is an attribute of its class."""
 
     __tablename__: ClassVar[str]
-    __table_args__: ClassVar[tuple[Any, ...]]
+    __table_args__: ClassVar[tuple[SchemaItem, ...]] = ()
+    """Checks and indexes."""
     write_policy: ClassVar[WritePolicy] = WritePolicy()
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, *, table: str, **options: Any) -> None:
+        """Make the table of a class: ``schema.name``, with SQLAlchemy's options. The docstring is its comment."""
         stated: dict[str, Column[Any]] = {}
         for each in cls.__mro__:
             for name, annotation in get_annotations(each).items():
                 if isinstance(given := vars(each).get(name), _Given):
                     stated.setdefault(name, given.column(name, get_args(annotation)[0]))
         columns = list(stated.values())
-        *items, options = cls.__table_args__
-        cls.__table__ = Table(cls.__tablename__, cls.metadata, *columns, *items, **options)
+        schema, cls.__tablename__ = table.split(".")
+        comment = " ".join((cls.__doc__ or "").split())
+        things = *columns, *cls.__table_args__
+        cls.__table__ = Table(cls.__tablename__, cls.metadata, *things, schema=schema, comment=comment, **options)
         for made in columns:
             setattr(cls, made.name, made)
 
@@ -164,8 +168,3 @@ def id_check(column: str) -> CheckConstraint:
 def one_of(column: str, values: tuple[str, ...]) -> ColumnElement[bool]:
     """Return the condition of a check: the column holds one of these words."""
     return text(f"{column} IN ({', '.join(repr(value) for value in values)})")  # type: ignore[return-value]
-
-
-def table_args(schema: str, comment: str | None, *items: SchemaItem, **options: Any) -> tuple[Any, ...]:
-    """Return a table's schema, comment (its class's docstring), checks and indexes, and options of SQLAlchemy's."""
-    return (*items, {"schema": schema, "comment": " ".join((comment or "").split()), **options})

@@ -18,7 +18,6 @@ from etl.models.base import (
     local_timestamp,
     number_key,
     one_of,
-    table_args,
     texts,
     timestamp,
     timestamp_now,
@@ -27,13 +26,10 @@ from etl.models.base import (
 DELETED_BECAUSE = ("erased", "pruned")
 
 
-class Message(Fetched, Base):
+class Message(Fetched, Base, table="highlevel.messages"):
     """One row a message, as HighLevel last described it. For email one row is a whole thread."""
 
-    __tablename__ = "messages"
-    __table_args__ = table_args(
-        "highlevel",
-        __doc__,
+    __table_args__ = (
         # Messages of a time: every view that is filtered by day.
         Index(None, "location_id", "date_added"),
         # The newest of all locations.
@@ -119,22 +115,16 @@ class File:
     )
 
 
-class Attachment(File, Written, Base):
+class Attachment(File, Written, Base, table="highlevel.attachments"):
     """Files of messages. Calls have none here: their audio is a recording."""
-
-    __tablename__ = "attachments"
-    __table_args__ = table_args("highlevel", __doc__)
 
     location_id: Mapped[key] = column("Location the message belongs to.")
     message_id: Mapped[key] = column("Message the file is part of.")
     position: Mapped[number_key] = column("Place in the message's list of files, from 0.")
 
 
-class Meta(Written, Base):
+class Meta(Written, Base, table="highlevel.meta"):
     """A message's meta object: for calls, length and outcome. A row only where there is one."""
-
-    __tablename__ = "meta"
-    __table_args__ = table_args("highlevel", __doc__)
 
     location_id: Mapped[key] = column("Location the message belongs to.")
     message_id: Mapped[key] = column("Message that is described.")
@@ -160,28 +150,22 @@ class Status:
     date_updated: Mapped[timestamp | None] = column("HighLevel's own time of it. API: dateUpdated.")
 
 
-class StatusChange(Status, Base):
+class StatusChange(Status, Base, table="highlevel.status_changes"):
     """Changes of messages' statuses, as fetches found them: HighLevel announces none. A change and its reverse
     between two fetches leave no row.
     """
-
-    __tablename__ = "status_changes"
-    __table_args__ = table_args("highlevel", __doc__)
 
     location_id: Mapped[key] = column("Location the message belongs to.")
     message_id: Mapped[key] = column("Message whose status changed.")
 
 
-class Email(Fetched, Base):
+class Email(Fetched, Base, table="highlevel.emails"):
     """One row an email. In highlevel.messages a whole thread is one message. A row exists as soon as the thread
     names the email, and is filled when it is fetched.
     """
 
-    __tablename__ = "emails"
     write_policy = WritePolicy(preserve=("message_id",))  # the thread says better which emails it has
-    __table_args__ = table_args(
-        "highlevel",
-        __doc__,
+    __table_args__ = (
         # highlevel.messages_flat asks for every thread whether it has emails; the thread's emails, in order.
         Index(None, "location_id", "message_id", "position"),
         # Emails of a time: every view that is filtered by day.
@@ -232,32 +216,23 @@ class Email(Fetched, Base):
     )
 
 
-class EmailAttachment(File, Written, Base):
+class EmailAttachment(File, Written, Base, table="highlevel.email_attachments"):
     """Files of emails."""
-
-    __tablename__ = "email_attachments"
-    __table_args__ = table_args("highlevel", __doc__)
 
     location_id: Mapped[key] = column("Location the email belongs to.")
     email_id: Mapped[key] = column("Email the file is part of.")
     position: Mapped[number_key] = column("Place in the email's list of files, from 0.")
 
 
-class EmailStatusChange(Status, Base):
+class EmailStatusChange(Status, Base, table="highlevel.email_status_changes"):
     """Changes of emails' statuses, as fetches found them: as in highlevel.status_changes."""
-
-    __tablename__ = "email_status_changes"
-    __table_args__ = table_args("highlevel", __doc__)
 
     location_id: Mapped[key] = column("Location the email belongs to.")
     email_id: Mapped[key] = column("Email whose status changed.")
 
 
-class Transcript(Fetched, Base):
+class Transcript(Fetched, Base, table="highlevel.transcripts"):
     """What was said in calls. A row only where HighLevel has a transcript."""
-
-    __tablename__ = "transcripts"
-    __table_args__ = table_args("highlevel", __doc__)
 
     location_id: Mapped[key] = column("Location the call belongs to.")
     message_id: Mapped[key] = column("The call, as in highlevel.messages.")
@@ -267,11 +242,8 @@ class Transcript(Fetched, Base):
     )
 
 
-class Recording(Fetched, Base):
+class Recording(Fetched, Base, table="highlevel.recordings"):
     """Audio of calls: what is known of it and, where recordings_url is set, where it is kept."""
-
-    __tablename__ = "recordings"
-    __table_args__ = table_args("highlevel", __doc__)
 
     location_id: Mapped[key] = column("Location the call belongs to.")
     message_id: Mapped[key] = column("The call, as in highlevel.messages.")
@@ -284,14 +256,12 @@ class Recording(Fetched, Base):
     )
 
 
-class Contact(Fetched, Base):
+class Contact(Fetched, Base, table="highlevel.contacts"):
     """Contacts of messages, fetched when first seen and again when older than a day. Filled only where jobs.yaml
     has a job for them.
     """
 
-    __tablename__ = "contacts"
     write_policy = WritePolicy(is_refreshed=True)
-    __table_args__ = table_args("highlevel", __doc__)
 
     location_id: Mapped[key] = column("Location the contact belongs to.")
     contact_id: Mapped[key] = column("The contact. API: id.")
@@ -315,14 +285,12 @@ class Contact(Fetched, Base):
     )
 
 
-class User(Fetched, Base):
+class User(Fetched, Base, table="highlevel.users"):
     """Users named by messages, fetched when first seen and again when older than a day. Filled only where jobs.yaml
     has a job for them.
     """
 
-    __tablename__ = "users"
     write_policy = WritePolicy(is_refreshed=True)
-    __table_args__ = table_args("highlevel", __doc__)
 
     location_id: Mapped[key] = column("Location in which the user was seen.")
     user_id: Mapped[key] = column("The user. API: id.")
@@ -338,14 +306,12 @@ class User(Fetched, Base):
     )
 
 
-class LocationProfile(Fetched, Base):
+class LocationProfile(Fetched, Base, table="highlevel.locations"):
     """Locations (sub-accounts) by name and time zone, fetched when first seen and again when older than a day.
     Filled only where jobs.yaml has a job for them.
     """
 
-    __tablename__ = "locations"
     write_policy = WritePolicy(is_refreshed=True)
-    __table_args__ = table_args("highlevel", __doc__)
 
     location_id: Mapped[key] = column("The location. API: id.")
     name: Mapped[str | None] = column("Name of the business. API: name.", example="Harbour Street Dental")
@@ -361,15 +327,12 @@ class LocationProfile(Fetched, Base):
     )
 
 
-class DeletedRow(Base):
+class DeletedRow(Base, table="highlevel.deleted_rows"):
     """Rows that etl forget or etl prune deleted here, for those who have copies: delete there what they name, and what
     belongs to it. Kept for 90 days. What is gone in HighLevel keeps its row, with deleted_at.
     """
 
-    __tablename__ = "deleted_rows"
-    __table_args__ = table_args(
-        "highlevel",
-        __doc__,
+    __table_args__ = (
         CheckConstraint(one_of("why", DELETED_BECAUSE), name="why_is_known"),
         # What was deleted since some time.
         Index(None, "deleted_at"),
@@ -382,11 +345,8 @@ class DeletedRow(Base):
     why: Mapped[str] = column("erased: with its contact. pruned: it was too old.", example="erased")
 
 
-class MessageType(Base):
+class MessageType(Base, table="highlevel.message_types"):
     """Meaning of each message_type known when this version was released. Left join: new ones may appear."""
-
-    __tablename__ = "message_types"
-    __table_args__ = table_args("highlevel", __doc__)
 
     message_type: Mapped[key] = column("As in highlevel.messages.message_type.", example="TYPE_SMS")
     type_code: Mapped[int | None] = column("The API's number for it; null where not established.", example="2")
@@ -404,14 +364,11 @@ class MessageType(Base):
     )
 
 
-class TimeZone(Base):
+class TimeZone(Base, table="highlevel.time_zones"):
     """Time zones that this Postgres knew when the warehouse was migrated, and older names of them. A location whose
     zone is not among them gets the default: an unknown name would make a whole query fail. To add newer ones:
     INSERT INTO highlevel.time_zones SELECT name FROM pg_timezone_names ON CONFLICT DO NOTHING
     """
-
-    __tablename__ = "time_zones"
-    __table_args__ = table_args("highlevel", __doc__)
 
     time_zone: Mapped[key] = column("Name, as in highlevel.locations.time_zone.", example="US/Central")
     known_as: Mapped[str | None] = column(
@@ -425,11 +382,10 @@ class OneRow:
     only_row: Mapped[bool] = column("Always true: there is one row.", primary_key=True, server_default=text("true"))
 
 
-class ViewSettings(OneRow, Base):
+class ViewSettings(OneRow, Base, table="highlevel.settings"):
     """What the owner decides for the views; one row. UPDATE highlevel.settings SET default_time_zone = …"""
 
-    __tablename__ = "settings"
-    __table_args__ = table_args("highlevel", __doc__, CheckConstraint("only_row", name="only_row"))
+    __table_args__ = (CheckConstraint("only_row", name="only_row"),)
 
     default_time_zone: Mapped[str] = column(
         "Time zone of locations that have none, or one that this Postgres does not know.",
@@ -439,13 +395,10 @@ class ViewSettings(OneRow, Base):
     )
 
 
-class Turn(Base):
+class Turn(Base, table="highlevel.turns"):
     """Turns of contacts, kept by the job marts. Ask highlevel.response_times, which adds the names."""
 
-    __tablename__ = "turns"
-    __table_args__ = table_args(
-        "highlevel",
-        __doc__,
+    __table_args__ = (
         # Turns of a month or of a day.
         Index(None, "location_id", "local_month", "local_day"),
     )
@@ -472,15 +425,12 @@ class Turn(Base):
     user_id: Mapped[str | None] = column("User who gave that answer, where HighLevel says.")
 
 
-class ConversationTotal(Base):
+class ConversationTotal(Base, table="highlevel.conversation_totals"):
     """One row a conversation in which something was exchanged with the contact, kept by the job marts. Ask
     highlevel.conversations, which adds the names.
     """
 
-    __tablename__ = "conversation_totals"
-    __table_args__ = table_args(
-        "highlevel",
-        __doc__,
+    __table_args__ = (
         # Conversations that ended on a day.
         Index(None, "location_id", "last_local_day"),
         # The newest of all locations.
@@ -507,11 +457,8 @@ class ConversationTotal(Base):
     waiting_for_human_since: Mapped[timestamp | None] = column("The same since the last answer of a person.")
 
 
-class DailyTotal(Base):
+class DailyTotal(Base, table="highlevel.daily_totals"):
     """Messages a day, by channel, direction and source, kept by the job marts. Ask highlevel.daily_messages."""
-
-    __tablename__ = "daily_totals"
-    __table_args__ = table_args("highlevel", __doc__)
 
     location_id: Mapped[key] = column("Location.")
     local_day: Mapped[day] = column("Day in the location's own time zone.", primary_key=True)
@@ -524,11 +471,8 @@ class DailyTotal(Base):
     contacts: Mapped[int] = column("Different contacts among them; do not add these up over rows.")
 
 
-class DeliveryTotal(Base):
+class DeliveryTotal(Base, table="highlevel.delivery_totals"):
     """What became of outbound messages, by the day they were created, kept by the job marts. Ask highlevel.delivery."""
-
-    __tablename__ = "delivery_totals"
-    __table_args__ = table_args("highlevel", __doc__)
 
     location_id: Mapped[key] = column("Location.")
     local_day: Mapped[day] = column("Day in the location's own time zone.", primary_key=True)
@@ -545,13 +489,12 @@ class DeliveryTotal(Base):
     failed: Mapped[int] = column("Status failed or undelivered.")
 
 
-class Marts(OneRow, Base):
+class Marts(OneRow, Base, table="highlevel.marts"):
     """As of when the tables are that the job marts keeps: turns, conversation_totals, daily_totals and
     delivery_totals. One row.
     """
 
-    __tablename__ = "marts"
-    __table_args__ = table_args("highlevel", __doc__, CheckConstraint("only_row", name="only_row"))
+    __table_args__ = (CheckConstraint("only_row", name="only_row"),)
 
     as_of: Mapped[timestamp | None] = column(
         "Everything that was loaded until then is in them; null: they were never filled, or are being filled "

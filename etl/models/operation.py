@@ -17,7 +17,6 @@ from etl.models.base import (
     key,
     one_of,
     serial,
-    table_args,
     timestamp,
     timestamp_now,
 )
@@ -40,16 +39,13 @@ HOT_TABLE = {
 rows rather than after a fifth of the table."""
 
 
-class QueueItem(Base):
+class QueueItem(Base, table="etl.message_queue", postgresql_with=HOT_TABLE):
     """What must still be fetched, one row an item. Done items are deleted. INSERT INTO etl.message_queue
     (message_id) VALUES ('…') is a supported way in; SELECT etl.enqueue('…') also copes with items that are already
     here.
     """
 
-    __tablename__ = "message_queue"
-    __table_args__ = table_args(
-        "etl",
-        __doc__,
+    __table_args__ = (
         CheckConstraint(one_of("kind", KINDS), name="kind_is_known"),
         id_check("message_id"),
         CheckConstraint(text("(lease_id IS NULL) = (leased_until IS NULL)"), name="lease_is_whole"),
@@ -70,7 +66,6 @@ class QueueItem(Base):
             postgresql_where=text("lease_id IS NULL"),
         ),
         Index("message_queue_leased_idx", "leased_until", postgresql_where=text("lease_id IS NOT NULL")),
-        postgresql_with=HOT_TABLE,
     )
 
     kind: Mapped[key] = column(
@@ -110,11 +105,8 @@ class QueueItem(Base):
     )
 
 
-class DeadLetter(Base):
+class DeadLetter(Base, table="etl.dead_letters"):
     """Items given up on, with the cause and what was received. See etl dead list|show|retry|purge."""
-
-    __tablename__ = "dead_letters"
-    __table_args__ = table_args("etl", __doc__)
 
     kind: Mapped[key] = column("As in etl.message_queue.")
     message_id: Mapped[key] = column("As in etl.message_queue.")
@@ -132,13 +124,12 @@ class DeadLetter(Base):
     )
 
 
-class Run(Base):
+class Run(Base, table="etl.runs"):
     """One row each execution of a job; the history of what was loaded and what was not. One that had nothing to do
     takes the row of the one before it.
     """
 
-    __tablename__ = "runs"
-    __table_args__ = table_args("etl", __doc__, Index(None, "started_at"))
+    __table_args__ = (Index(None, "started_at"),)
 
     run_id: Mapped[serial] = column("The run.")
     job: Mapped[str] = column("Entry of jobs.yaml.")
@@ -173,11 +164,8 @@ class Run(Base):
     )
 
 
-class RunTotal(Base):
+class RunTotal(Base, table="etl.run_totals"):
     """What the runs had done that etl prune deleted, one row a job: totals of etl metrics never fall."""
-
-    __tablename__ = "run_totals"
-    __table_args__ = table_args("etl", __doc__)
 
     job: Mapped[key] = column("As in etl.runs.")
     loaded: Mapped[big] = column("As in etl.runs.")
@@ -193,15 +181,12 @@ class RunTotal(Base):
     unanswered: Mapped[big] = column("As in etl.runs.")
 
 
-class Location(Written, Base):
+class Location(Written, Base, table="etl.locations"):
     """Locations (sub-accounts) this warehouse loads, their encrypted tokens, and whether one is paused. See etl
     locations list.
     """
 
-    __tablename__ = "locations"
-    __table_args__ = table_args(
-        "etl",
-        __doc__,
+    __table_args__ = (
         CheckConstraint(one_of("token_source", TOKEN_SOURCES), name="token_source_is_known"),
         CheckConstraint(text("(token_source IS NULL) = (access_token IS NULL)"), name="token_is_whole"),
         Index(None, "company_id", postgresql_where=text("company_id IS NOT NULL")),
@@ -245,15 +230,12 @@ class Location(Written, Base):
     )
 
 
-class Company(Written, Base):
+class Company(Written, Base, table="etl.companies"):
     """Companies (agencies) that installed the app: their encrypted tokens are exchanged for those of their
     locations.
     """
 
-    __tablename__ = "companies"
-    __table_args__ = table_args(
-        "etl",
-        __doc__,
+    __table_args__ = (
         CheckConstraint(text("(access_token IS NULL) = (token_expires_at IS NULL)"), name="token_is_whole"),
     )
 
@@ -273,11 +255,8 @@ class Company(Written, Base):
     retired_at: Mapped[timestamp | None] = column("When the app was uninstalled from it; null while it is installed.")
 
 
-class RateLimit(Base):
+class RateLimit(Base, table="etl.rate_limits"):
     """The API's limits for each location; the row's lock makes workers take turns granting."""
-
-    __tablename__ = "rate_limits"
-    __table_args__ = table_args("etl", __doc__)
 
     location_id: Mapped[key] = column("As in etl.locations.")
     max_requests: Mapped[int] = column(
@@ -306,16 +285,12 @@ class RateLimit(Base):
     )
 
 
-class RateUsage(Base):
+class RateUsage(Base, table="etl.rate_usage", postgresql_with=HOT_TABLE):
     """Requests granted or made that still count against a location's interval."""
 
-    __tablename__ = "rate_usage"
-    __table_args__ = table_args(
-        "etl",
-        __doc__,
+    __table_args__ = (
         Index(None, "location_id", "expires_at"),
         Index(None, "lease_id", postgresql_where=text("lease_id IS NOT NULL")),
-        postgresql_with=HOT_TABLE,
     )
 
     usage_id: Mapped[serial] = column("The entry.")
@@ -331,15 +306,12 @@ EVENT_OUTCOMES = ("queued", "no_id", "bad_id", "ignored", "install", "uninstall"
 """What becomes of an event; see ``etl.receive.webhook.Outcome``, which a test compares with this."""
 
 
-class WebhookEvent(Base):
+class WebhookEvent(Base, table="etl.webhook_events"):
     """Events as they were posted, for WEBHOOK_KEEP_DAYS; each is answered only when it is here. See etl events
     list|show|replay|purge.
     """
 
-    __tablename__ = "webhook_events"
-    __table_args__ = table_args(
-        "etl",
-        __doc__,
+    __table_args__ = (
         CheckConstraint(one_of("outcome", EVENT_OUTCOMES), name="outcome_is_known"),
         Index(None, "received_at"),
         # How often a location's events come: etl check.
@@ -374,15 +346,12 @@ class WebhookEvent(Base):
     replayed_at: Mapped[timestamp | None] = column("When it was last replayed; null: never.")
 
 
-class ExportWindow(Base):
+class ExportWindow(Base, table="etl.windows"):
     """Times that the export of a location is asked for: each is an item of kind window. Of history, they say what
     is loaded: etl backfill goes on from there.
     """
 
-    __tablename__ = "windows"
-    __table_args__ = table_args(
-        "etl",
-        __doc__,
+    __table_args__ = (
         CheckConstraint(one_of("why", ("history", "backlog", "compare")), name="why_is_known"),
         CheckConstraint(text("since < until"), name="time_is_some"),
     )
@@ -409,11 +378,8 @@ class ExportWindow(Base):
     finished_at: Mapped[timestamp | None] = column("When it was walked; null until then.")
 
 
-class Notice(Base):
+class Notice(Base, table="etl.notices"):
     """Findings of etl check that somebody was told of, until they are over."""
-
-    __tablename__ = "notices"
-    __table_args__ = table_args("etl", __doc__)
 
     name: Mapped[key] = column("What kind of finding, e.g. webhooks or runs.")
     subject: Mapped[key] = column("Which location, job or kind; empty: there is one.")
@@ -421,11 +387,8 @@ class Notice(Base):
     told_at: Mapped[timestamp_now] = column("When it was last told; a reminder follows a day later.")
 
 
-class Sample(Base):
+class Sample(Base, table="etl.samples"):
     """How the work went, every five minutes for eight days, while somebody watches; for the page of etl serve."""
-
-    __tablename__ = "samples"
-    __table_args__ = table_args("etl", __doc__)
 
     taken_at: Mapped[timestamp] = column("Beginning of the five minutes.", primary_key=True)
     figures: Mapped[json] = column(
@@ -434,11 +397,8 @@ class Sample(Base):
     )
 
 
-class Forgotten(Base):
+class Forgotten(Base, table="etl.forgotten"):
     """Contacts that were erased by etl forget. What HighLevel sends about them is not stored again."""
-
-    __tablename__ = "forgotten"
-    __table_args__ = table_args("etl", __doc__)
 
     # The contact first: an event may not name its location.
     contact_id: Mapped[key] = column("The contact; nothing else of it is kept.")
@@ -446,37 +406,28 @@ class Forgotten(Base):
     forgotten_at: Mapped[timestamp_now] = column("When it was first erased.")
 
 
-class Erased(Base):
+class Erased(Base, table="etl.erased"):
     """What was erased with a contact: the ids of its messages, emails and conversations, as hashes. What HighLevel
     sends about them is not stored again.
     """
-
-    __tablename__ = "erased"
-    __table_args__ = table_args("etl", __doc__)
 
     digest: Mapped[bytes] = column("SHA-256 of the id.", primary_key=True)
     location_id: Mapped[key] = column("Location it belonged to.")
     contact_digest: Mapped[bytes] = column("SHA-256 of the contact's id.")
 
 
-class Pruned(Base):
+class Pruned(Base, table="etl.pruned"):
     """How far etl prune emptied a table for good. What is older is not loaded again."""
-
-    __tablename__ = "pruned"
-    __table_args__ = table_args("etl", __doc__)
 
     table_name: Mapped[key] = column("Table of the schema highlevel.", example="messages")
     before: Mapped[timestamp] = column("What was created earlier was deleted.")
     pruned_at: Mapped[timestamp_now] = column("When etl prune last did so.")
 
 
-class MartChange(Base):
+class MartChange(Base, table="etl.mart_changes", postgresql_with=HOT_TABLE):
     """What was loaded, deleted or erased since the job marts last ran; it deletes what it has worked out. A row of
     which only location_id is set stands for the whole location.
     """
-
-    __tablename__ = "mart_changes"
-    __table_args__ = table_args("etl", __doc__, postgresql_with=HOT_TABLE)
 
     change_id: Mapped[serial] = column("The change.")
     location_id: Mapped[str] = column("Location it is at.")
@@ -490,11 +441,8 @@ class MartChange(Base):
     noted_at: Mapped[timestamp_now] = column("When it was noted, in the transaction that changed it.")
 
 
-class MartZone(Base):
+class MartZone(Base, table="etl.mart_zones"):
     """The time zones that the job marts has used; where one has changed, it works out the location anew."""
-
-    __tablename__ = "mart_zones"
-    __table_args__ = table_args("etl", __doc__)
 
     location_id: Mapped[key] = column("Location.")
     time_zone: Mapped[str] = column("As in highlevel.location_time_zones.local_time_zone.")
