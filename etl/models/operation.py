@@ -84,12 +84,12 @@ class QueueItem(Base, table="etl.message_queue", postgresql_with=HOT_TABLE):
     priority: Mapped[count] = column("Higher is fetched sooner within its location.")
     scheduled_at: Mapped[timestamp_now] = column("Not fetched before this time.")
     attempt: Mapped[count] = column("Attempts spent so far; waiting spends none.")
-    lease_id: Mapped[big | None] = column("Claim that has the item in hand; null while it waits. Unique to one claim.")
+    lease_id: Mapped[big | None] = column("Claim of a worker; null while the item waits. Unique to one claim.")
     leased_until: Mapped[timestamp | None] = column(
         "The claim lapses then unless it is renewed: a killed worker's items come back by themselves."
     )
     again: Mapped[bool] = column(
-        "Queued again while in hand: it will be fetched once more.", server_default=text("false")
+        "Queued again while claimed: it will be fetched once more.", server_default=text("false")
     )
     lapses: Mapped[count] = column(
         "How often its lease lapsed since an attempt ended: its worker was killed. From 2 on it is fetched "
@@ -106,7 +106,7 @@ class QueueItem(Base, table="etl.message_queue", postgresql_with=HOT_TABLE):
 
 
 class DeadLetter(Base, table="etl.dead_letters"):
-    """Items given up on, with the cause and what was received. See etl dead list|show|retry|purge."""
+    """Items that failed for good, with the cause and what was received. See etl dead list|show|retry|purge."""
 
     kind: Mapped[key] = column("As in etl.message_queue.")
     message_id: Mapped[key] = column("As in etl.message_queue.")
@@ -118,7 +118,7 @@ class DeadLetter(Base, table="etl.dead_letters"):
         "The answer as received, byte for byte (the first MiB of a larger one); null when there was none. "
         "Readable with convert_from(payload, 'UTF8')."
     )
-    died_at: Mapped[timestamp_now] = column("When it was given up on.")
+    died_at: Mapped[timestamp_now] = column("When it became a dead letter.")
     retried_at: Mapped[timestamp | None] = column(
         "When it was last put back into the queue; the letter stays until the item is loaded."
     )
@@ -150,7 +150,7 @@ class Run(Base, table="etl.runs"):
     deleted: Mapped[count] = column("Known messages found gone upstream.")
     retried: Mapped[count] = column("Attempts that failed and will be repeated.")
     snoozed: Mapped[count] = column("Items put off without spending an attempt.")
-    dead: Mapped[count] = column("Items given up on: new rows of etl.dead_letters.")
+    dead: Mapped[count] = column("Items that failed for good: new rows of etl.dead_letters.")
     answered_2xx: Mapped[count] = column("Requests that the API answered.")
     answered_4xx: Mapped[count] = column("Requests that the API refused, but for 429; or redirected.")
     answered_429: Mapped[count] = column("Requests that were too many: HTTP 429.")
@@ -193,7 +193,7 @@ class Location(Written, Base, table="etl.locations"):
     )
 
     location_id: Mapped[key] = column("The location; empty: that of HIGHLEVEL_TOKEN when its id is not set.")
-    name: Mapped[str | None] = column("Its name, as HighLevel lists it; null where it was never told.")
+    name: Mapped[str | None] = column("Its name, as HighLevel lists it; null where it is not known.")
     company_id: Mapped[str | None] = column("Company (agency) it belongs to. API: companyId.")
     app_id: Mapped[str | None] = column("Marketplace app that was installed in it. API: appId.")
     token_source: Mapped[str | None] = column(
@@ -216,7 +216,7 @@ class Location(Written, Base, table="etl.locations"):
     )
     paused_at: Mapped[timestamp | None] = column("When it was paused; null while it is served.")
     pause_cause: Mapped[str | None] = column("Short code of the cause, e.g. token_refused.")
-    pause_detail: Mapped[str | None] = column("The API's reason, for the one who mends it.")
+    pause_detail: Mapped[str | None] = column("The API's reason, for whoever fixes it.")
     paused_token: Mapped[str | None] = column(
         "Fingerprint of the token that was refused: another token lifts the pause. Null: paused by hand, only "
         "etl locations resume lifts it."
@@ -240,7 +240,7 @@ class Company(Written, Base, table="etl.companies"):
     )
 
     company_id: Mapped[key] = column("The company. API: companyId.")
-    name: Mapped[str | None] = column("Its name; null where it was never told.")
+    name: Mapped[str | None] = column("Its name; null where it is not known.")
     app_id: Mapped[str | None] = column("Marketplace app that was installed. API: appId.")
     access_token: Mapped[str | None] = column(
         "The company's token, encrypted with ETL_SECRET_KEY (Fernet); null while it is not connected."
@@ -336,7 +336,7 @@ class WebhookEvent(Base, table="etl.webhook_events"):
     email_id: Mapped[str | None] = column("Email it names. API: emailMessageId.")
     outcome: Mapped[str] = column(
         "queued: its ids were queued. no_id: a message without id, for etl reconcile to find. bad_id: its id "
-        "cannot be asked for. ignored: of no interest. install, uninstall: a location was added or retired.",
+        "cannot be asked for. ignored: of no interest. install, uninstall: the app was installed or uninstalled.",
         example="queued",
     )
     body: Mapped[bytes] = column("The event as received, byte for byte. Readable with convert_from(body, 'UTF8').")
@@ -379,12 +379,12 @@ class ExportWindow(Base, table="etl.windows"):
 
 
 class Notice(Base, table="etl.notices"):
-    """Findings of etl check that somebody was told of, until they are over."""
+    """Findings of etl check that were sent as notices, until they are over."""
 
     name: Mapped[key] = column("What kind of finding, e.g. webhooks or runs.")
     subject: Mapped[key] = column("Which location, job or kind; empty: there is one.")
-    began_at: Mapped[timestamp_now] = column("When it was first told.")
-    told_at: Mapped[timestamp_now] = column("When it was last told; a reminder follows a day later.")
+    began_at: Mapped[timestamp_now] = column("When it was first sent.")
+    told_at: Mapped[timestamp_now] = column("When it was last sent; a reminder follows a day later.")
 
 
 class Sample(Base, table="etl.samples"):
