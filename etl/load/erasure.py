@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, union
+from sqlalchemy import Column, ColumnElement, Connection, and_, delete, exists, func, or_, select, union
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.database.conditions import in_array
@@ -33,8 +33,12 @@ from etl.state.mart_changes import Change
 CHILD_TABLES: tuple[Any, ...] = (Attachment, Meta, StatusChange, Transcript, Recording)
 """Child tables of messages."""
 EMAIL_CHILD_TABLES: tuple[Any, ...] = (EmailAttachment, EmailStatusChange)
-AGING: dict[Any, str] = {StatusChange: "seen_at", EmailStatusChange: "seen_at", DeletedRow: "deleted_at"}
-"""Tables whose rows are deleted by their own age, and the column that tells it."""
+AGING: dict[str, Column[datetime]] = {
+    "status_changes": StatusChange.seen_at,
+    "email_status_changes": EmailStatusChange.seen_at,
+    "deleted_rows": DeletedRow.deleted_at,
+}
+"""Tables whose rows are deleted by their own age, and the column that holds their time."""
 DELETED_DAYS = 90
 """Days that the ids of deleted rows are kept for those who have copies."""
 
@@ -191,21 +195,22 @@ def old_messages(connection: Connection, before: datetime, *, location_id: str, 
     return list(connection.execute(query).scalars())
 
 
-def count_old(connection: Connection, model: Any, before: datetime, *, location_id: str) -> int:
-    """Return how many rows of one of the :data:`AGING` tables are from before that time."""
-    query = select(func.count()).select_from(model).where(*_is_old(model, before, location_id))
+def count_old(connection: Connection, table: str, before: datetime, *, location_id: str) -> int:
+    """Return how many rows of one of :data:`AGING` are from before that time."""
+    query = select(func.count()).where(*_is_old(table, before, location_id))
     return connection.execute(query).scalar_one()
 
 
-def erase_old(connection: Connection, model: Any, before: datetime, *, location_id: str, limit: int) -> int:
-    """Delete some rows from before that time, in order of what they belong to; return how many."""
-    of_location, id_ = _is_old(model, before, location_id), _id_of(model)
+def erase_old(connection: Connection, table: str, before: datetime, *, location_id: str, limit: int) -> int:
+    """Delete some rows of one of :data:`AGING`, in order of what they belong to; return how many."""
+    of_location, aging = _is_old(table, before, location_id), AGING[table].table
+    id_ = list(aging.primary_key)[1]
     ids = list(connection.execute(select(id_).where(*of_location).distinct().order_by(id_).limit(limit)).scalars())
-    return connection.execute(delete(model).where(*of_location, in_array(id_, ids))).rowcount if ids else 0
+    return connection.execute(delete(aging).where(*of_location, in_array(id_, ids))).rowcount if ids else 0
 
 
-def _is_old(model: Any, before: datetime, location_id: str) -> tuple[ColumnElement[bool], ...]:
-    return model.location_id == location_id, model.__table__.columns[AGING[model]] < before
+def _is_old(table: str, before: datetime, location_id: str) -> tuple[ColumnElement[bool], ...]:
+    return AGING[table].table.c.location_id == location_id, AGING[table] < before
 
 
 TABLES: tuple[type[Base], ...] = (Message, *CHILD_TABLES, Email, *EMAIL_CHILD_TABLES, Contact, DeletedRow)

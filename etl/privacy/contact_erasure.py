@@ -18,7 +18,6 @@ from sqlalchemy import Connection
 from etl.errors import ConfigurationError
 from etl.load import erasure
 from etl.load.erasure import ContactRows
-from etl.models import DeletedRow
 from etl.privacy.message_erasure import AUDIO, BATCH, ROWS, MessageErasure, batches
 from etl.state import dead_letters, mart_changes, message_queue, suppression_list, webhook_events
 from etl.state.dead_letters import LetterFilter
@@ -129,7 +128,7 @@ class ContactErasure:
         rows += transact(lambda connection: erasure.erase_contact(connection, self.contact_id, location_id=location_id))
         transact(lambda connection: mart_changes.erase(connection, traces.ids, location_id=location_id))
         marts.work_out_all(transact)
-        self.erasing.old_rows(DeletedRow, erasure.DELETED_DAYS, location_id=location_id)
+        self.erasing.old_rows("deleted_rows", erasure.DELETED_DAYS, location_id=location_id)
         return +rows
 
     def _remember(self, connection: Connection, ids: Collection[str], location_id: str) -> ContactRows:

@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from etl.database.connections import moment_of
 from etl.database.retrying_transaction import RetryingTransaction
 from etl.load import erasure
-from etl.models import Base
 
 BATCH = 200
 """Messages a transaction: few, because a loader of one of them waits."""
@@ -43,11 +42,11 @@ class MessageErasure:
             rows += self.transact(partial(erasure.erase_messages, message_ids=ids, location_id=location_id, why=why))
         return rows
 
-    def old_rows(self, model: type[Base], days: float, *, location_id: str) -> int:
+    def old_rows(self, table: str, days: float, *, location_id: str) -> int:
         """Delete the rows older than so many days of a table whose rows age by themselves; return how many."""
         return self.until_none(
             lambda connection: erasure.erase_old(
-                connection, model, moment_of(connection) - timedelta(days=days), location_id=location_id, limit=ROWS
+                connection, table, moment_of(connection) - timedelta(days=days), location_id=location_id, limit=ROWS
             )
         )
 

@@ -12,7 +12,6 @@ from functools import partial
 from sqlalchemy import Connection
 
 from etl.load import erasure, loader
-from etl.models import Base, DeletedRow, EmailStatusChange, StatusChange
 from etl.privacy.message_erasure import BATCH, ROWS, MessageErasure
 from etl.state import dead_letters, runs, suppression_list, webhook_events
 from etl.state.dead_letters import LetterFilter
@@ -44,9 +43,9 @@ class Pruning:
                 before = _before(connection, self.messages)
                 old = erasure.old_messages(connection, before, location_id=location_id, limit=None)
                 rows["messages"] += len(old)
-            for model, days in self._aging():
+            for table, days in self._aging():
                 before = _before(connection, days)
-                rows[model.__tablename__] += erasure.count_old(connection, model, before, location_id=location_id)
+                rows[table] += erasure.count_old(connection, table, before, location_id=location_id)
         rows.update({table: count(connection) for table, count, _ in self._tables()})
         return +rows
 
@@ -61,8 +60,8 @@ class Pruning:
         for location_id in self.erasing.transact(erasure.location_ids):
             if floor is not None:
                 rows += self._messages(floor, location_id)
-            for model, days in self._aging():
-                rows[model.__tablename__] += self.erasing.old_rows(model, days, location_id=location_id)
+            for table, days in self._aging():
+                rows[table] += self.erasing.old_rows(table, days, location_id=location_id)
         rows.update({table: self.erasing.until_none(purge) for table, _, purge in self._tables()})
         marts.work_out_all(self.erasing.transact)
         return +rows
@@ -89,11 +88,11 @@ class Pruning:
             rows += self.erasing.messages(ids, location_id=location_id, why="pruned")
         return rows
 
-    def _aging(self) -> Iterator[tuple[type[Base], float]]:
+    def _aging(self) -> Iterator[tuple[str, float]]:
         """Yield the tables whose rows are deleted by their own age, and the days that they are kept."""
         if self.status_changes is not None:
-            yield from ((StatusChange, self.status_changes), (EmailStatusChange, self.status_changes))
-        yield DeletedRow, erasure.DELETED_DAYS
+            yield from (("status_changes", self.status_changes), ("email_status_changes", self.status_changes))
+        yield "deleted_rows", erasure.DELETED_DAYS
 
 
 def _before(connection: Connection, days: float) -> datetime:
