@@ -53,14 +53,14 @@ def test_a_worker_killed_again_and_again_loses_nothing_and_loads_nothing_twice(
 KILL_AT = """
 import json, os, signal
 
-loads = json.loads
+decode = json.JSONDecoder.decode
 
-def loads_or_dies(text, **options):
-    if b"kills its worker" in text:
+def decode_or_die(decoder, text, *more):
+    if "kills its worker" in text:
         os.kill(os.getpid(), signal.SIGKILL)
-    return loads(text, **options)
+    return decode(decoder, text, *more)
 
-json.loads = loads_or_dies
+json.JSONDecoder.decode = decode_or_die
 """
 """What Python runs as it starts: a process that reads such an answer is gone, as if the kernel wanted its memory."""
 
