@@ -16,6 +16,7 @@ from sqlalchemy import Connection, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_into
 
 from etl.database.conditions import in_array
+from etl.database.connections import moment_of
 from etl.load import suppression
 from etl.load.suppression import Received
 from etl.load.upsert import Key, insert, key_names, newer_there, replace, upsert
@@ -165,7 +166,7 @@ def mark_deleted(connection: Connection, table: type[Base], id_: str, *, locatio
     if location_id:
         query = query.where(columns["location_id"] == location_id)
     location_ids = list(connection.execute(query).scalars())
-    now = now_of(connection)
+    now = moment_of(connection)
     for each_id in location_ids:
         is_there = columns["location_id"] == each_id, columns[keys[-1]] == id_
         shown = [columns[name] for name in ("location_id", "updated_at", *(COUNTED_BY if table in COUNTED else ()))]
@@ -184,7 +185,7 @@ def mark_absent(connection: Connection, table: type[Base], id_: str, *, location
     """
     if table is Contact and suppression.suppressed(connection, [Received(location_id, id_)]):
         return False
-    now = now_of(connection)
+    now = moment_of(connection)
     key = dict(zip(key_names(table), (location_id, id_), strict=False))  # the id of a location is its location_id
     statement = insert_into(table).values(**key, deleted_at=now, fetched_at=now, checked_at=now)
     changes = _gone(table.__table__.columns, statement.excluded["checked_at"])
@@ -221,12 +222,6 @@ def ages(
         columns["fetched_at"].is_not(None),
     )
     return {(location_id, id_): age for location_id, id_, age in connection.execute(query)}
-
-
-def now_of(connection: Connection) -> datetime:
-    """Return Postgres's time, constant within a transaction."""
-    now: datetime = connection.execute(select(func.now())).scalar_one()
-    return now
 
 
 def _key(record: Record) -> Key:

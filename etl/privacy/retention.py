@@ -11,7 +11,8 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from etl.load import erasure, loader
+from etl.database.connections import moment_of
+from etl.load import erasure
 from etl.privacy.message_erasure import BATCH, ROWS, MessageErasure
 from etl.state import dead_letters, runs, suppression_list, webhook_events
 from etl.state.dead_letters import LetterFilter
@@ -96,7 +97,7 @@ class Pruning:
 
 
 def _before(connection: Connection, days: float) -> datetime:
-    return loader.now_of(connection) - timedelta(days=days)
+    return moment_of(connection) - timedelta(days=days)
 
 
 def _set_floor(connection: Connection, days: float | None) -> datetime | None:
