@@ -59,13 +59,15 @@ def load(connection: Connection, records: Sequence[Record]) -> Loaded:
     written: set[tuple[type[Base], Key]] = set()
     older: set[tuple[type[Base], Key]] = set()
     follow_ups: list[FollowUp] = []
+    counted: list[Change] = []
     ordered = sorted(records, key=lambda record: (record.table.__tablename__, not record.is_partial))
     for (table, _), group in groupby(ordered, key=lambda record: (record.table, record.is_partial)):
         by_key = _newest(group, Versions.at(now))
-        changed, stale = _load(connection, by_key, now=now)
+        changed, stale = _load(connection, by_key, counted, now=now)
         written |= {(table, key) for key in changed}
         older |= {(table, key) for key in stale}
         follow_ups += [each for key, record in by_key.items() if key not in stale for each in record.follow_ups]
+    mart_changes.note(connection, counted)
     return Loaded(frozenset(written), tuple(dict.fromkeys(follow_ups)), frozenset(older))
 
 
@@ -77,8 +79,10 @@ def _newest(records: Iterable[Record], versions: Versions) -> dict[Key, Record]:
     return {key: same[0] if len(same) == 1 else versions.newest(same) for key, same in by_key.items()}
 
 
-def _load(connection: Connection, records: Mapping[Key, Record], *, now: datetime) -> tuple[set[Key], set[Key]]:
-    """Write records of one table; return the keys of those that changed a row, and of stale ones."""
+def _load(
+    connection: Connection, records: Mapping[Key, Record], counted: list[Change], *, now: datetime
+) -> tuple[set[Key], set[Key]]:
+    """Write records of one table, add to ``counted``; return the keys of those that changed a row, and of stale ones."""
     first = next(iter(records.values()))
     table, is_partial = first.table, first.is_partial
     write = partial(upsert, connection, table, now=now, is_partial=is_partial)
@@ -97,19 +101,31 @@ def _load(connection: Connection, records: Mapping[Key, Record], *, now: datetim
     write([fresh[key].row for key in changed - written - new], is_changed=True)
     touched = changed | written | new
     if table in COUNTED:
-        rows = [*(records[key].row for key in touched), *(before[key] for key in touched if key in before)]
-        mart_changes.note(connection, map(_change, rows))
+        counted += [_change(records[key].row) for key in touched]
+        counted += [_left(before[key]) for key in touched if key in before and _moved(before[key], records[key].row)]
     for other in {other: None for record in fresh.values() for other in record.named}:
         of_other = {tuple(row.values())[:2]: row for record in fresh.values() for row in record.named.get(other, ())}
-        named, _ = upsert(connection, other, list(of_other.values()), now=now)
-        if other in COUNTED:
-            mart_changes.note(connection, [_change(row) for key, row in of_other.items() if key in named])
+        new = insert(connection, other, list(of_other.values()), now=now)
+        known = {key: row for key, row in of_other.items() if key not in new}
+        before = _before(connection, other, known.values()) if other in COUNTED and known else {}
+        # One that was not there has no content yet, so it counts nowhere.
+        moved, _ = upsert(connection, other, list(known.values()), now=now)
+        counted += [change for key in moved & before.keys() for change in (_change(known[key]), _left(before[key]))]
     return touched, stale
 
 
 def _change(row: Mapping[str, Any]) -> Change:
-    message_id, conversation_id, date_added = (row.get(name) for name in COUNTED_BY)
-    return Change(row["location_id"], message_id, conversation_id, date_added)
+    """Name a row's message, which is looked up later: notes of many messages are one row."""
+    return Change(row["location_id"], row["message_id"]) if row["message_id"] else _left(row)
+
+
+def _left(row: Mapping[str, Any]) -> Change:
+    """Name what a row was counted by, which a look at it would no longer tell."""
+    return Change(row["location_id"], *(row.get(name) for name in COUNTED_BY))
+
+
+def _moved(before: Row, row: Row) -> bool:
+    return any(before[name] != row.get(name) for name in COUNTED_BY)
 
 
 def _replace_children(

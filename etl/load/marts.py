@@ -145,6 +145,8 @@ class Part:
     time_zone: str
     conversation_ids: set[str] = field(default_factory=set)
     days: set[date] = field(default_factory=set)
+    ahead: list[Change] = field(default_factory=list)
+    """What is to be worked out later, since it is dated ahead."""
 
 
 def work_out(connection: Connection, part: Part) -> set[tuple[type[Base], Key]]:
@@ -197,10 +199,10 @@ def _batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 NAMED = text("""
-    SELECT conversation_id, date_added FROM highlevel.messages
+    SELECT conversation_id, date_added, date_added > now() + interval '1 day' AS is_ahead, message_id FROM highlevel.messages
     WHERE location_id = :location_id AND message_id = ANY(CAST(:message_ids AS text[]))
     UNION ALL
-    SELECT conversation_id, date_added FROM highlevel.emails
+    SELECT conversation_id, date_added, date_added > now() + interval '1 day', message_id FROM highlevel.emails
     WHERE location_id = :location_id AND message_id = ANY(CAST(:message_ids AS text[]))
 """)
 DAYS_OF = text("""
@@ -224,7 +226,9 @@ def _part(connection: Connection, changes: Sequence[Change], part: Part) -> Part
     touched = [(change.conversation_id, change.happened_at) for change in changes]
     if message_ids:
         named = {"location_id": part.location_id, "message_ids": message_ids}
-        touched += [tuple(row) for row in connection.execute(NAMED, named)]
+        rows = connection.execute(NAMED, named).all()
+        touched += [(row.conversation_id, row.date_added) for row in rows]
+        part.ahead = [Change(part.location_id, row.message_id, None, row.date_added) for row in rows if row.is_ahead]
     part.conversation_ids = {conversation_id for conversation_id, _ in touched if conversation_id is not None}
     moments = [moment for _, moment in touched if moment is not None]
     given = {"time_zone": part.time_zone, "moments": moments}

@@ -17,6 +17,7 @@ from etl.models.base import (
     key,
     one_of,
     serial,
+    texts,
     timestamp,
     timestamp_now,
 )
@@ -431,8 +432,8 @@ class MartChange(Base, table="etl.mart_changes", postgresql_with=HOT_TABLE):
 
     change_id: Mapped[serial] = column("The change.")
     location_id: Mapped[str] = column("Location it is at.")
-    message_id: Mapped[str | None] = column(
-        "Message that is looked up, with the emails of which it is the thread; null: none needs to be."
+    message_ids: Mapped[texts | None] = column(
+        "Messages that are looked up, with the emails of which they are the thread; null: none needs to be."
     )
     conversation_id: Mapped[str | None] = column("Conversation that changed; null: none did.")
     happened_at: Mapped[timestamp | None] = column(

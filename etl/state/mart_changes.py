@@ -4,11 +4,13 @@ Guarantee: a change is noted in the transaction that makes it, and deleted in th
 after it has deleted. What changes meanwhile is noted once more. Nobody waits for anybody: a note is a row of its own.
 """
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, or_, select, text
+from sqlalchemy import ARRAY, Connection, Text, cast, delete, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.database.conditions import in_array
@@ -18,8 +20,7 @@ LOCK = 4_719_024_812
 """Key of the advisory lock of who works the marts out: one at a time, so that no older figures overwrite newer ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What changed at a location: all of it, where no other field is set."""
 
     location_id: str
@@ -35,36 +36,45 @@ class Change:
         return self.message_id is None and self.conversation_id is None and self.happened_at is None
 
 
+# One document costs half of an array for each column.
 NOTE = text("""
-    INSERT INTO etl.mart_changes (location_id, message_id, conversation_id, happened_at)
-    SELECT * FROM unnest(CAST(:location_ids AS text[]), CAST(:message_ids AS text[]),
-                         CAST(:conversation_ids AS text[]), CAST(CAST(:moments AS text[]) AS timestamptz[]))
+    INSERT INTO etl.mart_changes (location_id, message_ids, conversation_id, happened_at)
+    SELECT * FROM json_to_recordset(CAST(:rows AS json))
+        AS given (location_id text, message_ids text[], conversation_id text, happened_at timestamptz)
 """)
 
 # What is dated further ahead counts from then on, and not before.
 DUE = "(happened_at IS NULL OR happened_at <= now() + interval '1 day')"
 TAKE = text(f"""
     DELETE FROM etl.mart_changes WHERE change_id IN (
-        SELECT change_id FROM etl.mart_changes WHERE {DUE} ORDER BY change_id LIMIT :most)
-    RETURNING location_id, message_id, conversation_id, happened_at
+        SELECT change_id FROM (
+            SELECT change_id, sum(coalesce(cardinality(message_ids), 1)) OVER (
+                ORDER BY change_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+            FROM etl.mart_changes WHERE {DUE} ORDER BY change_id LIMIT :most
+        ) AS oldest
+        WHERE before IS NULL OR before < :most)
+    RETURNING location_id, message_ids, conversation_id, happened_at
 """)  # noqa: S608 - a constant
 BACKLOG = text(f"""
-    SELECT count(*) AS changes, coalesce(extract(epoch FROM now() - min(noted_at)), 0)::float8 AS seconds
+    SELECT coalesce(sum(coalesce(cardinality(message_ids), 1)), 0) AS changes, coalesce(extract(epoch FROM now() - min(noted_at)), 0)::float8 AS seconds
     FROM etl.mart_changes WHERE {DUE}
 """)  # noqa: S608
 
 
 def note(connection: Connection, changes: Iterable[Change]) -> None:
     """Note what this transaction changes; what has neither a message, a conversation nor a time counts nowhere."""
-    rows = [change for change in dict.fromkeys(changes) if not change.is_whole]
+    rows: list[dict[str, Any]] = []
+    by_location: dict[str, list[str]] = {}
+    for change in dict.fromkeys(changes):
+        location_id, message_id, conversation_id, happened_at = change
+        if message_id and conversation_id is None and happened_at is None:
+            by_location.setdefault(location_id, []).append(message_id)
+        elif not change.is_whole:
+            message_ids = message_id and [message_id]
+            rows.append(change._asdict() | {"message_ids": message_ids})
+    rows += [{"location_id": location_id, "message_ids": ids} for location_id, ids in by_location.items()]
     if rows:
-        parameters = {
-            "location_ids": [row.location_id for row in rows],
-            "message_ids": [row.message_id for row in rows],
-            "conversation_ids": [row.conversation_id for row in rows],
-            "moments": [row.happened_at and row.happened_at.isoformat() for row in rows],
-        }
-        connection.execute(NOTE, parameters)
+        connection.execute(NOTE, {"rows": json.dumps(rows, default=datetime.isoformat)})
 
 
 def note_locations(connection: Connection, location_ids: Collection[str]) -> None:
@@ -79,16 +89,21 @@ def lock(connection: Connection, *, wait: bool) -> bool:
     return connection.execute(select(function(LOCK))).scalar_one() is not False
 
 
-def take(connection: Connection, *, most: int) -> list[Change]:
-    """Take up to so many changes, the oldest first; after :func:`lock`."""
-    return list(dict.fromkeys(Change(*row) for row in connection.execute(TAKE, {"most": most})))
+def take(connection: Connection, *, most: int) -> tuple[list[Change], bool]:
+    """Take the oldest rows until they have so many changes, and say whether these are all; after :func:`lock`."""
+    changes = _changes(connection.execute(TAKE, {"most": most}))
+    return list(dict.fromkeys(changes)), len(changes) < most
+
+
+def _changes(rows: Iterable[Any]) -> list[Change]:
+    return [Change(row[0], id_, *row[2:]) for row in rows for id_ in row[1] or (None,)]
 
 
 def noted(connection: Connection, *, location_id: str) -> list[Change]:
     """Return what is to be worked out at a location."""
-    columns = MartChange.location_id, MartChange.message_id, MartChange.conversation_id, MartChange.happened_at
+    columns = MartChange.location_id, MartChange.message_ids, MartChange.conversation_id, MartChange.happened_at
     query = select(*columns).where(MartChange.location_id == location_id)
-    return [Change(*row) for row in connection.execute(query)]
+    return _changes(connection.execute(query))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +122,7 @@ def backlog(connection: Connection) -> Backlog:
 
 def erase(connection: Connection, ids: Collection[str], *, location_id: str) -> None:
     """Delete what names erased messages or conversations and could only be worked out later, as it lies ahead."""
-    named = or_(in_array(MartChange.message_id, ids), in_array(MartChange.conversation_id, ids))
+    named = or_(MartChange.message_ids.op("&&")(cast(list(ids), ARRAY(Text))), in_array(MartChange.conversation_id, ids))
     ahead = MartChange.happened_at > func.now() + timedelta(days=1)
     connection.execute(delete(MartChange).where(MartChange.location_id == location_id, ahead, named))
 

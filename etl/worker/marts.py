@@ -24,7 +24,7 @@ from etl.worker.run_limits import Report, RunLimits
 log = structlog.get_logger("etl.worker")
 
 CHANGES = 1000
-"""Changes that one transaction works out: so much is done again if it fails."""
+"""About so many changes does one transaction work out: so much is done again if it fails."""
 PAUSE_SECONDS = 20.0
 """Between looks of a run that stays."""
 BEAT_SECONDS = 15.0
@@ -109,7 +109,7 @@ def work_out(connection: Connection, *, wait: bool) -> Step:
     """Work out some of what is noted, and note when nothing is left; does nothing while somebody else does."""
     if not mart_changes.lock(connection, wait=wait):
         return Step(0, is_last=True)
-    changes = mart_changes.take(connection, most=CHANGES)
+    changes, are_all = mart_changes.take(connection, most=CHANGES)
     whole = {change.location_id for change in changes if change.is_whole}
     for location_id in whole:
         mart_changes.note(connection, marts.everything(connection, location_id))
@@ -119,7 +119,8 @@ def work_out(connection: Connection, *, wait: bool) -> Step:
     mart_changes.set_zones(connection, {p.location_id: p.time_zone for p in parts if p.location_id not in known})
     for part in parts:
         marts.work_out(connection, part)
-    is_last = len(changes) < CHANGES and not whole
+        mart_changes.note(connection, part.ahead)
+    is_last = are_all and not whole
     if is_last:
         marts.set_as_of(connection)
     return Step(sum(len(part.conversation_ids) + len(part.days) for part in parts), is_last)

@@ -87,6 +87,9 @@ CHANGES: dict[str, Callable[[Connection], Any]] = {
         email("MAIL", "THREAD", minutes=4000, direction="outbound"),
         message("THREAD", minutes=40, later=1, messageType="TYPE_CAMPAIGN_EMAIL"),
     ),
+    "another thread names an email": load(
+        message("THREAD2", conversationId="CNV2", messageType="TYPE_EMAIL", meta={"email": {"messageIds": ["LATER"]}})
+    ),
     "a message is deleted upstream": deleted("ASK"),
     "the last message of a conversation is deleted upstream": deleted("OTHER"),
     "a thread is deleted upstream": deleted("THREAD"),
@@ -109,7 +112,8 @@ def figures(connection: Connection) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_by_whatever_way_is_worked_out(transact: RetryingTransaction, change: str) -> None:
     transact(load(FIRST))
-    transact(load(email("LATER", "THREAD2", minutes=5000)))
+    transact(load(message("THREAD3", conversationId="CNV3", messageType="TYPE_EMAIL")))
+    transact(load(email("LATER", "THREAD3", minutes=5000)))
     marts.work_out_all(transact)
     before = transact(figures)
     transact(CHANGES[change])
@@ -173,6 +177,17 @@ def counted(connection: Connection) -> int:
     query = "SELECT messages FROM highlevel.conversation_totals WHERE conversation_id = 'CNV1'"
     number: int = connection.execute(text(query)).scalar_one()
     return number
+
+
+def test_what_was_noted_often_hides_nothing_that_was_noted_after_it(
+    transact: RetryingTransaction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marts, "CHANGES", 2)
+    for status in ("read", "failed", "delivered"):
+        transact(load(message("ASK", status=status)))
+    transact(load(message("OTHER", conversationId="CNV2")))
+    assert not transact(partial(marts.work_out, wait=True)).is_last
+    assert transact(mart_tables.as_of) is None
 
 
 def test_one_at_a_time_works_them_out(transact: RetryingTransaction, engine: Engine) -> None:
