@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from etl.load import marts
 from etl.state import mart_changes
-from etl.worker.marts import note_zones, work_out
+from etl.worker.marts import note_clocks, work_out
 
 
 def refresh(connection: Connection) -> None:
@@ -15,6 +15,6 @@ def refresh(connection: Connection) -> None:
 
 def work_out_noted(connection: Connection) -> None:
     """Work out what is noted."""
-    note_zones(connection)
+    note_clocks(connection)
     while not work_out(connection, wait=True).is_last:
         pass

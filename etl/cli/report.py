@@ -65,7 +65,7 @@ def _page(location_id: str | None, since: date) -> str:
             raise ConfigurationError("The figures are not worked out yet. Run: etl run marts")
         begin, until = figures.days(connection, location_id=location_id, since=since)
         if until is None:
-            raise ConfigurationError("No loaded message has a date, so there is nothing to show by day.")
+            raise ConfigurationError("No loaded message counts: none has a date, or all are internal or deleted.")
         if begin is None:
             raise ConfigurationError(f"There is nothing since {since}. The newest message is of: --since {until}")
         counted = figures.read(connection, locations, figures.Period.of(begin, until), location_id=location_id)

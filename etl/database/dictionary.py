@@ -73,6 +73,7 @@ JOINS = (
     Join("users", "|o--o{", "messages", "sent", ("location_id", "user_id")),
     Join("locations", "|o--o{", "messages", "own", ("location_id",)),
     Join("message_types", "|o--o{", "messages", "explains", ("message_type",)),
+    Join("locations", "|o--o{", "opening_hours", "are open in", ("location_id",)),
     Join("time_zones", "|o--o{", "locations", "tells the days of", ("time_zone",)),
 )
 """The joins of ``highlevel``. No foreign key declares them: rows may arrive in any order."""

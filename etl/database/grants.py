@@ -95,6 +95,7 @@ WORKER = Grants(
     withheld={
         "highlevel.message_types": "INSERT, UPDATE",
         "highlevel.deleted_rows": "INSERT, UPDATE",
+        "highlevel.opening_hours": "INSERT, UPDATE",
         "etl.alembic_version": "INSERT, UPDATE",
         "etl.webhook_events": READ_WRITE,
         "etl.forgotten": "INSERT, UPDATE",

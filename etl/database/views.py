@@ -31,12 +31,10 @@ UNION = re.compile(
     re.DOTALL,
 )
 # Where more than types are joined, each node would send all its messages, to be filtered where the query came in.
-JOIN = re.compile(r"\n +LEFT JOIN (?P<table>highlevel\.(?:locations|contacts|users) AS (?P<alias>\w)) ON (?P<on>.+)")
-ZONE_JOIN = "\n    LEFT JOIN highlevel.time_zones AS z ON z.time_zone = l.time_zone"
-ZONE = """(
-            SELECT coalesce(z.known_as, z.time_zone) FROM highlevel.locations AS k
-            JOIN highlevel.time_zones AS z ON z.time_zone = k.time_zone WHERE k.location_id = m.location_id
-        ),"""
+JOIN = re.compile(
+    r"\n +LEFT JOIN (?P<table>(?:highlevel\.(?:contacts|users|meta|attachments)|\([^()]*\([^()]*\([^()]*\)\)[^()]*\))"
+    r" AS (?P<alias>\w)) ON (?P<on>.+)"
+)
 
 
 def create(connection: Connection, directory: Path) -> None:
@@ -154,11 +152,14 @@ def spread(directory: Path, name: str) -> str:
 
 
 def _by_key(statements: str) -> str:
-    """Ask for names by their keys instead of joining them."""
-    for join in JOIN.finditer(statements):
-        by_key = f"(SELECT {join['alias']}.name FROM {join['table']} WHERE {join['on']})"  # noqa: S608 - the file's words
-        statements = statements.replace(f"{join['alias']}.name AS", f"{by_key} AS")
-    return JOIN.sub("", statements).replace(ZONE_JOIN, "").replace("z.known_as, z.time_zone,", ZONE)
+    """Ask for names and details by their keys instead of joining them."""
+    body, comment, comments = statements.partition("COMMENT")
+    bare = JOIN.sub("", body)
+    for join in JOIN.finditer(body):
+        table = " ".join(join["table"].split())
+        by_key = rf"(SELECT \g<0> FROM {table} WHERE {join['on']})"  # noqa: S608 - the file's words
+        bare = re.sub(rf"\b{join['alias']}\.\w+", by_key, bare)
+    return bare + comment + comments
 
 
 def _read(directory: Path, name: str) -> str:

@@ -82,7 +82,7 @@ def _newest(records: Iterable[Record], versions: Versions) -> dict[Key, Record]:
 def _load(
     connection: Connection, records: Mapping[Key, Record], counted: list[Change], *, now: datetime
 ) -> tuple[set[Key], set[Key]]:
-    """Write records of one table, add to ``counted``; return the keys of those that changed a row, and of stale ones."""
+    """Write records of one table, and add to ``counted``; return the keys that changed a row, and the stale ones."""
     first = next(iter(records.values()))
     table, is_partial = first.table, first.is_partial
     write = partial(upsert, connection, table, now=now, is_partial=is_partial)

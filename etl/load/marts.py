@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from etl.load.time_zones import time_zones
+from etl.load import opening_hours
+from etl.load.time_zones import Clock, clocks
 from etl.load.upsert import Key, replace
 from etl.models import Base, ConversationTotal, DailyTotal, DeliveryTotal, Turn
 from etl.models.record import Row
@@ -142,7 +143,7 @@ class Part:
     """What has to be worked out of a location."""
 
     location_id: str
-    time_zone: str
+    clock: Clock
     conversation_ids: set[str] = field(default_factory=set)
     days: set[date] = field(default_factory=set)
     ahead: list[Change] = field(default_factory=list)
@@ -159,15 +160,26 @@ def work_out(connection: Connection, part: Part) -> set[tuple[type[Base], Key]]:
         rows = [dict(row) for row in connection.execute(CONVERSATIONS, given).mappings()]
         last = [row | {name: row[own] for name, own in OF_LAST.items()} for row in rows if row["is_last"]]
         differed |= _replace(connection, ConversationTotal, part, ids, last)
-        differed |= _replace(connection, Turn, part, ids, [row for row in rows if row["is_turn"]])
+        turns = _with_open_time(connection, part, [row for row in rows if row["is_turn"]])
+        differed |= _replace(connection, Turn, part, ids, turns)
     for days in _runs(part.days):
-        asked = {"days": days, "first": days[0], "last": days[-1], "time_zone": part.time_zone}
+        asked = {"days": days, "first": days[0], "last": days[-1], "time_zone": part.clock.time_zone}
         found = connection.execute(DAYS, {"location_id": part.location_id, **asked})
         rows = [dict(row) for row in found.mappings()]
         sent = [row | {"messages": row["sendings"]} for row in rows if row["is_delivery"]]
         differed |= _replace(connection, DeliveryTotal, part, days, sent)
         differed |= _replace(connection, DailyTotal, part, days, [row for row in rows if not row["is_delivery"]])
     return differed
+
+
+def _with_open_time(connection: Connection, part: Part, turns: Sequence[Row]) -> list[Row]:
+    ends = {"open_seconds": "answered_at", "human_open_seconds": "human_answered_at"}
+    moments = [row[name] for row in turns for name in ("date_added", *ends.values())]
+    open_time = opening_hours.read(connection, part.location_id, part.clock.time_zone, moments)
+    return [
+        {**row, **{name: open_time and open_time.seconds(row["date_added"], row[end]) for name, end in ends.items()}}
+        for row in turns
+    ]
 
 
 def _replace(
@@ -199,11 +211,11 @@ def _batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 NAMED = text("""
-    SELECT conversation_id, date_added, date_added > now() + interval '1 day' AS is_ahead, message_id FROM highlevel.messages
-    WHERE location_id = :location_id AND message_id = ANY(CAST(:message_ids AS text[]))
+    SELECT conversation_id, date_added, date_added > now() + interval '1 day' AS is_ahead, message_id
+    FROM highlevel.messages WHERE location_id = :location_id AND message_id = ANY(CAST(:message_ids AS text[]))
     UNION ALL
-    SELECT conversation_id, date_added, date_added > now() + interval '1 day', message_id FROM highlevel.emails
-    WHERE location_id = :location_id AND message_id = ANY(CAST(:message_ids AS text[]))
+    SELECT conversation_id, date_added, date_added > now() + interval '1 day', message_id
+    FROM highlevel.emails WHERE location_id = :location_id AND message_id = ANY(CAST(:message_ids AS text[]))
 """)
 DAYS_OF = text("""
     SELECT DISTINCT timezone(:time_zone, given.moment)::date
@@ -217,8 +229,8 @@ def parts(connection: Connection, changes: Iterable[Change]) -> list[Part]:
     by_location: dict[str, list[Change]] = {}
     for change in changes:
         by_location.setdefault(change.location_id, []).append(change)
-    zones = time_zones(connection, by_location)
-    return [_part(connection, own, Part(name, zones[name])) for name, own in by_location.items()]
+    of_location = clocks(connection, by_location)
+    return [_part(connection, own, Part(name, of_location[name])) for name, own in by_location.items()]
 
 
 def _part(connection: Connection, changes: Sequence[Change], part: Part) -> Part:
@@ -231,7 +243,7 @@ def _part(connection: Connection, changes: Sequence[Change], part: Part) -> Part
         part.ahead = [Change(part.location_id, row.message_id, None, row.date_added) for row in rows if row.is_ahead]
     part.conversation_ids = {conversation_id for conversation_id, _ in touched if conversation_id is not None}
     moments = [moment for _, moment in touched if moment is not None]
-    given = {"time_zone": part.time_zone, "moments": moments}
+    given = {"time_zone": part.clock.time_zone, "moments": moments}
     part.days = set(connection.execute(DAYS_OF, given).scalars()) if moments else set()
     return part
 

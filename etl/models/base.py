@@ -4,7 +4,7 @@ Tables are classes of ours, made with SQLAlchemy's Core: importing and mapping w
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from functools import partial
 from inspect import get_annotations
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
@@ -18,12 +18,14 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     DateTime,
+    Double,
     Identity,
     Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
+    Time,
     func,
     text,
 )
@@ -56,6 +58,8 @@ timestamp = Annotated[datetime, partial(Column, type_=TIME)]
 local_timestamp = Annotated[datetime, partial(Column, type_=DateTime)]
 day = Annotated[date, partial(Column, type_=Date)]
 timestamp_now = Annotated[datetime, partial(Column, type_=TIME, server_default=func.now())]
+seconds = Annotated[float, partial(Column, type_=Double)]
+time_of_day = Annotated[time, partial(Column, type_=Time)]
 PLAIN = {
     plain: partial(Column, type_=type_)
     for plain, type_ in ((str, Text), (int, Integer), (bytes, LargeBinary), (bool, Boolean), (date, Date))

@@ -12,13 +12,16 @@ from etl.models.base import (
     big,
     column,
     day,
+    id_check,
     json,
     json_list,
     key,
     local_timestamp,
     number_key,
     one_of,
+    seconds,
     texts,
+    time_of_day,
     timestamp,
     timestamp_now,
 )
@@ -395,6 +398,25 @@ class ViewSettings(OneRow, Base, table="highlevel.settings"):
     )
 
 
+class OpeningHours(Base, table="highlevel.opening_hours"):
+    """When locations are open, by their own clocks; you fill it, a row a span. A location without rows is always open.
+    What overlaps counts once. INSERT INTO highlevel.opening_hours VALUES ('…', 1, '09:00', '18:00')
+    """
+
+    __table_args__ = (
+        id_check("location_id"),
+        CheckConstraint("weekday BETWEEN 1 AND 7", name="weekday_is_one"),
+        CheckConstraint("opens < '24:00' AND opens <> closes", name="span_has_a_length"),
+    )
+
+    location_id: Mapped[key] = column("Location.")
+    weekday: Mapped[number_key] = column("Day on which it opens: 1 is Monday, 7 is Sunday.", example="1")
+    opens: Mapped[time_of_day] = column("When it opens.", primary_key=True, example="09:00")
+    closes: Mapped[time_of_day] = column(
+        "When it closes; on the next day, if that is not after opens. The end of a day is 24:00.", example="18:00"
+    )
+
+
 class Turn(Base, table="highlevel.turns"):
     """Turns of contacts, kept by the job marts. Ask highlevel.response_times, which adds the names."""
 
@@ -423,6 +445,11 @@ class Turn(Base, table="highlevel.turns"):
         "When a person first answered, or the contact called and somebody answered; null: none so far."
     )
     user_id: Mapped[str | None] = column("User who gave that answer, where HighLevel says.")
+    open_seconds: Mapped[seconds | None] = column(
+        "Seconds from date_added to answered_at within highlevel.opening_hours; null: there are none, or no answer.",
+        example="540",
+    )
+    human_open_seconds: Mapped[seconds | None] = column("The same to human_answered_at.", example="540")
 
 
 class ConversationTotal(Base, table="highlevel.conversation_totals"):

@@ -443,7 +443,10 @@ class MartChange(Base, table="etl.mart_changes", postgresql_with=HOT_TABLE):
 
 
 class MartZone(Base, table="etl.mart_zones"):
-    """The time zones that the job marts has used; where one has changed, it works out the location anew."""
+    """The time zones and opening hours that the job marts has used; where they have changed, it works out the location
+    anew.
+    """
 
     location_id: Mapped[key] = column("Location.")
     time_zone: Mapped[str] = column("As in highlevel.location_time_zones.local_time_zone.")
+    opening_hours: Mapped[str | None] = column("Those of highlevel.opening_hours, in one text; null: it has none.")

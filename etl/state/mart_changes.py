@@ -56,7 +56,8 @@ TAKE = text(f"""
     RETURNING location_id, message_ids, conversation_id, happened_at
 """)  # noqa: S608 - a constant
 BACKLOG = text(f"""
-    SELECT coalesce(sum(coalesce(cardinality(message_ids), 1)), 0) AS changes, coalesce(extract(epoch FROM now() - min(noted_at)), 0)::float8 AS seconds
+    SELECT coalesce(sum(coalesce(cardinality(message_ids), 1)), 0) AS changes,
+           coalesce(extract(epoch FROM now() - min(noted_at)), 0)::float8 AS seconds
     FROM etl.mart_changes WHERE {DUE}
 """)  # noqa: S608
 
@@ -122,21 +123,24 @@ def backlog(connection: Connection) -> Backlog:
 
 def erase(connection: Connection, ids: Collection[str], *, location_id: str) -> None:
     """Delete what names erased messages or conversations and could only be worked out later, as it lies ahead."""
-    named = or_(MartChange.message_ids.op("&&")(cast(list(ids), ARRAY(Text))), in_array(MartChange.conversation_id, ids))
+    named = or_(
+        MartChange.message_ids.op("&&")(cast(list(ids), ARRAY(Text))), in_array(MartChange.conversation_id, ids)
+    )
     ahead = MartChange.happened_at > func.now() + timedelta(days=1)
     connection.execute(delete(MartChange).where(MartChange.location_id == location_id, ahead, named))
 
 
-def zones(connection: Connection) -> dict[str, str]:
-    """Return the time zones that were used, by location."""
-    query = select(MartZone.location_id, MartZone.time_zone)
-    return {row.location_id: row.time_zone for row in connection.execute(query)}
+def clocks(connection: Connection) -> dict[str, tuple[str, str | None]]:
+    """Return the time zones and opening hours that were used, by location."""
+    query = select(MartZone.location_id, MartZone.time_zone, MartZone.opening_hours)
+    return {row[0]: (row[1], row[2]) for row in connection.execute(query)}
 
 
-def set_zones(connection: Connection, zones: Mapping[str, str]) -> None:
-    """Note which time zones are used from now on."""
-    if zones:
-        rows = [{"location_id": location_id, "time_zone": zone} for location_id, zone in sorted(zones.items())]
+def set_clocks(connection: Connection, clocks: Mapping[str, tuple[str, str | None]]) -> None:
+    """Note which time zones and opening hours are used from now on."""
+    if clocks:
+        names = ("location_id", "time_zone", "opening_hours")
+        rows = [dict(zip(names, (location_id, *clock), strict=True)) for location_id, clock in sorted(clocks.items())]
         statement = insert(MartZone).values(rows)
-        new = {"time_zone": statement.excluded.time_zone}
+        new = {name: statement.excluded[name] for name in names[1:]}
         connection.execute(statement.on_conflict_do_update(index_elements=[MartZone.location_id], set_=new))

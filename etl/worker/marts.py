@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import structlog
 from sqlalchemy import Connection, Engine, text
 
 from etl.database import schema
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.load import marts
-from etl.load.time_zones import retire_zones, time_zones
+from etl.load.time_zones import clocks
 from etl.load.upsert import Key
 from etl.models import Base
 from etl.state import mart_changes, runs
@@ -20,8 +19,6 @@ from etl.state.mart_changes import Change
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.worker.run_limits import Report, RunLimits
-
-log = structlog.get_logger("etl.worker")
 
 CHANGES = 1000
 """About so many changes does one transaction work out: so much is done again if it fails."""
@@ -70,7 +67,7 @@ class MartsRun:
         self._mismatch = self._transact(schema.mismatch)
         if self._mismatch is not None:
             return RunOutcome.MIGRATED
-        self._transact(note_zones)
+        self._transact(note_clocks)
         while True:
             if self._stop.is_set():
                 return RunOutcome.STOPPED
@@ -114,9 +111,9 @@ def work_out(connection: Connection, *, wait: bool) -> Step:
     for location_id in whole:
         mart_changes.note(connection, marts.everything(connection, location_id))
     parts = marts.parts(connection, [change for change in changes if change.location_id not in whole])
-    # Before it is used: a zone that changes meanwhile is seen by the next run.
-    known = mart_changes.zones(connection)
-    mart_changes.set_zones(connection, {p.location_id: p.time_zone for p in parts if p.location_id not in known})
+    # Before it is used: a clock that changes meanwhile is seen by the next run.
+    known = mart_changes.clocks(connection)
+    mart_changes.set_clocks(connection, {p.location_id: p.clock for p in parts if p.location_id not in known})
     for part in parts:
         marts.work_out(connection, part)
         mart_changes.note(connection, part.ahead)
@@ -128,7 +125,7 @@ def work_out(connection: Connection, *, wait: bool) -> Step:
 
 def work_out_all(transact: RetryingTransaction) -> int:
     """Work out all that is noted, and wait for whoever does already; returns how many conversations and days."""
-    transact(note_zones)
+    transact(note_clocks)
     loaded = 0
     while True:
         step = transact(partial(work_out, wait=True))
@@ -137,15 +134,13 @@ def work_out_all(transact: RetryingTransaction) -> int:
             return loaded
 
 
-def note_zones(connection: Connection) -> None:
-    """Have locations worked out anew whose time zone has changed, by whatever way."""
-    for zone in retire_zones(connection):
-        log.warning("time_zone_unknown", time_zone=zone)
-    before = mart_changes.zones(connection)
-    now = time_zones(connection, before)
-    changed = {location_id: zone for location_id, zone in now.items() if zone != before[location_id]}
+def note_clocks(connection: Connection) -> None:
+    """Have locations worked out anew whose time zone or opening hours have changed, by whatever way."""
+    before = mart_changes.clocks(connection)
+    now = clocks(connection, before)
+    changed = {location_id: clock for location_id, clock in now.items() if clock != before[location_id]}
     mart_changes.note_locations(connection, list(changed))
-    mart_changes.set_zones(connection, changed)
+    mart_changes.set_clocks(connection, changed)
 
 
 def rebuild(transact: RetryingTransaction, location_id: str) -> set[tuple[type[Base], Key]]:

@@ -1,7 +1,5 @@
 """Tables for turns, conversations and days, which the job marts keeps; the views read them."""
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
 
@@ -268,7 +266,6 @@ def upgrade() -> None:
             sa.text("INSERT INTO etl.mart_changes (location_id) VALUES (:location_id)"), {"location_id": location_id}
         )
     op.execute(GRANT)
-    views.create(connection, Path(__file__).parent.parent / "views")
 
 
 def downgrade() -> None:

@@ -22,9 +22,7 @@ FROM etl.mart_changes AS c CROSS JOIN LATERAL unnest(c.message_ids) AS ids (mess
 
 
 def upgrade() -> None:
-    op.add_column(
-        "mart_changes", sa.Column("message_ids", postgresql.ARRAY(sa.Text()), comment=AFTER), schema="etl"
-    )
+    op.add_column("mart_changes", sa.Column("message_ids", postgresql.ARRAY(sa.Text()), comment=AFTER), schema="etl")
     op.execute("UPDATE etl.mart_changes SET message_ids = ARRAY[message_id] WHERE message_id IS NOT NULL")
     op.drop_column("mart_changes", "message_id", schema="etl")
 

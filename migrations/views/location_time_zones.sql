@@ -4,11 +4,15 @@ SELECT
     p.location_id,
     l.name AS location_name,
     l.time_zone,
-    coalesce(z.known_as, z.time_zone, (SELECT s.default_time_zone FROM highlevel.settings AS s), 'UTC') AS local_time_zone,
-    l.time_zone IS NOT NULL AND z.time_zone IS NULL AS is_refused
+    coalesce(
+        l.known_zone, (SELECT highlevel.known_zone(s.default_time_zone) FROM highlevel.settings AS s), 'UTC'
+    ) AS local_time_zone,
+    l.time_zone IS NOT NULL AND l.known_zone IS NULL AS is_refused
 FROM (SELECT DISTINCT location_id FROM highlevel.messages) AS p
-LEFT JOIN highlevel.locations AS l USING (location_id)
-LEFT JOIN highlevel.time_zones AS z ON z.time_zone = l.time_zone;
+LEFT JOIN (
+    SELECT k.location_id, k.name, k.time_zone, highlevel.known_zone(coalesce(z.known_as, z.time_zone)) AS known_zone
+    FROM highlevel.locations AS k LEFT JOIN highlevel.time_zones AS z ON z.time_zone = k.time_zone
+) AS l USING (location_id);
 
 COMMENT ON VIEW highlevel.location_time_zones IS
     'One row a location that has messages: the time zone its local times and days are told in. Until the job of '

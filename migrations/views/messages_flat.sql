@@ -1,6 +1,5 @@
 -- What a BI tool points at: every message and every email with the names that belong to it.
--- Subqueries by the key instead of joins, and none without FROM: so one location's month reads no more than its own rows,
--- and Citus answers, too.
+-- Joins, of which Postgres leaves out what nobody asks for; Citus gets subqueries by the key instead: etl/database/views.py.
 CREATE OR REPLACE VIEW highlevel.messages_flat AS
 SELECT
     m.location_id,
@@ -31,10 +30,10 @@ SELECT
     timezone(m.local_time_zone, m.date_added)::date AS local_day,
     m.date_updated,
     CASE WHEN m.email_id IS NULL
-        THEN (
+        THEN CASE WHEN m.has_file THEN (
             SELECT count(*)::integer FROM highlevel.attachments AS a
             WHERE a.location_id = m.location_id AND a.message_id = m.message_id
-        )
+        ) ELSE 0 END
         ELSE (
             SELECT count(*)::integer FROM highlevel.email_attachments AS a
             WHERE a.location_id = m.location_id AND a.email_id = m.email_id
@@ -62,15 +61,12 @@ FROM (
         l.name AS location_name,
         c.name AS contact_name,
         u.name AS user_name,
-        CASE WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN (
-            SELECT y.call_duration FROM highlevel.meta AS y
-            WHERE y.location_id = m.location_id AND y.message_id = m.message_id
-        ) END AS call_duration,
-        CASE WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN (
-            SELECT y.call_status FROM highlevel.meta AS y
-            WHERE y.location_id = m.location_id AND y.message_id = m.message_id
-        ) END AS call_status,
-        coalesce(z.known_as, z.time_zone, (SELECT s.default_time_zone FROM highlevel.settings AS s), 'UTC') AS local_time_zone,
+        f.position IS NOT NULL AS has_file,
+        CASE WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN y.call_duration END AS call_duration,
+        CASE WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN y.call_status END AS call_status,
+        coalesce(
+            l.known_zone, (SELECT highlevel.known_zone(s.default_time_zone) FROM highlevel.settings AS s), 'UTC'
+        ) AS local_time_zone,
         CASE
             WHEN t.channel IS NOT NULL THEN t.channel
             WHEN m.message_type ^@ 'TYPE_ACTIVITY' THEN 'Activity'
@@ -97,17 +93,12 @@ FROM (
             WHEN m.source IS NULL AND t.is_campaign THEN 'campaign'
             ELSE 'unknown'
         END AS sent_by,
-        CASE WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN (
-            -- Also where meta has no row: an aggregate always has one.
-            SELECT CASE
-                WHEN 'voicemail' IN (max(y.call_status), m.status) OR m.message_type LIKE '%VOICEMAIL' THEN 'voicemail'
-                WHEN coalesce(max(y.call_status), m.status) IN ('answered', 'completed', 'connected') THEN 'answered'
-                WHEN coalesce(max(y.call_status), m.status) IN ('busy', 'canceled', 'failed', 'no-answer', 'undelivered')
-                    THEN 'missed'
-                ELSE 'unknown'
-            END
-            FROM highlevel.meta AS y WHERE y.location_id = m.location_id AND y.message_id = m.message_id
-        ) END AS call_outcome
+        CASE WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN CASE
+            WHEN 'voicemail' IN (y.call_status, m.status) OR m.message_type LIKE '%VOICEMAIL' THEN 'voicemail'
+            WHEN coalesce(y.call_status, m.status) IN ('answered', 'completed', 'connected') THEN 'answered'
+            WHEN coalesce(y.call_status, m.status) IN ('busy', 'canceled', 'failed', 'no-answer', 'undelivered') THEN 'missed'
+            ELSE 'unknown'
+        END END AS call_outcome
     FROM (
         -- Bare tables: only so does Postgres walk both in the order of time when the newest or next message is asked for.
         SELECT
@@ -136,10 +127,15 @@ FROM (
         FROM highlevel.emails AS e
     ) AS m
     LEFT JOIN highlevel.message_types AS t USING (message_type)
-    LEFT JOIN highlevel.locations AS l ON l.location_id = m.location_id
-    LEFT JOIN highlevel.time_zones AS z ON z.time_zone = l.time_zone
+    -- In a subquery, so that a zone is looked up once a location and not once a message.
+    LEFT JOIN (
+        SELECT k.location_id, k.name, highlevel.known_zone(coalesce(z.known_as, z.time_zone)) AS known_zone
+        FROM highlevel.locations AS k LEFT JOIN highlevel.time_zones AS z ON z.time_zone = k.time_zone
+    ) AS l ON l.location_id = m.location_id
     LEFT JOIN highlevel.contacts AS c ON c.location_id = m.location_id AND c.contact_id = m.contact_id
     LEFT JOIN highlevel.users AS u ON u.location_id = m.location_id AND u.user_id = m.user_id
+    LEFT JOIN highlevel.meta AS y ON y.location_id = m.location_id AND y.message_id = m.message_id
+    LEFT JOIN highlevel.attachments AS f ON f.location_id = m.location_id AND f.message_id = m.message_id AND f.position = 0
     WHERE
         -- An email that a thread only names so far has no content; a thread is there only until one of its emails is.
         (m.email_id IS NULL OR m.fetched_at IS NOT NULL)

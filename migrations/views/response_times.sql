@@ -26,7 +26,9 @@ SELECT
     t.user_id,
     u.name AS user_name,
     extract(epoch FROM t.human_answered_at - t.date_added)::double precision AS human_response_seconds,
-    (SELECT s.as_of FROM highlevel.marts AS s) AS as_of
+    (SELECT s.as_of FROM highlevel.marts AS s) AS as_of,
+    t.open_seconds,
+    t.human_open_seconds
 FROM highlevel.turns AS t
 LEFT JOIN highlevel.locations AS l ON l.location_id = t.location_id
 LEFT JOIN highlevel.users AS u ON u.location_id = t.location_id AND u.user_id = t.user_id;
@@ -64,3 +66,7 @@ COMMENT ON COLUMN highlevel.response_times.user_name IS 'Name of the user; null 
 COMMENT ON COLUMN highlevel.response_times.human_response_seconds IS 'Seconds from the turn''s begin to human_answered_at.';
 COMMENT ON COLUMN highlevel.response_times.as_of IS
     'Everything loaded until then is counted, in all rows alike; null while the job marts fills its tables for the first time, when rows are missing.';
+COMMENT ON COLUMN highlevel.response_times.open_seconds IS
+    'Those of response_seconds in which the location was open, by highlevel.opening_hours; null where it has no hours. '
+    'When hours change, the next run of the job marts counts all turns anew.';
+COMMENT ON COLUMN highlevel.response_times.human_open_seconds IS 'Those of human_response_seconds in which it was open.';
