@@ -79,6 +79,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     views.drop(op.get_bind())
+    op.execute("DROP FUNCTION IF EXISTS highlevel.known_zone")
     op.execute("DROP STATISTICS highlevel.messages_conversations, highlevel.emails_conversations")
     op.drop_index(op.f("emails_location_id_conversation_id_date_added_idx"), table_name="emails", schema="highlevel")
     op.drop_table("settings", schema="highlevel")

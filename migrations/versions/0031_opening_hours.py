@@ -22,7 +22,7 @@ DISPENSABLE = (
 
 # Only an error tells whether Postgres knows a name: to look through pg_timezone_names takes 60 ms.
 KNOWN_ZONE = """
-CREATE FUNCTION highlevel.known_zone(zone text) RETURNS text LANGUAGE plpgsql STABLE STRICT AS $$
+CREATE OR REPLACE FUNCTION highlevel.known_zone(zone text) RETURNS text LANGUAGE plpgsql STABLE STRICT AS $$
 BEGIN
     PERFORM pg_catalog.timezone(zone, pg_catalog.now());
     RETURN zone;
@@ -108,7 +108,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     views.drop(op.get_bind())
-    op.execute("DROP FUNCTION highlevel.known_zone")
+    # The function stays: the views are made anew, and ask it.
     op.create_table_comment("mart_zones", ZONES_BEFORE, existing_comment=ZONES, schema="etl")
     op.drop_column("mart_zones", "opening_hours", schema="etl")
     op.drop_column("turns", "human_open_seconds", schema="highlevel")
