@@ -38,6 +38,7 @@ SHOWN = {
         fetched_at checked_at created_at updated_at reply_to_message_id mentions
     """,
     "meta": "location_id message_id call_duration call_status created_at updated_at",
+    "opening_hours": "location_id weekday opens closes",
     "recordings": "location_id message_id leg media_type size_bytes fetched_at checked_at created_at updated_at",
     "settings": "only_row default_time_zone",
     "status_changes": "location_id message_id seen_at previous_status status date_updated",
@@ -46,6 +47,7 @@ SHOWN = {
     "turns": """
         location_id conversation_id date_added contact_id message_id email_id channel local_time local_day local_month
         answered_at answer_message_id answer_email_id answer_channel answered_by human_answered_at user_id
+        open_seconds human_open_seconds
     """,
     "users": "location_id user_id role deleted_at fetched_at checked_at created_at updated_at",
     "calls": """
@@ -75,7 +77,7 @@ SHOWN = {
     "response_times": """
         location_id conversation_id contact_id message_id email_id channel date_added local_time local_day local_month
         answered_at answer_message_id answer_email_id answer_channel answered_by response_seconds human_answered_at
-        user_id human_response_seconds as_of
+        user_id human_response_seconds as_of open_seconds human_open_seconds
     """,
 }
 """Of each table and view, the columns without words."""
