@@ -176,9 +176,10 @@ def grant_reader(role: str, *, without_words: bool, locations: tuple[str, ...], 
 
 
 def _grant_narrowed(connection: Connection, _role: str, *, narrowing: Narrowing, schema: str | None) -> bool:
+    created = roles.grant_narrowed_reader(connection, narrowing, schema=schema)
     for each in narrowed.without_messages(connection, narrowing.locations):
         print_line(f"No message of the location {each} is here so far.", err=True)
-    return roles.grant_narrowed_reader(connection, narrowing, schema=schema)
+    return created
 
 
 @db.command("grant-transformer")
