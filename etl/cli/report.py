@@ -61,9 +61,9 @@ def _page(location_id: str | None, since: date) -> str:
                 if location_id is None
                 else f"Location {location_id} has no messages. highlevel.location_time_zones lists those that have."
             )
-        if marts.as_of(connection) is None:
+        begin, until, is_behind = figures.days(connection, location_id=location_id, since=since)
+        if is_behind or marts.as_of(connection) is None:
             raise ConfigurationError("The figures are not worked out yet. Run: etl run marts")
-        begin, until = figures.days(connection, location_id=location_id, since=since)
         if until is None:
             raise ConfigurationError("No loaded message counts: none has a date, or all are internal or deleted.")
         if begin is None:

@@ -101,6 +101,12 @@ DAYS = text(f"""
         count(*) FILTER (WHERE m.is_sending) AS sendings,
         count(*) AS messages,
         count(DISTINCT m.contact_id) AS contacts,
+        CASE WHEN m.channel = 'Call' THEN count(*) FILTER (WHERE m.call_outcome = 'answered') END AS answered_calls,
+        CASE WHEN m.channel = 'Call' THEN count(*) FILTER (WHERE m.call_outcome = 'missed') END AS missed_calls,
+        CASE WHEN m.channel = 'Call' THEN count(*) FILTER (WHERE m.call_outcome = 'voicemail') END AS voicemails,
+        CASE WHEN m.channel = 'Call' THEN
+            coalesce(sum(m.call_duration) FILTER (WHERE m.call_outcome = 'answered'), 0)
+        END AS answered_seconds,
         count(*) FILTER (WHERE m.is_sending AND m.status IN ('pending', 'queued', 'scheduled')) AS waiting,
         count(*) FILTER (WHERE m.is_sending AND m.status IN ('sent', 'delivered', 'read', 'opened', 'clicked')) AS sent,
         count(*) FILTER (WHERE m.is_sending AND m.status IN ('delivered', 'read', 'opened', 'clicked')) AS delivered,
@@ -109,6 +115,7 @@ DAYS = text(f"""
     FROM (
         SELECT
             m.location_id, m.local_day, m.channel, m.direction, m.source, m.sent_by, m.error, m.status, m.contact_id,
+            m.call_outcome, m.call_duration,
             m.direction = 'outbound' AND m.channel <> 'Call' AS is_sending
         FROM highlevel.messages_flat AS m
         WHERE

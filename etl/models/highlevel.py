@@ -496,6 +496,10 @@ class DailyTotal(Base, table="highlevel.daily_totals"):
     sent_by: Mapped[str] = column("Who sent it; see messages_flat.sent_by.")
     messages: Mapped[int] = column("Messages.")
     contacts: Mapped[int] = column("Different contacts among them; do not add these up over rows.")
+    answered_calls: Mapped[int | None] = column("Calls that were answered; null for channels other than Call.")
+    missed_calls: Mapped[int | None] = column("Calls that were missed; null as above.")
+    voicemails: Mapped[int | None] = column("Calls that ended in a voicemail; null as above.")
+    answered_seconds: Mapped[big | None] = column("Length of the answered calls, as far as known; null as above.")
 
 
 class DeliveryTotal(Base, table="highlevel.delivery_totals"):

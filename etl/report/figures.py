@@ -71,7 +71,8 @@ LOCATIONS = text("""
 """)
 
 DAYS = text("""
-    SELECT min(d.local_day) FILTER (WHERE d.local_day >= :since) AS since, max(d.local_day) AS until
+    SELECT min(d.local_day) FILTER (WHERE d.local_day >= :since) AS since, max(d.local_day) AS until,
+           coalesce(bool_or(d.channel = 'Call' AND d.answered_calls IS NULL), false) AS is_behind
     FROM highlevel.daily_messages AS d
     WHERE d.location_id = :location_id OR CAST(:location_id AS text) IS NULL
 """)
@@ -132,16 +133,15 @@ DELIVERY = text("""
 """)
 
 CALLS = text("""
-    SELECT date_trunc(:bar, c.local_day)::date AS day, c.call_outcome AS outcome, count(*) AS calls,
-           coalesce(sum(c.call_duration), 0) AS seconds
-    FROM (
-        SELECT c.local_day, c.call_outcome, c.call_duration FROM highlevel.calls AS c
-        WHERE (c.location_id = :location_id OR CAST(:location_id AS text) IS NULL)
-              AND c.date_added >= CAST(:since AS date) - 1 AND c.date_added < CAST(:until AS date) + 2
-        -- The day is worked out of calls alone, not of every message.
-        OFFSET 0
-    ) AS c
-    WHERE c.local_day BETWEEN :since AND :until
+    SELECT date_trunc(:bar, d.local_day)::date AS day, o.outcome, sum(o.calls) AS calls,
+           sum(CASE WHEN o.outcome = 'answered' THEN d.answered_seconds ELSE 0 END) AS seconds
+    FROM highlevel.daily_messages AS d
+    CROSS JOIN LATERAL (VALUES
+        ('answered', d.answered_calls), ('missed', d.missed_calls), ('voicemail', d.voicemails),
+        ('unknown', d.messages - d.answered_calls - d.missed_calls - d.voicemails)
+    ) AS o (outcome, calls)
+    WHERE (d.location_id = :location_id OR CAST(:location_id AS text) IS NULL) AND d.local_day BETWEEN :since AND :until
+          AND o.calls > 0
     GROUP BY 1, 2 ORDER BY 1, 2
 """)
 
@@ -164,10 +164,10 @@ def locations(connection: Connection, *, location_id: str | None) -> list[Locati
     return [Location(row.location_id, row.name) for row in found]
 
 
-def days(connection: Connection, *, location_id: str | None, since: date) -> tuple[date | None, date | None]:
-    """Return the first day with messages from ``since`` on, and the last day of all."""
+def days(connection: Connection, *, location_id: str | None, since: date) -> tuple[date | None, date | None, bool]:
+    """Return the first day with messages since then, the last of all, and whether calls are still to be counted."""
     row = connection.execute(DAYS, {"location_id": location_id, "since": since}).one()
-    return row.since, row.until
+    return row.since, row.until, row.is_behind
 
 
 def read(connection: Connection, locations: Sequence[Location], period: Period, *, location_id: str | None) -> Figures:

@@ -1,7 +1,5 @@
 """Opening hours of locations, and how long of a wait was within them. No stored name of a time zone fails a view."""
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
 
@@ -103,7 +101,6 @@ def upgrade() -> None:
     op.execute(GRANT)
     op.execute(KNOWN_ZONE)
     op.execute(COMMENT)
-    views.create(op.get_bind(), Path(__file__).parent.parent / "views")
 
 
 def downgrade() -> None:

@@ -10,7 +10,11 @@ SELECT
     t.sent_by,
     t.messages,
     t.contacts,
-    (SELECT s.as_of FROM highlevel.marts AS s) AS as_of
+    (SELECT s.as_of FROM highlevel.marts AS s) AS as_of,
+    t.answered_calls,
+    t.missed_calls,
+    t.voicemails,
+    t.answered_seconds
 FROM highlevel.daily_totals AS t
 LEFT JOIN highlevel.locations AS l ON l.location_id = t.location_id;
 
@@ -30,3 +34,9 @@ COMMENT ON COLUMN highlevel.daily_messages.messages IS 'Messages; each fetched e
 COMMENT ON COLUMN highlevel.daily_messages.contacts IS 'Different contacts among them; do not add these up over rows.';
 COMMENT ON COLUMN highlevel.daily_messages.as_of IS
     'Everything loaded until then is counted, in all rows alike; null while the job marts fills its tables for the first time, when rows are missing.';
+COMMENT ON COLUMN highlevel.daily_messages.answered_calls IS
+    'Calls that were answered, see messages_flat.call_outcome; null for channels other than Call.';
+COMMENT ON COLUMN highlevel.daily_messages.missed_calls IS 'Calls that were missed; null for channels other than Call.';
+COMMENT ON COLUMN highlevel.daily_messages.voicemails IS 'Calls that ended in a voicemail; null for channels other than Call.';
+COMMENT ON COLUMN highlevel.daily_messages.answered_seconds IS
+    'Length of the answered calls in seconds, as far as HighLevel tells; null for channels other than Call.';

@@ -225,6 +225,22 @@ def test_no_view_asks_postgres_for_a_name_that_servers_drop(march: Connection) -
     assert rows(march, query) == []
 
 
+def test_calls_by_day_are_those_of_the_view_of_calls(march: Connection) -> None:
+    outcomes = "count(*) FILTER (WHERE call_outcome = '{}')"
+    columns = ", ".join(outcomes.format(each) for each in ("answered", "missed", "voicemail"))
+    seconds = "coalesce(sum(call_duration) FILTER (WHERE call_outcome = 'answered'), 0)"
+    of_calls = f"SELECT location_id, local_day, {columns}, {seconds} FROM highlevel.calls GROUP BY 1, 2 ORDER BY 1, 2"  # noqa: S608
+    of_days = (
+        "SELECT location_id, local_day, sum(answered_calls), sum(missed_calls), sum(voicemails), sum(answered_seconds) "
+        "FROM highlevel.daily_messages WHERE channel = 'Call' GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    days = march.execute(text(of_days)).all()
+    assert len(days) > 1
+    assert days == march.execute(text(of_calls)).all()
+    others = "SELECT count(*) FROM highlevel.daily_messages WHERE channel <> 'Call' AND answered_calls IS NOT NULL"
+    assert march.execute(text(others)).scalar_one() == 0
+
+
 def test_an_email_has_the_user_of_its_thread(march: Connection, message: Insert, email: Insert) -> None:
     march.execute(
         text("INSERT INTO highlevel.users (location_id, user_id, name, fetched_at) VALUES ('LOC9', 'U', 'Sam', now())")

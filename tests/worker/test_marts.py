@@ -266,6 +266,21 @@ def test_an_upgrade_notes_what_there_is_and_says_so(job: Job, etl: Command, engi
     assert "marts: as of " in etl("status").stdout
 
 
+def test_an_upgrade_counts_the_calls_of_days_that_were_worked_out_before(
+    job: Job, etl: Command, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        loader.load(connection, FIRST)
+        work_out_noted(connection)
+    with engine.connect() as connection:
+        schema.downgrade(connection, "0032")
+        schema.upgrade(connection)
+    assert "not worked out yet. Run: etl run marts" in etl("report", "--since", "2026-01-01").stderr
+    assert etl("run", "marts").returncode == 0
+    query = "SELECT answered_calls, answered_seconds FROM highlevel.daily_messages WHERE channel = 'Call'"
+    assert job.rows(query) == [(1, 9)]
+
+
 def test_the_doctor_says_when_nobody_works_them_out(job: Job, etl: Command) -> None:
     job.execute("INSERT INTO etl.mart_changes (location_id, noted_at) VALUES ('LOC1', now() - interval '1 hour')")
     done = etl("doctor", "--offline")
