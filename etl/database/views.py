@@ -32,7 +32,7 @@ UNION = re.compile(
 )
 # Where more than types are joined, each node would send all its messages, to be filtered where the query came in.
 JOIN = re.compile(
-    r"\n +LEFT JOIN (?P<table>(?:highlevel\.(?:contacts|users|meta|attachments)|\([^()]*\([^()]*\([^()]*\)\)[^()]*\))"
+    r"\n +LEFT JOIN (?P<table>(?:highlevel\.(?:contacts|users|meta)|\([^()]*\([^()]*\([^()]*\)\)[^()]*\))"
     r" AS (?P<alias>\w)) ON (?P<on>.+)"
 )
 

@@ -29,8 +29,7 @@ LEFT JOIN highlevel.transcripts AS t ON t.location_id = f.location_id AND t.mess
 WHERE f.channel = 'Call' AND f.email_id IS NULL AND f.deleted_at IS NULL;
 
 COMMENT ON VIEW highlevel.calls IS
-    'One row a call or voicemail. Deleted ones are left out. Filter by location_id and date_added, which have an index. '
-    'Reading all of it takes half a minute at 5 million messages.';
+    'One row a call or voicemail. Deleted ones are left out. Filter by location_id and date_added, which have an index. ';
 COMMENT ON COLUMN highlevel.calls.location_id IS 'Location.';
 COMMENT ON COLUMN highlevel.calls.location_name IS 'Name of the business; null while not fetched.';
 COMMENT ON COLUMN highlevel.calls.message_id IS 'The call, as in highlevel.messages.';

@@ -34,8 +34,7 @@ WHERE f.email_id IS NOT NULL;
 
 COMMENT ON VIEW highlevel.emails_flat IS
     'One row a fetched email, with the names that belong to it. Deleted ones are here, with deleted_at. Emails that a '
-    'thread only names so far are in highlevel.emails. Filter by location_id and date_added, which have an index. '
-    'Reading all of it takes a quarter of a minute at 5 million messages.';
+    'thread only names so far are in highlevel.emails. Filter by location_id and date_added, which have an index. ';
 COMMENT ON COLUMN highlevel.emails_flat.location_id IS 'Location.';
 COMMENT ON COLUMN highlevel.emails_flat.location_name IS 'Name of the business; null while not fetched.';
 COMMENT ON COLUMN highlevel.emails_flat.email_id IS 'The email.';

@@ -30,10 +30,10 @@ SELECT
     timezone(m.local_time_zone, m.date_added)::date AS local_day,
     m.date_updated,
     CASE WHEN m.email_id IS NULL
-        THEN CASE WHEN m.has_file THEN (
+        THEN (
             SELECT count(*)::integer FROM highlevel.attachments AS a
             WHERE a.location_id = m.location_id AND a.message_id = m.message_id
-        ) ELSE 0 END
+        )
         ELSE (
             SELECT count(*)::integer FROM highlevel.email_attachments AS a
             WHERE a.location_id = m.location_id AND a.email_id = m.email_id
@@ -61,7 +61,6 @@ FROM (
         l.name AS location_name,
         c.name AS contact_name,
         u.name AS user_name,
-        f.position IS NOT NULL AS has_file,
         CASE WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN y.call_duration END AS call_duration,
         CASE WHEN m.message_type LIKE '%CALL' OR m.message_type LIKE '%VOICEMAIL' THEN y.call_status END AS call_status,
         coalesce(
@@ -135,7 +134,6 @@ FROM (
     LEFT JOIN highlevel.contacts AS c ON c.location_id = m.location_id AND c.contact_id = m.contact_id
     LEFT JOIN highlevel.users AS u ON u.location_id = m.location_id AND u.user_id = m.user_id
     LEFT JOIN highlevel.meta AS y ON y.location_id = m.location_id AND y.message_id = m.message_id
-    LEFT JOIN highlevel.attachments AS f ON f.location_id = m.location_id AND f.message_id = m.message_id AND f.position = 0
     WHERE
         -- An email that a thread only names so far has no content; a thread is there only until one of its emails is.
         (m.email_id IS NULL OR m.fetched_at IS NOT NULL)
@@ -154,7 +152,7 @@ COMMENT ON VIEW highlevel.messages_flat IS
     'One row a message, with the names that belong to it; the one to point a BI tool at. Each fetched email has its own '
     'row. Its thread then has none. Deleted messages are here, with deleted_at; internal ones and activities too, '
     'with with_contact = false. Filter by location_id and date_added, which have an index; local_day alone reads the whole '
-    'location. Reading all of it takes a minute at 5 million messages.';
+    'location.';
 COMMENT ON COLUMN highlevel.messages_flat.location_id IS 'Location (sub-account) the message belongs to.';
 COMMENT ON COLUMN highlevel.messages_flat.location_name IS 'Name of the business; null while not fetched.';
 COMMENT ON COLUMN highlevel.messages_flat.message_id IS 'The message; of an email its thread.';

@@ -254,7 +254,7 @@ def test_an_email_has_the_user_of_its_thread(march: Connection, message: Insert,
 def test_the_doctor_says_whose_days_are_told_in_utc(march: Connection) -> None:
     (check,) = of_days(views.without_zone(march))
     assert check.ok
-    assert check.says.startswith("told in UTC for 2 locations without a known time zone. Run the job locations")
+    assert check.says.startswith("in UTC for 2 locations without a known time zone. Run the job locations")
     march.execute(text("UPDATE highlevel.locations SET time_zone = 'Asia/Tokyo' WHERE location_id = 'LOC3'"))
     march.execute(text("DELETE FROM highlevel.messages WHERE location_id = 'LOC2'"))
     assert list(of_days(views.without_zone(march))) == []
