@@ -39,7 +39,7 @@ BATCH_EVENTS = 250
 BATCH_BYTES = 8 * 1024 * 1024
 """Bytes of their bodies, from which on no further event is taken along."""
 DEAD_SECONDS = 8.0
-"""How long Postgres may take for a transaction before its connection is given up: something on the way may keep it open
+"""How long Postgres may take for a transaction before its connection is closed: something on the way may keep it open
 without passing anything on, and no limit of Postgres's own ends that."""
 CHECK_SECONDS = 1.0
 """Seconds between checks of Postgres."""

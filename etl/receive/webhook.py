@@ -15,7 +15,7 @@ from etl.transform.values import date_of
 
 Outcome = Literal["queued", "no_id", "bad_id", "ignored", "install", "uninstall"]
 """What becomes of an event: its ids are queued; it is a message without any id; its id cannot be asked for; it is of no
-interest; a location is added or retired."""
+interest; a location is added, or the app is uninstalled there."""
 
 WORKFLOW = "workflow"
 """The type under which posts of the workflow action are kept."""
