@@ -20,7 +20,8 @@ DISPENSABLE = (
 
 # Only an error tells whether Postgres knows a name: to look through pg_timezone_names takes 60 ms.
 KNOWN_ZONE = """
-CREATE OR REPLACE FUNCTION highlevel.known_zone(zone text) RETURNS text LANGUAGE plpgsql STABLE STRICT AS $$
+CREATE OR REPLACE FUNCTION highlevel.known_zone(zone text) RETURNS text LANGUAGE plpgsql STABLE STRICT
+SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM pg_catalog.timezone(zone, pg_catalog.now());
     RETURN zone;
