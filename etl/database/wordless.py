@@ -17,7 +17,10 @@ SHOWN = {
         messages inbound outbound last_channel last_direction last_sent_by last_message_id waiting_since
         waiting_for_human_since
     """,
-    "daily_totals": "location_id local_day position channel direction source sent_by messages contacts",
+    "daily_totals": """
+        location_id local_day position channel direction source sent_by messages contacts answered_calls missed_calls
+        voicemails answered_seconds
+    """,
     "delivery_totals": """
         location_id local_day position channel source sent_by messages waiting sent delivered opened failed
     """,
@@ -59,7 +62,10 @@ SHOWN = {
         messages inbound outbound last_channel last_direction last_sent_by last_message_id waiting_since
         waiting_for_human_since as_of
     """,
-    "daily_messages": "location_id local_day channel direction source sent_by messages contacts as_of",
+    "daily_messages": """
+        location_id local_day channel direction source sent_by messages contacts answered_calls missed_calls
+        voicemails answered_seconds as_of
+    """,
     "delivery": """
         location_id local_day channel source sent_by messages waiting sent delivered opened failed other as_of
     """,

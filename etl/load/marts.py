@@ -162,7 +162,9 @@ def work_out(connection: Connection, part: Part) -> set[tuple[type[Base], Key]]:
     # The statements read few rows of wide views: to compile them takes longer, also on nodes of Citus.
     connection.execute(text("SET LOCAL citus.propagate_set_commands = 'local'; SET LOCAL jit = off"))
     differed: set[tuple[type[Base], Key]] = set()
-    for ids in _batches(sorted(part.conversation_ids), CONVERSATIONS_AT_ONCE):
+    conversation_ids = sorted(part.conversation_ids)
+    for start in range(0, len(conversation_ids), CONVERSATIONS_AT_ONCE):
+        ids = conversation_ids[start : start + CONVERSATIONS_AT_ONCE]
         given = {"location_id": part.location_id, "conversation_ids": ids}
         rows = [dict(row) for row in connection.execute(CONVERSATIONS, given).mappings()]
         last = [row | {name: row[own] for name, own in OF_LAST.items()} for row in rows if row["is_last"]]
@@ -193,8 +195,7 @@ def _replace(
     connection: Connection, table: type[Base], part: Part, ids: Sequence[Any], rows: Sequence[Row]
 ) -> set[tuple[type[Base], Key]]:
     """Make these rows all that a table has of conversations or days."""
-    columns = [column.name for column in table.__table__.columns]
-    own = [{name: row[name] for name in columns} for row in rows]
+    own = [{column.name: row[column.name] for column in table.__table__.columns} for row in rows]
     # None of these tables has a time of its own.
     now = datetime.now(UTC)  # noqa: TID251
     return {(table, key) for key in replace(connection, table, {(part.location_id, id_) for id_ in ids}, own, now=now)}
@@ -212,16 +213,10 @@ def _runs(days: Iterable[date]) -> Iterator[list[date]]:
         yield run
 
 
-def _batches(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
-
-
 NAMED = text("""
     SELECT conversation_id, date_added, date_added > now() + interval '1 day' AS is_ahead, message_id
     FROM highlevel.messages WHERE location_id = :location_id AND message_id = ANY(CAST(:message_ids AS text[]))
-    UNION ALL
-    SELECT conversation_id, date_added, date_added > now() + interval '1 day', message_id
+    UNION ALL SELECT conversation_id, date_added, date_added > now() + interval '1 day', message_id
     FROM highlevel.emails WHERE location_id = :location_id AND message_id = ANY(CAST(:message_ids AS text[]))
 """)
 DAYS_OF = text("""
@@ -241,9 +236,8 @@ def parts(connection: Connection, changes: Iterable[Change]) -> list[Part]:
 
 
 def _part(connection: Connection, changes: Sequence[Change], part: Part) -> Part:
-    message_ids = [change.message_id for change in changes if change.message_id]
     touched = [(change.conversation_id, change.happened_at) for change in changes]
-    if message_ids:
+    if message_ids := [change.message_id for change in changes if change.message_id]:
         named = {"location_id": part.location_id, "message_ids": message_ids}
         rows = connection.execute(NAMED, named).all()
         touched += [(row.conversation_id, row.date_added) for row in rows]
@@ -264,23 +258,20 @@ ALL_CONVERSATIONS = text("""
 ALL_DAYS = text("""
     SELECT min(date_added) AS first_at, max(date_added) AS last_at FROM highlevel.messages
     WHERE location_id = :location_id AND date_added BETWEEN '2000-01-01 00:00:00Z' AND now() + interval '1 day'
-    UNION ALL
-    SELECT min(date_added), max(date_added) FROM highlevel.emails
+    UNION ALL SELECT min(date_added), max(date_added) FROM highlevel.emails
     WHERE location_id = :location_id AND date_added BETWEEN '2000-01-01 00:00:00Z' AND now() + interval '1 day'
-    UNION ALL
-    SELECT min(local_day), max(local_day) FROM highlevel.daily_totals WHERE location_id = :location_id
-    UNION ALL
-    SELECT min(local_day), max(local_day) FROM highlevel.delivery_totals WHERE location_id = :location_id
+    UNION ALL SELECT min(local_day), max(local_day) FROM highlevel.daily_totals WHERE location_id = :location_id
+    UNION ALL SELECT min(local_day), max(local_day) FROM highlevel.delivery_totals WHERE location_id = :location_id
 """)
 
 
 def everything(connection: Connection, location_id: str) -> list[Change]:
     """All of a location, in pieces: each conversation, and a noon in each day from the first message to the last."""
     given = {"location_id": location_id}
-    ids = connection.execute(ALL_CONVERSATIONS, given).scalars()
-    changes = [Change(location_id, conversation_id=id_) for id_ in ids]
-    spans = [row for row in connection.execute(ALL_DAYS, given) if row.first_at is not None]
-    if spans:
+    changes = [
+        Change(location_id, conversation_id=id_) for id_ in connection.execute(ALL_CONVERSATIONS, given).scalars()
+    ]
+    if spans := [row for row in connection.execute(ALL_DAYS, given) if row.first_at is not None]:
         # In some zones, noon by UTC is in the next day.
         first = min(row.first_at for row in spans).date() - timedelta(days=1)
         last = max(row.last_at for row in spans).date() + timedelta(days=1)
