@@ -66,7 +66,7 @@ ANSWERS: dict[int, list[list[tuple[Any, ...]]]] = {
             ("CNV4", None, "SMS", march_at(29, 22, 30), march_at(29, 22, 30)),
         ]
     ],
-    4: [[("Email", 1, 0, 1, 1, 1, 0), ("SMS", 9, 1, 6, 4, 0, 2), ("WhatsApp", 1, 0, 1, 1, 1, 0)]],
+    4: [[("Email", 1, 0, 1, 1, 1, 0, 0), ("SMS", 9, 1, 6, 4, 0, 2, 0), ("WhatsApp", 1, 0, 1, 1, 1, 0, 0)]],
     5: [[("inbound", 3, 1, 1, 300), ("outbound", 1, 0, 0, 120)]],
     6: [[(10, 4), (0, 2), (13, 2), (11, 1), (16, 1)]],
     7: [[("application/pdf", 2), ("image/jpeg", 2)]],
@@ -113,6 +113,15 @@ def test_a_question_has_the_answer_that_was_counted_by_hand(march: Connection, n
     queries = re.findall(r"```sql\n(.+?)```", SECTIONS[number], re.DOTALL)
     answers = [[tuple(row) for row in march.exec_driver_sql(query)] for query in queries]
     assert ANSWERS[number] == answers
+
+
+def test_a_status_that_was_asked_for_again_is_not_out_of_date(march: Connection) -> None:
+    march.exec_driver_sql(
+        "UPDATE highlevel.messages SET checked_at = date_added + interval '2 days'"
+        " WHERE location_id = 'LOC1' AND message_id = 'M20'"
+    )
+    (query,) = re.findall(r"```sql\n(.+?)```", SECTIONS[13], re.DOTALL)
+    assert [row.message_id for row in march.exec_driver_sql(query)] == ["M19"]
 
 
 @pytest.mark.parametrize("number", SECTIONS)
