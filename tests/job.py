@@ -17,7 +17,7 @@ from etl.state import message_queue, windows
 from etl.state.windows import Window
 from etl.worker.claims import WindowFilter
 from etl.worker.loop import Loop
-from etl.worker.run_limits import Report, RunLimits
+from etl.worker.run import Report, RunLimits
 from tests.clock import Clock
 
 
@@ -110,7 +110,7 @@ class Job:
         with self._engine.begin() as connection:
             windows.add(connection, self.location_id, [window])
         return self.run(
-            windows=WindowFilter(window.why, lambda: [self.location_id]),
+            windows=WindowFilter(window.why, [self.location_id]),
             concurrency=1,
             batch_size=2,
             taken=frozenset(taken),

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
-from etl.worker.run_limits import Report
-from etl.worker.state import WorkerState
+from etl.worker.run import Report, WorkerState
 
 
 def shares(limit: int | None, count: int) -> list[int | None]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from ipaddress import ip_address
 
@@ -25,7 +25,6 @@ from etl.kinds.audio import AudioStore
 from etl.output import print_sentence
 from etl.privacy.message_erasure import MessageErasure
 from etl.state import stored_tokens
-from etl.state.runs import RunCounts
 from etl.state.windows import KIND
 from etl.tokens.renewal import Renewal
 from etl.tokens.renewal_threads import Renewals
@@ -37,9 +36,8 @@ from etl.worker.claims import Claims, WindowFilter
 from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
 from etl.worker.pipeline import Pipeline
-from etl.worker.run_limits import RunContext, RunLimits
+from etl.worker.run import Display, RunContext, RunLimits
 from etl.worker.settlement import Settlement
-from etl.worker.state import WorkerState
 
 NO_TOKENS = (
     "There is no token: HIGHLEVEL_TOKEN is not set and no location is connected. Make a private integration token in "
@@ -134,8 +132,7 @@ class RunSpec:
 
     job: Job
     limits: RunLimits
-    progress: Callable[[RunCounts], None] = lambda _: None
-    watch: Callable[[WorkerState], None] = lambda _: None
+    display: Display = field(default_factory=Display)
     windows: WindowFilter | None = None
     """Which windows a run of kind window takes."""
 
@@ -206,8 +203,7 @@ def build_loop(
         process=Pipeline({job.kind: kind, KIND: walks}, client, clock).process,
         settlement=Settlement(kind, job.max_attempts, context),
         limits=spec.limits,
-        progress=spec.progress,
-        watch=spec.watch,
+        display=spec.display,
         shared=shared,
         tokens=tokens,
         backlogs=Backlogs(walks, tokens, context) if job.kind == "message" and job.bulk == "auto" else None,

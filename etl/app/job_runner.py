@@ -15,7 +15,7 @@ from etl.config.settings import Settings
 from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
 from etl.worker.marts import MartsRun
-from etl.worker.run_limits import Report, RunLimits
+from etl.worker.run import Report, RunLimits
 
 LOOK_SECONDS = 1.0
 """How often the main thread, which alone handles signals, wakes: a signal that comes just as it begins to wait, or that
@@ -97,7 +97,7 @@ def run_together(
         ExitStack() as stack,
     ):
         by_job = dict(zip((each.job.name for each in fetching), opened, strict=True))
-        loops = [by_job.get(each.job.name) or MartsRun(engine, each.limits, progress=each.progress) for each in specs]
+        loops = [by_job.get(each.job.name) or MartsRun(engine, each.limits, display=each.display) for each in specs]
         stack.enter_context(signals_stop([*(loop.stop for loop in loops), hang_up]))
         pool = stack.enter_context(ThreadPoolExecutor(len(loops), thread_name_prefix="loop"))
         running = [pool.submit(_run, loop, loops) for loop in loops]

@@ -33,8 +33,7 @@ from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.worker.evidence import SharedEvidence
 from etl.worker.leases import LEASE_SECONDS
-from etl.worker.run_limits import Report, RunLimits
-from etl.worker.state import WorkerState
+from etl.worker.run import Display, Report, RunLimits, WorkerState
 
 Pipe: TypeAlias = "Connection[Any, Any]"
 Send: TypeAlias = Callable[[object], None]
@@ -164,9 +163,9 @@ class _Team:
             name, content = message
             worker.note(name, content)
             if name in runs:
-                runs[name].progress(total(each.counts.get(name, RunCounts()) for each in self._workers))
+                runs[name].display.progress(total(each.counts.get(name, RunCounts()) for each in self._workers))
                 if states := [each.states[name] for each in self._workers if name in each.states]:
-                    runs[name].watch(together(states))
+                    runs[name].display.watch(together(states))
             if isinstance(content, Report) and content.outcome.is_fault:
                 self.stop()
 
@@ -192,7 +191,7 @@ def _work(pipe: Pipe, request: RunRequest, began: float) -> None:
 
     @contextmanager
     def watched(job: Job, limits: RunLimits) -> Iterator[RunSpec]:
-        yield RunSpec(job, limits, lambda counts: send((job.name, counts)), lambda state: send((job.name, state)))
+        yield RunSpec(job, limits, _Sent(job.name, send))
 
     threading.Thread(target=_obey, args=(pipe,), daemon=True).start()
     if sys.stderr.isatty():
@@ -217,6 +216,20 @@ def _obey(pipe: Pipe) -> None:
     if is_stopped:
         os._exit(1)
     stop_all()
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent(Display):
+    """Sends what a run of a worker shows to the other end."""
+
+    name: str
+    send: Send
+
+    def progress(self, counts: RunCounts) -> None:
+        self.send((self.name, counts))
+
+    def watch(self, state: WorkerState) -> None:
+        self.send((self.name, state))
 
 
 class _Terminal(io.TextIOBase):

@@ -23,7 +23,7 @@ from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.state.windows import Summary, Why
 from etl.worker.claims import WindowFilter
-from etl.worker.run_limits import Report
+from etl.worker.run import Report
 
 
 def moment(given: str) -> datetime:
@@ -85,7 +85,7 @@ def backfill(
         report = Report(RunOutcome.DRAINED, RunCounts(), 0.0)
         outcome = "done" if done.left else "done_before"
         if done.left:
-            chosen = WindowFilter(Why.HISTORY, lambda: [place])
+            chosen = WindowFilter(Why.HISTORY, [place])
             look = partial(look, began=now)
             report, done = walk(settings, engine, "backfill", chosen, look, _progress(began), span=(since, until))
             if report.outcome == RunOutcome.STOPPED:

@@ -24,7 +24,7 @@ from etl.state.runs import RunCounts
 from etl.state.windows import KIND
 from etl.watch.advice import CONNECT, UNANSWERED, reason, some, unanswered
 from etl.worker.claims import WindowFilter
-from etl.worker.run_limits import Report, RunLimits
+from etl.worker.run import Display, Report, RunLimits
 
 Found = TypeVar("Found")
 LOOK_SECONDS, PLAIN_SECONDS = 0.5, 60.0
@@ -56,7 +56,6 @@ def walk(
     job = message_job(file).model_copy(update=changes)
     is_live = sys.stderr.isatty()
     pause = LOOK_SECONDS if is_live else PLAIN_SECONDS
-    next_look = time.monotonic() + (0.0 if is_live else pause)
 
     def current() -> Found:
         with reading_errors(engine), engine.connect() as connection:
@@ -64,14 +63,16 @@ def walk(
 
     with _bar(name, *span) if is_live else nullcontext(partial(_print_progress, name)) as show:
 
-        def progress(_: RunCounts) -> None:
-            nonlocal next_look
-            if time.monotonic() >= next_look:
-                next_look = time.monotonic() + pause
-                show(*describe(current()))
+        class Progress(Display):
+            next_look = time.monotonic() + (0.0 if is_live else pause)
+
+            def progress(self, counts: RunCounts) -> None:  # noqa: ARG002 - it shows what the tables say
+                if time.monotonic() >= self.next_look:
+                    self.next_look = time.monotonic() + pause
+                    show(*describe(current()))
 
         limits = RunLimits(name, job.concurrency, job.batch_size, taken=file.kinds)
-        report = run_together(settings, engine, [RunSpec(job, limits, progress, windows=chosen)])[0]
+        report = run_together(settings, engine, [RunSpec(job, limits, Progress(), windows=chosen)])[0]
     return report, current()
 
 

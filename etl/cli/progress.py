@@ -22,8 +22,7 @@ from etl.state.locations import Overview
 from etl.state.outcomes import SkipCause
 from etl.state.runs import COUNTS, RunCounts
 from etl.watch.advice import REASONS, UNANSWERED, in_words, reason
-from etl.worker.run_limits import RunLimits
-from etl.worker.state import WorkerState
+from etl.worker.run import Display, RunLimits, WorkerState
 
 QUIET_SECONDS = 60.0
 """Counts, and a state that was printed before, are not printed again within this time."""
@@ -51,7 +50,7 @@ def narrated(settings: Settings, engine: Engine, job: Job, limits: RunLimits) ->
         yield RunSpec(job, limits)
         return
     narrator = Narrator(job.name, say=say, look=partial(_look, engine, job.kind, settings.highlevel_location_id))
-    yield RunSpec(job, limits, narrator.progress, narrator.watch)
+    yield RunSpec(job, limits, narrator)
 
 
 def say(line: str) -> None:
@@ -79,7 +78,7 @@ def local_now() -> datetime:
 
 
 @dataclass
-class Narrator:
+class Narrator(Display):
     """Prints the states and counts of one run with ``say``; calls ``look`` only for a line that is printed."""
 
     name: str

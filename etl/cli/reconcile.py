@@ -20,7 +20,7 @@ from etl.state import windows
 from etl.state.outcomes import RunOutcome
 from etl.state.windows import Comparison, Why
 from etl.worker.claims import WindowFilter
-from etl.worker.run_limits import Report
+from etl.worker.run import Report
 
 COUNTS = ("exported", "missing", "lost", "changed", "gone", "unseen")
 
@@ -94,7 +94,7 @@ def _run(
         done = max(1 - left / max(queued, 1), 0)
         return start + (end - start) * done, f"{left} windows left, {exported:,} messages"
 
-    chosen = WindowFilter(Why.COMPARE, lambda: location_ids)
+    chosen = WindowFilter(Why.COMPARE, location_ids)
     report, compared = walk(settings, engine, "reconcile", chosen, look, describe, span=(start, end))
     if report.outcome == RunOutcome.STOPPED:
         raise click.Abort

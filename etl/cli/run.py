@@ -26,8 +26,7 @@ from etl.state.outcomes import RunOutcome
 from etl.state.runs import COUNTS, RunCounts
 from etl.watch.advice import UNANSWERED, ending, reason, unanswered
 from etl.worker.evidence import SharedEvidence
-from etl.worker.run_limits import Report, RunLimits
-from etl.worker.state import WorkerState
+from etl.worker.run import Display, Report, RunLimits, WorkerState
 
 COUNTED = 1_000_000
 """Most due items that are counted for the live line: counting more would delay the start."""
@@ -180,14 +179,15 @@ def _progress(engine: Engine, job: Job, limits: RunLimits) -> Iterator[RunSpec]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(job.name, total=None if total == COUNTED else total, counts="", waits="")
 
-        def show(counts: RunCounts) -> None:
-            texts = _counts(("dead", counts.dead), ("retried", counts.retried), ("snoozed", counts.snoozed))
-            bar.update(task, completed=counts.loaded + counts.dead, counts=texts)
+        class Bar(Display):
+            def progress(self, counts: RunCounts) -> None:
+                texts = _counts(("dead", counts.dead), ("retried", counts.retried), ("snoozed", counts.snoozed))
+                bar.update(task, completed=counts.loaded + counts.dead, counts=texts)
 
-        def watch(state: WorkerState) -> None:
-            bar.update(task, waits=pacing(state))
+            def watch(self, state: WorkerState) -> None:
+                bar.update(task, waits=pacing(state))
 
-        yield RunSpec(job, limits, show, watch)
+        yield RunSpec(job, limits, Bar())
 
 
 def _summarize(settings: Settings, job: Job, report: Report, *, is_quiet: bool) -> None:

@@ -5,7 +5,7 @@ a page answers enough of them.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection
 
@@ -16,7 +16,7 @@ from etl.tokens.routing import LocationTokens
 from etl.worker.backlog_spans import spans
 from etl.worker.claims import Claims, Round, WindowFilter
 from etl.worker.pipeline import Claimed
-from etl.worker.run_limits import RunContext
+from etl.worker.run import RunContext
 from etl.worker.window_rows import REST_SECONDS
 
 BACKLOG = 200
@@ -34,35 +34,31 @@ PAUSE_SECONDS = 60.0
 
 
 class Backlogs:
-    """The backlogs that a run knows of.
-
-    Attributes:
-        walking: the locations whose export is walked for their backlog, by us or by others.
-    """
+    """The backlogs that a run knows of: locations whose export is walked for them, by us or by others."""
 
     def __init__(self, walks: Kind, tokens: LocationTokens, context: RunContext) -> None:
         """Take the kind of windows."""
         self._clock = context.clock
         self._tokens = tokens
-        self._claims = Claims(walks, tokens, context.clock, windows=WindowFilter(Why.BACKLOG, lambda: self.walking))
+        self._windows = WindowFilter(Why.BACKLOG, ())
+        self._claims = Claims(walks, tokens, context.clock, windows=self._windows)
         self._resting = context.resting
         self._walks = 0
         self._after: str | None = None
         self._next_look = 0.0
-        self.walking: frozenset[str] = frozenset()
 
-    def refresh(self, connection: Connection) -> frozenset[str]:
-        """Find out whose export is walked; look for more when it is time."""
+    def refresh(self, connection: Connection) -> Collection[str]:
+        """Return whose export is walked; look for more when it is time."""
         if self._clock() >= self._next_look:
             self.look(connection)
             self._next_look = self._clock() + PAUSE_SECONDS
-        elif self.walking:
-            self.walking = message_queue.locations_of(connection, KIND, prefix=Why.BACKLOG)
-        return self.walking
+        elif self._windows.location_ids:
+            self._windows.location_ids = message_queue.locations_of(connection, KIND, prefix=Why.BACKLOG)
+        return self._windows.location_ids
 
     def claim(self, connection: Connection) -> list[Claimed]:
         """Claim windows that are to be walked beside those that are."""
-        if not self.walking or self._walks >= WALKERS:
+        if not self._windows.location_ids or self._walks >= WALKERS:
             return []
         return self._claims.claim(connection, WALKERS - self._walks, round_=Round(), is_alone=False).items
 
@@ -101,8 +97,9 @@ class Backlogs:
             for name, count in items.items()
             if count >= BACKLOG and name not in walking and self._resting.get(name, 0.0) <= began
         }
-        self.walking = walking | {name for name in found if self._queue(connection, name)}
-        return bool(self.walking)
+        walking |= {name for name in found if self._queue(connection, name)}
+        self._windows.location_ids = walking
+        return bool(walking)
 
     def _queue(self, connection: Connection, location_id: str) -> bool:
         is_default = location_id == self._tokens.routing.location_id

@@ -102,12 +102,12 @@ class Claim:
     """Whether a suspect was passed over, because other items are claimed or because it is the others' turn."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WindowFilter:
-    """Which windows are claimed."""
+    """Which windows are claimed; the locations may change between claims."""
 
     why: Why
-    location_ids: Callable[[], Collection[str]]
+    location_ids: Collection[str]
 
     @property
     def is_behind(self) -> bool:
@@ -172,7 +172,7 @@ class Claims:
         if self._windows and not items:
             # What others walk may leave windows to walk.
             walked = message_queue.locations_of(connection, self._kind, prefix=self._windows.why, claimed=True)
-            waiting += walked.intersection(self._windows.location_ids())
+            waiting += walked.intersection(self._windows.location_ids)
         passed = [] if took_suspect else suspects
         round_ = round_.noting({**stopped, SkipCause.UNANSWERED: unanswered, SkipCause.RATE: passed})
         round_ = round_.noting({SkipCause.RATE: waiting}, wait=HELD_SECONDS if waiting else None)
@@ -234,7 +234,7 @@ class Claims:
         if self._windows is None:
             names = message_queue.waiting_locations(connection, kind=self._kind, after=after, most=PAGE, skipped=causes)
         else:
-            own = sorted(name for name in self._windows.location_ids() if after is None or name > after)
+            own = sorted(name for name in self._windows.location_ids if after is None or name > after)
             own = own[: PAGE + len(causes)]
             names = message_queue.due_locations(connection, own, kind=self._kind) if own else {}
         unserved: dict[str, list[str]] = {}

@@ -24,9 +24,8 @@ from etl.worker.leases import USAGE_SECONDS, Leases
 from etl.worker.listener import Listener
 from etl.worker.next_step import ClaimItems, Collect, End, LoopState, Rest, next_step
 from etl.worker.pipeline import Claimed, Outcome
-from etl.worker.run_limits import Report, RunLimits
+from etl.worker.run import WORKING, Display, Report, RunLimits, WorkerState
 from etl.worker.settlement import Settlement
-from etl.worker.state import WORKING, WorkerState
 from etl.worker.verdicts import Verdicts
 
 log = structlog.get_logger("etl.worker")
@@ -57,8 +56,7 @@ class Loop:
         process: Process,
         settlement: Settlement,
         limits: RunLimits,
-        progress: Callable[[RunCounts], None],
-        watch: Callable[[WorkerState], None],
+        display: Display,
         backlogs: Backlogs | None,
         end_within: Callable[[float], None],
         shared: SharedEvidence,
@@ -68,8 +66,7 @@ class Loop:
         self._listening = listening
         self._claims = claims
         self._limits = limits
-        self._progress = progress
-        self._watch = watch
+        self._display = display
         self._end_within = end_within
         self._stop_asked = False
         self._transact = RetryingTransaction(
@@ -207,7 +204,7 @@ class Loop:
             if self._backlogs is not None:
                 self._backlogs.take(windows)
             if not self._evidence.is_silent:
-                self._watch(WORKING)
+                self._display.watch(WORKING)
 
     def _begin(self, claimed: Claimed) -> Outcome:
         """In a fetch thread: process an item, unless it may be somebody else's by now."""
@@ -239,9 +236,9 @@ class Loop:
         """Wait until there may be something to claim, and tell what for."""
         self._nothing, self._skipped = None, nothing.skipped
         if self._evidence.is_silent and SkipCause.UNANSWERED in nothing.skipped:
-            self._watch(WorkerState("api_unreachable", wait=self._evidence.wait(now=self._clock())))
+            self._display.watch(WorkerState("api_unreachable", wait=self._evidence.wait(now=self._clock())))
         else:
-            self._watch(WorkerState("resting", nothing.skipped, nothing.wait))
+            self._display.watch(WorkerState("resting", nothing.skipped, nothing.wait))
         self._sleep(nothing.pause())
 
     def _sleep(self, seconds: float) -> None:
@@ -284,7 +281,7 @@ class Loop:
             self._end_turn()
         self._leases.drop(settled)
         self._counts.add(counts)
-        self._progress(self._counts)
+        self._display.progress(self._counts)
 
     def _wind_down(self) -> None:
         """Give back what was not begun, wait for what was, and settle it."""

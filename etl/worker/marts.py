@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +17,7 @@ from etl.state import mart_changes, runs
 from etl.state.mart_changes import Change
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
-from etl.worker.run_limits import Report, RunLimits
+from etl.worker.run import Display, Report, RunLimits
 
 CHANGES = 1000
 """About so many changes does one transaction work out: so much is done again if it fails."""
@@ -31,9 +30,9 @@ BEAT_SECONDS = 15.0
 class MartsRun:
     """One run of the job in this process."""
 
-    def __init__(self, engine: Engine, limits: RunLimits, *, progress: Callable[[RunCounts], None]) -> None:
+    def __init__(self, engine: Engine, limits: RunLimits, *, display: Display) -> None:
         self._limits = limits
-        self._progress = progress
+        self._display = display
         self._stop = threading.Event()
         patience = None if limits.follow else PATIENCE
         self._transact = RetryingTransaction(engine, patience=patience, stopping=self._stop.is_set)
@@ -75,7 +74,7 @@ class MartsRun:
                 return RunOutcome.MAX_SECONDS
             step = self._transact(lambda connection: self._step(connection, run_id))
             self._counts.add(RunCounts(loaded=step.loaded))
-            self._progress(self._counts)
+            self._display.progress(self._counts)
             if step.is_last:
                 return RunOutcome.DRAINED
 

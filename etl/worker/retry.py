@@ -1,6 +1,6 @@
 """Decides when a failed item is retried, or that it becomes a dead letter; pure, with the randomness passed in."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from etl.errors import ItemError, NotFoundError, RetriableError
 
@@ -15,7 +15,7 @@ def next_delay(
     *,
     attempt: int,
     max_attempts: int,
-    uniform: Callable[[float, float], float],
+    fraction: float,
     not_found_delays: Sequence[float],
     previous_cause: str | None = None,
 ) -> float | None:
@@ -27,7 +27,7 @@ def next_delay(
         error: What went wrong.
         attempt: Attempts spent, this one included.
         max_attempts: Attempts the job allows.
-        uniform: ``random.uniform``, or a fake.
+        fraction: Of the longest delay: a random number from 0 to below 1.
         not_found_delays: Seconds until an unknown id is requested again, by the number of requests before.
         previous_cause: Why the previous attempt failed.
     """
@@ -38,5 +38,5 @@ def next_delay(
         tries = attempt if previous_cause == error.cause else 1
         return not_found_delays[tries - 1] if tries <= len(not_found_delays) else None
     if isinstance(error, RetriableError):
-        return max(FLOOR, uniform(0.0, min(CAP, BASE * 2 ** (attempt - 1))))
+        return max(FLOOR, fraction * min(CAP, BASE * 2.0 ** (attempt - 1)))
     return None

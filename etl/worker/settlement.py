@@ -29,7 +29,7 @@ from etl.tokens.routing import Token
 from etl.worker import follow_ups
 from etl.worker.pipeline import Claimed, Outcome
 from etl.worker.retry import next_delay
-from etl.worker.run_limits import RunContext
+from etl.worker.run import RunContext
 
 JITTER = 2.0
 """Seconds: bound of the random wait added to a 429's."""
@@ -139,7 +139,7 @@ class Settlement:
                 error,
                 attempt=item.attempt,
                 max_attempts=self.max_attempts,
-                uniform=random.uniform,
+                fraction=random.random(),  # noqa: S311 - no secret
                 not_found_delays=self.kind.not_found.delays,
                 previous_cause=item.cause,
             )

@@ -22,7 +22,7 @@ from etl.worker import follow_ups
 from etl.worker.backlog_spans import LEAST_ITEMS, LEAST_YIELD, spans
 from etl.worker.comparing import compare, queue_gone
 from etl.worker.pipeline import Outcome
-from etl.worker.run_limits import RunContext
+from etl.worker.run import RunContext
 from etl.worker.settlement import report_requests, stop_location
 
 REST_SECONDS = 600.0

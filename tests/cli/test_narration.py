@@ -7,7 +7,7 @@ import pytest
 from etl.cli.progress import Narrator, Outlook, first_line, pacing, words
 from etl.state.locations import Overview
 from etl.state.runs import RunCounts
-from etl.worker.state import WORKING, WorkerState
+from etl.worker.run import WORKING, WorkerState
 
 NOON = datetime(2026, 11, 14, 12, 0, tzinfo=UTC)
 IDLE = WorkerState("resting")

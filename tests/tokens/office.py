@@ -24,7 +24,7 @@ from etl.tokens.routing import LocationTokens, TokenRouting
 from etl.tokens.vault import Vault
 from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
-from etl.worker.run_limits import Report, RunLimits
+from etl.worker.run import Report, RunLimits
 from tests.command import Command
 
 

@@ -22,7 +22,7 @@ from etl.tokens.vault import new_key
 from etl.worker import backlogs
 from etl.worker.backlog_spans import LEAST_ITEMS
 from etl.worker.backlogs import PAUSE_SECONDS, Backlogs
-from etl.worker.run_limits import RunContext
+from etl.worker.run import RunContext
 from tests.clock import Clock
 from tests.command import Command
 from tests.job import Job

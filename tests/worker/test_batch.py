@@ -12,7 +12,7 @@ from etl.state.runs import RunCounts
 from etl.tokens.routing import Token
 from etl.worker.batch import Batch
 from etl.worker.pipeline import Claimed, Outcome
-from etl.worker.run_limits import RunContext
+from etl.worker.run import RunContext
 from etl.worker.settlement import Settlement
 
 

@@ -14,8 +14,7 @@ from etl.cli.run import exit_code
 from etl.sandbox.server import RunningSandbox
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
-from etl.worker.run_limits import Report
-from etl.worker.state import WORKING, WorkerState
+from etl.worker.run import WORKING, Report, WorkerState
 from tests.command import Command, Process
 from tests.job import Job
 from tests.waiting import await_, releasing

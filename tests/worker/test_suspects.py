@@ -10,7 +10,7 @@ from etl.app.composition import RunSpec, open_loops
 from etl.config.jobs import Job as JobEntry
 from etl.sandbox.server import RunningSandbox
 from etl.worker.loop import Loop
-from etl.worker.run_limits import RunLimits
+from etl.worker.run import RunLimits
 from tests.job import Job
 from tests.waiting import await_
 

@@ -1,7 +1,8 @@
-"""What a run may do, what its parts share, and how it ended; data only."""
+"""What a run may do, what its parts share, how it goes, and how it ended; data only."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from etl.models import Base
 from etl.state.outcomes import RunOutcome
@@ -34,6 +35,31 @@ class RunContext:
     """The kinds that some job takes, and where each keeps what it fetches: no other follows from a record."""
     resting: dict[str, float] = field(default_factory=dict)
     """Until when no backlog of these locations is looked for in their export."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """The state of a loop at one time."""
+
+    activity: Literal["working", "resting", "api_unreachable"]
+    """Resting: nothing can be claimed now, and nothing is unsettled."""
+    skipped: Mapping[str, set[str]] = field(default_factory=dict)
+    """Locations whose due items are left, by cause, as in :class:`etl.worker.claims.NothingClaimed`."""
+    wait: float | None = None
+    """Seconds until an allowance may come back, or until the API is probed; None when unknown."""
+
+
+WORKING = WorkerState("working")
+
+
+class Display:
+    """Shows how a run goes; this one shows nothing."""
+
+    def progress(self, counts: RunCounts) -> None:
+        """Take the counts so far."""
+
+    def watch(self, state: WorkerState) -> None:
+        """Take the state of the loop."""
 
 
 @dataclass(slots=True)
