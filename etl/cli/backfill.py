@@ -156,7 +156,7 @@ def _print(location_id: str, done: Summary, counts: RunCounts, outcome: str, sec
             f"{done.singly} rows of the export could not be loaded. They are queued; etl run fetches them one by one."
         )
     if counts.dead:
-        print_line(f"{counted(counts.dead, 'row or window')} became dead letters. See: etl dead list")
+        print_line(f"{counted(counts.dead, 'dead letter')} of rows or windows that cannot be read. See: etl dead list")
     if done.missing:
         why = "HighLevel counts them, but did not send them"
         print_line(f"{done.missing} messages are missing: {why}. Try again later, with --again.")
