@@ -88,11 +88,12 @@ def _requests(location: locations.Overview) -> str:
 
 def _ending(run: runs.RunSummary) -> str:
     """Return how a run ended, or whether it is alive."""
-    state = runs.state_of(run)
+    state, ago = runs.state_of(run), duration(run.unseen_seconds)
     if state == "ended":
         return ending(run.outcome, run.skipped)
-    ago = duration(run.unseen_seconds)
-    return f"running, seen {ago} ago" if state == "running" else f"killed? seen {ago} ago"
+    if state == "running":
+        return f"running, seen {ago} ago"
+    return f"failed {ago} ago" if run.finished_at else f"killed? seen {ago} ago"
 
 
 def _age(since: datetime | None) -> str:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from etl.database import schema
 from etl.database.failures import READ_ONLY, ErrorKind, first_line, kind_of_error, sqlstate_of, unavailable
@@ -60,6 +60,11 @@ class RetryingTransaction:
                 return done
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    def attempt(self, work: Callable[[Connection], object]) -> None:
+        """Run ``work`` once and commit, if Postgres takes it now."""
+        with suppress(SQLAlchemyError), self._engine.begin() as connection:
+            work(connection)
 
     def _examine(self, error: DBAPIError, *, waited: float) -> None:
         """Return when another try makes sense; raise otherwise."""

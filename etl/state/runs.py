@@ -88,7 +88,7 @@ class Started:
 def start(connection: sa.Connection, job: str) -> Started:
     """Note that a run begins. Reuse the row of the job's last run if that did nothing, as most runs do."""
     did_nothing = sa.and_(*(getattr(Run, name) == 0 for name in COUNTS), Run.drift.is_(None)).label("did_nothing")
-    ended = (Run.job == job, Run.finished_at.is_not(None), Run.started_at > sa.func.now() - timedelta(days=1))
+    ended = (Run.job == job, Run.outcome.is_not(None), Run.started_at > sa.func.now() - timedelta(days=1))
     query = sa.select(Run.run_id, Run.outcome, Run.skipped, did_nothing).where(*ended).order_by(Run.run_id.desc())
     last = connection.execute(query.limit(1)).first()
     values = {"job": job, "host": platform.node(), "pid": os.getpid(), "version": __version__}
@@ -128,8 +128,10 @@ def seen(connection: sa.Connection, run_id: int) -> None:
     connection.execute(sa.update(Run).where(Run.run_id == run_id).values(seen_at=sa.func.now()))
 
 
-def finish(connection: sa.Connection, *, run_id: int, outcome: str, drift: Counter[str], skipped: Skipped) -> None:
-    """Note how a run ended, the schema drift it saw, and the locations whose due items it left, by cause."""
+def finish(
+    connection: sa.Connection, *, run_id: int, outcome: str | None, drift: Counter[str], skipped: Skipped
+) -> None:
+    """Note how a run ended (None: by an error), its schema drift, and the locations whose items it left, by cause."""
     now, own = sa.func.now(), sa.update(Run).where(Run.run_id == run_id)
     ended = own.values(seen_at=now, finished_at=now, outcome=outcome, skipped=_kept(skipped))
     connection.execute(ended.values(drift=dict(drift.most_common()) or None))
@@ -208,7 +210,8 @@ def totals(connection: sa.Connection) -> dict[str, dict[str, int]]:
 def endings(connection: sa.Connection) -> list[tuple[str, str, int]]:
     """Return how many runs of the last day had which outcome, by job; ``running`` and ``lost`` did not end."""
     query = sa.text("""
-        SELECT job, coalesce(outcome, CASE WHEN seen_at < now() - make_interval(secs => :silent) THEN 'lost'
+        SELECT job, coalesce(outcome, CASE WHEN finished_at IS NOT NULL THEN 'lost'
+                                           WHEN seen_at < now() - make_interval(secs => :silent) THEN 'lost'
                                            ELSE 'running' END) AS ending, count(*) AS runs
         FROM etl.runs
         WHERE started_at > now() - interval '1 day' OR (finished_at IS NULL AND seen_at > now() - interval '1 day')
@@ -218,10 +221,10 @@ def endings(connection: sa.Connection) -> list[tuple[str, str, int]]:
 
 
 def state_of(run: RunSummary) -> str:
-    """Return ended, running, or lost: a run that fell silent without an end, as when it was killed."""
-    if run.finished_at is not None:
+    """Return ended, running, or lost: a run that an error ended, or that fell silent, as when it was killed."""
+    if run.outcome is not None:
         return "ended"
-    return "running" if run.unseen_seconds < SILENT_SECONDS else "lost"
+    return "running" if run.finished_at is None and run.unseen_seconds < SILENT_SECONDS else "lost"
 
 
 def last_seen(connection: sa.Connection) -> dict[str, datetime]:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from etl.config.settings import Settings
 from etl.database.activity import OpenTransaction, open_transactions
 from etl.database.connections import moment_of
+from etl.database.failures import first_line
 from etl.load import known
 from etl.state import dead_letters, locations, message_queue, runs, samples, webhook_events, windows
 from etl.state.dead_letters import Tally
@@ -55,6 +56,8 @@ class Figures:
     last_event_at: datetime | None = None
     lag: tuple[float, float] | None = None
     """Seconds from a message of the last 15 minutes to its row: median and 95th percentile."""
+    unreadable: str | None = None
+    """Why the messages cannot be read, as where their node of Citus is away; None: they can."""
 
     @property
     def allowance_left(self) -> float | None:
@@ -86,6 +89,14 @@ def gather(connection: Connection, settings: Settings, routing: TokenRouting) ->
     named = {each.location_id for each in overviews if each.connected and each.retired_at is None}
     named |= {settings.highlevel_location_id, *settings.webhook_locations} - {""}
     now = moment_of(connection)
+    lag, unreadable = None, None
+    try:
+        with connection.begin_nested():
+            lag = known.lag(connection, named, since=now - LATELY)
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        unreadable = first_line(error)
     return Figures(
         taken_at=now,
         depth=depth,
@@ -100,7 +111,8 @@ def gather(connection: Connection, settings: Settings, routing: TokenRouting) ->
         totals=runs.totals(connection),
         endings=runs.endings(connection),
         last_event_at=webhook_events.last_at(connection),
-        lag=known.lag(connection, named, since=now - LATELY),
+        lag=lag,
+        unreadable=unreadable,
     )
 
 

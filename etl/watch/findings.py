@@ -63,6 +63,7 @@ def findings(figures: Figures, around: Surroundings, *, alarms: Alarms, jobs: Ma
     """Return everything that is wrong, what is lost for good first."""
     return [
         *of_surroundings(around, alarms),
+        *_of_database(figures),
         *_of_webhooks(figures, alarms),
         *_of_lost(figures, alarms),
         *_of_runs(figures, alarms, jobs),
@@ -88,6 +89,13 @@ def of_surroundings(around: Surroundings, alarms: Alarms) -> Iterator[Finding]:
         says = f"{around.disk_free:.0f} % of the disk of the embedded Postgres are free"
         costs = "When it is full, nothing can be stored or loaded"
         yield Finding("disk", "", says, None, costs, "Free space there, or move: docs/operations.md, Postgres")
+
+
+def _of_database(figures: Figures) -> Iterator[Finding]:
+    if figures.unreadable is not None:
+        says = f"the messages cannot be read: {figures.unreadable}"
+        costs = "Nothing is loaded meanwhile that needs them; webhooks are stored, and nothing is lost"
+        yield Finding("database", "highlevel", says, None, costs, "More says: etl doctor")
 
 
 def is_overdue(rhythm: Rhythm, now: datetime, least: timedelta) -> bool:

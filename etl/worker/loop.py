@@ -118,15 +118,17 @@ class Loop:
         self._run_id = started.run_id
         if self._ends_at is not None:
             self._end_within(self._ends_at + GRACE_SECONDS - self._clock())
-        with self._leases:
-            with Listener(self._listening, self._wake) if self._limits.follow else nullcontext():
-                end = self._drain()
-            self._wind_down()
+        finish = partial(runs.finish, run_id=self._run_id, drift=self._counts.drift)
+        try:
+            with self._leases:
+                with Listener(self._listening, self._wake) if self._limits.follow else nullcontext():
+                    end = self._drain()
+                self._wind_down()
+        except Exception:
+            self._transact.attempt(partial(finish, outcome=None, skipped={}))
+            raise
         skipped = dict(self._skipped)
-        finish = partial(
-            runs.finish, run_id=self._run_id, outcome=end.outcome, drift=self._counts.drift, skipped=skipped
-        )
-        self._transact(finish)
+        self._transact(partial(finish, outcome=end.outcome, skipped=skipped))
         detail = self._verdicts.detail if end.is_silent else self._mismatch or ""
         seconds, is_news = self._clock() - self._started, started.is_news(end.outcome, skipped)
         return Report(end.outcome, self._counts, seconds, skipped, detail, is_news)

@@ -52,12 +52,16 @@ class MartsRun:
             ConfigurationError: it refuses what a run needs.
         """
         started = self._transact(partial(runs.start, job=self._limits.job))
-        outcome = self._refresh(started.run_id)
-        while self._limits.follow and outcome is RunOutcome.DRAINED:
-            self._rest(started.run_id)
+        finish = partial(runs.finish, run_id=started.run_id, drift=self._counts.drift, skipped={})
+        try:
             outcome = self._refresh(started.run_id)
-        drift = self._counts.drift
-        self._transact(partial(runs.finish, run_id=started.run_id, outcome=outcome, drift=drift, skipped={}))
+            while self._limits.follow and outcome is RunOutcome.DRAINED:
+                self._rest(started.run_id)
+                outcome = self._refresh(started.run_id)
+        except Exception:
+            self._transact.attempt(partial(finish, outcome=None))
+            raise
+        self._transact(partial(finish, outcome=outcome))
         seconds, is_news = time.monotonic() - self._started, started.is_news(outcome, {})
         return Report(outcome, self._counts, seconds, detail=self._mismatch or "", is_news=is_news)
 

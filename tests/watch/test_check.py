@@ -45,6 +45,18 @@ def test_an_installation_that_works_is_all_right(etl: Command, job: Job) -> None
     assert {} == found(etl)
 
 
+def test_messages_that_cannot_be_read_stop_no_webhook_and_no_other_finding(etl: Command, engine: Engine) -> None:
+    execute(engine, "ALTER TABLE highlevel.messages RENAME TO away")
+    (finding,) = found(etl).values()
+    assert ("database", "highlevel") == (finding["name"], finding["subject"])
+    assert ('"highlevel.messages" does not exist' in finding["says"], "webhooks are stored" in finding["costs"]) == (
+        True,
+        True,
+    )
+    with engine.connect() as connection:
+        assert 1 == connection.execute(text("SELECT count(*) FROM etl.samples")).scalar_one()
+
+
 def test_after_a_night_on_which_everything_was_dead_all_of_it_is_told(etl: Command, engine: Engine) -> None:
     location_id = etl.environment["HIGHLEVEL_LOCATION_ID"]
     execute(

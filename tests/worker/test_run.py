@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from etl.cli.run import exit_code
-from etl.errors import ConfigurationError
+from etl.errors import ConfigurationError, EtlError
 from etl.sandbox.server import RunningSandbox
 from etl.state import runs
 from etl.worker.loop import BEAT_SECONDS
@@ -318,6 +318,28 @@ def test_an_error_of_postgres_that_is_not_about_the_data_buries_nothing(job: Job
     job.enqueue(*job.ids[:20])
     report = job.run()
     assert (report.counts.loaded, report.counts.dead) == (20, 0)
+
+
+@pytest.mark.parametrize("sqlstate", ["08006", "42501"])
+def test_a_run_that_an_error_ends_is_over_at_once(
+    job: Job, engine: Engine, monkeypatch: pytest.MonkeyPatch, sqlstate: str
+) -> None:
+    monkeypatch.setattr("etl.worker.loop.PATIENCE", 0.0)
+    job.execute(
+        "CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION 'a node is away' USING ERRCODE = '{sqlstate}'; END $$"
+    )
+    job.execute("CREATE TRIGGER fail BEFORE DELETE ON etl.message_queue EXECUTE FUNCTION public.fail()")
+    job.enqueue(*job.ids[:2])
+    with pytest.raises(EtlError, match="a node is away"):
+        job.run()
+    assert job.rows("SELECT finished_at IS NULL, outcome FROM etl.runs") == [(False, None)]
+    with engine.connect() as connection:
+        (run,) = runs.latest(connection, 1)
+        assert (runs.state_of(run), runs.endings(connection)) == ("lost", [("messages", "lost", 1)])
+    job.execute("DROP TRIGGER fail ON etl.message_queue")
+    assert job.run().is_news
+    assert job.rows("SELECT outcome FROM etl.runs ORDER BY run_id") == [(None,), ("drained",)]
 
 
 def test_a_redirect_stops_the_run_and_keeps_every_item(job: Job, sandbox: RunningSandbox) -> None:
