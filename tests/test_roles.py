@@ -1,6 +1,6 @@
 """What the roles may do is tried by logging in with them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from tests.job import Job
 from tests.login_role import Login, login_role
 from tests.privacy.filling import fill
 
-GRANTS = {
+GRANTS: dict[str, Callable[[Connection, str], bool]] = {
     "reader": roles.grant_reader,
     "transformer": roles.grant_transformer,
     "worker": roles.grant_worker,

@@ -21,7 +21,7 @@ def test_each_file_is_a_view() -> None:
 
 
 def test_each_view_is_what_its_file_says(connection: Connection) -> None:
-    assert views.differences(connection, DIRECTORY) == []
+    assert views.differences(connection) == []
 
 
 def test_exactly_one_migration_creates_the_views() -> None:
@@ -61,21 +61,23 @@ def test_a_comment_that_somebody_changed_is_noticed(connection: Connection) -> N
 
 
 def test_creating_them_again_changes_nothing(connection: Connection) -> None:
-    views.create(connection, DIRECTORY)
-    assert views.differences(connection, DIRECTORY) == []
+    views.create(connection)
+    assert views.differences(connection) == []
 
 
-def test_a_view_that_reads_what_another_lacks_differs(connection: Connection, tmp_path: Path) -> None:
-    files = shutil.copytree(DIRECTORY, tmp_path / "views")
-    calls = files / "calls.sql"
+def test_a_view_that_reads_what_another_lacks_differs(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = shutil.copytree(DIRECTORY, tmp_path / "views") / "calls.sql"
     calls.write_text(
         calls.read_text(encoding="utf-8").replace("f.sent_by", "f.not_there AS sent_by", 1), encoding="utf-8"
     )
-    assert views.differences(connection, files) == ["view highlevel.calls differs"]
+    monkeypatch.setattr(views, "scripts", lambda: tmp_path)
+    assert views.differences(connection) == ["view highlevel.calls differs"]
     assert connection.execute(text("SELECT count(*) FROM highlevel.calls")).scalar_one() == 0
 
 
 def test_on_a_server_that_takes_no_writes_only_missing_views_are_told(connection: Connection) -> None:
     connection.execute(text("DROP VIEW highlevel.calls"))
     connection.execute(text("SET TRANSACTION READ ONLY"))
-    assert views.differences(connection, DIRECTORY) == ["view highlevel.calls is missing in the database"]
+    assert views.differences(connection) == ["view highlevel.calls is missing in the database"]

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from etl.app.warehouse import database_url, load_settings, warehouse
 from etl.database import distribution, narrowed, roles, schema
+from etl.database.grants import SCHEMAS
 from etl.database.narrowed import Narrowing
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.database.urls import parse_url, without_secrets
@@ -95,7 +96,7 @@ def check() -> None:
 
 
 @db.command()
-@click.option("--schema", type=click.Choice(schema.SCHEMAS), default="highlevel", show_default=True)
+@click.option("--schema", type=click.Choice(SCHEMAS), default="highlevel", show_default=True)
 def describe(*, schema: str) -> None:
     """Print what every table, view and column means, as Markdown."""
     from etl.database import dictionary

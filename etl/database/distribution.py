@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from etl.database.failures import first_line
+from etl.database.failures import first_line, sqlstate_of
 from etl.errors import ConfigurationError
 from etl.models import Base
 
@@ -235,7 +235,7 @@ def apply(connection: Connection, step: Step) -> None:
         connection.commit()
     except DBAPIError as error:
         connection.rollback()
-        if getattr(error.orig, "sqlstate", None) is None:
+        if sqlstate_of(error) is None:
             raise
         raise ConfigurationError(
             f"Citus refuses: {first_line(error)}. The statement was: {statement}. What was done before stays; "

@@ -6,7 +6,9 @@ kept in step with them, but for one of what nobody would miss.
 
 from collections.abc import Callable, Collection, Mapping
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect
+
+from etl.database.grants import SCHEMAS
 
 Columns = Mapping[str, frozenset[str]]
 """The columns of each table, ``schema.table``."""
@@ -42,14 +44,12 @@ def held(connection: Connection, gone: Columns, *, dispensable: Collection[str])
 
 
 def _columns(connection: Connection) -> Columns:
-    query = text("""
-        SELECT c.oid::regclass::text AS name, array_agg(a.attname::text) AS columns
-        FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        WHERE c.relkind IN ('r', 'p') AND c.relname <> 'alembic_version'
-          AND c.relnamespace IN (to_regnamespace('etl'), to_regnamespace('highlevel'))
-        GROUP BY c.oid
-    """)
-    return {row.name: frozenset(row.columns) for row in connection.execute(query)}
+    return {
+        f"{schema}.{table}": frozenset(each["name"] for each in columns)
+        for schema in SCHEMAS
+        for (_, table), columns in inspect(connection).get_multi_columns(schema=schema).items()
+        if table != "alembic_version"
+    }
 
 
 def _exists(connection: Connection, rows: str) -> bool:

@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.engine.reflection import ObjectKind
 
 from etl.database import role_schemas, wordless
 from etl.database.role_schemas import execute, literal, quoted, quoted_database
@@ -31,13 +32,6 @@ MADE = "Made by etl db grant-reader, kept by etl db upgrade: "
 COMMENTS = text("""
     SELECT nspname, substr(obj_description(oid, 'pg_namespace'), length(:made) + 1) FROM pg_namespace
     WHERE obj_description(oid, 'pg_namespace') ^@ :made AND pg_get_userbyid(nspowner) = current_user ORDER BY 1
-""")
-
-COLUMNS = text("""
-    SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum) AS columns FROM pg_class AS c
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_attribute AS a ON a.attrelid = c.oid
-    WHERE n.nspname = :schema AND c.relkind IN ('r', 'p', 'v') AND a.attnum > 0 AND NOT a.attisdropped
-    GROUP BY c.relname ORDER BY c.relname
 """)
 
 
@@ -86,7 +80,7 @@ def make(connection: Connection, schema: str, narrowing: Narrowing) -> None:
 
 def _make_views(connection: Connection, schema: str, narrowing: Narrowing) -> None:
     drop(connection, schema)
-    name, there = quoted(connection, schema), _columns(connection, "highlevel")
+    name, there = quoted(connection, schema), relations(connection, "highlevel")
     for relation, columns in _wanted(connection, narrowing).items():
         # Without the barrier, an error could tell what is in rows of other locations: WHERE body::int = 1.
         barrier = " WITH (security_barrier)" if narrowing.locations else ""
@@ -100,8 +94,8 @@ def _wanted(connection: Connection, narrowing: Narrowing) -> dict[str, Sequence[
     """Return the views to make, and their columns. A table that is new to :mod:`wordless` is left out."""
     return {
         relation: [each for each in columns if not narrowing.without_words or wordless.is_without_words(relation, each)]
-        for relation, columns in _columns(connection, "highlevel").items()
-        if wordless.is_known(relation)
+        for relation, columns in relations(connection, "highlevel").items()
+        if relation in wordless.RELATIONS
     }
 
 
@@ -112,15 +106,16 @@ def _where(columns: Sequence[str], locations: Sequence[str]) -> str:
     return f" WHERE location_id IN ({', '.join(map(literal, locations))})"
 
 
-def _columns(connection: Connection, schema: str) -> Mapping[str, Sequence[str]]:
-    rows = connection.execute(COLUMNS, {"schema": schema})
-    return {row.relname: row.columns for row in rows}
+def relations(connection: Connection, schema: str) -> Mapping[str, Sequence[str]]:
+    """Return the columns of each table and view of a schema."""
+    found = inspect(connection).get_multi_columns(schema=schema, kind=ObjectKind.ANY)
+    return {name: [each["name"] for each in of_relation] for (_, name), of_relation in sorted(found.items())}
 
 
 def renew(connection: Connection) -> None:
     """Make the views anew where tables or views of ``highlevel`` changed, or what is known of their columns."""
     for schema, narrowing in read(connection).items():
-        if _columns(connection, schema) != _wanted(connection, narrowing):
+        if relations(connection, schema) != _wanted(connection, narrowing):
             _make_views(connection, schema, narrowing)
 
 
@@ -132,7 +127,7 @@ def drop_all(connection: Connection) -> None:
 
 def drop(connection: Connection, schema: str) -> None:
     """Drop the views of a reader."""
-    views = [f"{quoted(connection, schema)}.{quoted(connection, each)}" for each in _columns(connection, schema)]
+    views = [f"{quoted(connection, schema)}.{quoted(connection, each)}" for each in relations(connection, schema)]
     if views:
         execute(connection, f"DROP VIEW {', '.join(views)}")
 

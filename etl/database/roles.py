@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from etl.database import narrowed, role_schemas
+from etl.database.failures import NOT_GRANTED, sqlstate_of
 from etl.database.grants import NARROWED, READER, RECEIVER, SCHEMAS, TRANSFORMER, WORKER, Grants
 from etl.database.narrowed import Narrowing
 from etl.database.role_schemas import execute, quoted, quoted_database
@@ -73,78 +74,7 @@ FOUND = text("""
 """)
 
 
-def grant_reader(connection: Connection, role: str) -> bool:
-    """Let a role read ``highlevel``, and nothing else; True when the role had to be created.
-
-    In a database of ours alone, it also takes from everybody what everybody may do: see :func:`left_open`.
-
-    Raises:
-        ConfigurationError: this role may not create or grant, or the other one has more to do.
-    """
-    return _grant(connection, role, READER)
-
-
-def grant_narrowed_reader(connection: Connection, narrowing: Narrowing, *, schema: str | None = None) -> bool:
-    """Let a role read views of ``highlevel`` that leave something out, in a schema named like the role unless told.
-
-    Raises:
-        ConfigurationError: as for a reader; or the schema belongs to another; or this is Citus.
-    """
-    make = partial(narrowed.make, connection, schema or narrowing.reader, narrowing)
-    return _grant(connection, narrowing.reader, NARROWED, schema=schema or narrowing.reader, make=make)
-
-
-def grant_transformer(connection: Connection, role: str, *, schema: str | None = None) -> bool:
-    """Let a role read ``highlevel`` and write one schema, named like the role unless told: what dbt needs.
-
-    Raises:
-        ConfigurationError: as for a reader; or the schema belongs to another.
-    """
-    make = partial(role_schemas.let_write, connection, role, schema or role)
-    return _grant(connection, role, TRANSFORMER, schema=schema or role, make=make)
-
-
-def grant_worker(connection: Connection, role: str) -> bool:
-    """Let a role do what a run does, and nothing else: it makes no tables, and deletes no message.
-
-    Raises:
-        ConfigurationError: as for a reader.
-    """
-    return _grant(connection, role, WORKER)
-
-
-def grant_receiver(connection: Connection, role: str) -> bool:
-    """Let a role store events, queue items, and note where the app was installed: nothing else.
-
-    It reads no event, no token and nothing of ``highlevel``, and deletes nothing: old events are for ``etl prune``.
-
-    Raises:
-        ConfigurationError: as for a reader.
-    """
-    return _grant(connection, role, RECEIVER)
-
-
-def granted(connection: Connection) -> list[str]:
-    """Return the roles that were made here."""
-    return list(connection.execute(GRANTED).scalars())
-
-
-def creators(connection: Connection) -> list[str]:
-    """Who may create in the schema public, where every psql looks that is not told otherwise."""
-    return list(connection.execute(CREATORS).scalars())
-
-
-def left_open(connection: Connection, role: str) -> dict[str, str]:
-    """Return what a role may do beside what it was granted, as every role may; with the statement that ends it."""
-    names = {"role": quoted(connection, role), "database": quoted_database(connection)}
-    return {
-        what: cure.format(**names)
-        for what, (is_open, cure) in OPEN.items()
-        if connection.execute(is_open, {"role": role}).scalar_one()
-    }
-
-
-def _grant(
+def grant(
     connection: Connection,
     role: str,
     grants: Grants,
@@ -152,7 +82,14 @@ def _grant(
     schema: str | None = None,
     make: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Grant, and ``make`` the schema of the role's own."""
+    """Let a role do what it is granted, and nothing else; True when the role had to be created.
+
+    In a database of ours alone, it also takes from everybody what everybody may do: see :func:`left_open`. A ``schema``
+    of the role's own is made by ``make``.
+
+    Raises:
+        ConfigurationError: this role may not create or grant, or the other one has more to do.
+    """
     name, database = quoted(connection, role), quoted_database(connection)
     try:
         found = connection.execute(FOUND, {"role": role}).one_or_none()
@@ -175,13 +112,62 @@ def _grant(
                 with suppress(ProgrammingError), connection.begin_nested():
                     execute(connection, cure)
     except ProgrammingError as error:
-        if getattr(error.orig, "sqlstate", None) == "42501":
+        if sqlstate_of(error) == NOT_GRANTED:
             raise ConfigurationError(
                 "The role in DATABASE_URL may not do this: use the owner of the tables, with CREATEROLE"
                 + (" and with CREATE on the database." if schema else ".")
             ) from error
         raise
     return found is None
+
+
+grant_reader = partial(grant, grants=READER)
+"""Let a role read ``highlevel``."""
+grant_worker = partial(grant, grants=WORKER)
+"""Let a role do what a run does: it makes no tables, and deletes no message."""
+grant_receiver = partial(grant, grants=RECEIVER)
+"""Let a role store events, queue items, and note where the app was installed. It reads no event, no token and nothing
+of ``highlevel``, and deletes nothing: old events are for ``etl prune``."""
+
+
+def grant_narrowed_reader(connection: Connection, narrowing: Narrowing, *, schema: str | None = None) -> bool:
+    """Let a role read views of ``highlevel`` that leave something out, in a schema named like the role unless told.
+
+    Raises:
+        ConfigurationError: as of :func:`grant`; or the schema belongs to another; or this is Citus.
+    """
+    make = partial(narrowed.make, connection, schema or narrowing.reader, narrowing)
+    return grant(connection, narrowing.reader, NARROWED, schema=schema or narrowing.reader, make=make)
+
+
+def grant_transformer(connection: Connection, role: str, *, schema: str | None = None) -> bool:
+    """Let a role read ``highlevel`` and write one schema, named like the role unless told: what dbt needs.
+
+    Raises:
+        ConfigurationError: as of :func:`grant`; or the schema belongs to another.
+    """
+    make = partial(role_schemas.let_write, connection, role, schema or role)
+    return grant(connection, role, TRANSFORMER, schema=schema or role, make=make)
+
+
+def granted(connection: Connection) -> list[str]:
+    """Return the roles that were made here."""
+    return list(connection.execute(GRANTED).scalars())
+
+
+def creators(connection: Connection) -> list[str]:
+    """Who may create in the schema public, where every psql looks that is not told otherwise."""
+    return list(connection.execute(CREATORS).scalars())
+
+
+def left_open(connection: Connection, role: str) -> dict[str, str]:
+    """Return what a role may do beside what it was granted, as every role may; with the statement that ends it."""
+    names = {"role": quoted(connection, role), "database": quoted_database(connection)}
+    return {
+        what: cure.format(**names)
+        for what, (is_open, cure) in OPEN.items()
+        if connection.execute(is_open, {"role": role}).scalar_one()
+    }
 
 
 def _statements(grants: Grants, *, name: str, database: str) -> Iterator[str]:

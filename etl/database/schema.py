@@ -5,7 +5,6 @@ The only module that drives Alembic, which it imports when needed: a run only co
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -16,6 +15,7 @@ from etl import models
 from etl.database import losses, narrowed, views
 from etl.database.connections import is_pooled
 from etl.database.failures import NOT_GRANTED, sqlstate_of
+from etl.database.grants import SCHEMAS
 from etl.database.urls import shown
 from etl.errors import ConfigurationError
 
@@ -28,8 +28,6 @@ HEAD = "0033"
 
 MIGRATION_LOCK = 4_719_024_811
 """Key of the advisory lock that migrators take; arbitrary, but the same for all of them."""
-
-SCHEMAS = ("highlevel", "etl")
 
 DEPENDED_ON = "2BP01"
 """The SQLSTATE of something that cannot be dropped, because something else reads it."""
@@ -102,7 +100,7 @@ def upgrade(connection: Connection, target: str = "head") -> None:
             narrowed.drop_all(connection)
             connection.commit()
         command.upgrade(_config(connection), target)
-        if target == "head" and views.differences(connection, _scripts() / "views"):
+        if target == "head" and views.differences(connection):
             renew_views(connection)
         narrowed.renew(connection)
         connection.commit()
@@ -139,12 +137,12 @@ def renew_views(connection: Connection) -> None:
     """Bring the views to the form that this Postgres takes, with or without Citus. Commits."""
     try:
         with connection.begin_nested():
-            views.create(connection, _scripts() / "views")
+            views.create(connection)
     except ProgrammingError:
         # A newer version gave one more columns, and a view may grow only.
         narrowed.drop_all(connection)
         views.drop(connection)
-        views.create(connection, _scripts() / "views")
+        views.create(connection)
     connection.commit()
 
 
@@ -182,7 +180,7 @@ def _undo(connection: Connection, undo: Callable[[], None], *, missing: list[str
         )
     undo()
     if revision(connection) is not None:
-        missing += views.try_to_create(connection, _scripts() / "views")
+        missing += views.try_to_create(connection)
         narrowed.renew(connection)
 
 
@@ -193,7 +191,7 @@ def differences(connection: Connection) -> list[str]:
 
     context = MigrationContext.configure(connection, opts=COMPARE_OPTIONS)
     found = [line for each in compare_metadata(context, models.Base.metadata) for line in _in_words(each)]
-    return found + views.differences(connection, _scripts() / "views")
+    return found + views.differences(connection)
 
 
 def _in_words(difference: Any) -> list[str]:
@@ -222,16 +220,10 @@ def _config(connection: Connection, **attributes: object) -> "Config":
     from alembic.config import Config  # noqa: PLC0415 - slow to import, needed here only
 
     config = Config(attributes={"connection": connection} | attributes)
-    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    config.set_main_option("script_location", str(views.scripts()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
 
 
-def _scripts() -> Path:
-    """Return where the migrations are: inside an installed package, beside it in a checkout."""
-    installed = Path(__file__).parent.parent / "migrations"
-    return installed if installed.is_dir() else Path(__file__).parent.parent.parent / "migrations"
-
-
 def _revisions() -> set[str]:
-    return {path.name.split("_")[0] for path in (_scripts() / "versions").glob("*.py")}
+    return {path.name.split("_")[0] for path in (views.scripts() / "versions").glob("*.py")}

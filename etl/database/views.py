@@ -37,21 +37,27 @@ JOIN = re.compile(
 )
 
 
-def create(connection: Connection, directory: Path) -> None:
+def scripts() -> Path:
+    """Return where the migrations are: inside an installed package, beside it in a checkout."""
+    installed = Path(__file__).parent.parent / "migrations"
+    return installed if installed.is_dir() else Path(__file__).parent.parent.parent / "migrations"
+
+
+def create(connection: Connection) -> None:
     """Create the views, or bring them to what the files say.
 
     Only the newest migration that changes a view calls it: the call moves, it is not copied. An older migration runs
     before the columns of newer ones exist. A view may grow at its end only; to change more, :func:`drop` them first.
     """
     for name in NAMES:
-        _run(connection, _definition(connection, directory, name))
+        _run(connection, _definition(connection, name))
 
 
-def try_to_create(connection: Connection, directory: Path) -> list[str]:
+def try_to_create(connection: Connection) -> list[str]:
     """Create the views as far as the tables allow; returns which are missing then."""
     for name in NAMES:
         with suppress(ProgrammingError), connection.begin_nested():
-            _run(connection, _definition(connection, directory, name))
+            _run(connection, _definition(connection, name))
     return [name for name in NAMES if _described(connection, f"highlevel.{name}") is None]
 
 
@@ -61,12 +67,10 @@ def drop(connection: Connection) -> None:
         _run(connection, f"DROP VIEW IF EXISTS highlevel.{name}")
 
 
-def differences(connection: Connection, directory: Path) -> list[str]:
+def differences(connection: Connection) -> list[str]:
     """Return how the views differ from the files, one line each; where nothing may be tried, only which are missing."""
     missing = [name for name in NAMES if _described(connection, f"highlevel.{name}") is None]
-    changed = (
-        [] if missing or not _may_try(connection) else [name for name in NAMES if _differs(connection, directory, name)]
-    )
+    changed = [] if missing or not _may_try(connection) else [name for name in NAMES if _differs(connection, name)]
     return [
         *(f"view highlevel.{name} is missing in the database" for name in missing),
         *(f"view highlevel.{name} differs" for name in changed),
@@ -88,9 +92,9 @@ def _may_try(connection: Connection) -> bool:
     return not is_read_only(connection) and bool(connection.execute(query).scalar_one())
 
 
-def _differs(connection: Connection, directory: Path, name: str) -> bool:
+def _differs(connection: Connection, name: str) -> bool:
     """Return whether the view is not what its file makes, which is tried as a temporary view that is rolled back."""
-    trial = re.sub(rf"\bhighlevel\.{name}\b", f"pg_temp.{name}", _definition(connection, directory, name))
+    trial = re.sub(rf"\bhighlevel\.{name}\b", f"pg_temp.{name}", _definition(connection, name))
     try:
         with connection.begin_nested() as savepoint:
             _run(connection, trial)
@@ -130,23 +134,23 @@ def _described(connection: Connection, view: str) -> tuple[object, ...] | None:
     return None if found is None else tuple(found)
 
 
-def _definition(connection: Connection, directory: Path, name: str) -> str:
+def _definition(connection: Connection, name: str) -> str:
     """Return what the file says; on Citus the same rows in the form that it takes."""
     is_citus = connection.execute(text("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')")).scalar_one()
-    return spread(directory, name) if is_citus else _read(directory, name)
+    return spread(name) if is_citus else _read(name)
 
 
-def spread(directory: Path, name: str) -> str:
+def spread(name: str) -> str:
     """Return a view in the form that Citus answers on its nodes.
 
     A subquery is asked for each message of the union in ``messages_flat``, and Citus sends that to its nodes only where
     the union is outermost. So each part has all that is asked of it; views that join it read the one part they need.
     """
-    create, before, messages, emails, after, comments = UNION.split(_by_key(_read(directory, FLAT)))
+    create, before, messages, emails, after, comments = UNION.split(_by_key(_read(FLAT)))
     messages, emails = before + messages + after, before + emails + after
     if name == FLAT:
         return f"{create}{messages}\nUNION ALL\n{emails}{comments}"
-    statements = _read(directory, name)
+    statements = _read(name)
     part = emails if "f.email_id IS NOT NULL" in statements else messages
     return statements.replace(f"highlevel.{FLAT} AS f", f"(\n{part}\n) AS f")
 
@@ -162,8 +166,8 @@ def _by_key(statements: str) -> str:
     return bare + comment + comments
 
 
-def _read(directory: Path, name: str) -> str:
-    return (directory / f"{name}.sql").read_text(encoding="utf-8")
+def _read(name: str) -> str:
+    return (scripts() / "views" / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def _run(connection: Connection, statements: str) -> None:

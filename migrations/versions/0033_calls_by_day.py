@@ -1,7 +1,5 @@
 """Calls by day and outcome, counted by the job marts; the report reads them."""
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
 
@@ -40,7 +38,7 @@ def upgrade() -> None:
     connection = op.get_bind()
     rows = connection.execute(sa.text(DAYS)).all()
     connection.execute(sa.text(NOTE), {"ids": [row.location_id for row in rows], "noons": [row.noon for row in rows]})
-    views.create(connection, Path(__file__).parent.parent / "views")
+    views.create(connection)
 
 
 def downgrade() -> None:

@@ -142,7 +142,7 @@ def test_a_reader_may_ask_them(march: Connection, engine: Engine) -> None:
 
 @pytest.mark.parametrize("name", ["messages_flat", "calls", "emails_flat"])
 def test_the_form_for_citus_has_the_same_rows(march: Connection, name: str) -> None:
-    apart = views.spread(Path("migrations/views"), name)
+    apart = views.spread(name)
     assert "LEFT JOIN highlevel.contacts" not in apart
     assert apart.count("UNION ALL") == (name == "messages_flat")
     there = f"SELECT * FROM highlevel.{name} AS v ORDER BY v::text"  # noqa: S608
