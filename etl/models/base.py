@@ -146,7 +146,7 @@ class Written:
     updated_at: Mapped[timestamp_now] = column("When this row last changed.")
 
 
-FETCHED_AT = "When the API first answered with what is stored here."
+FETCHED_AT = "When the API first gave what is stored here; getting the same again does not move this time."
 
 
 class Fetched(Written):
@@ -154,11 +154,11 @@ class Fetched(Written):
 
     fetched_at: Mapped[timestamp] = column(FETCHED_AT)
     checked_at: Mapped[timestamp | None] = column(
-        "When the API last answered with what is stored here, or that it is gone. A list or an export that tells "
-        "nothing new does not count. Null: not since this column exists; see fetched_at."
+        "When the API last confirmed what is stored here, or said that it is gone. Lists and exports do not count "
+        "unless they bring something new. Null: not since an upgrade added this column; see fetched_at."
     )
     updated_at: Mapped[timestamp_now] = column(
-        "When this row last changed here, or what belongs to it: files, meta, status changes. To copy what changed, "
+        "When this row last changed in this database, or its files, meta or status changes did. To copy what changed, "
         "follow this column.",
         index=True,
     )

@@ -30,7 +30,9 @@ DELETED_BECAUSE = ("erased", "pruned")
 
 
 class Message(Fetched, Base, table="highlevel.messages"):
-    """One row a message, as HighLevel last described it. For email one row is a whole thread."""
+    """One row for each message, as HighLevel last described it. A thread of emails is one row here; its emails are in
+    highlevel.emails.
+    """
 
     __table_args__ = (
         # Messages of a time: every view that is filtered by day.
@@ -59,15 +61,17 @@ class Message(Fetched, Base, table="highlevel.messages"):
         "inbound (from the contact) or outbound (to the contact). API: direction.", example="inbound"
     )
     status: Mapped[str | None] = column(
-        "Delivery status when last fetched; HighLevel announces no status changes. API: status.", example="delivered"
+        "Delivery status as of checked_at; HighLevel does not announce changes. API: status.", example="delivered"
     )
     source: Mapped[str | None] = column(
-        "What sent it: workflow, bulk_actions, campaign, api, app. Null for most inbound. API: source.",
+        "What sent it: workflow, bulk_actions, campaign, api, app. Null for most inbound messages. API: source.",
         example="workflow",
     )
     content_type: Mapped[str | None] = column("MIME type of body. API: contentType.", example="text/plain")
     body: Mapped[str | None] = column("Text of the message. Null for calls; not reliable for email threads. API: body.")
-    subject: Mapped[str | None] = column("Subject, where the message itself has one. API: subject.")
+    subject: Mapped[str | None] = column(
+        "Subject; few messages have one, and emails have theirs in emails. API: subject."
+    )
     sender: Mapped[str | None] = column(
         "Address or number it came from; not for email. API: from.", example="+15550001111"
     )
@@ -78,7 +82,7 @@ class Message(Fetched, Base, table="highlevel.messages"):
         "Why delivery failed, in the provider's words. API: error.", example="Error 30005 - Unknown destination handset"
     )
     user_id: Mapped[str | None] = column(
-        "HighLevel user who sent or answered it; null for automation and most inbound. API: userId."
+        "HighLevel user who sent or answered it; null for automatic and most inbound messages. API: userId."
     )
     conversation_provider_id: Mapped[str | None] = column(
         "Custom conversation provider that carried it. API: conversationProviderId."
@@ -89,14 +93,14 @@ class Message(Fetched, Base, table="highlevel.messages"):
     )
     reply_to_message_id: Mapped[str | None] = column("Message it answers. API: replyToMessageId.")
     mentions: Mapped[texts | None] = column(
-        "Users that an internal comment calls by name; their ids. API: mentions.", example="{USR2}"
+        "Ids of the users whom an internal comment mentions. API: mentions.", example="{USR2}"
     )
     date_added: Mapped[timestamp | None] = column("When the message was created in HighLevel. API: dateAdded.")
     date_updated: Mapped[timestamp | None] = column(
         "When HighLevel last changed it. API: dateUpdated (undocumented, usually present)."
     )
     extra: Mapped[json | None] = column(
-        "Whatever the API sent that no column holds, under the API's own names; null when nothing."
+        "Fields of the API's answer that have no column, under the API's own names; null when there are none."
     )
     deleted_at: Mapped[timestamp | None] = column(
         "When the API first said that the message no longer exists; null while it exists."
@@ -107,19 +111,19 @@ class File:
     """A file that HighLevel serves."""
 
     url: Mapped[str] = column(
-        "Where HighLevel serves the file; how long it does is not documented.",
+        "Address of the file at HighLevel. HighLevel does not document how long it works.",
         example="https://storage.example/ticket.pdf",
     )
     file_name: Mapped[str | None] = column(
-        "Name of the file: the API's, else the last part of the URL.", example="ticket.pdf"
+        "Name of the file, from the API; if the API gives none, the last part of the URL.", example="ticket.pdf"
     )
     media_type: Mapped[str | None] = column(
-        "MIME type: the API's, else guessed from the file's ending.", example="application/pdf"
+        "MIME type, from the API; if the API gives none, guessed from the file's ending.", example="application/pdf"
     )
 
 
 class Attachment(File, Written, Base, table="highlevel.attachments"):
-    """Files of messages. Calls have none here: their audio is a recording."""
+    """Files of messages, one row for each file. Audio of calls is in highlevel.recordings instead."""
 
     location_id: Mapped[key] = column("Location the message belongs to.")
     message_id: Mapped[key] = column("Message the file is part of.")
@@ -127,10 +131,10 @@ class Attachment(File, Written, Base, table="highlevel.attachments"):
 
 
 class Meta(Written, Base, table="highlevel.meta"):
-    """A message's meta object: for calls, length and outcome. A row only where there is one."""
+    """What the API calls meta: for a call, its length and outcome. A message without meta has no row."""
 
     location_id: Mapped[key] = column("Location the message belongs to.")
-    message_id: Mapped[key] = column("Message that is described.")
+    message_id: Mapped[key] = column("Message that the row describes.")
     call_duration: Mapped[int | None] = column(
         "Length of the call in seconds. API: meta.call.duration or meta.callDuration.", example="37"
     )
@@ -140,7 +144,7 @@ class Meta(Written, Base, table="highlevel.meta"):
         example="completed",
     )
     extra: Mapped[json | None] = column(
-        "Everything else in meta, as received (email thread, Instagram or Facebook page …); null when nothing."
+        "Everything else in meta, as received (email thread, Instagram or Facebook page …); null when there is nothing."
     )
 
 
@@ -149,13 +153,13 @@ class Status:
 
     seen_at: Mapped[timestamp] = column("When the new status was first received.", primary_key=True)
     previous_status: Mapped[str | None] = column("Status before; null when there was none.", example="sent")
-    status: Mapped[str | None] = column("Status from then on.", example="delivered")
-    date_updated: Mapped[timestamp | None] = column("HighLevel's own time of it. API: dateUpdated.")
+    status: Mapped[str | None] = column("The new status.", example="delivered")
+    date_updated: Mapped[timestamp | None] = column("When HighLevel says that it changed. API: dateUpdated.")
 
 
 class StatusChange(Status, Base, table="highlevel.status_changes"):
-    """Changes of messages' statuses, as fetches found them: HighLevel announces none. A change and its reverse
-    between two fetches leave no row.
+    """One row for each change of a message's status that was seen when the message was fetched again. HighLevel
+    announces no changes, so a status that came and went between two fetches is missing.
     """
 
     location_id: Mapped[key] = column("Location the message belongs to.")
@@ -163,8 +167,8 @@ class StatusChange(Status, Base, table="highlevel.status_changes"):
 
 
 class Email(Fetched, Base, table="highlevel.emails"):
-    """One row an email. In highlevel.messages a whole thread is one message. A row exists as soon as the thread
-    names the email, and is filled when it is fetched.
+    """One row for each email. In highlevel.messages a whole thread is one message. A row exists as soon as the thread
+    names the email; most of its columns are null until the email is fetched.
     """
 
     write_policy = WritePolicy(preserve=("message_id",))  # the thread says better which emails it has
@@ -184,7 +188,7 @@ class Email(Fetched, Base, table="highlevel.emails"):
     location_id: Mapped[key] = column("Location the email belongs to.")
     email_id: Mapped[key] = column("The email. API: id, emailMessageId.", example="EML1aBcDeFgHiJkLmNoP")
     message_id: Mapped[str | None] = column("Message in highlevel.messages that is its thread. API: threadId.")
-    position: Mapped[int | None] = column("Place in the thread, from 0; null while only the email names its thread.")
+    position: Mapped[int | None] = column("Place in the thread, from 0; null until the thread lists the email.")
     conversation_id: Mapped[str | None] = column("Conversation it is part of. API: conversationId.")
     contact_id: Mapped[str | None] = column("Contact it was exchanged with. API: contactId.")
     direction: Mapped[str | None] = column("inbound or outbound. API: direction.")
@@ -209,13 +213,13 @@ class Email(Fetched, Base, table="highlevel.emails"):
     date_added: Mapped[timestamp | None] = column("When it was created. API: dateAdded.")
     date_updated: Mapped[timestamp | None] = column("When HighLevel last changed it. API: dateUpdated.")
     extra: Mapped[json | None] = column(
-        "Whatever the API sent that no column holds, under the API's own names; null when nothing."
+        "Fields of the API's answer that have no column, under the API's own names; null when there are none."
     )
     deleted_at: Mapped[timestamp | None] = column(
         "When the API first said that the email no longer exists; null while it exists."
     )
     fetched_at: Mapped[timestamp | None] = column(  # type: ignore[assignment] # the others have one in each row
-        f"{FETCHED_AT} Null: only named by its thread so far."
+        f"{FETCHED_AT} Null: its thread names it, but it was not fetched yet."
     )
 
 
@@ -228,14 +232,16 @@ class EmailAttachment(File, Written, Base, table="highlevel.email_attachments"):
 
 
 class EmailStatusChange(Status, Base, table="highlevel.email_status_changes"):
-    """Changes of emails' statuses, as fetches found them: as in highlevel.status_changes."""
+    """One row for each change of an email's status that was seen when the email was fetched again; see
+    highlevel.status_changes.
+    """
 
     location_id: Mapped[key] = column("Location the email belongs to.")
     email_id: Mapped[key] = column("Email whose status changed.")
 
 
 class Transcript(Fetched, Base, table="highlevel.transcripts"):
-    """What was said in calls. A row only where HighLevel has a transcript."""
+    """What was said in calls, one row for each call. A call of which HighLevel has no transcript has no row."""
 
     location_id: Mapped[key] = column("Location the call belongs to.")
     message_id: Mapped[key] = column("The call, as in highlevel.messages.")
@@ -246,29 +252,29 @@ class Transcript(Fetched, Base, table="highlevel.transcripts"):
 
 
 class Recording(Fetched, Base, table="highlevel.recordings"):
-    """Audio of calls: what is known of it and, where recordings_url is set, where it is kept."""
+    """Audio of calls: its type and length and, if recordings_url is set in jobs.yaml, where a copy is kept."""
 
     location_id: Mapped[key] = column("Location the call belongs to.")
     message_id: Mapped[key] = column("The call, as in highlevel.messages.")
-    leg: Mapped[number_key] = column("Part of the call: 0, and 1 where it was passed on.")
-    media_type: Mapped[str | None] = column("MIME type, as HighLevel said.", example="audio/x-wav")
-    size_bytes: Mapped[big | None] = column("Length of the audio; null where not said.")
-    sha256: Mapped[str | None] = column("SHA-256 of the audio, hexadecimal; null: it was not kept.")
+    leg: Mapped[number_key] = column("Part of the call: 0, or 1 for the part after the call was forwarded.")
+    media_type: Mapped[str | None] = column("MIME type, as HighLevel says.", example="audio/x-wav")
+    size_bytes: Mapped[big | None] = column("Length of the audio in bytes; null: HighLevel did not say it.")
+    sha256: Mapped[str | None] = column("SHA-256 of the audio, hexadecimal; null: no copy is kept.")
     url: Mapped[str | None] = column(
-        "Where the audio is kept; null: it was not kept.", example="s3://bucket/recordings/LOC1/MSG1-0.wav"
+        "Where the copy is kept; null: no copy is kept.", example="s3://bucket/recordings/LOC1/MSG1-0.wav"
     )
 
 
 class Contact(Fetched, Base, table="highlevel.contacts"):
-    """Contacts of messages, fetched when first seen and again when older than a day. Filled only where jobs.yaml
-    has a job for them.
+    """Contacts of the loaded messages. A contact is fetched when a message first names it, and again when a message
+    names it and the row is older than a day. Empty unless jobs.yaml has a job of the kind contact.
     """
 
     write_policy = WritePolicy(is_refreshed=True)
 
     location_id: Mapped[key] = column("Location the contact belongs to.")
     contact_id: Mapped[key] = column("The contact. API: id.")
-    name: Mapped[str | None] = column("Full name, as given or joined from its parts.", example="Ann Lee")
+    name: Mapped[str | None] = column("Full name, from the API or joined from first and last name.", example="Ann Lee")
     first_name: Mapped[str | None] = column("First name. API: firstName.")
     last_name: Mapped[str | None] = column("Last name. API: lastName.")
     email: Mapped[str | None] = column("Email address. API: email.")
@@ -281,7 +287,7 @@ class Contact(Fetched, Base, table="highlevel.contacts"):
     date_added: Mapped[timestamp | None] = column("When it was created. API: dateAdded.")
     date_updated: Mapped[timestamp | None] = column("When HighLevel last changed it. API: dateUpdated.")
     extra: Mapped[json | None] = column(
-        "Whatever the API sent that no column holds (custom fields …), under the API's own names."
+        "Fields of the API's answer that have no column (custom fields …), under the API's own names."
     )
     deleted_at: Mapped[timestamp | None] = column(
         "When the API first said that the contact no longer exists; null while it exists."
@@ -289,29 +295,29 @@ class Contact(Fetched, Base, table="highlevel.contacts"):
 
 
 class User(Fetched, Base, table="highlevel.users"):
-    """Users named by messages, fetched when first seen and again when older than a day. Filled only where jobs.yaml
-    has a job for them.
+    """Users of HighLevel whom the loaded messages name. A user is fetched when a message first names it, and again when
+    a message names it and the row is older than a day. Empty unless jobs.yaml has a job of the kind user.
     """
 
     write_policy = WritePolicy(is_refreshed=True)
 
     location_id: Mapped[key] = column("Location in which the user was seen.")
     user_id: Mapped[key] = column("The user. API: id.")
-    name: Mapped[str | None] = column("Full name, as given or joined from its parts.", example="Sam Fox")
+    name: Mapped[str | None] = column("Full name, from the API or joined from first and last name.", example="Sam Fox")
     first_name: Mapped[str | None] = column("First name. API: firstName.")
     last_name: Mapped[str | None] = column("Last name. API: lastName.")
     email: Mapped[str | None] = column("Email address. API: email.")
     phone: Mapped[str | None] = column("Phone number. API: phone.")
     role: Mapped[str | None] = column("Role in the location. API: roles.role.", example="admin")
-    extra: Mapped[json | None] = column("Whatever the API sent that no column holds, under the API's own names.")
+    extra: Mapped[json | None] = column("Fields of the API's answer that have no column, under the API's own names.")
     deleted_at: Mapped[timestamp | None] = column(
         "When the API first said that the user no longer exists; null while it exists."
     )
 
 
 class LocationProfile(Fetched, Base, table="highlevel.locations"):
-    """Locations (sub-accounts) by name and time zone, fetched when first seen and again when older than a day.
-    Filled only where jobs.yaml has a job for them.
+    """Names and time zones of locations (sub-accounts). A location is fetched when a message first names it, and again
+    when a message names it and the row is older than a day. Empty unless jobs.yaml has a job of the kind location.
     """
 
     write_policy = WritePolicy(is_refreshed=True)
@@ -324,15 +330,16 @@ class LocationProfile(Fetched, Base, table="highlevel.locations"):
     phone: Mapped[str | None] = column("Phone number. API: phone.")
     city: Mapped[str | None] = column("City. API: city.")
     country: Mapped[str | None] = column("Country, two letters. API: country.")
-    extra: Mapped[json | None] = column("Whatever the API sent that no column holds, under the API's own names.")
+    extra: Mapped[json | None] = column("Fields of the API's answer that have no column, under the API's own names.")
     deleted_at: Mapped[timestamp | None] = column(
         "When the API first said that the location no longer exists; null while it exists."
     )
 
 
 class DeletedRow(Base, table="highlevel.deleted_rows"):
-    """Rows that etl forget or etl prune deleted here, for those who have copies: delete there what they name, and what
-    belongs to it. Kept for 90 days. What is gone in HighLevel keeps its row, with deleted_at.
+    """Messages, emails and contacts that etl forget or etl prune deleted from this database. If you have a copy, delete
+    them there too, with all that belongs to them. A row is kept for 90 days. A message that was deleted in HighLevel
+    is not here: it stays in highlevel.messages, with deleted_at.
     """
 
     __table_args__ = (
@@ -345,37 +352,37 @@ class DeletedRow(Base, table="highlevel.deleted_rows"):
     id: Mapped[key] = column("Its message_id, email_id or contact_id.")
     table_name: Mapped[key] = column("Table it was in: messages, emails or contacts.", example="messages")
     deleted_at: Mapped[timestamp_now] = column("When it was deleted here.")
-    why: Mapped[str] = column("erased: with its contact. pruned: it was too old.", example="erased")
+    why: Mapped[str] = column("erased: its contact was erased. pruned: it was too old.", example="erased")
 
 
 class MessageType(Base, table="highlevel.message_types"):
-    """Meaning of each message_type known when this version was released. Left join: new ones may appear."""
+    """What each message_type means. Use a left join: HighLevel may send types that this version does not know."""
 
     message_type: Mapped[key] = column("As in highlevel.messages.message_type.", example="TYPE_SMS")
-    type_code: Mapped[int | None] = column("The API's number for it; null where not established.", example="2")
+    type_code: Mapped[int | None] = column("The API's number for it; null where it is not known.", example="2")
     channel: Mapped[str] = column(
         "Channel: SMS, Call, Email, WhatsApp, Facebook, Instagram, Google, TikTok, RCS, Chat, Internal, …",
         example="SMS",
     )
     is_campaign: Mapped[bool] = column("True when a campaign sent it rather than a person or workflow.")
     is_activity: Mapped[bool] = column(
-        "True for log entries in a conversation (appointment, payment …): nobody wrote them to anybody."
+        "True for entries that HighLevel writes into a conversation (appointment, payment …): nobody sent them."
     )
     is_internal: Mapped[bool] = column(
-        "True for what the team writes to itself, and for notes about a chat: no customer sees it.",
+        "True for messages within the team and for notes about a chat: the contact does not see them.",
         server_default=text("false"),
     )
 
 
 class TimeZone(Base, table="highlevel.time_zones"):
-    """Time zones that this Postgres knew when the warehouse was migrated, and older names of them. A location whose
-    zone is not among them gets the default: an unknown name would make a whole query fail. To add newer ones:
+    """Time zones that this Postgres knew when the table was made, with their older names. A location whose zone is not
+    here gets the default zone, since one unknown name would make a whole query fail. To add newer zones:
     INSERT INTO highlevel.time_zones SELECT name FROM pg_timezone_names ON CONFLICT DO NOTHING
     """
 
     time_zone: Mapped[key] = column("Name, as in highlevel.locations.time_zone.", example="US/Central")
     known_as: Mapped[str | None] = column(
-        "Today's name of it, by which Postgres is asked; null: the same.", example="America/Chicago"
+        "Today's name of the zone, if time_zone is an older one; null: time_zone is today's.", example="America/Chicago"
     )
 
 
@@ -386,7 +393,7 @@ class OneRow:
 
 
 class ViewSettings(OneRow, Base, table="highlevel.settings"):
-    """What the owner decides for the views; one row. UPDATE highlevel.settings SET default_time_zone = …"""
+    """Settings of the views, in one row. To change them: UPDATE highlevel.settings SET default_time_zone = …"""
 
     __table_args__ = (CheckConstraint("only_row", name="only_row"),)
 
@@ -399,8 +406,9 @@ class ViewSettings(OneRow, Base, table="highlevel.settings"):
 
 
 class OpeningHours(Base, table="highlevel.opening_hours"):
-    """When locations are open, by their own clocks; you fill it, a row a span. A location without rows is always open.
-    What overlaps counts once. INSERT INTO highlevel.opening_hours VALUES ('…', 1, '09:00', '18:00')
+    """When locations are open, on their own clocks. You fill this table, with one row for each time from opening to
+    closing. A location without rows counts as always open. Times that overlap count once.
+    INSERT INTO highlevel.opening_hours VALUES ('…', 1, '09:00', '18:00')
     """
 
     __table_args__ = (
@@ -413,12 +421,12 @@ class OpeningHours(Base, table="highlevel.opening_hours"):
     weekday: Mapped[number_key] = column("Day on which it opens: 1 is Monday, 7 is Sunday.", example="1")
     opens: Mapped[time_of_day] = column("When it opens.", primary_key=True, example="09:00")
     closes: Mapped[time_of_day] = column(
-        "When it closes; on the next day, if that is not after opens. The end of a day is 24:00.", example="18:00"
+        "When it closes. A time before opens is on the next day. 24:00 is the end of the day.", example="18:00"
     )
 
 
 class Turn(Base, table="highlevel.turns"):
-    """Turns of contacts, kept by the job marts. Ask highlevel.response_times, which adds the names."""
+    """Turns of contacts, filled by the job marts. Read the view highlevel.response_times instead: it adds the names."""
 
     __table_args__ = (
         # Turns of a month or of a day.
@@ -436,25 +444,26 @@ class Turn(Base, table="highlevel.turns"):
     local_time: Mapped[local_timestamp] = column("date_added on the location's own clock.")
     local_day: Mapped[day] = column("The day of local_time.")
     local_month: Mapped[day] = column("The first day of its month.")
-    answered_at: Mapped[timestamp | None] = column("When the first answer was created; null: none so far.")
+    answered_at: Mapped[timestamp | None] = column("When the first answer was created; null: there is none yet.")
     answer_message_id: Mapped[str | None] = column("That answer.")
     answer_email_id: Mapped[str | None] = column("The same, where it is an email.")
     answer_channel: Mapped[str | None] = column("Its channel.")
     answered_by: Mapped[str | None] = column("Who sent it; see messages_flat.sent_by.")
     human_answered_at: Mapped[timestamp | None] = column(
-        "When a person first answered, or the contact called and somebody answered; null: none so far."
+        "When a person first answered, or the contact called and somebody answered the call; null: not yet."
     )
-    user_id: Mapped[str | None] = column("User who gave that answer, where HighLevel says.")
+    user_id: Mapped[str | None] = column("User who gave that answer; null: HighLevel names none.")
     open_seconds: Mapped[seconds | None] = column(
-        "Seconds from date_added to answered_at within highlevel.opening_hours; null: there are none, or no answer.",
+        "Seconds from date_added to answered_at in which the location was open; null: it has no opening hours, or "
+        "there is no answer.",
         example="540",
     )
-    human_open_seconds: Mapped[seconds | None] = column("The same to human_answered_at.", example="540")
+    human_open_seconds: Mapped[seconds | None] = column("The same until human_answered_at.", example="540")
 
 
 class ConversationTotal(Base, table="highlevel.conversation_totals"):
-    """One row a conversation in which something was exchanged with the contact, kept by the job marts. Ask
-    highlevel.conversations, which adds the names.
+    """One row for each conversation with a message from or to the contact, filled by the job marts. Read the view
+    highlevel.conversations instead: it adds the names.
     """
 
     __table_args__ = (
@@ -467,7 +476,7 @@ class ConversationTotal(Base, table="highlevel.conversation_totals"):
     location_id: Mapped[key] = column("Location.")
     conversation_id: Mapped[key] = column("The conversation.")
     contact_id: Mapped[str | None] = column("Contact of its last message.")
-    first_date_added: Mapped[timestamp] = column("When its first message was created, of those loaded.")
+    first_date_added: Mapped[timestamp] = column("When the first of its loaded messages was created.")
     last_date_added: Mapped[timestamp] = column("When its last message was created.")
     last_local_time: Mapped[local_timestamp] = column("The same on the location's own clock.")
     last_local_day: Mapped[day] = column("The day of last_local_time.")
@@ -479,13 +488,15 @@ class ConversationTotal(Base, table="highlevel.conversation_totals"):
     last_sent_by: Mapped[str] = column("Who sent the last message; see messages_flat.sent_by.")
     last_message_id: Mapped[str] = column("The last message.")
     waiting_since: Mapped[timestamp | None] = column(
-        "When the contact first wrote or called since the last answer of any kind; null: nothing waits."
+        "When the contact first wrote or called after the last answer of any kind; null: nothing waits for an answer."
     )
-    waiting_for_human_since: Mapped[timestamp | None] = column("The same since the last answer of a person.")
+    waiting_for_human_since: Mapped[timestamp | None] = column("The same after the last answer of a person.")
 
 
 class DailyTotal(Base, table="highlevel.daily_totals"):
-    """Messages a day, by channel, direction and source, kept by the job marts. Ask highlevel.daily_messages."""
+    """Number of messages by day, channel, direction and source, filled by the job marts. Read the view
+    highlevel.daily_messages instead.
+    """
 
     location_id: Mapped[key] = column("Location.")
     local_day: Mapped[day] = column("Day in the location's own time zone.", primary_key=True)
@@ -495,7 +506,7 @@ class DailyTotal(Base, table="highlevel.daily_totals"):
     source: Mapped[str | None] = column("What sent it, in HighLevel's words.")
     sent_by: Mapped[str] = column("Who sent it; see messages_flat.sent_by.")
     messages: Mapped[int] = column("Messages.")
-    contacts: Mapped[int] = column("Different contacts among them; do not add these up over rows.")
+    contacts: Mapped[int] = column("Number of different contacts. Do not add these up: a contact may be in many rows.")
     answered_calls: Mapped[int | None] = column("Calls that were answered; null for channels other than Call.")
     missed_calls: Mapped[int | None] = column("Calls that were missed; null as above.")
     voicemails: Mapped[int | None] = column("Calls that ended in a voicemail; null as above.")
@@ -503,7 +514,9 @@ class DailyTotal(Base, table="highlevel.daily_totals"):
 
 
 class DeliveryTotal(Base, table="highlevel.delivery_totals"):
-    """What became of outbound messages, by the day they were created, kept by the job marts. Ask highlevel.delivery."""
+    """What became of outbound messages, by the day on which they were created, filled by the job marts. Read the view
+    highlevel.delivery instead.
+    """
 
     location_id: Mapped[key] = column("Location.")
     local_day: Mapped[day] = column("Day in the location's own time zone.", primary_key=True)
@@ -511,7 +524,7 @@ class DeliveryTotal(Base, table="highlevel.delivery_totals"):
     channel: Mapped[str] = column("SMS, Email …; see messages_flat.channel.")
     source: Mapped[str | None] = column("What sent it, in HighLevel's words.")
     sent_by: Mapped[str] = column("Who sent it; see messages_flat.sent_by.")
-    error: Mapped[str | None] = column("The provider's words for what failed; null: there are none.")
+    error: Mapped[str | None] = column("Why they failed, in the provider's words; null: the provider gave no reason.")
     messages: Mapped[int] = column("All of them.")
     waiting: Mapped[int] = column("Status pending, queued or scheduled.")
     sent: Mapped[int] = column("Status sent, or any that comes after it.")
@@ -521,13 +534,13 @@ class DeliveryTotal(Base, table="highlevel.delivery_totals"):
 
 
 class Marts(OneRow, Base, table="highlevel.marts"):
-    """As of when the tables are that the job marts keeps: turns, conversation_totals, daily_totals and
+    """Up to when the tables that the job marts fills are complete: turns, conversation_totals, daily_totals and
     delivery_totals. One row.
     """
 
     __table_args__ = (CheckConstraint("only_row", name="only_row"),)
 
     as_of: Mapped[timestamp | None] = column(
-        "Everything that was loaded until then is in them; null: they were never filled, or are being filled "
-        "for the first time."
+        "They count everything that was loaded until then. Null: they were never filled, or are being filled for the "
+        "first time."
     )

@@ -41,9 +41,9 @@ rows rather than after a fifth of the table."""
 
 
 class QueueItem(Base, table="etl.message_queue", postgresql_with=HOT_TABLE):
-    """What must still be fetched, one row an item. Done items are deleted. INSERT INTO etl.message_queue
-    (message_id) VALUES ('…') is a supported way in; SELECT etl.enqueue('…') also copes with items that are already
-    here.
+    """What must still be fetched, one row for each item. Done items are deleted. You may queue items with INSERT INTO
+    etl.message_queue (message_id) VALUES ('…'), or with SELECT etl.enqueue('…'), which also takes items that are
+    already here.
     """
 
     __table_args__ = (
@@ -75,8 +75,8 @@ class QueueItem(Base, table="etl.message_queue", postgresql_with=HOT_TABLE):
         example="message",
     )
     message_id: Mapped[key] = column(
-        "Its id in HighLevel: of a transcription or recording the message's, else the thing's own; of a "
-        "window that in etl.windows."
+        "What to fetch, by its id in HighLevel. For a transcription or recording: the id of its message. For a window: "
+        "its window_id in etl.windows."
     )
     location_id: Mapped[key] = column(
         "Location it belongs to; empty: the location of HIGHLEVEL_TOKEN. The same id at two locations is two items.",
@@ -87,22 +87,22 @@ class QueueItem(Base, table="etl.message_queue", postgresql_with=HOT_TABLE):
     attempt: Mapped[count] = column("Attempts spent so far; waiting spends none.")
     lease_id: Mapped[big | None] = column("Claim of a worker; null while the item waits. Unique to one claim.")
     leased_until: Mapped[timestamp | None] = column(
-        "The claim lapses then unless it is renewed: a killed worker's items come back by themselves."
+        "When the claim ends, unless it is renewed: so the items of a killed worker come back by themselves."
     )
     again: Mapped[bool] = column(
         "Queued again while claimed: it will be fetched once more.", server_default=text("false")
     )
     lapses: Mapped[count] = column(
-        "How often its lease lapsed since an attempt ended: its worker was killed. From 2 on it is fetched "
-        "alone, with 5 it becomes a dead letter."
+        "How often its claim ended without being renewed since the last attempt ended: its worker was killed. From 2 "
+        "on, the item is fetched alone; with 5, it becomes a dead letter."
     )
-    cause: Mapped[str | None] = column("Why the last attempt failed or waits; null at first.")
+    cause: Mapped[str | None] = column("Why the last attempt failed, or why the item waits; null at first.")
     enqueued_at: Mapped[timestamp_now] = column("When the item was queued, or last queued again.")
     conversation_id: Mapped[str | None] = column(
-        "Conversation of a message, where whoever queued it knew: there it is looked for if its id is refused."
+        "Conversation of a message, if known: the message is looked for there if the API refuses its id."
     )
     dated_at: Mapped[timestamp | None] = column(
-        "When the message was created, where whoever queued it knew: many of one time are fetched together."
+        "When the message was created, if known: many messages of one time are fetched together."
     )
 
 
@@ -126,8 +126,8 @@ class DeadLetter(Base, table="etl.dead_letters"):
 
 
 class Run(Base, table="etl.runs"):
-    """One row each execution of a job; the history of what was loaded and what was not. One that had nothing to do
-    takes the row of the one before it.
+    """One row for each run of a job: what it loaded and what it did not. A run that had nothing to do reuses the row of
+    the idle run before it.
     """
 
     __table_args__ = (Index(None, "started_at"),)
@@ -138,7 +138,7 @@ class Run(Base, table="etl.runs"):
     pid: Mapped[int] = column("Process id on that machine.")
     version: Mapped[str] = column("Version of highlevel-etl.")
     started_at: Mapped[timestamp_now] = column("When it started.")
-    seen_at: Mapped[timestamp_now] = column("When it last reported; stands still if it was killed.")
+    seen_at: Mapped[timestamp_now] = column("When it last reported that it is at work; a killed run does not.")
     finished_at: Mapped[timestamp | None] = column("When it ended; null while it runs or if killed.")
     outcome: Mapped[str | None] = column(
         "drained, limit, max_seconds, stopped (signal), or why work was left: paused, budget, rate_limited, "
@@ -148,12 +148,12 @@ class Run(Base, table="etl.runs"):
     )
     loaded: Mapped[count] = column("Items fetched and settled in the tables.")
     unchanged: Mapped[count] = column("Of those, how many changed nothing.")
-    deleted: Mapped[count] = column("Known messages found gone upstream.")
+    deleted: Mapped[count] = column("Items that HighLevel no longer has: their rows got deleted_at.")
     retried: Mapped[count] = column("Attempts that failed and will be repeated.")
     snoozed: Mapped[count] = column("Items put off without spending an attempt.")
     dead: Mapped[count] = column("Items that failed for good: new rows of etl.dead_letters.")
     answered_2xx: Mapped[count] = column("Requests that the API answered.")
-    answered_4xx: Mapped[count] = column("Requests that the API refused, but for 429; or redirected.")
+    answered_4xx: Mapped[count] = column("Requests that the API refused, except with 429, or redirected.")
     answered_429: Mapped[count] = column("Requests that were too many: HTTP 429.")
     answered_5xx: Mapped[count] = column("Requests at which the API failed.")
     unanswered: Mapped[count] = column("Requests without a complete answer.")
@@ -161,12 +161,12 @@ class Run(Base, table="etl.runs"):
         "Schema drift: how often each field or value was seen that this version does not know."
     )
     skipped: Mapped[json | None] = column(
-        "Locations whose due items were left, by cause, up to 100 of each; null when none were."
+        "Locations whose due items had to wait, by cause, up to 100 for each cause; null when there were none."
     )
 
 
 class RunTotal(Base, table="etl.run_totals"):
-    """What the runs had done that etl prune deleted, one row a job: totals of etl metrics never fall."""
+    """Sums over the runs that etl prune deleted, one row for each job, so that the totals of etl metrics never fall."""
 
     job: Mapped[key] = column("As in etl.runs.")
     loaded: Mapped[big] = column("As in etl.runs.")
@@ -204,7 +204,7 @@ class Location(Written, Base, table="etl.locations"):
     )
     access_token: Mapped[str | None] = column("The token to send, encrypted with ETL_SECRET_KEY (Fernet).")
     refresh_token: Mapped[str | None] = column(
-        "What the next token is got with, encrypted likewise. It works once; null where there is none."
+        "Token that gets the next access token, encrypted likewise. It works once; null where there is none."
     )
     token_fingerprint: Mapped[str | None] = column(
         "Tells the token from another one without giving it away: the beginning of its SHA-256.", example="3a7bd3e2360a"
@@ -219,8 +219,8 @@ class Location(Written, Base, table="etl.locations"):
     pause_cause: Mapped[str | None] = column("Short code of the cause, e.g. token_refused.")
     pause_detail: Mapped[str | None] = column("The API's reason, for whoever fixes it.")
     paused_token: Mapped[str | None] = column(
-        "Fingerprint of the token that was refused: another token lifts the pause. Null: paused by hand, only "
-        "etl locations resume lifts it."
+        "Fingerprint of the token that was refused: another token ends the pause. Null: only etl locations resume ends "
+        "the pause, as after etl locations pause."
     )
     app_changed_at: Mapped[timestamp | None] = column(
         "When the app was last installed, connected or uninstalled, by the event's own time: an older event "
@@ -246,7 +246,9 @@ class Company(Written, Base, table="etl.companies"):
     access_token: Mapped[str | None] = column(
         "The company's token, encrypted with ETL_SECRET_KEY (Fernet); null while it is not connected."
     )
-    refresh_token: Mapped[str | None] = column("What the next token is got with, encrypted likewise. It works once.")
+    refresh_token: Mapped[str | None] = column(
+        "Token that gets the next access token, encrypted likewise. It works once."
+    )
     token_fingerprint: Mapped[str | None] = column(
         "Tells the token from another one without giving it away: the beginning of its SHA-256."
     )
@@ -270,7 +272,7 @@ class RateLimit(Base, table="etl.rate_limits"):
         "Requests allowed a day. Header X-RateLimit-Limit-Daily.", server_default="200000"
     )
     daily_remaining: Mapped[big] = column(
-        "Of those, left: as last heard in X-RateLimit-Daily-Remaining, less what was granted since.",
+        "How many of those are left: as X-RateLimit-Daily-Remaining last said, less those granted since.",
         server_default="200000",
     )
     daily_since: Mapped[date] = column(
@@ -279,10 +281,10 @@ class RateLimit(Base, table="etl.rate_limits"):
     blocked_until: Mapped[timestamp | None] = column("No request before this time: a 429 or a spent daily budget.")
     blocked_cause: Mapped[str | None] = column("rate_limited or daily_budget; null while not blocked.")
     blocked_at: Mapped[timestamp | None] = column(
-        "When that was heard. In the future: before the clock was set back, so that it no longer holds."
+        "When the API said so. A time in the future is from before the clock was set back, and no longer holds."
     )
     heard_at: Mapped[timestamp | None] = column(
-        "When headers last said the limits, or an answer that there are none. An hour later they are forgotten."
+        "When an answer last gave the limits, or showed that there are none. An hour later they are forgotten."
     )
 
 
@@ -299,7 +301,7 @@ class RateUsage(Base, table="etl.rate_usage", postgresql_with=HOT_TABLE):
     requests: Mapped[int] = column("How many requests this entry stands for.")
     expires_at: Mapped[timestamp] = column("From then on they no longer count.")
     lease_id: Mapped[big | None] = column(
-        "The claim they were granted with, until answered; null once the time is known."
+        "Claim for which they were granted; null once they were answered, which sets expires_at."
     )
 
 
@@ -308,8 +310,8 @@ EVENT_OUTCOMES = ("queued", "no_id", "bad_id", "ignored", "install", "uninstall"
 
 
 class WebhookEvent(Base, table="etl.webhook_events"):
-    """Events as they were posted, for WEBHOOK_KEEP_DAYS; each is answered only when it is here. See etl events
-    list|show|replay|purge.
+    """Webhooks as HighLevel posted them, kept for WEBHOOK_KEEP_DAYS. A webhook is answered 200 only after it is stored
+    here. See etl events list|show|replay|purge.
     """
 
     __table_args__ = (
@@ -348,8 +350,8 @@ class WebhookEvent(Base, table="etl.webhook_events"):
 
 
 class ExportWindow(Base, table="etl.windows"):
-    """Times that the export of a location is asked for: each is an item of kind window. Of history, they say what
-    is loaded: etl backfill goes on from there.
+    """Spans of time that are read from the export of a location, each as an item of the kind window. Those of history
+    say what is loaded, so that etl backfill can go on from there.
     """
 
     __table_args__ = (
@@ -369,27 +371,29 @@ class ExportWindow(Base, table="etl.windows"):
     )
     since: Mapped[timestamp] = column("Messages created then or later are asked for.")
     until: Mapped[timestamp] = column("Messages created before then are asked for.")
-    messages: Mapped[big_count] = column("How many messages it has.")
-    missing: Mapped[big_count] = column("How many more the export counted and did not give.")
-    written: Mapped[big_count] = column("How many were new or had changed.")
-    singly: Mapped[big_count] = column("How many could not be loaded from the export and were queued.")
-    requests: Mapped[big_count] = column("Pages that were asked for.")
-    days: Mapped[json | None] = column("Of one that compares: what it found, by UTC day.")
+    messages: Mapped[big_count] = column("How many messages the export gave.")
+    missing: Mapped[big_count] = column("How many more messages the export counted than it gave.")
+    written: Mapped[big_count] = column("How many of the messages were new or had changed.")
+    singly: Mapped[big_count] = column("How many could not be loaded from the export and were queued one by one.")
+    requests: Mapped[big_count] = column("How many pages were asked for.")
+    days: Mapped[json | None] = column("For compare: what was found, by UTC day.")
     queued_at: Mapped[timestamp_now] = column("When it was queued.")
-    finished_at: Mapped[timestamp | None] = column("When it was walked; null until then.")
+    finished_at: Mapped[timestamp | None] = column("When all its pages were read; null until then.")
 
 
 class Notice(Base, table="etl.notices"):
     """Findings of etl check that were sent as notices, until they are over."""
 
     name: Mapped[key] = column("What kind of finding, e.g. webhooks or runs.")
-    subject: Mapped[key] = column("Which location, job or kind; empty: there is one.")
+    subject: Mapped[key] = column("Location, job or kind that it is about; empty where there is only one.")
     began_at: Mapped[timestamp_now] = column("When it was first sent.")
     told_at: Mapped[timestamp_now] = column("When it was last sent; a reminder follows a day later.")
 
 
 class Sample(Base, table="etl.samples"):
-    """How the work went, every five minutes for eight days, while somebody watches; for the page of etl serve."""
+    """Figures of the work, one row for five minutes, kept for eight days; the page of etl serve plots them. Whatever
+    reads the figures writes the rows.
+    """
 
     taken_at: Mapped[timestamp] = column("Beginning of the five minutes.", primary_key=True)
     figures: Mapped[json] = column(
@@ -426,25 +430,25 @@ class Pruned(Base, table="etl.pruned"):
 
 
 class MartChange(Base, table="etl.mart_changes", postgresql_with=HOT_TABLE):
-    """What was loaded, deleted or erased since the job marts last ran; it deletes what it has worked out. A row of
-    which only location_id is set stands for the whole location.
+    """Changes that the job marts has not counted yet: it counts them and deletes their rows. A row with nothing but
+    location_id stands for the whole location.
     """
 
     change_id: Mapped[serial] = column("The change.")
-    location_id: Mapped[str] = column("Location it is at.")
+    location_id: Mapped[str] = column("Location of what changed.")
     message_ids: Mapped[texts | None] = column(
-        "Messages that are looked up, with the emails of which they are the thread; null: none needs to be."
+        "Messages whose conversations and days changed, with the emails of these threads; null: none."
     )
-    conversation_id: Mapped[str | None] = column("Conversation that changed; null: none did.")
+    conversation_id: Mapped[str | None] = column("Conversation that changed; null: none.")
     happened_at: Mapped[timestamp | None] = column(
-        "A time in the day that changed; null: none did. One that lies ahead waits until a day before it."
+        "A time in the day that changed; null: none. A time in the future waits until a day before it."
     )
-    noted_at: Mapped[timestamp_now] = column("When it was noted, in the transaction that changed it.")
+    noted_at: Mapped[timestamp_now] = column("When the change was made: this row is of the same transaction.")
 
 
 class MartZone(Base, table="etl.mart_zones"):
-    """The time zones and opening hours that the job marts has used; where they have changed, it works out the location
-    anew.
+    """The time zones and opening hours that the job marts last used. When those of a location change, it counts the
+    location anew.
     """
 
     location_id: Mapped[key] = column("Location.")

@@ -29,25 +29,25 @@ LEFT JOIN highlevel.transcripts AS t ON t.location_id = f.location_id AND t.mess
 WHERE f.channel = 'Call' AND f.email_id IS NULL AND f.deleted_at IS NULL;
 
 COMMENT ON VIEW highlevel.calls IS
-    'One row a call or voicemail. Deleted ones are left out. Filter by location_id and date_added, which have an index. ';
+    'One row for each call or voicemail that is not deleted. Filter by location_id and date_added, which have an index.';
 COMMENT ON COLUMN highlevel.calls.location_id IS 'Location.';
-COMMENT ON COLUMN highlevel.calls.location_name IS 'Name of the business; null while not fetched.';
+COMMENT ON COLUMN highlevel.calls.location_name IS 'Name of the business; null until it is fetched.';
 COMMENT ON COLUMN highlevel.calls.message_id IS 'The call, as in highlevel.messages.';
 COMMENT ON COLUMN highlevel.calls.conversation_id IS 'Conversation it is part of.';
 COMMENT ON COLUMN highlevel.calls.contact_id IS 'Contact who called or was called.';
-COMMENT ON COLUMN highlevel.calls.contact_name IS 'Name of the contact; null while not fetched.';
-COMMENT ON COLUMN highlevel.calls.user_id IS 'User who called or answered, where HighLevel says; often missing for inbound calls.';
-COMMENT ON COLUMN highlevel.calls.user_name IS 'Name of the user; null while not fetched.';
+COMMENT ON COLUMN highlevel.calls.contact_name IS 'Name of the contact; null until it is fetched.';
+COMMENT ON COLUMN highlevel.calls.user_id IS 'User who called or answered; null: HighLevel names none, as for many inbound calls.';
+COMMENT ON COLUMN highlevel.calls.user_name IS 'Name of the user; null until it is fetched.';
 COMMENT ON COLUMN highlevel.calls.direction IS 'inbound (the contact called) or outbound.';
-COMMENT ON COLUMN highlevel.calls.sent_by IS 'contact for inbound calls, else who called; see messages_flat.sent_by.';
+COMMENT ON COLUMN highlevel.calls.sent_by IS 'contact for inbound calls; for outbound calls, who called: see messages_flat.sent_by.';
 COMMENT ON COLUMN highlevel.calls.date_added IS 'When the call was created in HighLevel.';
 COMMENT ON COLUMN highlevel.calls.local_time IS 'The same on the location''s own clock.';
 COMMENT ON COLUMN highlevel.calls.local_day IS 'The day of local_time.';
 COMMENT ON COLUMN highlevel.calls.call_outcome IS 'answered, missed, voicemail or unknown; see messages_flat.call_outcome.';
-COMMENT ON COLUMN highlevel.calls.call_status IS 'Outcome in HighLevel''s words; null where it gives none.';
-COMMENT ON COLUMN highlevel.calls.status IS 'Status of the message; some outcomes stand only here.';
-COMMENT ON COLUMN highlevel.calls.call_duration IS 'Length in seconds; HighLevel leaves it out for voicemails and some long transferred calls.';
-COMMENT ON COLUMN highlevel.calls.has_recording IS 'True where highlevel.recordings knows audio of it.';
-COMMENT ON COLUMN highlevel.calls.recording_url IS 'Where the audio of its first leg is kept; null: it was not kept.';
-COMMENT ON COLUMN highlevel.calls.has_transcript IS 'True where highlevel.transcripts has what was said.';
+COMMENT ON COLUMN highlevel.calls.call_status IS 'Outcome in HighLevel''s words; null: HighLevel gave none.';
+COMMENT ON COLUMN highlevel.calls.status IS 'Status of the message; some calls have their outcome only here.';
+COMMENT ON COLUMN highlevel.calls.call_duration IS 'Length in seconds; HighLevel gives none for voicemails and some long transferred calls.';
+COMMENT ON COLUMN highlevel.calls.has_recording IS 'True if highlevel.recordings has a row for the call.';
+COMMENT ON COLUMN highlevel.calls.recording_url IS 'Where a copy of the audio of its first leg is kept; null: no copy is kept.';
+COMMENT ON COLUMN highlevel.calls.has_transcript IS 'True if highlevel.transcripts has a row for the call.';
 COMMENT ON COLUMN highlevel.calls.transcript IS 'What was said, one line a sentence.';

@@ -32,12 +32,12 @@ CROSS JOIN LATERAL generate_series(
 ) AS d (day);
 
 COMMENT ON VIEW highlevel.local_days IS
-    'One row a location and day of its own time zone, from its first message to its last, with or without messages; '
-    'none before 2000, and none after tomorrow. '
-    'Left join it to show days on which nothing happened.';
+    'A calendar: one row for each location and day in its own time zone, from its first message to its last, also for '
+    'days without messages. It has no day before 2000 and none after tomorrow. Join other tables to it with a left join '
+    'to show days on which nothing happened.';
 COMMENT ON COLUMN highlevel.local_days.location_id IS 'The location.';
-COMMENT ON COLUMN highlevel.local_days.location_name IS 'Name of the business; null while not fetched.';
-COMMENT ON COLUMN highlevel.local_days.local_time_zone IS 'The zone its days are told in; see highlevel.location_time_zones.';
+COMMENT ON COLUMN highlevel.local_days.location_name IS 'Name of the business; null until it is fetched.';
+COMMENT ON COLUMN highlevel.local_days.local_time_zone IS 'Time zone of its days; see highlevel.location_time_zones.';
 COMMENT ON COLUMN highlevel.local_days.local_day IS 'The day.';
-COMMENT ON COLUMN highlevel.local_days.starts_at IS 'When it begins.';
-COMMENT ON COLUMN highlevel.local_days.ends_at IS 'When the next one begins: 23 or 25 hours later when clocks change.';
+COMMENT ON COLUMN highlevel.local_days.starts_at IS 'When the day begins.';
+COMMENT ON COLUMN highlevel.local_days.ends_at IS 'When the next day begins: 23 or 25 hours later on days when clocks change.';

@@ -15,13 +15,13 @@ LEFT JOIN (
 ) AS l USING (location_id);
 
 COMMENT ON VIEW highlevel.location_time_zones IS
-    'One row a location that has messages: the time zone its local times and days are told in. Until the job of '
-    'locations has run, and for locations that have no zone, that is the default, UTC unless you change it. '
-    'To change the zone of locations that have none: UPDATE highlevel.settings SET default_time_zone = ''Europe/Madrid''. ';
+    'One row for each location that has messages: the time zone of its local times and days. Until the job locations has '
+    'fetched it, and for a location that has none, that is the default zone: UTC, unless you change it with '
+    'UPDATE highlevel.settings SET default_time_zone = ''Europe/Madrid''.';
 COMMENT ON COLUMN highlevel.location_time_zones.location_id IS 'The location.';
-COMMENT ON COLUMN highlevel.location_time_zones.location_name IS 'Name of the business; null while not fetched.';
-COMMENT ON COLUMN highlevel.location_time_zones.time_zone IS 'Its time zone as HighLevel says; null while not known.';
+COMMENT ON COLUMN highlevel.location_time_zones.location_name IS 'Name of the business; null until it is fetched.';
+COMMENT ON COLUMN highlevel.location_time_zones.time_zone IS 'Its time zone, as HighLevel says; null until it is fetched.';
 COMMENT ON COLUMN highlevel.location_time_zones.local_time_zone IS
-    'The zone used: its own where highlevel.time_zones has it, by today''s name, else highlevel.settings.default_time_zone.';
+    'The time zone that is used: its own, by today''s name, if highlevel.time_zones has it; otherwise highlevel.settings.default_time_zone.';
 COMMENT ON COLUMN highlevel.location_time_zones.is_refused IS
-    'True where the location names a zone that this Postgres does not know, so that the default is used.';
+    'True if HighLevel gives a time zone that this Postgres does not know, so that the default is used.';

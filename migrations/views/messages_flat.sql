@@ -149,58 +149,61 @@ FROM (
 ) AS m;
 
 COMMENT ON VIEW highlevel.messages_flat IS
-    'One row a message, with the names that belong to it; the one to point a BI tool at. Each fetched email has its own '
-    'row. Its thread then has none. Deleted messages are here, with deleted_at; internal ones and activities too, '
-    'with with_contact = false. Filter by location_id and date_added, which have an index; local_day alone reads the whole '
-    'location.';
+    'One row for each message, with the names that belong to it. Point BI tools here. Each fetched email has its own row. '
+    'Its thread then has none. Deleted messages are here, with deleted_at; so are internal messages and activities, '
+    'with with_contact = false. Filter by location_id and date_added, which have an index. A filter by local_day alone '
+    'reads the whole location.';
 COMMENT ON COLUMN highlevel.messages_flat.location_id IS 'Location (sub-account) the message belongs to.';
-COMMENT ON COLUMN highlevel.messages_flat.location_name IS 'Name of the business; null while not fetched.';
+COMMENT ON COLUMN highlevel.messages_flat.location_name IS 'Name of the business; null until it is fetched.';
 COMMENT ON COLUMN highlevel.messages_flat.message_id IS 'The message; of an email its thread.';
 COMMENT ON COLUMN highlevel.messages_flat.email_id IS
-    'The email; null for what is none, and for a thread of which no email was fetched yet. Rows are unique by location_id, message_id, email_id.';
+    'The email; null for other messages, and for a thread of which no email was fetched yet. Rows are unique by location_id, message_id, email_id.';
 COMMENT ON COLUMN highlevel.messages_flat.conversation_id IS 'Conversation it is part of.';
 COMMENT ON COLUMN highlevel.messages_flat.contact_id IS 'Contact it was exchanged with.';
-COMMENT ON COLUMN highlevel.messages_flat.contact_name IS 'Name of the contact; null while not fetched.';
+COMMENT ON COLUMN highlevel.messages_flat.contact_name IS 'Name of the contact; null until it is fetched.';
 COMMENT ON COLUMN highlevel.messages_flat.user_id IS
-    'HighLevel user who sent or answered it. HighLevel names none for automation and most inbound; for an email it is the user of its thread.';
-COMMENT ON COLUMN highlevel.messages_flat.user_name IS 'Name of the user; null while not fetched.';
-COMMENT ON COLUMN highlevel.messages_flat.message_type IS 'Kind of message, of an email that of its thread; see highlevel.message_types.';
+    'HighLevel user who sent or answered it; for an email, the user of its thread. HighLevel names none for automatic and most inbound messages.';
+COMMENT ON COLUMN highlevel.messages_flat.user_name IS 'Name of the user; null until it is fetched.';
+COMMENT ON COLUMN highlevel.messages_flat.message_type IS 'Kind of message; for an email, that of its thread. See highlevel.message_types.';
 COMMENT ON COLUMN highlevel.messages_flat.channel IS
-    'SMS, Call, Email, WhatsApp …, as in highlevel.message_types. Of a type that is not known there what its name says: '
-    'Activity, Internal, Call or Email, else Other.';
+    'SMS, Call, Email, WhatsApp …, as in highlevel.message_types. For a type that is not in that table, its name decides: '
+    'Activity, Internal, Call or Email, otherwise Other.';
 COMMENT ON COLUMN highlevel.messages_flat.is_campaign IS 'True when its type says that a campaign sent it.';
 COMMENT ON COLUMN highlevel.messages_flat.with_contact IS
-    'True for what is exchanged with the contact; false for activities and internal messages, which never count as sent or '
-    'answered: those of such a type, or of one that begins with TYPE_ACTIVITY or TYPE_INTERNAL.';
+    'True for messages from and to the contact. False for activities and internal messages, which never count as messages '
+    'or answers: types that highlevel.message_types marks so, or that begin with TYPE_ACTIVITY or TYPE_INTERNAL.';
 COMMENT ON COLUMN highlevel.messages_flat.direction IS 'inbound (from the contact) or outbound (to the contact).';
 COMMENT ON COLUMN highlevel.messages_flat.sent_by IS
     'contact: inbound. workflow: source workflow. campaign: source campaign or bulk_actions, or no source and a '
-    'campaign''s type. human: source app or manual, or no source and a user. api: source api, be it a person''s other '
-    'program or a machine. ai: a source whose name has the word AI or ends with bot, in any spelling. unknown: the rest. HighLevel documents no mark for its '
-    'own AI (highlevel-api-docs, issues 8 and 55): its messages may hide in api, human and unknown.';
+    'campaign''s type. human: source app or manual, or no source and a user. api: source api, which may be a machine or a '
+    'person who uses another program. ai: the source has the word AI or ends with bot, in any spelling. unknown: the rest. '
+    'HighLevel does not mark all messages of its own AI (highlevel-api-docs, issues 8 and 55): some may be in api, human '
+    'or unknown.';
 COMMENT ON COLUMN highlevel.messages_flat.source IS 'What sent it, in HighLevel''s words: workflow, bulk_actions, campaign, api, app, manual.';
-COMMENT ON COLUMN highlevel.messages_flat.status IS 'Delivery status; checked_at of messages and emails says when it was last asked for: HighLevel announces no changes.';
+COMMENT ON COLUMN highlevel.messages_flat.status IS 'Delivery status as of checked_at of messages or emails; HighLevel does not announce changes.';
 COMMENT ON COLUMN highlevel.messages_flat.error IS 'Why delivery failed, in the provider''s words.';
-COMMENT ON COLUMN highlevel.messages_flat.subject IS 'Subject; of emails and few others.';
-COMMENT ON COLUMN highlevel.messages_flat.body IS 'Text of the message; of an email its plain text.';
+COMMENT ON COLUMN highlevel.messages_flat.subject IS 'Subject; emails have one, and few other messages.';
+COMMENT ON COLUMN highlevel.messages_flat.body IS 'Text of the message; for an email, its plain text.';
 COMMENT ON COLUMN highlevel.messages_flat.sender IS 'Address or number it came from.';
-COMMENT ON COLUMN highlevel.messages_flat.recipient IS 'Address or number it went to; of an email all of them, with commas.';
+COMMENT ON COLUMN highlevel.messages_flat.recipient IS 'Address or number it went to; for an email, all addresses, separated by commas.';
 COMMENT ON COLUMN highlevel.messages_flat.date_added IS 'When it was created in HighLevel.';
 COMMENT ON COLUMN highlevel.messages_flat.local_time_zone IS
-    'The zone of local_time: the location''s, else highlevel.settings.default_time_zone; see highlevel.location_time_zones.';
+    'Time zone of local_time: the location''s or, if it has none, highlevel.settings.default_time_zone. See highlevel.location_time_zones.';
 COMMENT ON COLUMN highlevel.messages_flat.local_time IS 'date_added on the location''s own clock.';
 COMMENT ON COLUMN highlevel.messages_flat.local_day IS 'The day of local_time.';
 COMMENT ON COLUMN highlevel.messages_flat.date_updated IS 'When HighLevel last changed it.';
-COMMENT ON COLUMN highlevel.messages_flat.attachment_count IS 'Files of the message. Calls have none: their audio is a recording.';
+COMMENT ON COLUMN highlevel.messages_flat.attachment_count IS 'Number of files of the message. Audio of calls does not count.';
 COMMENT ON COLUMN highlevel.messages_flat.call_duration IS 'Length of a call in seconds.';
 COMMENT ON COLUMN highlevel.messages_flat.call_status IS 'Outcome of a call in HighLevel''s words.';
 COMMENT ON COLUMN highlevel.messages_flat.call_outcome IS
-    'Of a call, from call_status, else status. answered: completed, answered or connected. missed: no-answer, busy, '
-    'canceled, failed or undelivered, whoever called. voicemail: it says so. unknown: not told. Null for what is no call.';
+    'How a call ended: call_status or, where that is null, status. answered: completed, answered or connected. missed: '
+    'no-answer, busy, canceled, failed or undelivered, whoever called. voicemail: the status or the type says voicemail. '
+    'unknown: anything else. Null for other messages than calls.';
 COMMENT ON COLUMN highlevel.messages_flat.awaits_answer IS
-    'True for inbound messages, missed calls and voicemails. False for an inbound call that was answered, for what was deleted, and where the direction is not known.';
+    'True for messages, missed calls and voicemails from the contact. False for everything else, also for inbound calls that were answered, deleted messages, and messages without a direction.';
 COMMENT ON COLUMN highlevel.messages_flat.is_answer IS
-    'True for outbound messages that went out (status is not failed, undelivered or scheduled), outbound calls that were '
-    'not missed, and inbound calls that were answered. False for what was deleted, and where the direction is not known.';
-COMMENT ON COLUMN highlevel.messages_flat.deleted_at IS 'When the API first said that it no longer exists, or of an email that its thread does not; null while it exists.';
-COMMENT ON COLUMN highlevel.messages_flat.fetched_at IS 'When the API first answered with what is shown here.';
+    'True for outbound messages whose status is not failed, undelivered or scheduled, for outbound calls that were not '
+    'missed, and for inbound calls that were answered. False for everything else, also for deleted messages and messages '
+    'without a direction.';
+COMMENT ON COLUMN highlevel.messages_flat.deleted_at IS 'When the API first said that the message, or the thread of the email, no longer exists; null while it exists.';
+COMMENT ON COLUMN highlevel.messages_flat.fetched_at IS 'When the API first gave what is shown here.';

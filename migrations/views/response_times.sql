@@ -34,39 +34,40 @@ LEFT JOIN highlevel.locations AS l ON l.location_id = t.location_id
 LEFT JOIN highlevel.users AS u ON u.location_id = t.location_id AND u.user_id = t.user_id;
 
 COMMENT ON VIEW highlevel.response_times IS
-    'One row a turn of the contact: what they wrote or called in a row, until something answered. Internal messages, '
-    'activities and deleted messages do not count; what failed is no answer; an inbound call that was answered is no '
-    'turn. Of one instant, a question comes before an answer. An answer counts however late it comes. Kept by the job '
-    'marts, within a minute of what was loaded: see as_of. Reading all of it takes two seconds at 3.5 million messages.';
+    'One row for each turn of a contact. A turn is what the contact writes or calls in a row, until something answers. An '
+    'answer counts however late it comes; a message that failed is no answer, and an inbound call that was answered is no '
+    'turn. If both have the same time, the answer counts as later. Internal messages, activities and deleted messages do '
+    'not count. The job marts counts a message within a minute after it was loaded: see as_of. Reading the whole view '
+    'takes two seconds at 3.5 million messages.';
 COMMENT ON COLUMN highlevel.response_times.location_id IS 'Location.';
-COMMENT ON COLUMN highlevel.response_times.location_name IS 'Name of the business; null while not fetched.';
+COMMENT ON COLUMN highlevel.response_times.location_name IS 'Name of the business; null until it is fetched.';
 COMMENT ON COLUMN highlevel.response_times.conversation_id IS 'Conversation.';
 COMMENT ON COLUMN highlevel.response_times.contact_id IS 'Contact who wrote or called.';
-COMMENT ON COLUMN highlevel.response_times.contact_name IS 'Name of the contact; null while not fetched.';
+COMMENT ON COLUMN highlevel.response_times.contact_name IS 'Name of the contact; null until it is fetched.';
 COMMENT ON COLUMN highlevel.response_times.message_id IS 'First message of the turn.';
-COMMENT ON COLUMN highlevel.response_times.email_id IS 'The same, where it is an email.';
+COMMENT ON COLUMN highlevel.response_times.email_id IS 'First message of the turn, if it is an email.';
 COMMENT ON COLUMN highlevel.response_times.channel IS 'Its channel.';
 COMMENT ON COLUMN highlevel.response_times.date_added IS 'When the turn began.';
 COMMENT ON COLUMN highlevel.response_times.local_time IS 'The same on the location''s own clock.';
 COMMENT ON COLUMN highlevel.response_times.local_day IS 'The day of local_time.';
 COMMENT ON COLUMN highlevel.response_times.local_month IS 'The first day of its month.';
-COMMENT ON COLUMN highlevel.response_times.answered_at IS 'When the first answer was created; null: none so far. See messages_flat.is_answer.';
+COMMENT ON COLUMN highlevel.response_times.answered_at IS 'When the first answer was created; null: there is none yet. See messages_flat.is_answer.';
 COMMENT ON COLUMN highlevel.response_times.answer_message_id IS 'That answer.';
-COMMENT ON COLUMN highlevel.response_times.answer_email_id IS 'The same, where it is an email.';
+COMMENT ON COLUMN highlevel.response_times.answer_email_id IS 'That answer, if it is an email.';
 COMMENT ON COLUMN highlevel.response_times.answer_channel IS 'Its channel: a call may answer a text.';
 COMMENT ON COLUMN highlevel.response_times.answered_by IS
-    'human, workflow, campaign, api, ai or unknown, and what that does not tell: see messages_flat.sent_by. contact: the '
-    'contact called, and somebody answered that call.';
-COMMENT ON COLUMN highlevel.response_times.response_seconds IS 'Seconds from the turn''s begin to answered_at.';
+    'human, workflow, campaign, api, ai or unknown: see messages_flat.sent_by, also for what that cannot tell. contact: '
+    'the contact called, and somebody answered that call.';
+COMMENT ON COLUMN highlevel.response_times.response_seconds IS 'Seconds from date_added to answered_at.';
 COMMENT ON COLUMN highlevel.response_times.human_answered_at IS
-    'When the first answer with sent_by human was created, or the contact called and somebody answered, be it after more '
-    'turns of the contact; null: none so far.';
-COMMENT ON COLUMN highlevel.response_times.user_id IS 'The user who gave that answer, where HighLevel says.';
-COMMENT ON COLUMN highlevel.response_times.user_name IS 'Name of the user; null while not fetched.';
-COMMENT ON COLUMN highlevel.response_times.human_response_seconds IS 'Seconds from the turn''s begin to human_answered_at.';
+    'When the first answer with sent_by human was created, or the contact called and somebody answered the call. It may '
+    'come after later turns of the contact. Null: there is none yet.';
+COMMENT ON COLUMN highlevel.response_times.user_id IS 'User who gave the answer of human_answered_at; null: HighLevel names none.';
+COMMENT ON COLUMN highlevel.response_times.user_name IS 'Name of the user; null until it is fetched.';
+COMMENT ON COLUMN highlevel.response_times.human_response_seconds IS 'Seconds from date_added to human_answered_at.';
 COMMENT ON COLUMN highlevel.response_times.as_of IS
-    'Everything loaded until then is counted, in all rows alike; null while the job marts fills its tables for the first time, when rows are missing.';
+    'Everything that was loaded until then is counted; the same in all rows. Null while the job marts fills its tables for the first time: rows are missing then.';
 COMMENT ON COLUMN highlevel.response_times.open_seconds IS
-    'Those of response_seconds in which the location was open, by highlevel.opening_hours; null where it has no hours. '
-    'When hours change, the next run of the job marts counts all turns anew.';
-COMMENT ON COLUMN highlevel.response_times.human_open_seconds IS 'Those of human_response_seconds in which it was open.';
+    'The part of response_seconds in which the location was open, by highlevel.opening_hours; null: it has no opening '
+    'hours, or there is no answer. When the hours change, the next run of the job marts counts all turns anew.';
+COMMENT ON COLUMN highlevel.response_times.human_open_seconds IS 'The part of human_response_seconds in which the location was open.';
