@@ -27,7 +27,9 @@ def main() -> None:
     with stage() as on:
         for name, measure in measurements(quick=arguments.quick, items=arguments.items).items():
             if arguments.only is None or name in arguments.only:
-                targets += measure(on)
+                measured = measure(on)
+                print_targets(measured)
+                targets += measured
     print("\nAll targets")
     print_targets(targets)
     sys.exit(0 if all(target.met for target in targets) else 1)

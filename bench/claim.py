@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, TextClause, make_url, text
 
-from bench.report import Target, print_table, print_targets, ratio
+from bench.report import Target, print_table, ratio
 from bench.stage import Stage
 from etl.database import schema
 from etl.database.connections import open_engine
@@ -59,19 +59,20 @@ def measure(on: Stage, *, few: int, many: int, rounds: int) -> list[Target]:
     """Claim from a short and a long queue in turns, for one location and for many; print and return the targets."""
     one = _compare(on, Waiting(few, 1), Waiting(many, 1), tokens=EveryLocation(""), rounds=rounds)
     each = _compare(on, Waiting(few, few // 100), Waiting(many, many // 100), tokens=EveryLocation(), rounds=rounds)
-    rows = [
-        [str(waiting), median(of), min(of), max(of)] for compared in (one, each) for waiting, of in compared.items()
-    ]
-    print_table(f"A claim of {QUOTA}, {rounds} in turns, milliseconds", ["waiting", "median", "least", "most"], rows)
+    print_table(
+        f"A claim of {QUOTA}, {rounds} in turns, milliseconds",
+        [
+            {"waiting": waiting, "median": median(of), "least": min(of), "most": max(of)}
+            for compared in (one, each)
+            for waiting, of in compared.items()
+        ],
+    )
     targets = []
     for compared, what in ((one, "one location"), (each, "a hundred items a location")):
         short, long = compared.values()
-        claim = f"a claim with {many:,} items ÷ with {few:,}, {what}"
-        targets.append(Target(claim=claim, figure=ratio(long, short), at_most=1.5))
-    claim = f"milliseconds a claim with {Waiting(many, many // 100)}"
-    targets.append(Target(claim=claim, figure=median(list(each.values())[1]), at_most=MOST_MILLISECONDS))
-    print_targets(targets)
-    return targets
+        targets.append(Target(f"a claim with {many:,} items ÷ with {few:,}, {what}", ratio(long, short), at_most=1.5))
+    longest, taken = list(each.items())[1]
+    return [*targets, Target(f"milliseconds a claim with {longest}", median(taken), at_most=MOST_MILLISECONDS)]
 
 
 def _compare(
@@ -79,12 +80,9 @@ def _compare(
 ) -> dict[Waiting, list[float]]:
     milliseconds: dict[Waiting, list[float]] = {short: [], long: []}
     with _queue(on, short) as few, _queue(on, long) as many:
-        sides = [
-            (short, few, Claims(KINDS["message"](Options()), tokens, time.monotonic)),
-            (long, many, Claims(KINDS["message"](Options()), tokens, time.monotonic)),
-        ]
+        claims = Claims(KINDS["message"](Options()), tokens, time.monotonic)
         for turn in range(-3, rounds):
-            for waiting, engine, claims in sides:
+            for waiting, engine in ((short, few), (long, many)):
                 taken = _claim(engine, claims)
                 if turn >= 0:
                     milliseconds[waiting].append(taken)
@@ -114,9 +112,19 @@ HEARD = text("""
 """)
 
 
+def fill(engine: Engine, statement: TextClause, *, items: int, locations: int) -> None:
+    """Fill a queue, at locations whose limits are known, as autovacuum would leave it."""
+    with engine.begin() as connection:
+        connection.execute(statement, {"items": items, "locations": locations})
+        connection.execute(HEARD)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE etl.message_queue, etl.rate_limits"))
+        connection.execute(text("CHECKPOINT"))
+
+
 @contextmanager
 def _queue(on: Stage, waiting: Waiting) -> Iterator[Engine]:
-    """Yield a database of its own with such a queue, as autovacuum would leave it."""
+    """Yield a database of its own with such a queue."""
     name = f"claim_{waiting.items}_{waiting.locations}"
     with on.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
@@ -124,12 +132,7 @@ def _queue(on: Stage, waiting: Waiting) -> Iterator[Engine]:
     try:
         with engine.connect() as connection:
             schema.upgrade(connection)
-        with engine.begin() as connection:
-            connection.execute(FILL, {"items": waiting.items, "locations": waiting.locations})
-            connection.execute(HEARD)
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE etl.message_queue, etl.rate_limits"))
-            connection.execute(text("CHECKPOINT"))
+        fill(engine, FILL, items=waiting.items, locations=waiting.locations)
         yield engine
     finally:
         engine.dispose()

@@ -1,6 +1,6 @@
 """Peak memory of ``etl run`` over many messages beside few: what is loaded must not stay."""
 
-from bench.report import Target, print_table, print_targets
+from bench.report import Target, print_table
 from bench.stage import Measured, Stage, run_job, unlimited_sandbox
 
 CONCURRENCY = 8
@@ -14,13 +14,17 @@ def measure(on: Stage, *, few: int, many: int) -> list[Target]:
         for count in (few, many):
             on.clear()
             measured[count] = run_job(on, sandbox, ids=everything[:count], concurrency=CONCURRENCY)
-    on.clear()
     print_table(
         "Peak memory of etl run",
-        ["messages", "peak MiB", "messages/s", "seconds"],
-        [[count, of.process.peak_mib, count / of.seconds, of.seconds] for count, of in measured.items()],
+        [
+            {
+                "messages": count,
+                "peak MiB": of.process.peak_mib,
+                "messages/s": count / of.seconds,
+                "seconds": of.seconds,
+            }
+            for count, of in measured.items()
+        ],
     )
     figure = measured[many].process.peak_mib / measured[few].process.peak_mib
-    targets = [Target(claim=f"peak memory with {many:,} messages ÷ with {few:,}", figure=figure, at_most=1.1)]
-    print_targets(targets)
-    return targets
+    return [Target(f"peak memory with {many:,} messages ÷ with {few:,}", figure, at_most=1.1)]

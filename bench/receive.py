@@ -1,4 +1,4 @@
-"""The receiver under 64 connections, beside two that do nothing, taken in turns.
+"""The receiver under 64 connections, beside one that does nothing but log each request, taken in turns.
 
 Then how long a message takes from the POST to its row, with ``etl run --follow`` and a sandbox without latency.
 """
@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median, quantiles
@@ -19,15 +19,14 @@ from sqlalchemy import text
 from bench import receive_load
 from bench.process import processor_of
 from bench.receive_load import Load
-from bench.report import Target, print_table, print_targets, ratio
-from bench.stage import Stage, unlimited_sandbox
+from bench.report import Target, print_table, ratio
+from bench.stage import Stage, account, unlimited_sandbox
 from etl.sandbox.keys import SandboxKeys
 from etl.sandbox.replies import encode
 from etl.sandbox.server import SandboxProcess
 
 HOST, PATH = "127.0.0.1", "/webhooks/highlevel"
-OURS, EMPTY, SILENT = "etl serve", "empty Starlette", "empty, no log"
-STORE_NOTHING = (EMPTY, SILENT)
+OURS, EMPTY = "etl serve", "empty Starlette"
 STOP_SECONDS = 20.0
 ROW_SECONDS = 5.0
 """Longest wait for one message's row."""
@@ -42,7 +41,7 @@ class Conditions:
 
     rounds: int
     events: int
-    """Posted to each receiver in a round; the empty ones get the same."""
+    """Posted to each receiver in a round."""
     connections: int
     messages: int
     """Of which the time until their row is there is taken, one after another."""
@@ -54,20 +53,14 @@ def measure(on: Stage, conditions: Conditions) -> list[Target]:
     keys = SandboxKeys.load_or_create(on.directory / "keys", rsa_bits=2048)
     targets = _measure_load(on, conditions, keys) + _measure_arrival(on, conditions, keys)
     on.clear()
-    print_targets(targets)
     return targets
 
 
 def _measure_load(on: Stage, conditions: Conditions, keys: SandboxKeys) -> list[Target]:
-    loads: dict[str, list[Load]] = {OURS: [], EMPTY: [], SILENT: []}
-    costs: dict[str, list[float]] = {name: [] for name in loads}
-    with (
-        unlimited_sandbox(conditions.events) as sandbox,
-        _serve(on, keys) as ours,
-        _contender(on, keys, "empty") as empty,
-        _contender(on, keys, "silent") as silent,
-    ):
-        receivers = {OURS: ours, EMPTY: empty, SILENT: silent}
+    loads: dict[str, list[Load]] = {OURS: [], EMPTY: []}
+    costs: dict[str, list[float]] = {OURS: [], EMPTY: []}
+    with unlimited_sandbox(conditions.events) as sandbox, _serve(on, keys) as ours, _empty(on) as empty:
+        receivers = {OURS: ours, EMPTY: empty}
         for turn in range(-1, conditions.rounds):
             for name, (port, pid) in receivers.items():
                 # No webhook_id comes twice: a duplicate would cost less than an event.
@@ -76,14 +69,31 @@ def _measure_load(on: Stage, conditions: Conditions, keys: SandboxKeys) -> list[
                 before = processor_of(pid)
                 load = _load(requests, port, conditions.connections)
                 # Each has a webhook_id of its own: whatever was posted twice is stored once.
-                if name not in STORE_NOTHING and (stored := on.count("etl.webhook_events")) != load.acknowledged:
+                if name == OURS and (stored := on.count("etl.webhook_events")) != load.acknowledged:
                     raise RuntimeError(f"{name} acknowledged {load.acknowledged} events, and stored {stored}")
                 if turn >= 0:
                     loads[name].append(load)
                     costs[name].append(1000 * (processor_of(pid) - before) / conditions.events)
-    _print_loads(loads, costs, conditions)
     rates = {name: [load.rate for load in of] for name, of in loads.items()}
-    return [Target(claim="events a second", figure=median(rates[OURS]), at_least=100.0)]
+    print_table(
+        f"Webhooks over {conditions.connections} connections, {conditions.events:,} events, "
+        f"{conditions.rounds} rounds in turns",
+        [
+            {
+                "": name,
+                "events/s": median(rates[name]),
+                "least": min(rates[name]),
+                "most": max(rates[name]),
+                "p50 ms": median(load.within(0.5) for load in of),
+                "p99 ms": median(load.within(0.99) for load in of),
+                "sent again": sum(load.refused for load in of),
+                "processor ms/event": median(costs[name]),
+                "÷ empty": ratio(rates[name], rates[EMPTY]),
+            }
+            for name, of in loads.items()
+        ],
+    )
+    return [Target("events a second", median(rates[OURS]), at_least=100.0)]
 
 
 def _requests(sandbox: SandboxProcess, keys: SandboxKeys, port: int, *, count: int) -> list[bytes]:
@@ -104,41 +114,6 @@ def _load(requests: list[bytes], port: int, connections: int) -> Load:
         gc.enable()
 
 
-def _print_loads(loads: Mapping[str, list[Load]], costs: Mapping[str, list[float]], conditions: Conditions) -> None:
-    rates = {name: [load.rate for load in of] for name, of in loads.items()}
-    print_table(
-        f"Webhooks over {conditions.connections} connections, {conditions.events:,} events, "
-        f"{conditions.rounds} rounds in turns",
-        [
-            "",
-            "events/s",
-            "least",
-            "most",
-            "p50 ms",
-            "p99 ms",
-            "sent again",
-            "processor ms/event",
-            "÷ empty",
-            "÷ silent",
-        ],
-        [
-            [
-                name,
-                median(rates[name]),
-                min(rates[name]),
-                max(rates[name]),
-                median(load.within(0.5) for load in of),
-                median(load.within(0.99) for load in of),
-                sum(load.refused for load in of),
-                median(costs[name]),
-                ratio(rates[name], rates[EMPTY]),
-                ratio(rates[name], rates[SILENT]),
-            ]
-            for name, of in loads.items()
-        ],
-    )
-
-
 def _measure_arrival(on: Stage, conditions: Conditions, keys: SandboxKeys) -> list[Target]:
     _clear(on)
     with unlimited_sandbox(conditions.messages * 3) as sandbox, _serve(on, keys) as (port, _), _follow(on, sandbox):
@@ -149,11 +124,18 @@ def _measure_arrival(on: Stage, conditions: Conditions, keys: SandboxKeys) -> li
     cuts = quantiles(milliseconds, n=100)
     print_table(
         f"From the POST to the row in highlevel.messages, {len(milliseconds)} one after another, milliseconds",
-        ["", "p50", "p90", "p99", "least", "most"],
-        [["etl serve + etl run --follow", cuts[49], cuts[89], cuts[98], min(milliseconds), max(milliseconds)]],
+        [
+            {
+                "": "etl serve + etl run --follow",
+                "p50": cuts[49],
+                "p90": cuts[89],
+                "p99": cuts[98],
+                "least": min(milliseconds),
+                "most": max(milliseconds),
+            }
+        ],
     )
-    claim = "milliseconds from the POST to the row, p50"
-    return [Target(claim=claim, figure=cuts[49], at_most=MOST_MILLISECONDS)]
+    return [Target("milliseconds from the POST to the row, p50", cuts[49], at_most=MOST_MILLISECONDS)]
 
 
 ARRIVED = text("SELECT EXISTS (SELECT FROM highlevel.messages WHERE message_id = :message_id)")
@@ -193,24 +175,14 @@ def _serve(on: Stage, keys: SandboxKeys) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def _contender(on: Stage, keys: SandboxKeys, name: str) -> Iterator[tuple[int, int]]:
-    with socket.create_server((HOST, 0)) as probe:
-        port: int = probe.getsockname()[1]
-    command = ["-m", "bench.receive_contenders", name, str(port)]
-    with _process(on, command, on.environment(LOG_LEVEL="info", **keys.environment())) as receiver:
-        _greeting(receiver)
-        yield port, receiver.pid
+def _empty(on: Stage) -> Iterator[tuple[int, int]]:
+    with _process(on, ["-m", "bench.empty_receiver"], on.environment()) as receiver:
+        yield int(_greeting(receiver)), receiver.pid
 
 
 @contextmanager
 def _follow(on: Stage, sandbox: SandboxProcess) -> Iterator[None]:
-    location_id = sandbox.location_ids[0]
-    environment = on.environment(
-        HIGHLEVEL_BASE_URL=sandbox.url,
-        HIGHLEVEL_TOKEN=sandbox.token(location_id),
-        HIGHLEVEL_LOCATION_ID=location_id,
-    )
-    with _process(on, ["-m", "etl", "run", "messages", "--follow"], environment):
+    with _process(on, ["-m", "etl", "run", "messages", "--follow"], on.environment(**account(sandbox))):
         time.sleep(2.0)
         yield
 

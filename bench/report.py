@@ -1,16 +1,17 @@
 """How figures look: plain aligned tables, and for each target whether it was met. Only prints."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from statistics import median
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Target:
     """A bound that a measured figure must keep."""
 
     claim: str
     figure: float
+    _: KW_ONLY
     at_least: float | None = None
     at_most: float | None = None
 
@@ -33,10 +34,10 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> float:
     return median(one / other for one, other in zip(above, below, strict=True))
 
 
-def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under a header, numbers to the right."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(len(line[n]) for line in [list(header), *cells]) for n in range(len(header))]
+def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """Print rows under the names of their columns, numbers to the right."""
+    header, cells = list(rows[0]), [[_cell(value) for value in row.values()] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     print(f"\n{title}")
     print("  " + "  ".join(name.ljust(width) for name, width in zip(header, widths, strict=True)).rstrip())
     for line in cells:

@@ -10,8 +10,8 @@ from statistics import median
 
 from sqlalchemy import Connection, Engine, text
 
-from bench.claim import HEARD, QUOTA, EveryLocation
-from bench.report import Target, print_table, print_targets
+from bench.claim import QUOTA, EveryLocation, fill
+from bench.report import Target, print_table
 from bench.stage import Stage, warehouse
 from etl.kinds import KINDS, Options
 from etl.state import limits, message_queue
@@ -49,31 +49,25 @@ class Size:
 def measure(on: Stage, size: Size, *, rounds: int) -> list[Target]:
     """Fill a queue, ask each statement, then claim and complete items; print and return the targets."""
     with warehouse(on, "scale", ROOM) as engine:
-        seconds = _fill(engine, size)
-        title = f"{size.items:,} items at {size.locations:,} locations, filled in {seconds:.0f} s"
+        began = time.perf_counter()
+        fill(engine, FILL, items=size.items, locations=size.locations)
+        seconds = time.perf_counter() - began
         with engine.connect() as connection:
-            rows = [[name, taken / 1e6, taken / size.items] for name, taken in connection.execute(SIZES)]
-        print_table(title, ["space", "MB", "bytes an item"], rows)
+            spaces = connection.execute(SIZES).all()
+        print_table(
+            f"{size.items:,} items at {size.locations:,} locations, filled in {seconds:.0f} s",
+            [{"space": name, "MB": taken / 1e6, "bytes an item": taken / size.items} for name, taken in spaces],
+        )
         taken = _statements(engine, rounds)
-        print_table("Statements, milliseconds", ["statement", "median", "most"], taken)
-        targets = [Target(claim="milliseconds to look for backlogs", figure=float(str(taken[0][1])), at_most=MOST_LOOK)]
-        targets.append(_churn(engine, size))
-    print_targets(targets)
-    return targets
+        print_table(
+            "Statements, milliseconds",
+            [{"statement": name, "median": median(of), "most": max(of)} for name, of in taken.items()],
+        )
+        look = median(next(iter(taken.values())))
+        return [Target("milliseconds to look for backlogs", look, at_most=MOST_LOOK), _churn(engine, size)]
 
 
-def _fill(engine: Engine, size: Size) -> float:
-    began = time.perf_counter()
-    with engine.begin() as connection:
-        connection.execute(FILL, {"items": size.items, "locations": size.locations})
-        connection.execute(HEARD)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM ANALYZE etl.message_queue, etl.rate_limits"))
-        connection.execute(text("CHECKPOINT"))
-    return time.perf_counter() - began
-
-
-def _statements(engine: Engine, rounds: int) -> list[list[object]]:
+def _statements(engine: Engine, rounds: int) -> dict[str, list[float]]:
     """Each statement that runs often, undone after it."""
     with engine.connect() as connection:
         places = list(message_queue.waiting_locations(connection, kind="message", after=None, most=LOOK_LOCATIONS))
@@ -90,22 +84,22 @@ def _statements(engine: Engine, rounds: int) -> list[list[object]]:
         "release what lapsed": message_queue.release_lapsed,
         "depth, for status and doctor": message_queue.depth,
     }
-    return [[name, *_timed(engine, ask, rounds)] for name, ask in asked.items()]
+    return {name: _timed(engine, ask, rounds) for name, ask in asked.items()}
 
 
-def _timed(engine: Engine, ask: Callable[[Connection], object], rounds: int) -> tuple[float, float]:
+def _timed(engine: Engine, ask: Callable[[Connection], object], rounds: int) -> list[float]:
     taken = []
     for _ in range(rounds + 1):
         with engine.connect() as connection:
             began = time.perf_counter()
             ask(connection)
             taken.append((time.perf_counter() - began) * 1000)
-    return median(taken[1:]), max(taken[1:])
+    return taken[1:]
 
 
 def _churn(engine: Engine, size: Size) -> Target:
     """Work off items, first as usual and then while somebody keeps an old snapshot, as a long report does."""
-    rows: list[list[object]] = []
+    rows: list[dict[str, object]] = []
     slowdowns = []
     for what, is_held in (("nobody reads for long", False), ("a snapshot is held all the time", True)):
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader:
@@ -115,14 +109,10 @@ def _churn(engine: Engine, size: Size) -> Target:
             rates = _work(engine, size.churn // 2)
         tenth = max(len(rates) // 10, 1)
         first, last = median(rates[:tenth]), median(rates[-tenth:])
-        rows.append([what, first, last, last / first])
+        rows.append({"": what, "first tenth": first, "last tenth": last, "ratio": last / first})
         slowdowns.append(last / first)
-    print_table(
-        f"Milliseconds to claim and complete {QUOTA}, {size.churn // 2:,} items worked off each",
-        ["", "first tenth", "last tenth", "ratio"],
-        rows,
-    )
-    return Target(claim="a claim after much work ÷ before", figure=slowdowns[0], at_most=MOST_SLOWDOWN)
+    print_table(f"Milliseconds to claim and complete {QUOTA}, {size.churn // 2:,} items worked off each", rows)
+    return Target("a claim after much work ÷ before", slowdowns[0], at_most=MOST_SLOWDOWN)
 
 
 def _work(engine: Engine, items: int) -> list[float]:

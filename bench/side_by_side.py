@@ -1,11 +1,11 @@
 """The job beside a loop that only fetches, a thread pool and dlt: same Postgres, same sandbox, taken in turns."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from statistics import median
 
-from bench.report import Target, print_table, print_targets, ratio
+from bench.report import Target, print_table, ratio
 from bench.stage import Measured, Stage, run_contender, run_job, unlimited_sandbox
 from etl.sandbox.server import SandboxProcess
 
@@ -37,9 +37,7 @@ def measure(on: Stage, conditions: Conditions) -> list[Target]:
     with unlimited_sandbox(conditions.messages, latency=conditions.latency) as sandbox:
         rounds, statements = _rounds(on, sandbox, names, conditions)
     _print(rounds, statements, conditions)
-    targets = _latency_targets(rounds, conditions) if conditions.latency else _speed_targets(rounds, statements)
-    print_targets(targets)
-    return targets
+    return _latency_targets(rounds, conditions) if conditions.latency else _speed_targets(rounds, statements)
 
 
 def _rounds(
@@ -54,56 +52,41 @@ def _rounds(
         for name in names:
             on.clear()
             if turn >= 0:
-                measured[name].append(_contender(on, sandbox, name)(ids, conditions.concurrency))
+                measured[name].append(_contender(on, sandbox, name, ids, conditions.concurrency))
             else:
                 with on.counted_statements() as count:
-                    _contender(on, sandbox, name)(ids, conditions.concurrency)
+                    _contender(on, sandbox, name, ids, conditions.concurrency)
                 statements[name] = count() * BATCH / len(ids)
             if name in TABLES and on.count(TABLES[name]) != len(ids):
                 raise RuntimeError(f"{name} did not store every message")
     return measured, statements
 
 
-def _contender(on: Stage, sandbox: SandboxProcess, name: str) -> Callable[[list[str], int], Measured]:
+def _contender(on: Stage, sandbox: SandboxProcess, name: str, ids: list[str], concurrency: int) -> Measured:
     if name == JOB:
-        return lambda ids, concurrency: run_job(on, sandbox, ids=ids, concurrency=concurrency)
-    module = MODULES[name]
-    return lambda ids, concurrency: run_contender(on, sandbox, module, ids=ids, concurrency=concurrency)
+        return run_job(on, sandbox, ids=ids, concurrency=concurrency)
+    return run_contender(on, sandbox, MODULES[name], ids=ids, concurrency=concurrency)
 
 
 def _print(rounds: Mapping[str, Sequence[Measured]], statements: Mapping[str, float], conditions: Conditions) -> None:
-    job = _seconds(rounds[JOB])
-    rows = []
-    for name in sorted(rounds, key=lambda name: median(_seconds(rounds[name]))):
-        seconds, whole, processor = _seconds(rounds[name]), _wholes(rounds[name]), _processors(rounds[name])
-        rows.append([
-            name,
-            conditions.messages / median(seconds),
-            median(seconds),
-            max(seconds),
-            ratio(seconds, job),
-            median(whole),
-            ratio(whole, _wholes(rounds[JOB])),
-            1000 * median(processor) / conditions.messages,
-            statements[name],
-            round(median(each.process.peak_mib for each in rounds[name])),
-        ])  # fmt: skip
     print_table(
         f"{conditions.messages:,} messages, {conditions.concurrency} requests in flight, "
         f"{conditions.latency * 1000:g} ms latency, {conditions.rounds} rounds in turns; whole processes start, too",
         [
-            "",
-            "messages/s",
-            "seconds",
-            "most",
-            "÷ job's",
-            "whole process",
-            "÷ job's",
-            "processor ms/message",
-            f"statements/{BATCH}",
-            "peak MiB",
+            {
+                "": name,
+                "messages/s": conditions.messages / median(_seconds(of)),
+                "seconds": median(_seconds(of)),
+                "most": max(_seconds(of)),
+                "÷ job's": ratio(_seconds(of), _seconds(rounds[JOB])),
+                "whole process": median(_wholes(of)),
+                "÷ job's whole": ratio(_wholes(of), _wholes(rounds[JOB])),
+                "processor ms/message": 1000 * median(_processors(of)) / conditions.messages,
+                f"statements/{BATCH}": statements[name],
+                "peak MiB": round(median(each.process.peak_mib for each in of)),
+            }
+            for name, of in sorted(rounds.items(), key=lambda each: median(_seconds(each[1])))
         ],
-        rows,
     )
 
 
@@ -121,24 +104,19 @@ def _processors(of: Sequence[Measured]) -> list[float]:
 
 def _latency_targets(rounds: Mapping[str, Sequence[Measured]], conditions: Conditions) -> list[Target]:
     claim = f"the job's speed ÷ the requests loop's, {conditions.latency * 1000:g} ms latency"
-    return [Target(claim=claim, figure=ratio(_seconds(rounds[LOOP]), _seconds(rounds[JOB])), at_least=0.95)]
+    return [Target(claim, ratio(_seconds(rounds[LOOP]), _seconds(rounds[JOB])), at_least=0.95)]
 
 
 def _speed_targets(rounds: Mapping[str, Sequence[Measured]], statements: Mapping[str, float]) -> list[Target]:
     job = rounds[JOB]
+    processor = ratio(_processors(job), _processors(rounds[LOOP]))
     targets = [
-        Target(
-            claim="the job's processor time ÷ the requests loop's, whole processes",
-            figure=ratio(_processors(job), _processors(rounds[LOOP])),
-            at_most=1.3,
-        ),
-        Target(claim=f"statements of the job for {BATCH} messages", figure=statements[JOB], at_most=14.0),
+        Target("the job's processor time ÷ the requests loop's, whole processes", processor, at_most=1.3),
+        Target(f"statements of the job for {BATCH} messages", statements[JOB], at_most=14.0),
     ]
     for name, bound, bound_of_whole in ((POOL, 2.0, 2.0), (DLT, 2.0, 1.4)):
         if name in rounds:
             figure, whole = (ratio(of(rounds[name]), of(job)) for of in (_seconds, _wholes))
-            targets += [
-                Target(claim=f"the job's speed ÷ {name}'s", figure=figure, at_least=bound),
-                Target(claim=f"the job's speed ÷ {name}'s, whole processes", figure=whole, at_least=bound_of_whole),
-            ]
+            targets.append(Target(f"the job's speed ÷ {name}'s", figure, at_least=bound))
+            targets.append(Target(f"the job's speed ÷ {name}'s, whole processes", whole, at_least=bound_of_whole))
     return targets

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from sqlalchemy import Engine, text
 
@@ -21,6 +22,8 @@ from etl.database.connections import open_engine
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import SandboxProcess
 from etl.state import message_queue
+from etl.tokens.connecting import keep_private
+from etl.tokens.vault import Vault, new_key
 
 ROOT = Path(__file__).parent.parent
 API_VERSION = "2021-07-28"
@@ -40,24 +43,27 @@ class Stage:
     def environment(self, **variables: str) -> dict[str, str]:
         """Return the environment of a process that is measured."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        own = {
-            "DATABASE_URL": self.database_url,
-            "ETL_HOME": str(self.directory),
-            "PYTHONPATH": str(ROOT),
-            "LOG_LEVEL": "warning",
-        }
-        return inherited | own | variables
+        own = {"DATABASE_URL": self.database_url, "ETL_HOME": str(self.directory), "PYTHONPATH": str(ROOT)}
+        return inherited | own | {"LOG_LEVEL": "warning"} | variables
 
-    def jobs_file(self, concurrency: int) -> Path:
-        """Return a jobs file that keeps so many requests in flight; everything else as shipped."""
-        path = self.directory / f"jobs-{concurrency}.yaml"
-        path.write_text(f"jobs:\n  messages:\n    kind: message\n    concurrency: {concurrency}\n")
-        return path
+    def run_messages(
+        self, *options: str, job: Mapping[str, object], **variables: str
+    ) -> tuple[dict[str, Any], Finished]:
+        """Let ``etl run`` load messages to the end, with such keys of the job; return its summary, and what it took."""
+        jobs = self.directory / "jobs.yaml"
+        jobs.write_text(json.dumps({"jobs": {"messages": job}}))
+        command = [sys.executable, "-m", "etl", "run", "messages", "--json", *options]
+        finished = process.run(command, self.environment(ETL_JOBS=str(jobs), **variables), self.directory)
+        return json.loads(finished.output.splitlines()[-1]), finished
 
-    def clear(self) -> None:
-        """Empty every table a contender may have written, and begin anew with the write-ahead log."""
+    def clear(self, *, locations: bool = False) -> None:
+        """Empty every table a contender may have written, and begin anew with the write-ahead log.
+
+        With ``locations`` also forget them and their limits, which another sandbox may have told of the same names.
+        """
         with self.engine.begin() as connection:
             tables = list(connection.execute(WRITTEN).scalars())
+            tables += ["etl.locations", "etl.rate_limits"] if locations else []
             connection.execute(text(f"TRUNCATE {', '.join(tables)}"))
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("CHECKPOINT"))
@@ -148,6 +154,25 @@ def unlimited_sandbox(messages: int, *, latency: float = 0.0) -> Iterator[Sandbo
         yield sandbox
 
 
+@contextmanager
+def connected_sandbox(on: Stage, config: SandboxConfig) -> Iterator[tuple[SandboxProcess, dict[str, str]]]:
+    """Yield a sandbox all of whose locations are connected, and the variables of a run that asks it."""
+    on.clear(locations=True)
+    key = new_key()
+    with SandboxProcess(config) as sandbox:
+        for location_id in sandbox.location_ids:
+            keep_private(on.engine, Vault((key,)), location_id, sandbox.token(location_id))
+        yield sandbox, {"ETL_SECRET_KEY": key, "HIGHLEVEL_BASE_URL": sandbox.url}
+    on.clear(locations=True)
+
+
+def account(sandbox: SandboxProcess) -> dict[str, str]:
+    """Return the variables of the sandbox's first location."""
+    name = sandbox.location_ids[0]
+    token = sandbox.token(name)
+    return {"HIGHLEVEL_BASE_URL": sandbox.url, "HIGHLEVEL_TOKEN": token, "HIGHLEVEL_LOCATION_ID": name}
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """One contender's round."""
@@ -165,18 +190,7 @@ def run_job(on: Stage, sandbox: SandboxProcess, *, ids: list[str], concurrency: 
     """
     with on.engine.begin() as connection:
         message_queue.enqueue(connection, ids, kind="message")
-    location_id = sandbox.location_ids[0]
-    finished = process.run(
-        [sys.executable, "-m", "etl", "run", "messages", "--json"],
-        environment=on.environment(
-            ETL_JOBS=str(on.jobs_file(concurrency)),
-            HIGHLEVEL_BASE_URL=sandbox.url,
-            HIGHLEVEL_TOKEN=sandbox.token(location_id),
-            HIGHLEVEL_LOCATION_ID=location_id,
-        ),
-        directory=on.directory,
-    )
-    report = json.loads(finished.output.splitlines()[-1])
+    report, finished = on.run_messages(job={"concurrency": concurrency}, **account(sandbox))
     if (report["loaded"], report["outcome"]) != (len(ids), "drained"):
         raise RuntimeError(f"the job did not load everything: {report}")
     return Measured(report["seconds"], finished)
@@ -193,10 +207,6 @@ def run_contender(on: Stage, sandbox: SandboxProcess, name: str, *, ids: list[st
         directory=str(on.directory / name),
         ids=ids,
     )
-    finished = process.run(
-        [sys.executable, "-m", f"bench.contenders.{name}"],
-        environment=on.environment(),
-        directory=on.directory,
-        stdin=assignment.to_json(),
-    )
+    command = [sys.executable, "-m", f"bench.contenders.{name}"]
+    finished = process.run(command, on.environment(), on.directory, stdin=assignment.to_json())
     return Measured(json.loads(finished.output.splitlines()[-1])["seconds"], finished)

@@ -4,8 +4,7 @@ import sys
 from statistics import median
 
 from bench import process
-from bench.process import Finished
-from bench.report import Target, print_table, print_targets, ratio
+from bench.report import Target, print_table, ratio
 from bench.stage import Stage
 
 FEWEST = "import requests, sqlalchemy.dialects.postgresql, psycopg"
@@ -26,25 +25,30 @@ def measure(on: Stage, *, rounds: int) -> list[Target]:
         "etl run, nothing to do": (run, environment),
         "the same, on the embedded Postgres": (run, embedded),
     }
-    measured: dict[str, list[Finished]] = {name: [] for name in contenders}
+    measured: dict[str, list[process.Finished]] = {name: [] for name in contenders}
     for turn in range(-1, rounds):
         for name, (command, variables) in contenders.items():
-            finished = process.run(command, environment=variables, directory=on.directory)
+            finished = process.run(command, variables, on.directory)
             if turn >= 0:
                 measured[name].append(finished)
-    imports, _, idle, _ = ([each.processor for each in of] for of in measured.values())
+    processor = {name: [each.processor for each in of] for name, of in measured.items()}
+    imports, _, idle, _ = processor.values()
     print_table(
         f"Start-up, {rounds} rounds in turns",
-        ["", "seconds", "processor seconds", "least", "most", "÷ the imports'"],
-        [_row(name, of, imports) for name, of in measured.items()],
+        [
+            {
+                "": name,
+                "seconds": median(each.seconds for each in measured[name]),
+                "processor seconds": median(of),
+                "least": min(of),
+                "most": max(of),
+                "÷ the imports'": ratio(of, imports),
+            }
+            for name, of in processor.items()
+        ],
     )
-    claim = "processor time of an empty etl run ÷ that of importing its libraries"
-    targets = [Target(claim=claim, figure=ratio(idle, imports), at_most=1.3)]
-    print_targets(targets)
-    return targets
-
-
-def _row(name: str, of: list[Finished], imports: list[float]) -> list[object]:
-    processor = [each.processor for each in of]
-    seconds = median(each.seconds for each in of)
-    return [name, seconds, median(processor), min(processor), max(processor), ratio(processor, imports)]
+    return [
+        Target(
+            "processor time of an empty etl run ÷ that of importing its libraries", ratio(idle, imports), at_most=1.3
+        )
+    ]

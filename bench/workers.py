@@ -3,24 +3,18 @@
 The queue never runs empty: neither starting nor the last items count, only what goes on side by side.
 """
 
-import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from sqlalchemy import text
 
-from bench import process
-from bench.report import Target, print_table, print_targets, ratio
-from bench.stage import Stage
+from bench.report import Target, print_table, ratio
+from bench.stage import Stage, connected_sandbox
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import SandboxProcess
 from etl.state import message_queue
-from etl.tokens.connecting import keep_private
-from etl.tokens.vault import Vault, new_key
 
 PROCESSES = (1, 2, 4)
 LOCATIONS = (50, 1)
@@ -44,35 +38,19 @@ class Measured:
 def measure(on: Stage, *, seconds: float, rounds: int) -> list[Target]:
     """Let processes share a queue for so many seconds, in turns; print, and return the targets."""
     targets = []
+    # More messages than all can fetch in that time.
+    messages = int(max(PROCESSES) * (seconds / LATENCY * CONCURRENCY + 200))
     for locations in LOCATIONS:
-        with _connected(on, locations=locations, messages=_most(seconds)) as (sandbox, key):
+        config = SandboxConfig(
+            locations=locations, messages=messages, limit=None, daily=None, faults={"latency": LATENCY}
+        )
+        with connected_sandbox(on, config) as (sandbox, variables):
             turns = [
-                {count: _run(on, sandbox, key, processes=count, seconds=seconds) for count in PROCESSES}
+                {count: _run(on, sandbox, variables, processes=count, seconds=seconds) for count in PROCESSES}
                 for _ in range(rounds)
             ]
         targets += _report(turns, locations=locations, seconds=seconds)
-    print_targets(targets)
     return targets
-
-
-def _most(seconds: float) -> int:
-    """More messages than all can fetch in that time."""
-    return int(max(PROCESSES) * (seconds / LATENCY * CONCURRENCY + 200))
-
-
-@contextmanager
-def _connected(on: Stage, *, locations: int, messages: int) -> Iterator[tuple[SandboxProcess, str]]:
-    """Yield a sandbox without limits whose locations are connected, and the key of their tokens."""
-    key = new_key()
-    faults = {"latency": LATENCY}
-    config = SandboxConfig(locations=locations, messages=messages, limit=None, daily=None, faults=faults)
-    with SandboxProcess(config) as sandbox:
-        for location_id in sandbox.location_ids:
-            keep_private(on.engine, Vault((key,)), location_id, sandbox.token(location_id))
-        yield sandbox, key
-    on.clear()
-    with on.engine.begin() as connection:
-        connection.execute(text("TRUNCATE etl.rate_limits, etl.locations"))
 
 
 # A location whose headers were never heard is served carefully at first, which is not measured here.
@@ -82,24 +60,18 @@ HEARD = text("""
 """)
 
 
-def _run(on: Stage, sandbox: SandboxProcess, key: str, *, processes: int, seconds: float) -> Measured:
+def _run(
+    on: Stage, sandbox: SandboxProcess, variables: Mapping[str, str], *, processes: int, seconds: float
+) -> Measured:
     on.clear()
     with on.engine.begin() as connection:
-        for location_id in sandbox.location_ids:
-            ids = list(sandbox.dataset.ids(location_id))
-            message_queue.enqueue(connection, ids, kind="message", location_id=location_id)
-            connection.execute(HEARD, {"location_id": location_id})
+        for name in sandbox.location_ids:
+            message_queue.enqueue(connection, sandbox.dataset.ids(name), kind="message", location_id=name)
+            connection.execute(HEARD, {"location_id": name})
     many = ["--processes", str(processes), "--max-seconds", str(seconds)]
     before = _ticks()
-    finished = process.run(
-        [sys.executable, "-m", "etl", "run", "messages", "--json", *many],
-        environment=on.environment(
-            ETL_SECRET_KEY=key, HIGHLEVEL_BASE_URL=sandbox.url, ETL_JOBS=str(on.jobs_file(CONCURRENCY))
-        ),
-        directory=on.directory,
-    )
+    report, _ = on.run_messages(*many, job={"concurrency": CONCURRENCY}, **variables)
     busy, passed = (after - earlier for after, earlier in zip(_ticks(), before, strict=True))
-    report = json.loads(finished.output)
     if report["outcome"] != "max_seconds":
         raise RuntimeError(f"the queue ran empty: {report}")
     return Measured(report["loaded"] / report["seconds"], busy / passed)
@@ -117,13 +89,16 @@ def _report(turns: list[dict[int, Measured]], *, locations: int, seconds: float)
     print_table(
         f"{places}, {CONCURRENCY} requests in flight in each process, {LATENCY * 1000:g} ms latency, {seconds:g} s, "
         f"{len(turns)} rounds in turns",
-        ["processes", "messages/s", "share of linear", "processors in use"],
         [
-            [n, median(each[n].speed for each in turns), shares[n], median(each[n].busy for each in turns)]
+            {
+                "processes": n,
+                "messages/s": median(each[n].speed for each in turns),
+                "share of linear": shares[n],
+                "processors in use": median(each[n].busy for each in turns),
+            }
             for n in PROCESSES
         ],
     )
     return [
-        Target(claim=f"speed of {n} processes ÷ {n} times one, {places}", figure=shares[n], at_least=SHARE)
-        for n in PROCESSES[1:]
+        Target(f"speed of {n} processes ÷ {n} times one, {places}", shares[n], at_least=SHARE) for n in PROCESSES[1:]
     ]
