@@ -2,18 +2,18 @@
 
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
-from typing import Any
 
 import click
+from sqlalchemy import Connection, Engine
 
 from etl.app.signals import signals_stop
 from etl.app.warehouse import load_settings, warehouse
 from etl.cli.exporting import chosen_location, held_up, message_job, served_locations, walk
 from etl.config import jobs
+from etl.config.settings import Settings
 from etl.database.connections import moment_of
 from etl.database.failures import reading_errors
 from etl.errors import ConfigurationError, EtlError
@@ -43,17 +43,8 @@ def moment(given: str) -> datetime:
 @click.option("--until", type=moment, metavar="DATE", help="Load messages created before then. Default: now.")
 @click.option("--again", is_flag=True, help="Start over, even where it was loaded before.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.pass_context
 def backfill(
-    context: click.Context,
-    /,
-    location_id: str | None,
-    since: datetime,
-    until: datetime | None,
-    *,
-    every: bool,
-    again: bool,
-    as_json: bool,
+    location_id: str | None, since: datetime, until: datetime | None, *, every: bool, again: bool, as_json: bool
 ) -> None:
     """Load the history of a location: up to 500 messages with one request.
 
@@ -63,75 +54,82 @@ def backfill(
     \b
     Example: etl backfill --since 2026-01-01
     """
-    if every:
-        if location_id is not None:
-            raise ConfigurationError("Either --location or --all, not both")
-        sys.exit(_each(context, since=since, until=until, again=again, as_json=as_json))
+    if every and location_id is not None:
+        raise ConfigurationError("Either --location or --all, not both")
     if until is not None and since >= until:
         raise ConfigurationError("--since is not before --until.")
     settings = load_settings()
     message_job(jobs.read(settings.etl_jobs))
-    with warehouse(settings) as engine:
-        place = chosen_location(served_locations(settings, engine), location_id)
-        with reading_errors(engine), engine.begin() as connection:
-            now = moment_of(connection)
-            if since >= now:
-                raise ConfigurationError("--since is in the future.")
-            until = min(until or now, now)
-            windows.plan_history(connection, location_id=place, since=since, until=until, again=again)
-            look = partial(windows.summary, location_id=place, since=since, until=until)
-            done = look(connection)
-        began = time.monotonic()
-        report = Report(RunOutcome.DRAINED, RunCounts(), 0.0)
-        outcome = "done" if done.left else "done_before"
-        if done.left:
-            chosen = WindowFilter(Why.HISTORY, [place])
-            look = partial(look, began=now)
-            report, done = walk(settings, engine, "backfill", chosen, look, _progress(began), span=(since, until))
-            if report.outcome == RunOutcome.STOPPED:
-                outcome = "stopped"
-            elif done.left and not report.counts.dead:
-                raise held_up(settings, engine, place, report)
-    seconds = time.monotonic() - began
-    if as_json:
-        times = {"since": since.isoformat(), "until": until.isoformat(), "seconds": round(seconds, 3)}
-        print_json(_summary(done, report.counts) | {"location_id": place, "outcome": outcome} | times)
-    elif outcome == "done_before":
-        what = f"done before, up to {until:%Y-%m-%d %H:%M} UTC, {done.messages:,} messages"
-        print_line(f"backfill of {place}: {what}. To load them again: --again")
-    else:
-        _print(place, done, report.counts, outcome, seconds)
-    sys.exit(1 if report.counts.dead else 0)
-
-
-def _progress(began: float) -> Callable[[Summary], tuple[datetime, str]]:
-    def describe(done: Summary) -> tuple[datetime, str]:
-        rate = done.messages / max(time.monotonic() - began, 0.001)
-        return done.reached, f"{done.left} windows left, {done.messages:,} messages, {rate:,.0f}/s"
-
-    return describe
-
-
-def _each(context: click.Context, **options: Any) -> int:
-    """Load one location after another; a location that fails stops no other. Return 3 only if all failed."""
-    settings = load_settings()
-    with warehouse(settings) as engine:
-        served = served_locations(settings, engine)
     stopped = Event()
     codes: list[int] = []
-    with signals_stop([stopped.set]):
-        # Where no location has a token, chosen_location says what to set.
-        for location_id in served or [chosen_location(served, None)]:
+    with warehouse(settings) as engine, signals_stop([stopped.set]):
+        served = served_locations(settings, engine)
+        for name in served if every and served else [chosen_location(served, location_id)]:
             if stopped.is_set():
                 break
             try:
-                context.invoke(backfill, location_id=location_id, every=False, **options)
-            except SystemExit as end:
-                codes.append(int(end.code or 0))
+                codes.append(_load(settings, engine, name, since, until, again=again, as_json=as_json))
             except EtlError as error:
+                if not every:
+                    raise
                 codes.append(error.exit_code)
-                print_sentence(f"{location_id}: {error}", hang=2, err=True)
-    return max([code for code in codes if code != 3] or codes or [0])
+                print_sentence(f"{name}: {error}", hang=2, err=True)
+    # A location that waits stops no other, so it counts only if all do.
+    sys.exit(max([code for code in codes if code != 3] or codes or [0]))
+
+
+def _load(
+    settings: Settings,
+    engine: Engine,
+    location_id: str,
+    since: datetime,
+    until: datetime | None,
+    *,
+    again: bool,
+    as_json: bool,
+) -> int:
+    """Load a location's history and print what came of it; return 1 if something became a dead letter.
+
+    Raises:
+        EtlError: some windows cannot be walked now.
+    """
+    with reading_errors(engine), engine.begin() as connection:
+        now = moment_of(connection)
+        if since >= now:
+            raise ConfigurationError("--since is in the future.")
+        until = min(until or now, now)
+        windows.plan_history(connection, location_id=location_id, since=since, until=until, again=again)
+        look = partial(windows.summary, location_id=location_id, since=since, until=until)
+        done = look(connection)
+    began = time.monotonic()
+    report = Report(RunOutcome.DRAINED, RunCounts(), 0.0)
+    outcome = "done" if done.left else "done_before"
+    if done.left:
+        look = partial(look, began=now)
+
+        def reached(connection: Connection) -> tuple[datetime, str]:
+            done = look(connection)
+            rate = done.messages / max(time.monotonic() - began, 0.001)
+            return done.reached, f"{done.left} windows left, {done.messages:,} messages, {rate:,.0f}/s"
+
+        chosen = WindowFilter(Why.HISTORY, [location_id])
+        report = walk(settings, engine, "backfill", chosen, reached, span=(since, until))
+        with reading_errors(engine), engine.connect() as connection:
+            done = look(connection)
+        if report.outcome == RunOutcome.STOPPED:
+            outcome = "stopped"
+        elif done.left and not report.counts.dead:
+            raise held_up(settings, engine, location_id, report)
+    seconds = time.monotonic() - began
+    if as_json:
+        times = {"since": since.isoformat(), "until": until.isoformat(), "seconds": round(seconds, 3)}
+        print_json(_summary(done, report.counts) | {"location_id": location_id, "outcome": outcome} | times)
+    elif outcome == "done_before":
+        what = f"done before, up to {until:%Y-%m-%d %H:%M} UTC, {done.messages:,} messages"
+        print_line(f"backfill of {location_id}: {what}. To load them again: --again")
+    else:
+        _print(location_id, done, report.counts, outcome, seconds)
+    return 1 if report.counts.dead else 0
 
 
 def _summary(done: Summary, counts: RunCounts) -> dict[str, object]:

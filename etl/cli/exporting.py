@@ -3,10 +3,8 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
-from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -26,7 +24,8 @@ from etl.watch.advice import CONNECT, UNANSWERED, reason, some, unanswered
 from etl.worker.claims import WindowFilter
 from etl.worker.run import Display, Report, RunLimits
 
-Found = TypeVar("Found")
+Show = Callable[[datetime, str], None]
+"""Shows up to when it has come, and what else there is to say."""
 LOOK_SECONDS, PLAIN_SECONDS = 0.5, 60.0
 """How often progress is looked up and shown: on a terminal, and where there is none."""
 
@@ -42,47 +41,39 @@ def walk(
     engine: Engine,
     name: str,
     chosen: WindowFilter,
-    look: Callable[[Connection], Found],
-    describe: Callable[[Found], tuple[datetime, str]],
+    reached: Callable[[Connection], tuple[datetime, str]],
     *,
     span: tuple[datetime, datetime],
-) -> tuple[Report, Found]:
-    """Walk queued windows with a run of their own, and show how far it has come; return what ``look`` reads at the end.
-
-    ``describe`` says how far, of the time ``span``, and what there is to say about it.
-    """
+) -> Report:
+    """Walk queued windows with a run of their own; show how far of the time ``span`` it has ``reached``."""
     file = jobs.read(settings.etl_jobs)
     changes = {"name": name, "kind": KIND, "concurrency": 1, "batch_size": 2}
     job = message_job(file).model_copy(update=changes)
-    is_live = sys.stderr.isatty()
-    pause = LOOK_SECONDS if is_live else PLAIN_SECONDS
+    pause = LOOK_SECONDS if sys.stderr.isatty() else PLAIN_SECONDS
 
-    def current() -> Found:
-        with reading_errors(engine), engine.connect() as connection:
-            return look(connection)
-
-    with _bar(name, *span) if is_live else nullcontext(partial(_print_progress, name)) as show:
+    with _progress(name, *span) as show:
 
         class Progress(Display):
-            next_look = time.monotonic() + (0.0 if is_live else pause)
+            looked_at = time.monotonic() - LOOK_SECONDS
 
             def progress(self, counts: RunCounts) -> None:  # noqa: ARG002 - it shows what the tables say
-                if time.monotonic() >= self.next_look:
-                    self.next_look = time.monotonic() + pause
-                    show(*describe(current()))
+                if time.monotonic() >= self.looked_at + pause:
+                    self.looked_at = time.monotonic()
+                    with reading_errors(engine), engine.connect() as connection:
+                        show(*reached(connection))
 
         limits = RunLimits(name, job.concurrency, job.batch_size, taken=file.kinds)
-        report = run_together(settings, engine, [RunSpec(job, limits, Progress(), windows=chosen)])[0]
-    return report, current()
-
-
-def _print_progress(name: str, reached: datetime, detail: str) -> None:
-    print_line(f"{name}: reached {reached.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {detail}", err=True)
+        return run_together(settings, engine, [RunSpec(job, limits, Progress(), windows=chosen)])[0]
 
 
 @contextmanager
-def _bar(name: str, start: datetime, end: datetime) -> Iterator[Callable[[datetime, str], None]]:
-    """Yield what moves a live line with the time that is left."""
+def _progress(name: str, start: datetime, end: datetime) -> Iterator[Show]:
+    """Yield what prints lines or, on a terminal, moves a live line with the time that is left."""
+    if not sys.stderr.isatty():
+        yield lambda reached, detail: print_line(
+            f"{name}: reached {reached.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {detail}", err=True
+        )
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -99,16 +90,13 @@ def held_up(settings: Settings, engine: Engine, location_id: str, report: Report
     if report.outcome in UNANSWERED:
         said = unanswered(report.outcome, report.detail, address=address_of(settings))
     else:
-        with reading_errors(engine), engine.connect() as connection:
-            paused = {each.location_id: each for each in locations.overview(connection)}.get(location_id)
         causes = [cause for cause, names in report.skipped.items() if location_id in names]
-        said = (
-            reason(causes[0], [location_id])
-            if causes
-            else f"The API did not answer properly for location {location_id}"
-        )
-        if paused is not None and paused.pause_detail:
-            said = f"{said} ({paused.pause_detail})"
+        unclear = f"The API did not answer properly for location {location_id}"
+        said = reason(causes[0], [location_id]) if causes else unclear
+        with reading_errors(engine), engine.connect() as connection:
+            details = {each.location_id: each.pause_detail for each in locations.overview(connection)}
+        if detail := details.get(location_id):
+            said = f"{said} ({detail})"
     error = HeldUpError(said if report.outcome == RunOutcome.PAUSED else f"{said}. {later}")
     error.exit_code = 2 if report.outcome == RunOutcome.MISCONFIGURED else 3
     return error
@@ -120,10 +108,10 @@ def message_job(file: JobsFile) -> Job:
     Raises:
         ConfigurationError: there is none, so queued messages would wait forever.
     """
-    for job in file.named.values():
-        if job.kind == "message":
-            return job
-    raise ConfigurationError("No job in jobs.yaml takes items of kind message. Add one: kind: message")
+    job = next((job for job in file.named.values() if job.kind == "message"), None)
+    if job is None:
+        raise ConfigurationError("No job in jobs.yaml takes items of kind message. Add one: kind: message")
+    return job
 
 
 def served_locations(settings: Settings, engine: Engine) -> list[str]:

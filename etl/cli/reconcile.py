@@ -85,20 +85,22 @@ def _run(
             windows.compare(connection, location_id, since=start, until=end)
         queued = sum(windows.compared(connection, name).left for name in location_ids)
 
-    def look(connection: Connection) -> dict[str, Comparison]:
+    def compare(connection: Connection) -> dict[str, Comparison]:
         return {name: windows.compared(connection, name) for name in location_ids}
 
-    def describe(compared: dict[str, Comparison]) -> tuple[datetime, str]:
+    def reached(connection: Connection) -> tuple[datetime, str]:
+        compared = compare(connection)
         left = sum(each.left for each in compared.values())
         exported = sum(day.get("exported", 0) for each in compared.values() for day in each.days.values())
         done = max(1 - left / max(queued, 1), 0)
         return start + (end - start) * done, f"{left} windows left, {exported:,} messages"
 
     chosen = WindowFilter(Why.COMPARE, location_ids)
-    report, compared = walk(settings, engine, "reconcile", chosen, look, describe, span=(start, end))
+    report = walk(settings, engine, "reconcile", chosen, reached, span=(start, end))
     if report.outcome == RunOutcome.STOPPED:
         raise click.Abort
-    return report, compared
+    with reading_errors(engine), engine.connect() as connection:
+        return report, compare(connection)
 
 
 def _print(days: Sequence[tuple[str, str, Mapping[str, int]]], *, as_json: bool) -> None:
