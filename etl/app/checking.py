@@ -1,14 +1,12 @@
 """Checks the work and sends notices to the addresses in jobs.yaml: once, or repeatedly beside runs."""
 
-import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 
 import structlog
+from pydantic import TypeAdapter
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.app.composition import audio_problem, routing_of
@@ -28,6 +26,7 @@ log = structlog.get_logger("etl.watch")
 
 EVERY_SECONDS = 300.0
 """How often a follower checks."""
+NOTICE = TypeAdapter(SentNotice | None)
 
 
 def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
@@ -99,7 +98,9 @@ class Notifier:
 
     def _send_of_database(self, away: Sequence[Finding], now: datetime) -> None:
         """Send that Postgres is away, or back; that it was sent is kept in a file."""
-        sent = self._away or _read(self._file)
+        sent = self._away
+        with suppress(OSError, ValueError):
+            sent = sent or NOTICE.validate_json(self._file.read_bytes())
         message = news(away, [sent] if sent else [], now)
         if message and self.send(message):
             self._away = None
@@ -107,18 +108,7 @@ class Notifier:
                 self._away = SentNotice(each.name, each.subject, sent.began_at if sent else now, now)
             with suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
-                self._file.unlink(missing_ok=True)
-                if self._away is not None:
-                    self._file.write_text(json.dumps(asdict(self._away), default=str))
-
-
-def _read(path: Path) -> SentNotice | None:
-    try:
-        kept = json.loads(path.read_text())
-        times = (datetime.fromisoformat(kept[name]) for name in ("began_at", "told_at"))
-        return SentNotice(kept["name"], kept["subject"], *times)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+                self._file.write_bytes(NOTICE.dump_json(self._away))
 
 
 @contextmanager

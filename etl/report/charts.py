@@ -20,7 +20,7 @@ AXIS = {"hour": "%H:%M", "day": "%-d %b", "week": "%-d %b", "month": "%b %Y"}
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Stacked bars: ``rows`` have the fields ``bar``, ``part`` and ``count``.
+    """Stacked bars: ``rows`` have the bar, the part of it, and a count.
 
     ``parts`` maps each part to a colour, in the order of stacking. With ``time``, the bars are days that stand upright;
     without, they are names and lie.
@@ -30,7 +30,7 @@ class Bars:
     unit: str
     bars: Sequence[str]
     parts: Mapping[str, str]
-    rows: Sequence[Mapping[str, Any]] = field(repr=False)
+    rows: Sequence[tuple[str, str, float]] = field(repr=False)
     time: str | None = None
 
 
@@ -51,26 +51,20 @@ def draw(chart: Bars, *, width: int) -> str:
 
 def _specification(chart: Bars, *, width: int) -> dict[str, Any]:
     """Return the drawing in the words of https://vega.github.io/vega-lite/docs/."""
+    parts = list(chart.parts)
+    rows = [{"bar": bar, "part": part, "count": n, "place": parts.index(part)} for bar, part, n in chart.rows]
     names: dict[str, Any] = {"field": "bar", "type": "nominal", "title": None, "scale": {"domain": list(chart.bars)}}
     counts: dict[str, Any] = {"aggregate": "sum", "field": "count", "type": "quantitative", "title": chart.unit}
     counts["axis"] = {"tickMinStep": 1, "tickCount": 5}
     if chart.time:
         shown = f"utcFormat(toDate(datum.value), '{AXIS[chart.time]}')"
-        names |= {
-            "axis": {
-                "labelExpr": shown,
-                "labelAngle": 0,
-                "labelOverlap": "greedy",
-                "labelSeparation": 16,
-                "ticks": False,
-            }
-        }
+        names["axis"] = {"labelExpr": shown, "labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 16}
         across, upright = names, counts
     else:
         # The reader's font may be wider than the one that was measured here.
         limit = 150 if width > NARROW else 96
         extent = min(limit, LETTER * max(map(len, chart.bars), default=0))
-        names |= {"axis": {"labelLimit": limit, "minExtent": extent, "ticks": False}}
+        names["axis"] = {"labelLimit": limit, "minExtent": extent}
         across, upright = counts, names
     return {
         "width": width,
@@ -78,7 +72,7 @@ def _specification(chart: Bars, *, width: int) -> dict[str, Any]:
         "autosize": {"type": "fit-x", "contains": "padding"},
         "padding": 2,
         "background": None,
-        "data": {"values": list(chart.rows)},
+        "data": {"values": rows},
         "mark": {"type": "bar", "aria": False},
         "encoding": {
             "x": across,
@@ -87,7 +81,7 @@ def _specification(chart: Bars, *, width: int) -> dict[str, Any]:
                 "field": "part",
                 "type": "nominal",
                 "title": None,
-                "scale": {"domain": list(chart.parts), "range": [f"var(--{each})" for each in chart.parts.values()]},
+                "scale": {"domain": parts, "range": [f"var(--{each})" for each in chart.parts.values()]},
                 "legend": {"orient": "top", "columns": 8 if width > NARROW else 2, "symbolType": "square"},
             },
             "order": {"field": "place"},
@@ -105,7 +99,7 @@ def _specification(chart: Bars, *, width: int) -> dict[str, Any]:
                 "titleFontSize": 12,
                 "titleFontWeight": "normal",
             },
-            "axisBand": {"grid": False},
+            "axisBand": {"grid": False, "ticks": False},
             "legend": {"labelColor": "var(--text)", "labelFontSize": 12},
         },
     }

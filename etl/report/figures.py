@@ -17,14 +17,6 @@ STALEST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
-    """A location that has messages."""
-
-    location_id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class Period:
     """The days that are shown, each in its location's own time zone, and what one bar of time is."""
 
@@ -53,7 +45,7 @@ class Figures:
     """Everything that is shown."""
 
     period: Period
-    locations: Sequence[Location]
+    locations: Sequence[Row]
     volume: Sequence[Row]
     responses: Sequence[Row]
     waits: Row
@@ -158,10 +150,9 @@ FRESHNESS = text("""
 """)
 
 
-def locations(connection: Connection, *, location_id: str | None) -> list[Location]:
+def locations(connection: Connection, *, location_id: str | None) -> list[Row]:
     """Return the locations that have messages, or the one that was asked for; empty when it has none."""
-    found = connection.execute(LOCATIONS, {"location_id": location_id})
-    return [Location(row.location_id, row.name) for row in found]
+    return [row._asdict() for row in connection.execute(LOCATIONS, {"location_id": location_id})]
 
 
 def days(connection: Connection, *, location_id: str | None, since: date) -> tuple[date | None, date | None, bool]:
@@ -170,7 +161,7 @@ def days(connection: Connection, *, location_id: str | None, since: date) -> tup
     return row.since, row.until, row.is_behind
 
 
-def read(connection: Connection, locations: Sequence[Location], period: Period, *, location_id: str | None) -> Figures:
+def read(connection: Connection, locations: Sequence[Row], period: Period, *, location_id: str | None) -> Figures:
     """Return the figures of a period; in one transaction, so that they agree if it is a REPEATABLE READ."""
     # To compile these takes longer than to read what they read.
     connection.execute(text("SET LOCAL jit = off"))

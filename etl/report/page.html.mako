@@ -62,18 +62,16 @@ footer { padding-bottom: 32px; }
 </dl>
 % for each in sections:
 <section aria-labelledby="${each.key}">
-<h2 id="${each.key}">${each.title}</h2>
+<h2 id="${each.key}">${each.chart.label}</h2>
 <p class="soft">${each.says}</p>
 % if each.rows:
-% if each.wide:
 <figure>
-<div class="wide">${each.wide | n}</div>
-<div class="narrow">${each.narrow | n}</div>
+<div class="wide">${charts.draw(each.chart, width=charts.WIDE) | n}</div>
+<div class="narrow">${charts.draw(each.chart, width=charts.NARROW) | n}</div>
 </figure>
-% endif
 <details>
-<summary>${each.title} as a table</summary>
-<div class="scroll" tabindex="0" role="region" aria-label="${each.title} as a table">
+<summary>${each.chart.label} as a table</summary>
+<div class="scroll" tabindex="0" role="region" aria-label="${each.chart.label} as a table">
 <table>
 <thead><tr>
 % for name in each.header:

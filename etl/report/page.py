@@ -1,11 +1,10 @@
 """Makes the page of the figures: one HTML file with drawings, each with its table; performs no I/O but its template."""
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 from mako.template import Template
 
@@ -28,12 +27,10 @@ class Section:
     """One drawing with what it says; without rows there is only the sentence."""
 
     key: str
-    title: str
     says: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    wide: str = ""
-    narrow: str = ""
+    chart: Bars
+    header: Sequence[str] = ()
+    rows: Sequence[Sequence[object]] = ()
 
 
 def render(figures: Figures) -> str:
@@ -45,21 +42,17 @@ def render(figures: Figures) -> str:
     template = Template(  # noqa: S702 - every value is escaped by the filter h
         (Path(__file__).parent / "page.html.mako").read_text(encoding="utf-8"), default_filters=["h"]
     )
-    sections = [_volume(figures), _responses(figures), _delivery(figures), _calls(figures), _freshness(figures)]
+    names, period = [row["name"] for row in figures.locations], figures.period
     page: str = template.render(
-        title="Conversations" + (f" of {figures.locations[0].name}" if len(figures.locations) == 1 else ""),
-        subtitle=_subtitle(figures),
+        title="Conversations" + (f" of {names[0]}" if len(names) == 1 else ""),
+        subtitle=("" if len(names) == 1 else f"{len(names)} locations · ")
+        + f"{_day(period.since)} to {_day(period.until)} · made {_moment(figures.taken_at)}",
         headlines=_headlines(figures),
-        sections=sections,
+        sections=[_volume(figures), _responses(figures), _delivery(figures), _calls(figures), _freshness(figures)],
+        charts=charts,
         version=__version__,
     )
     return page
-
-
-def _subtitle(figures: Figures) -> str:
-    period = f"{_day(figures.period.since)} to {_day(figures.period.until)}"
-    many = "" if len(figures.locations) == 1 else f"{len(figures.locations)} locations · "
-    return f"{many}{period} · made {_moment(figures.taken_at)}"
 
 
 def _headlines(figures: Figures) -> list[tuple[str, str]]:
@@ -76,36 +69,26 @@ def _headlines(figures: Figures) -> list[tuple[str, str]]:
 
 
 def _volume(figures: Figures) -> Section:
-    sums: dict[str, int] = defaultdict(int)
+    sums: Counter[str] = Counter()
     for row in figures.volume:
         sums[row["channel"]] += row["messages"]
     order = sorted(sums, key=lambda name: (-sums[name], name))
     named = order[:CHANNELS] if len(order) > CHANNELS + 1 else order
-    parts = {name: f"c{place}" for place, name in enumerate(named, 1)} | (
-        {} if named == order else {"all others": "c8"}
-    )
+    parts = {name: f"c{place}" for place, name in enumerate(named, 1)}
+    parts |= {} if named == order else {"all others": "c8"}
     rows = [
-        {
-            "bar": row["day"].isoformat(),
-            "part": row["channel"] if row["channel"] in parts else "all others",
-            "count": int(row["messages"]),
-        }
+        (row["day"].isoformat(), row["channel"] if row["channel"] in parts else "all others", int(row["messages"]))
         for row in figures.volume
     ]
-    first = (
-        f"{order[0]} is the largest channel, with {_share(sums[order[0]], sum(sums.values()))} of all." if order else ""
-    )
-    return _drawn(
-        "volume",
-        "Messages by channel",
-        f"Each bar is a {figures.period.bar}. {first}" if rows else "Nothing was exchanged.",
-        _over_time("Messages by channel", "messages", figures.period, parts, rows),
-        figures.period.bar,
-    )
+    says = "Nothing was exchanged."
+    if rows:
+        share = _share(sums[order[0]], sum(sums.values()))
+        says = f"Each bar is a {figures.period.bar}. {order[0]} is the largest channel, with {share} of all."
+    return _drawn("volume", says, _over_time("Messages by channel", "messages", figures.period, parts, rows))
 
 
 def _responses(figures: Figures) -> Section:
-    rows = [{"bar": row["wait"], "part": row["answered_by"], "count": int(row["turns"])} for row in figures.responses]
+    rows = [(row["wait"], row["answered_by"], int(row["turns"])) for row in figures.responses]
     human = figures.waits["median_human"]
     says = (
         "How long contacts waited for the first answer, and who gave it. Half of those who had an answer had it within "
@@ -113,17 +96,12 @@ def _responses(figures: Figures) -> Section:
         if rows
         else "No contact waited for an answer."
     )
-    chart = Bars("Time to the first answer", "turns of a contact", WAITS, ANSWERED_BY, _placed(rows, ANSWERED_BY))
-    return _drawn("responses", "Time to the first answer", says, chart, "wait")
+    chart = Bars("Time to the first answer", "turns of a contact", WAITS, ANSWERED_BY, rows)
+    return _drawn("responses", says, chart, "wait")
 
 
 def _delivery(figures: Figures) -> Section:
-    rows = [
-        {"bar": row["channel"], "part": part, "count": int(row[part])}
-        for row in figures.delivery
-        for part in DELIVERY
-        if row[part]
-    ]
+    rows = [(row["channel"], part, int(row[part])) for row in figures.delivery for part in DELIVERY if row[part]]
     total, failed = _total(figures.delivery, "messages"), _total(figures.delivery, "failed")
     says = (
         f"What is known of outbound messages. {_share(failed, total)} failed. HighLevel announces no changes of a "
@@ -132,14 +110,12 @@ def _delivery(figures: Figures) -> Section:
         else "No message was sent."
     )
     channels = [row["channel"] for row in figures.delivery]
-    chart = Bars("Delivery", "outbound messages", channels, DELIVERY, _placed(rows, DELIVERY))
-    return _drawn("delivery", "Delivery", says, chart, "channel")
+    chart = Bars("Delivery", "outbound messages", channels, DELIVERY, rows)
+    return _drawn("delivery", says, chart, "channel")
 
 
 def _calls(figures: Figures) -> Section:
-    rows = [
-        {"bar": row["day"].isoformat(), "part": row["outcome"], "count": int(row["calls"])} for row in figures.calls
-    ]
+    rows = [(row["day"].isoformat(), row["outcome"], int(row["calls"])) for row in figures.calls]
     answered = [row for row in figures.calls if row["outcome"] == "answered"]
     count, seconds = _total(answered, "calls"), _total(answered, "seconds")
     says = (
@@ -148,67 +124,43 @@ def _calls(figures: Figures) -> Section:
         if rows
         else "There were no calls."
     )
-    chart = _over_time("Calls by outcome", "calls", figures.period, OUTCOMES, rows)
-    return _drawn("calls", "Calls by outcome", says, chart, figures.period.bar)
+    return _drawn("calls", says, _over_time("Calls by outcome", "calls", figures.period, OUTCOMES, rows))
 
 
 def _freshness(figures: Figures) -> Section:
     """Hours since the newest message: a location that is silent for long may be one that is not loaded any more."""
     hours = [(figures.taken_at - row["date_added"]).total_seconds() / 3600 for row in figures.freshness]
     in_days = max(hours, default=0) > 72
-    names_of_locations = [row["name"] for row in figures.freshness]
+    uses = Counter(row["name"] for row in figures.freshness)
     names = [
-        row["name"] if names_of_locations.count(row["name"]) == 1 else f"{row['name']} ({row['location_id']})"
-        for row in figures.freshness
+        row["name"] if uses[row["name"]] == 1 else f"{row['name']} ({row['location_id']})" for row in figures.freshness
     ]
-    bars = [
-        {"bar": name, "part": "newest message", "count": round(max(0, age) / (24 if in_days else 1), 2)}
-        for name, age in zip(names, hours, strict=True)
-    ]
-    parts = {"newest message": "c1"}
-    label = "Age of the newest message"
-    shown = (
-        f"The {len(names)} of {len(figures.locations)} locations"
-        if len(names) < len(figures.locations)
-        else "Locations"
-    )
-    chart = Bars(label, "days ago" if in_days else "hours ago", names, parts, _placed(bars, parts))
-    return Section(
-        "freshness",
-        label,
-        f"{shown} with the oldest newest message first. If one is older than you expect, look at: etl status",
-        ("location", "newest message", "loaded"),
-        [
-            (name, _moment(row["date_added"]), _moment(row["created_at"]))
-            for name, row in zip(names, figures.freshness, strict=True)
-        ],
-        charts.draw(chart, width=charts.WIDE),
-        charts.draw(chart, width=charts.NARROW),
-    )
+    ages = [round(max(0, age) / (24 if in_days else 1), 2) for age in hours]
+    bars = [(name, "newest message", age) for name, age in zip(names, ages, strict=True)]
+    unit, count = "days ago" if in_days else "hours ago", len(figures.locations)
+    shown = f"The {len(names)} of {count} locations" if len(names) < count else "Locations"
+    says = f"{shown} with the oldest newest message first. If one is older than you expect, look at: etl status"
+    chart = Bars("Age of the newest message", unit, names, {"newest message": "c1"}, bars)
+    times = [(_moment(row["date_added"]), _moment(row["created_at"])) for row in figures.freshness]
+    rows = [(name, *each) for name, each in zip(names, times, strict=True)]
+    return Section("freshness", says, chart, ("location", "newest message", "loaded"), rows)
 
 
-def _over_time(label: str, unit: str, period: Period, parts: Mapping[str, str], rows: Sequence[dict[str, Any]]) -> Bars:
+def _over_time(
+    label: str, unit: str, period: Period, parts: Mapping[str, str], rows: Sequence[tuple[str, str, float]]
+) -> Bars:
     bars = [day.isoformat() for day in period.bars()]
-    return Bars(label, unit, bars, parts, _placed(rows, parts), time=period.bar)
+    return Bars(label, unit, bars, parts, rows, time=period.bar)
 
 
-def _placed(rows: Sequence[dict[str, Any]], parts: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Rows with the place of their part in its bar, in which the legend names the parts too."""
-    places = list(parts)
-    return [row | {"place": places.index(row["part"])} for row in rows]
-
-
-def _drawn(key: str, title: str, says: str, chart: Bars, first: str) -> Section:
+def _drawn(key: str, says: str, chart: Bars, first: str = "") -> Section:
     """Return a section whose table has a row for each bar that is not empty, and a column for each part."""
-    counts: dict[tuple[str, str], int] = defaultdict(int)
-    for row in chart.rows:
-        counts[row["bar"], row["part"]] += row["count"]
-    filled = [bar for bar in chart.bars if any(counts.get((bar, part)) for part in chart.parts)]
-    if not filled:
-        return Section(key, title, says, (), ())
-    table = [(bar, *(f"{counts.get((bar, part), 0):,}" for part in chart.parts)) for bar in filled]
-    drawings = (charts.draw(chart, width=width) for width in (charts.WIDE, charts.NARROW))
-    return Section(key, title, says, (first, *chart.parts), table, *drawings)
+    counts: Counter[tuple[str, str]] = Counter()
+    for bar, part, count in chart.rows:
+        counts[bar, part] += int(count)
+    table = [[counts[bar, part] for part in chart.parts] for bar in chart.bars]
+    rows = [(bar, *(f"{count:,}" for count in row)) for bar, row in zip(chart.bars, table, strict=True) if any(row)]
+    return Section(key, says, chart, (chart.time or first, *chart.parts), rows)
 
 
 def _total(rows: Iterable[Row], *names: str) -> int:

@@ -64,15 +64,15 @@ def findings(figures: Figures, around: Surroundings, *, alarms: Alarms, jobs: Ma
     return [
         *of_surroundings(around, alarms),
         *_of_database(figures),
-        *_of_webhooks(figures, alarms),
-        *_of_lost(figures, alarms),
-        *_of_runs(figures, alarms, jobs),
+        *(_of_webhooks(figures, alarms.webhooks) if alarms.webhooks else ()),
+        *(_of_lost(figures, alarms.lost) if alarms.lost else ()),
+        *(_of_runs(figures, alarms.runs, jobs) if alarms.runs else ()),
         *_of_locations(figures),
-        *_of_tokens(figures, alarms),
-        *_of_queue(figures, alarms, jobs),
-        *_of_letters(figures, alarms),
-        *_of_allowance(figures, alarms),
-        *_of_transactions(figures, alarms),
+        *(_of_tokens(figures, alarms.token_ends) if alarms.token_ends else ()),
+        *(_of_queue(figures, alarms.oldest_due, jobs) if alarms.oldest_due else ()),
+        *(_of_letters(figures, alarms.dead_letters) if alarms.dead_letters else ()),
+        *(_of_allowance(figures, alarms.allowance) if alarms.allowance else ()),
+        *(_of_transactions(figures, alarms.transactions) if alarms.transactions else ()),
     ]
 
 
@@ -112,20 +112,18 @@ def is_overdue(rhythm: Rhythm, now: datetime, least: timedelta) -> bool:
     return silence >= max(NEW, least) and rhythm.events >= USUAL
 
 
-def _of_webhooks(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
-    if alarms.webhooks is None:
-        return
+def _of_webhooks(figures: Figures, silence: timedelta) -> Iterator[Finding]:
     for rhythm in figures.rhythms:
-        if is_overdue(rhythm, figures.taken_at, alarms.webhooks):
+        if is_overdue(rhythm, figures.taken_at, silence):
             usual = f", though in these hours of {counted(rhythm.weeks, 'week')} before there were some"
             says, costs = "none came" + (usual if rhythm.weeks else ""), "New messages are missing in the tables"
             fix = "Look whether etl serve runs and HighLevel can reach it; what was missed: etl reconcile"
             yield Finding("webhooks", rhythm.location_id, says, rhythm.last_at, costs, fix)
 
 
-def _of_lost(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
+def _of_lost(figures: Figures, least: int) -> Iterator[Finding]:
     for each in figures.lost:
-        if alarms.lost is not None and each.lost >= alarms.lost:
+        if each.lost >= least:
             says = f"{counted(each.lost, 'message')} came without a webhook"
             costs = "They are queued, so that they are late and not missing"
             fix = "Look whether HighLevel can always reach etl serve, and at its log; then: etl reconcile"
@@ -140,13 +138,11 @@ def due_again(job: Job, seen_at: datetime) -> datetime:
     return next(CronSim(job.schedule, local)).astimezone(UTC)
 
 
-def _of_runs(figures: Figures, alarms: Alarms, jobs: Mapping[str, Job]) -> Iterator[Finding]:
+def _of_runs(figures: Figures, delay: timedelta, jobs: Mapping[str, Job]) -> Iterator[Finding]:
     """Find jobs that ran once and no longer do. One that never ran may be unused on purpose."""
-    if alarms.runs is None:
-        return
     for name, job in jobs.items():
         seen_at = figures.last_seen.get(name)
-        if seen_at is not None and figures.taken_at - due_again(job, seen_at) >= alarms.runs:
+        if seen_at is not None and figures.taken_at - due_again(job, seen_at) >= delay:
             waiting = counted(sum(each.due for each in figures.depth if each.kind == job.kind), "item")
             costs = f"{waiting} of kind {job.kind} wait for it"
             fix = f"Look at cron (etl crontab prints its lines) or the service; now: etl run {name}"
@@ -157,25 +153,20 @@ def _of_locations(figures: Figures) -> Iterator[Finding]:
     items = Counter[str]()
     for depth in figures.depth:
         items[depth.location_id] += depth.items
-    paused = {each.location_id: each for each in figures.locations if each.paused_at is not None}
-    for name, location in paused.items():
-        costs = f"{counted(items[name], 'item')} of it wait"
-        fix = cure_of(location) or ""
-        yield Finding("location", shown(name), state_of(location), location.paused_at, costs, fix)
-    for name in [each for each in figures.unserved if each not in paused]:
-        costs = f"{counted(items[name], 'item')} of it wait"
-        yield Finding("location", shown(name), "no token serves it", None, costs, CONNECT)
+    paused = [each for each in figures.locations if each.paused_at is not None]
+    waits = {each.location_id: (state_of(each), each.paused_at, cure_of(each) or "") for each in paused}
+    waits |= {name: ("no token serves it", None, CONNECT) for name in figures.unserved if name not in waits}
+    for name, (says, since, fix) in waits.items():
+        yield Finding("location", shown(name), says, since, f"{counted(items[name], 'item')} of it wait", fix)
 
 
-def _of_tokens(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
-    if alarms.token_ends is None:
-        return
+def _of_tokens(figures: Figures, ahead: timedelta) -> Iterator[Finding]:
     ends = {shown(each.location_id): _end_of(each) for each in figures.locations if each.retired_at is None}
     for company in figures.companies:
         if company.connected and company.retired_at is None and company.token_issued_at is not None:
             ends[f"of company {company.company_id}"] = company.token_issued_at + REFRESH_TOKEN
     for name, end in ends.items():
-        if end is not None and end - figures.taken_at < alarms.token_ends:
+        if end is not None and end - figures.taken_at < ahead:
             says = f"its token ends on {end:%Y-%m-%d}"
             yield Finding("token", name, says, None, "Then its items wait, untouched", "Connect it again: etl connect")
 
@@ -187,10 +178,8 @@ def _end_of(location: Overview) -> datetime | None:
     return ends.get(location.token_source or "")
 
 
-def _of_queue(figures: Figures, alarms: Alarms, jobs: Mapping[str, Job]) -> Iterator[Finding]:
+def _of_queue(figures: Figures, age: timedelta, jobs: Mapping[str, Job]) -> Iterator[Finding]:
     """Find items that wait though their location is served; for others, the location is the finding."""
-    if alarms.oldest_due is None:
-        return
     held = {each.location_id for each in figures.locations if each.paused_at is not None or each.blocked_cause}
     # Windows of a backfill that was stopped wait for the same command; no job takes them.
     depths = [each for each in figures.depth if each.kind != KIND]
@@ -202,16 +191,16 @@ def _of_queue(figures: Figures, alarms: Alarms, jobs: Mapping[str, Job]) -> Iter
         if all(job.kind != kind for job in jobs.values()):
             says = f"no job takes items of this kind: {sum(each.items for each in mine)} wait"
             yield Finding("queue", kind, says, oldest, costs, "Add a job for that kind to jobs.yaml")
-        elif oldest is not None and figures.taken_at - oldest >= alarms.oldest_due:
+        elif oldest is not None and figures.taken_at - oldest >= age:
             says = f"the oldest of {counted(sum(each.due for each in mine), 'due item')} waits"
             fix = "Is etl run at work? etl status; more at a time: etl run --processes, concurrency in jobs.yaml"
             yield Finding("queue", kind, says, oldest, costs, fix)
 
 
-def _of_letters(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
+def _of_letters(figures: Figures, least: int) -> Iterator[Finding]:
     recent = [each for each in figures.letters if each.recent]
     total = sum(each.recent for each in recent)
-    if alarms.dead_letters is None or total < alarms.dead_letters:
+    if total < least:
         return
     causes = Counter[str]()
     for each in sorted(recent, key=lambda each: each.cause):
@@ -223,9 +212,7 @@ def _of_letters(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
     yield Finding("dead_letters", "", says, since, "They are not in the tables", fix)
 
 
-def _of_allowance(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
-    if alarms.allowance is None:
-        return
+def _of_allowance(figures: Figures, percent: int) -> Iterator[Finding]:
     for location in figures.locations:
         name, until = shown(location.location_id), location.blocked_until or figures.taken_at
         left, limit = location.daily_remaining, location.daily_limit
@@ -233,16 +220,16 @@ def _of_allowance(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
             says = f"spent for today, HighLevel is asked again from {until:%H:%M %Z} on"
             fix = f"It comes back by itself. If HighLevel allows more already: etl locations resume {name}"
             yield Finding("allowance", name, says, None, "Its items wait", fix)
-        elif left is not None and limit and location.heard_at and 100 * left < alarms.allowance * limit:
+        elif left is not None and limit and location.heard_at and 100 * left < percent * limit:
             says = f"{100 * max(left, 0) / limit:.0f} % of {limit:,} requests a day are left"
             fix = "It comes back by itself; to need less: bulk: auto, fewer status_checks in jobs.yaml"
             costs = "When none is left, its items wait for the next day (UTC)"
             yield Finding("allowance", name, says, None, costs, fix)
 
 
-def _of_transactions(figures: Figures, alarms: Alarms) -> Iterator[Finding]:
+def _of_transactions(figures: Figures, age: timedelta) -> Iterator[Finding]:
     for each in figures.transactions:
-        if alarms.transactions is not None and figures.taken_at - each.since >= alarms.transactions:
+        if figures.taken_at - each.since >= age:
             says = f"{each.program or 'a session'} of role {each.role} has a transaction open"
             costs = "Postgres cannot clean up meanwhile, so that the queue grows slow"
             fix = f"End it there, or: SELECT pg_terminate_backend({each.pid})"

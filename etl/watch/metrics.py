@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from etl import __version__
 from etl.state.runs import ANSWERS, COUNTS
@@ -23,36 +22,37 @@ MAX_CAUSES = 50
 Sample = tuple[tuple[str, ...], float]
 
 
-@dataclass(frozen=True, eq=False)
-class _Collector(Collector):
+@dataclass(frozen=True)
+class _Collector:
     look: Look | None
 
     def collect(self) -> Iterator[Metric]:
-        is_up = self.look is not None
-        yield _gauge("etl_work_up", "1 if the other figures could be read from Postgres.", [((), float(is_up))])
+        is_up = float(self.look is not None)
+        yield GaugeMetricFamily("etl_work_up", "1 if the other figures could be read from Postgres.", value=is_up)
         if self.look is not None:
-            yield from families(*self.look)
+            yield from _families(*self.look)
 
 
 def text_of(look: Look | None) -> bytes:
     """Return all series; None: Postgres could not be asked."""
-    registry = CollectorRegistry()
-    registry.register(_Collector(look))
-    return generate_latest(registry)
+    return generate_latest(_Collector(look))
 
 
-def families(figures: Figures, findings: Sequence[Finding]) -> Iterator[Metric]:
-    """Yield the series of the figures and findings."""
+def _families(figures: Figures, findings: Sequence[Finding]) -> Iterator[Metric]:
     yield _gauge("etl_build_info", "Always 1; of which version.", [((__version__,), 1)], "version")
     states: Counter[tuple[str, str]] = Counter()
+    ages: dict[tuple[str], float] = {}
     for each in figures.depth:
         states[each.kind, "due"] += each.due
         states[each.kind, "in_hand"] += each.in_hand
         states[each.kind, "waiting"] += each.items - each.due - each.in_hand
+        if each.due and each.oldest is not None:
+            age = (figures.taken_at - each.oldest).total_seconds()
+            ages[each.kind,] = max(age, ages.get((each.kind,), 0.0))
     yield _gauge(
         "etl_queue_items", "Items: due, in_hand (claimed), or waiting for their time.", states.items(), "kind", "state"
     )
-    yield _gauge("etl_queue_oldest_due_age_seconds", "Age of the oldest due item.", _ages(figures), "kind")
+    yield _gauge("etl_queue_oldest_due_age_seconds", "Age of the oldest due item.", ages.items(), "kind")
     letters: Counter[tuple[str, str]] = Counter()
     for place, tally in enumerate(figures.letters):
         letters[tally.kind, tally.cause if place < MAX_CAUSES else "other"] += tally.letters
@@ -72,11 +72,11 @@ def families(figures: Figures, findings: Sequence[Finding]) -> Iterator[Metric]:
     yield _gauge("etl_run_last_seen_timestamp_seconds", "When a run of the job was last at work.", seen, "job")
     yield _gauge("etl_locations", "Locations, by state.", _locations(figures).items(), "state")
     says = "Share of today's requests left, of the location with the least."
-    yield _gauge("etl_allowance_left_ratio", says, _one(figures.allowance_left))
+    yield GaugeMetricFamily("etl_allowance_left_ratio", says, value=figures.allowance_left)
     last = figures.last_event_at.timestamp() if figures.last_event_at else None
-    yield _gauge("etl_event_last_timestamp_seconds", "When the last event was stored.", _one(last))
+    yield GaugeMetricFamily("etl_event_last_timestamp_seconds", "When the last event was stored.", value=last)
     lag = zip((("0.5",), ("0.95",)), figures.lag or (), strict=False)
-    yield _gauge("etl_message_lag_seconds", "From a message of the last 15 minutes to its row.", list(lag), "quantile")
+    yield _gauge("etl_message_lag_seconds", "From a message of the last 15 minutes to its row.", lag, "quantile")
     found = Counter((each.name,) for each in findings)
     yield _gauge("etl_findings", "What etl check finds, by name; no series: nothing.", found.items(), "name")
 
@@ -86,19 +86,6 @@ def _gauge(name: str, says: str, samples: Iterable[Sample], *labels: str) -> Met
     for values, number in samples:
         gauge.add_metric(values, number)
     return gauge
-
-
-def _one(number: float | None) -> list[Sample]:
-    return [] if number is None else [((), number)]
-
-
-def _ages(figures: Figures) -> list[Sample]:
-    ages: dict[str, float] = {}
-    for each in figures.depth:
-        if each.due and each.oldest is not None:
-            age = (figures.taken_at - each.oldest).total_seconds()
-            ages[each.kind] = max(age, ages.get(each.kind, 0.0))
-    return [((kind,), age) for kind, age in ages.items()]
 
 
 def _locations(figures: Figures) -> Counter[tuple[str]]:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,6 @@ from etl.errors import ConfigurationError
 from etl.output import duration
 from etl.state import dead_letters, runs, samples, webhook_events
 from etl.state.dead_letters import LetterFilter
-from etl.state.locations import Overview
 from etl.state.webhook_events import EventFilter
 from etl.watch import plots
 from etl.watch.advice import in_words, shown, state_of
@@ -128,7 +127,7 @@ class Page:
             drawings=self._drawings,
             causes=figures.letters,
             letters=letters,
-            locations=_worst_first(figures.locations)[:LOCATIONS],
+            locations=sorted(figures.locations, key=lambda each: state_of(each) == "served")[:LOCATIONS],
             hidden=max(len(figures.locations) - LOCATIONS, 0),
             runs=[(each, runs.state_of(each)) for each in last_runs],
             events=events,
@@ -141,10 +140,6 @@ class Page:
     def _problem(self) -> str:
         page: str = self._template.render(title="highlevel-etl", problem=NOT_READ, version=__version__)
         return page
-
-
-def _worst_first(locations: Sequence[Overview]) -> list[Overview]:
-    return sorted(locations, key=lambda each: (state_of(each) == "served", each.location_id))
 
 
 def _moment(at: datetime | None) -> str:

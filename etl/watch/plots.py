@@ -73,12 +73,7 @@ def draw(plot: Plot, samples: Sequence[Taken], *, span: str, now: datetime) -> s
     first = _begin(now, length) - length * (count - 1)
     names = [(first + length * place).isoformat() for place in range(count)]
     rows = [
-        {
-            "bar": at.isoformat(),
-            "part": plot.parts[part][0],
-            "count": round(value, 3),
-            "place": list(plot.parts).index(part),
-        }
+        (at.isoformat(), plot.parts[part][0], round(value, 3))
         for at, values in bars.items()
         for part, value in values.items()
     ]
