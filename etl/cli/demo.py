@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import dedent
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import click
 from pydantic import AnyHttpUrl, SecretStr
@@ -21,10 +21,11 @@ from etl.config.settings import Settings
 from etl.database import schema
 from etl.errors import ConfigurationError
 from etl.output import print_line, print_lines, print_table
+from etl.sandbox.config import SandboxConfig
+from etl.sandbox.keys import SandboxKeys
+from etl.sandbox.send import Traffic, send
+from etl.sandbox.server import SandboxProcess
 from etl.state import message_queue, runs
-
-if TYPE_CHECKING:
-    from etl.sandbox.server import SandboxProcess
 
 ANNOUNCED = 0.8
 """The share of the messages that webhooks name; the others are history."""
@@ -101,7 +102,8 @@ def demo(context: click.Context, messages: int) -> None:
         jobs_file = home.absolute() / "jobs.yaml"
         jobs_file.write_text(JOBS, encoding="utf-8")
         _step(2, "A HighLevel look-alike")
-        with _sandbox(messages, seed=earlier + 1) as sandbox:
+        config = SandboxConfig(seed=earlier + 1, locations=1, messages=messages, limit=LIMIT, daily=None)
+        with SandboxProcess(config) as sandbox:
             print_line(f"serves {messages} messages on {sandbox.url}")
             if earlier:
                 print_line("other messages than last time")
@@ -123,22 +125,18 @@ def demo(context: click.Context, messages: int) -> None:
             _enqueue_calls(ours, engine)
             codes += [_run(ours, "run", "--quiet")]
             _show(engine, location_id)
-    _say_what_next(home)
+    print_lines(
+        f"""Look around:
+  ETL_HOME={home} {program()} db psql
+When done:
+  ETL_HOME={home} {program()} db stop
+With your account: see the README, "Use it with your account"."""
+    )
     context.exit(max(codes))
 
 
-def _sandbox(messages: int, *, seed: int) -> "SandboxProcess":
-    from etl.sandbox.config import SandboxConfig
-    from etl.sandbox.server import SandboxProcess
-
-    return SandboxProcess(SandboxConfig(seed=seed, locations=1, messages=messages, limit=LIMIT, daily=None))
-
-
-def _deliver(ours: Settings, engine: Engine, sandbox: "SandboxProcess", messages: int) -> None:
+def _deliver(ours: Settings, engine: Engine, sandbox: SandboxProcess, messages: int) -> None:
     """Have the sandbox send webhooks to a receiver, as HighLevel would: some twice, some forged."""
-    from etl.sandbox.keys import SandboxKeys
-    from etl.sandbox.send import Traffic, send
-
     keys = SandboxKeys.load_or_create(ours.etl_home / "sandbox-keys", rsa_bits=2048)
     genuine = Traffic(count=max(round(messages * ANNOUNCED), 1), duplicates=0.05)
     forged = Traffic(count=max(messages // 50, 1), bad_signatures=1.0)
@@ -222,13 +220,3 @@ def _show(engine: Engine, location_id: str) -> None:
 
 def _step(number: int, title: str) -> None:
     click.secho(f"{number}. {title}", bold=True)  # noqa: TID251 - bold, and our own words
-
-
-def _say_what_next(home: object) -> None:
-    print_lines(
-        f"""Look around:
-  ETL_HOME={home} {program()} db psql
-When done:
-  ETL_HOME={home} {program()} db stop
-With your account: see the README, "Use it with your account"."""
-    )

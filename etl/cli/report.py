@@ -9,7 +9,10 @@ import click
 
 from etl.app.warehouse import load_settings, warehouse
 from etl.errors import ConfigurationError
+from etl.load import marts
 from etl.output import print_line
+from etl.report import figures
+from etl.report.page import render
 
 DAYS = 30
 """Days that are shown without --since."""
@@ -48,10 +51,6 @@ def _read_day(since: str | None) -> date:
 
 
 def _page(location_id: str | None, since: date) -> str:
-    from etl.load import marts
-    from etl.report import figures
-    from etl.report.page import render
-
     with warehouse(load_settings(), writes=False) as engine, engine.connect() as opened:
         connection = opened.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         locations = figures.locations(connection, location_id=location_id)

@@ -4,17 +4,21 @@ import signal
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from pydantic import ValidationError
 
 from etl.cli.options import FiniteRange, combined, listen_at
+from etl.listening import serve, url_of
 from etl.output import print_line, print_lines
-
-if TYPE_CHECKING:
-    from etl.sandbox.config import SandboxConfig
-
+from etl.sandbox.config import SandboxConfig
+from etl.sandbox.dataset import Dataset, newest_for
+from etl.sandbox.faults import FaultPlan
+from etl.sandbox.keys import SandboxKeys
+from etl.sandbox.send import Traffic
+from etl.sandbox.send import send as send_webhooks
+from etl.sandbox.server import server_of
 
 DATA = combined(
     click.option("--messages", default=1000, show_default=True, type=click.IntRange(1), help="Number of messages."),
@@ -50,12 +54,6 @@ def sandbox(
     """
     if context.invoked_subcommand is not None:
         return
-    from etl.listening import serve, url_of
-    from etl.sandbox.config import SandboxConfig
-    from etl.sandbox.dataset import newest_for
-    from etl.sandbox.faults import FaultPlan
-    from etl.sandbox.server import server_of
-
     try:
         plan = FaultPlan.model_validate_json(faults)
     except ValidationError as error:
@@ -68,14 +66,11 @@ def sandbox(
     serve(server_of(config), listener, on_ready=lambda: print_lines(_instructions(url, config)))
 
 
-def _instructions(url: str, config: "SandboxConfig") -> str:
+def _instructions(url: str, config: SandboxConfig) -> str:
     data = config.dataset()
     location_id = data.location_ids[0]
-    given = "".join(
-        f" --{name} {getattr(config, name)}"
-        for name in ("seed", "locations", "messages")
-        if getattr(config, name) != type(config).model_fields[name].default
-    )
+    chosen = config.model_dump(include={"seed", "locations", "messages"}, exclude_defaults=True)
+    given = "".join(f" --{name} {value}" for name, value in chosen.items())
     return (
         f"Sandbox: {config.messages} messages in {config.locations} locations on {url} (Ctrl-C stops it).\n"
         f"All locations, tokens and routes: curl {url}/sandbox\n"
@@ -92,13 +87,12 @@ def _instructions(url: str, config: "SandboxConfig") -> str:
     )
 
 
-DIRECTORY = click.Path(path_type=Path, file_okay=False)
 KEYS = click.option(
     "--keys",
     "keys_directory",
     default=Path(".etl/sandbox-keys"),
     show_default=True,
-    type=DIRECTORY,
+    type=click.Path(path_type=Path, file_okay=False),
     help="Signing keys.",
 )
 
@@ -111,14 +105,11 @@ def keys(keys_directory: Path) -> None:
     \b
     Example: eval "$(etl sandbox keys)"; etl serve
     """
-    print_line(_export(keys_directory))
+    print_line(_export(SandboxKeys.load_or_create(keys_directory)))
 
 
-def _export(keys_directory: Path) -> str:
-    from etl.sandbox.keys import SandboxKeys
-
-    environment = SandboxKeys.load_or_create(keys_directory).environment()
-    return "export " + " ".join(f"{name}={value}" for name, value in environment.items())
+def _export(keys: SandboxKeys) -> str:
+    return "export " + " ".join(f"{name}={value}" for name, value in keys.environment().items())
 
 
 @sandbox.command()
@@ -145,13 +136,8 @@ def send(
     \b
     Example: etl sandbox send --to http://127.0.0.1:8080/webhooks/highlevel
     """
-    from etl.sandbox.dataset import Dataset, newest_for
-    from etl.sandbox.keys import SandboxKeys
-    from etl.sandbox.send import Traffic
-    from etl.sandbox.send import send as send_webhooks
-
     keys = SandboxKeys.load_or_create(keys_directory)
-    print_line(f"The receiver accepts these webhooks with: {_export(keys_directory)}")
+    print_line(f"The receiver accepts these webhooks with: {_export(keys)}")
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -1,11 +1,13 @@
 """``etl serve``: builds the receiver from the settings and runs it."""
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 import click
 import structlog
+from starlette.routing import Route
 
+from etl import listening
+from etl.app.composition import watching
 from etl.app.warehouse import database_url, load_settings
 from etl.cli.options import MAX_DAYS, listen_at
 from etl.config import jobs
@@ -17,14 +19,18 @@ from etl.database.failures import reading_errors
 from etl.database.urls import parse_url
 from etl.errors import ConfigurationError, DatabaseUnavailableError
 from etl.output import print_line
+from etl.receive import public_keys
+from etl.receive.app import build_app
+from etl.receive.metrics import Metrics
+from etl.receive.policy import Policy
+from etl.receive.server import allow_connections, server_of
+from etl.receive.storage import Storage
 from etl.state import message_queue
 from etl.watch.advice import whose_webhooks
-
-if TYPE_CHECKING:
-    from starlette.routing import Route
-
-    from etl.watch.watcher import Watcher
-
+from etl.watch.metrics import text_of
+from etl.watch.page import Page
+from etl.watch.site import routes
+from etl.watch.watcher import Watcher
 
 CONNECTIONS = 2
 """To Postgres: one stores events, one checks Postgres and deletes old events."""
@@ -50,16 +56,6 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
     \b
     Example: etl serve --port 8080
     """
-    from etl import listening
-    from etl.app.composition import watching
-    from etl.receive import public_keys
-    from etl.receive.app import build_app
-    from etl.receive.metrics import Metrics
-    from etl.receive.policy import Policy
-    from etl.receive.server import allow_connections, server_of
-    from etl.receive.storage import Storage
-    from etl.watch.metrics import text_of
-
     settings = load_settings()
     file, kinds, keep_days = _with_jobs(settings)
     keys = public_keys.read(settings.webhook_ed25519_public_key, settings.webhook_rsa_public_key)
@@ -115,13 +111,10 @@ def _with_jobs(settings: Settings) -> tuple[JobsFile, frozenset[str], float]:
     return file, file.kinds, file.retention.webhook_events or settings.webhook_keep_days
 
 
-def _pages(settings: Settings, watcher: "Watcher", opened: ExitStack) -> "list[Route]":
+def _pages(settings: Settings, watcher: Watcher, opened: ExitStack) -> list[Route]:
     """Return the routes of the page, which is rendered every half minute while the receiver serves."""
     if settings.etl_page_password is None:
         return []
-    from etl.watch.page import Page
-    from etl.watch.site import routes
-
     page = Page(watcher)
     page.start()
     opened.callback(page.end)
