@@ -1,7 +1,8 @@
 """``etl dead``: items that failed for good, and what to do about them."""
 
-import dataclasses
 import sys
+from dataclasses import replace
+from functools import partial
 from operator import attrgetter
 
 import click
@@ -14,6 +15,7 @@ from etl.state import dead_letters
 from etl.state.dead_letters import BAD_ID, LetterFilter
 
 SOME = options.combined(options.SOME_IDS, options.CAUSE, options.KIND)
+choose = partial(options.choose, LetterFilter, by="--cause")
 
 
 @click.group()
@@ -76,11 +78,10 @@ def retry(ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | N
 
     Each dead letter stays until its item is loaded.
     """
-    options.require_choice(ids, every=every, narrowed=cause is not None, by="--cause")
-    which = LetterFilter(ids or None, cause, kind)
+    which = replace(choose(ids, every=every, cause=cause), kind=kind)
     with warehouse(load_settings()) as engine, engine.begin() as connection:
         queued = dead_letters.retry(connection, which)
-        others = dataclasses.replace(which, cause=BAD_ID) if cause in (None, BAD_ID) else None
+        others = replace(which, cause=BAD_ID) if cause in (None, BAD_ID) else None
         stuck = dead_letters.count(connection, others) if others is not None else 0
     _require_known(queued + stuck, ids)
     if stuck:
@@ -98,8 +99,7 @@ def purge(
     ids: tuple[str, ...], *, every: bool, cause: str | None, kind: str | None, older_than_days: float | None, yes: bool
 ) -> None:
     """Delete dead letters forever, with what was received."""
-    options.require_choice(ids, every=every, narrowed=cause is not None or older_than_days is not None, by="--cause")
-    which = LetterFilter(ids or None, cause, kind, older_than_days=older_than_days)
+    which = replace(choose(ids, every=every, cause=cause, older_than_days=older_than_days), kind=kind)
     with warehouse(load_settings()) as engine:
         with engine.connect() as connection:
             count = dead_letters.count(connection, which)

@@ -39,10 +39,7 @@ FILTERS = options.combined(
 )
 
 
-def _chosen(ids: tuple[str, ...], *, every: bool, **filters: Any) -> EventFilter:
-    is_narrowed = any(value is not None for value in filters.values())
-    options.require_choice(ids, every=every, narrowed=is_narrowed, by="--outcome, --type, --location, --since")
-    return EventFilter(ids or None, **filters)
+choose = partial(options.choose, EventFilter, by="--outcome, --type, --location, --since")
 
 
 @click.group()
@@ -110,7 +107,7 @@ def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
     \b
     Example: etl events replay --since "2026-08-01 12:00" --type InboundMessage
     """
-    which = _chosen(ids, every=every, **filters)
+    which = choose(ids, every=every, **filters)
     settings = load_settings()
     kinds = jobs.read(settings.etl_jobs).kinds
     with warehouse(settings) as engine:
@@ -147,7 +144,7 @@ def purge(ids: tuple[str, ...], *, every: bool, yes: bool, **filters: Any) -> No
     \b
     Example: etl events purge --older-than 7 --yes
     """
-    which = _chosen(ids, every=every, **filters)
+    which = choose(ids, every=every, **filters)
     with warehouse(load_settings()) as engine:
         with engine.connect() as connection:
             chosen = webhook_events.count(connection, which)

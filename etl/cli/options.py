@@ -15,6 +15,7 @@ from etl.output import print_line, printable
 from etl.state import message_queue
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Filter = TypeVar("Filter")
 
 
 def combined(*each: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -71,16 +72,17 @@ def older_than(what: str) -> Callable[[Command], Command]:
     return click.option("--older-than", "older_than_days", type=FiniteRange(0, MAX_DAYS), metavar="DAYS", help=text)
 
 
-def require_choice(ids: tuple[str, ...], *, every: bool, narrowed: bool, by: str) -> None:
-    """Check that rows were chosen: with ids, with options that narrow the choice, or with ``--all``.
+def choose(filter_: Callable[..., Filter], ids: tuple[str, ...], *, every: bool, by: str, **narrowing: Any) -> Filter:
+    """Return a filter for rows that were chosen: with ids, with options that narrow the choice, or with ``--all``.
 
     Raises:
         ConfigurationError: nothing was chosen, or in two ways.
     """
     if ids and every:
         raise ConfigurationError("Either ids or --all, not both")
-    if not (ids or every or narrowed):
+    if not ids and not every and all(value is None for value in narrowing.values()):
         raise ConfigurationError(f"Say which: ids, {by} or --all")
+    return filter_(ids or None, **narrowing)
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -32,6 +32,7 @@ WHICH = options.combined(
     ),
     options.older_than("were queued"),
 )
+choose = partial(options.choose, ItemFilter, by="--cause, --kind, --location, --older-than")
 
 
 @click.group()
@@ -96,7 +97,7 @@ def cancel(ids: tuple[str, ...], *, every: bool, yes: bool, **narrowing: Any) ->
     \b
     Example: etl queue cancel --cause not_found --location ve9EPM428h8vShlRW1KT
     """
-    which = _chosen(ids, every=every, **narrowing)
+    which = choose(ids, every=every, **narrowing)
     with warehouse(load_settings()) as engine:
         waits, claimed = _counts(engine, which)
         if waits:
@@ -110,17 +111,11 @@ def cancel(ids: tuple[str, ...], *, every: bool, yes: bool, **narrowing: Any) ->
 @WHICH
 def retry(ids: tuple[str, ...], *, every: bool, **narrowing: Any) -> None:
     """Make items due now that wait for a later try, and give them all their attempts again."""
-    which = _chosen(ids, every=every, **narrowing)
+    which = choose(ids, every=every, **narrowing)
     with warehouse(load_settings()) as engine:
         waits, _ = _counts(engine, which)
         done = options.in_batches(engine, partial(message_queue.hurry, which=which), most=waits)
     print_line(f"{done} due now")
-
-
-def _chosen(ids: tuple[str, ...], *, every: bool, **narrowing: Any) -> ItemFilter:
-    is_narrowed = any(each is not None for each in narrowing.values())
-    options.require_choice(ids, every=every, narrowed=is_narrowed, by="--cause, --kind, --location, --older-than")
-    return ItemFilter(ids or None, **narrowing)
 
 
 def _counts(engine: Engine, which: ItemFilter) -> tuple[int, int]:
