@@ -1,8 +1,8 @@
 """What one writes in an afternoon: a thread pool, one upsert and one commit a message, no queue and no second table."""
 
 import threading
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import psycopg
 import requests
@@ -31,19 +31,6 @@ UPSERT = """
         date_updated = excluded.date_updated, payload = excluded.payload
 """
 
-FIELDS = (
-    "id",
-    "locationId",
-    "conversationId",
-    "contactId",
-    "messageType",
-    "direction",
-    "status",
-    "body",
-    "dateAdded",
-    "dateUpdated",
-)
-
 
 def main() -> None:
     assignment = Assignment.read()
@@ -62,16 +49,12 @@ def main() -> None:
             message = answer.get("message", answer)
             if not hasattr(local, "connection"):
                 local.connection = psycopg.connect(assignment.database_url)
-            local.connection.execute(UPSERT, _row(message))
+            local.connection.execute(UPSERT, defaultdict(lambda: None, message, payload=Jsonb(message)))
             local.connection.commit()
 
         with ThreadPoolExecutor(assignment.concurrency) as pool:
             for _ in pool.map(load, assignment.ids):
                 pass
-
-
-def _row(message: dict[str, Any]) -> dict[str, Any]:
-    return {name: message.get(name) for name in FIELDS} | {"payload": Jsonb(message)}
 
 
 if __name__ == "__main__":
