@@ -11,7 +11,7 @@ import click
 from sqlalchemy import Connection
 
 from etl.app.warehouse import database_url, load_settings, warehouse
-from etl.database import distribution, narrowed, roles, schema
+from etl.database import dictionary, distribution, embedded, narrowed, roles, schema
 from etl.database.grants import SCHEMAS
 from etl.database.narrowed import Narrowing
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
@@ -99,8 +99,6 @@ def check() -> None:
 @click.option("--schema", type=click.Choice(SCHEMAS), default="highlevel", show_default=True)
 def describe(*, schema: str) -> None:
     """Print what every table, view and column means, as Markdown."""
-    from etl.database import dictionary
-
     with warehouse(load_settings(), writes=False) as engine, engine.connect() as connection:
         print_lines(dictionary.markdown(schema, dictionary.read(connection, schema)))
 
@@ -250,8 +248,6 @@ def psql(arguments: tuple[str, ...]) -> None:
     \b
     Example: etl db psql -c "SELECT count(*) FROM messages"
     """
-    from etl.database import embedded
-
     address, password = without_secrets(parse_url(database_url(load_settings())))
     program = shutil.which("psql") or embedded.psql()
     if program is None:
@@ -267,7 +263,5 @@ def psql(arguments: tuple[str, ...]) -> None:
 @db.command()
 def stop() -> None:
     """Stop the embedded Postgres. The next command starts it again."""
-    from etl.database import embedded
-
     stopped = embedded.stop(load_settings().embedded_directory)
     print_line("stopped" if stopped else "it was not running")
