@@ -24,7 +24,8 @@ def routes(page: Page, password: str) -> list[Route]:
     """Return the routes: the page, and what its buttons do."""
 
     async def show(_request: Request) -> Response:
-        return Response(page.html, media_type="text/html", headers={"Content-Security-Policy": policy_of(page)})
+        html = await run_in_threadpool(page.html)
+        return Response(html, media_type="text/html", headers={"Content-Security-Policy": policy_of(page)})
 
     async def retry(request: Request) -> Response:
         if not is_own(request):
