@@ -4,7 +4,7 @@ import sys
 from collections.abc import Collection, Iterator
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from typing import Any, get_args
 
 import click
 from sqlalchemy import Engine
@@ -16,6 +16,7 @@ from etl.database.connections import moment_of
 from etl.errors import ConfigurationError
 from etl.output import counted, print_json, print_line, print_record, print_table, write_bytes
 from etl.receive.events import Page, replay_page
+from etl.receive.webhook import Outcome
 from etl.state import webhook_events
 from etl.state.webhook_events import EventFilter
 
@@ -27,7 +28,7 @@ COLUMNS = attrgetter(
 )
 
 FILTERS = options.combined(
-    click.option("--outcome", type=click.Choice(webhook_events.OUTCOMES), help="Only those with this outcome."),
+    click.option("--outcome", type=click.Choice(get_args(Outcome)), help="Only those with this outcome."),
     click.option("--type", help="Only of this type, e.g. InboundMessage."),
     click.option("--location", "location_id", help="Only about this location."),
     click.option(

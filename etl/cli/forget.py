@@ -39,12 +39,11 @@ def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool
             print_line(f"No data found for contact {contact_id}. Nothing was changed.", err=True)
             sys.exit(1)
         if dry_run:
-            _print(sum((each.rows for each in findings), Counter()), "would be erased")
+            _print(sum(findings.values(), Counter()), "would be erased")
             return
-        location_ids = ", ".join(each.location_id for each in findings)
-        if any(each.rows for each in findings):
-            confirm(f"Erase the contact {contact_id} of {location_ids} for good?", yes=yes)
-        erased = sum((forgetting.run(each.location_id) for each in findings), Counter[str]())
+        if any(findings.values()):
+            confirm(f"Erase the contact {contact_id} of {', '.join(findings)} for good?", yes=yes)
+        erased = sum(map(forgetting.run, findings), Counter[str]())
     _print(erased, "erased")
 
 

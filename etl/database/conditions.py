@@ -1,6 +1,6 @@
 """Parts of statements that SQLAlchemy has no short form for; pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any
@@ -21,9 +21,18 @@ def counts_by(column: Column[Any]) -> Select[Any, int]:
     return select(column, count).group_by(column).order_by(count.desc(), column)
 
 
-def equals(given: Mapping[Column[Any], Any]) -> list[ColumnElement[bool]]:
-    """Return the conditions that columns have these values; None is any value."""
-    return [column == value for column, value in given.items() if value is not None]
+def count_of(model: type[Base], conditions: Iterable[ColumnElement[bool]]) -> Select[int]:
+    """Select how many rows of a table there are."""
+    return select(func.count()).select_from(model).where(*conditions)
+
+
+def equals(given: Mapping[Column[Any], str | Collection[str] | None]) -> list[ColumnElement[bool]]:
+    """Return the conditions that columns have these values, or one of some; None is any value."""
+    return [
+        column == value if isinstance(value, str) else in_array(column, value)
+        for column, value in given.items()
+        if value is not None
+    ]
 
 
 def older_than(column: Column[Any], days: float | None) -> list[ColumnElement[bool]]:

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, exists, func, or_, select, union
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database.conditions import in_array
+from etl.database.conditions import count_of, in_array
 from etl.models import (
     Attachment,
     Base,
@@ -30,13 +31,13 @@ from etl.models import (
 from etl.state import mart_changes
 from etl.state.mart_changes import Change
 
-CHILD_TABLES: tuple[Any, ...] = (Attachment, Meta, StatusChange, Transcript, Recording)
-"""Child tables of messages."""
-EMAIL_CHILD_TABLES: tuple[Any, ...] = (EmailAttachment, EmailStatusChange)
+CHILDREN: dict[Any, tuple[Any, ...]] = {
+    Message: (Attachment, Meta, StatusChange, Transcript, Recording),
+    Email: (EmailAttachment, EmailStatusChange),
+}
+"""The tables whose rows belong to messages, and to emails."""
 AGING: dict[str, Column[datetime]] = {
-    "status_changes": StatusChange.seen_at,
-    "email_status_changes": EmailStatusChange.seen_at,
-    "deleted_rows": DeletedRow.deleted_at,
+    each.table.name: each for each in (StatusChange.seen_at, EmailStatusChange.seen_at, DeletedRow.deleted_at)
 }
 """Tables whose rows are deleted by their own age, and the column that holds their time."""
 DELETED_DAYS = 90
@@ -47,9 +48,9 @@ DELETED_DAYS = 90
 class ContactRows:
     """A contact's rows."""
 
-    message_ids: frozenset[str] = frozenset()
-    email_ids: frozenset[str] = frozenset()
-    conversation_ids: frozenset[str] = frozenset()
+    message_ids: frozenset[str]
+    email_ids: frozenset[str]
+    conversation_ids: frozenset[str]
 
     @property
     def ids(self) -> frozenset[str]:
@@ -71,58 +72,63 @@ def find_contact_rows(connection: Connection, contact_id: str, *, location_id: s
             model.location_id == location_id, model.contact_id == contact_id, model.conversation_id.is_not(None)
         )
         conversations |= {id_ for id_ in connection.execute(query.distinct()).scalars() if id_ is not None}
-    messages = set(
-        connection.execute(_of(Message, Message.message_id, contact_id, location_id, conversations)).scalars()
-    )
-    emails = set(connection.execute(_of(Email, Email.email_id, contact_id, location_id, conversations)).scalars())
-    threads = select(Email.email_id).where(Email.location_id == location_id, in_array(Email.message_id, messages))
-    emails |= set(connection.execute(threads).scalars())
-    return ContactRows(frozenset(messages), frozenset(emails), frozenset(conversations))
+    found = {model: _of(connection, model, contact_id, location_id, conversations) for model in CHILDREN}
+    emails = found[Email] | _in_threads(connection, found[Message], location_id)
+    return ContactRows(found[Message], emails, frozenset(conversations))
 
 
-def _of(model: Any, column: Any, contact_id: str, location_id: str, conversations: Collection[str]) -> Any:
+def _of(
+    connection: Connection, model: Any, contact_id: str, location_id: str, conversations: Collection[str]
+) -> frozenset[str]:
     unnamed = and_(model.contact_id.is_(None), in_array(model.conversation_id, conversations))
-    return select(column).where(model.location_id == location_id, or_(model.contact_id == contact_id, unnamed))
+    own = model.location_id == location_id, or_(model.contact_id == contact_id, unnamed)
+    return frozenset(connection.execute(select(_id_of(model)).where(*own)).scalars())
+
+
+def _in_threads(connection: Connection, message_ids: Collection[str], location_id: str) -> frozenset[str]:
+    """Return the emails of which these messages are the threads."""
+    query = select(Email.email_id).where(Email.location_id == location_id, in_array(Email.message_id, message_ids))
+    return frozenset(connection.execute(query).scalars())
 
 
 def has_contact(connection: Connection, contact_id: str, *, location_id: str) -> bool:
     """Return whether the contact itself was loaded."""
-    query = select(exists().where(*_is_contact(contact_id, location_id)))
+    query = select(exists().where(*_these(Contact, [contact_id], location_id)))
     return bool(connection.execute(query).scalar_one())
 
 
 def audio(connection: Connection, message_ids: Collection[str], *, location_id: str) -> list[str]:
     """Return the URLs of the calls' audio."""
-    query = select(Recording.url).where(
-        Recording.location_id == location_id, in_array(Recording.message_id, message_ids), Recording.url.is_not(None)
-    )
+    query = select(Recording.url).where(*_these(Recording, message_ids, location_id), Recording.url.is_not(None))
     return [url for url in connection.execute(query).scalars() if url is not None]
 
 
 def count(connection: Connection, contact_rows: ContactRows, *, location_id: str) -> Counter[str]:
     """Return how many rows :func:`erase_messages` and :func:`erase_emails` would delete, by table."""
     rows = Counter({"messages": len(contact_rows.message_ids), "emails": len(contact_rows.email_ids)})
-    for model, ids in [
-        *((each, contact_rows.message_ids) for each in CHILD_TABLES),
-        *((each, contact_rows.email_ids) for each in EMAIL_CHILD_TABLES),
-    ]:
-        column = _id_of(model)
-        query = select(func.count()).select_from(model).where(model.location_id == location_id, in_array(column, ids))
-        rows[model.__tablename__] = connection.execute(query).scalar_one()
+    for parent, ids in ((Message, contact_rows.message_ids), (Email, contact_rows.email_ids)):
+        for model in CHILDREN[parent]:
+            query = count_of(model, _these(model, ids, location_id))
+            rows[model.__tablename__] = connection.execute(query).scalar_one()
     return rows
 
 
-def erase_messages(connection: Connection, message_ids: Collection[str], *, location_id: str, why: str) -> Counter[str]:
-    """Delete messages and their child rows; return how many rows, by table."""
-    of_messages = Message.location_id == location_id, in_array(Message.message_id, message_ids)
-    connection.execute(select(Message.message_id).where(*of_messages).order_by(Message.message_id).with_for_update())
-    rows = Counter(
-        {model.__tablename__: _delete(connection, model, location_id, message_ids) for model in CHILD_TABLES}
-    )
-    threads = select(Email.email_id).where(Email.location_id == location_id, in_array(Email.message_id, message_ids))
-    rows += erase_emails(connection, set(connection.execute(threads).scalars()), location_id=location_id, why=why)
-    rows["messages"] = _delete_counted(connection, Message, of_messages, why)
+def _erase(connection: Connection, ids: Collection[str], *, model: Any, location_id: str, why: str) -> Counter[str]:
+    """Delete messages or emails and their child rows, of threads their emails, too; return how many rows, by table."""
+    if not ids:
+        return Counter()
+    these = _these(model, ids, location_id)
+    connection.execute(select(_id_of(model)).where(*these).order_by(_id_of(model)).with_for_update())
+    rows = Counter[str]()
+    for child in CHILDREN[model]:
+        rows[child.__tablename__] = connection.execute(delete(child).where(*_these(child, ids, location_id))).rowcount
+    if model is Message:
+        rows += erase_emails(connection, _in_threads(connection, ids, location_id), location_id=location_id, why=why)
+    rows[model.__tablename__] = _delete_counted(connection, model, these, why)
     return rows
+
+
+erase_messages, erase_emails = partial(_erase, model=Message), partial(_erase, model=Email)
 
 
 def _delete_counted(connection: Connection, model: Any, condition: Iterable[ColumnElement[bool]], why: str) -> int:
@@ -145,37 +151,20 @@ def _note_deleted(connection: Connection, model: Any, keys: Iterable[tuple[str, 
 
 
 def _id_of(model: Any) -> ColumnElement[str]:
+    """Return the column of a table that comes after the location in its key: the thing that a row is about."""
     column: ColumnElement[str] = list(model.__table__.primary_key)[1]
     return column
 
 
-def _delete(connection: Connection, model: Any, location_id: str, ids: Collection[str]) -> int:
-    statement = delete(model).where(model.location_id == location_id, in_array(_id_of(model), ids))
-    return connection.execute(statement).rowcount
-
-
-def erase_emails(connection: Connection, email_ids: Collection[str], *, location_id: str, why: str) -> Counter[str]:
-    """Delete emails and their child rows; return how many rows, by table."""
-    if not email_ids:
-        return Counter()
-    of_emails = Email.location_id == location_id, in_array(Email.email_id, email_ids)
-    connection.execute(select(Email.email_id).where(*of_emails).order_by(Email.email_id).with_for_update())
-    rows = Counter(
-        {model.__tablename__: _delete(connection, model, location_id, email_ids) for model in EMAIL_CHILD_TABLES}
-    )
-    rows["emails"] = _delete_counted(connection, Email, of_emails, why)
-    return rows
+def _these(model: Any, ids: Collection[str], location_id: str) -> tuple[ColumnElement[bool], ...]:
+    return model.location_id == location_id, in_array(_id_of(model), ids)
 
 
 def erase_contact(connection: Connection, contact_id: str, *, location_id: str) -> Counter[str]:
     """Delete a contact's own row."""
-    rows = connection.execute(delete(Contact).where(*_is_contact(contact_id, location_id))).rowcount
+    rows = connection.execute(delete(Contact).where(*_these(Contact, [contact_id], location_id))).rowcount
     _note_deleted(connection, Contact, [(location_id, contact_id)] * rows, "erased")
     return Counter(contacts=rows)
-
-
-def _is_contact(contact_id: str, location_id: str) -> Iterable[ColumnElement[bool]]:
-    return Contact.location_id == location_id, Contact.contact_id == contact_id
 
 
 def old_messages(connection: Connection, before: datetime, *, location_id: str, limit: int | None) -> list[str]:
@@ -213,5 +202,5 @@ def _is_old(table: str, before: datetime, location_id: str) -> tuple[ColumnEleme
     return AGING[table].table.c.location_id == location_id, AGING[table] < before
 
 
-TABLES: tuple[type[Base], ...] = (Message, *CHILD_TABLES, Email, *EMAIL_CHILD_TABLES, Contact, DeletedRow)
+TABLES: tuple[type[Base], ...] = (*CHILDREN, *CHILDREN[Message], *CHILDREN[Email], Contact, DeletedRow)
 """The tables erased here; a test checks that no table with a contact's words is missing."""

@@ -32,51 +32,34 @@ NAMES = ("contact", "user", "location")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """The data of a contact at one location."""
-
-    location_id: str
-    rows: Counter[str]
-
-
-@dataclass(frozen=True, slots=True)
 class ContactErasure:
     """Erases a contact."""
 
     erasing: MessageErasure
     contact_id: str
 
-    def find(self, *, location_id: str | None = None) -> list[Finding]:
-        """Return the contact's data by location; empty when there is none.
+    def find(self, *, location_id: str | None = None) -> dict[str, Counter[str]]:
+        """Return how many rows of the contact each location has, by table; empty when there is no data.
 
         Raises:
             ConfigurationError: the data that names the contact names no location.
         """
         return self.erasing.transact(lambda connection: self._find(connection, location_id))
 
-    def _find(self, connection: Connection, location_id: str | None) -> list[Finding]:
-        gone = suppression_list.locations_of(connection, self.contact_id)
+    def _find(self, connection: Connection, location_id: str | None) -> dict[str, Counter[str]]:
         anywhere = About(None, frozenset((self.contact_id,)), frozenset())
         letters = dead_letters.find(connection, LetterFilter(about=anywhere))
-        named = webhook_events.location_ids(connection, EventFilter(about=anywhere)) | {
-            each.location_id for each in letters
-        }
-        location_ids = {
-            *gone,
-            *named,
-            *(each for each in erasure.location_ids(connection) if self._is_at(connection, each)),
-        } - {""}
+        named = webhook_events.location_ids(connection, EventFilter(about=anywhere))
+        named |= {each.location_id for each in letters}
+        stored = (each for each in erasure.location_ids(connection) if self._is_at(connection, each))
+        location_ids = {*suppression_list.locations_of(connection, self.contact_id), *named, *stored} - {""}
         if not location_ids and "" in named:
             if location_id is None:
                 raise ConfigurationError(
                     f"What names the contact {self.contact_id} names no location. Say which it is: --location"
                 )
             location_ids = {location_id}
-        return [
-            Finding(each_location, self._count(connection, each_location))
-            for each_location in sorted(location_ids)
-            if location_id in (None, each_location)
-        ]
+        return {each: self._count(connection, each) for each in sorted(location_ids) if location_id in (None, each)}
 
     def _is_at(self, connection: Connection, location_id: str) -> bool:
         traces = erasure.find_contact_rows(connection, self.contact_id, location_id=location_id)
@@ -123,7 +106,7 @@ class ContactErasure:
             partial(webhook_events.purge, which=events, limit=ROWS), partial(webhook_events.count, which=events)
         )
         for ids in batches(sorted(traces.email_ids), BATCH):
-            rows += transact(partial(erasure.erase_emails, email_ids=ids, location_id=location_id, why="erased"))
+            rows += transact(partial(erasure.erase_emails, ids=ids, location_id=location_id, why="erased"))
         rows += self.erasing.messages(traces.message_ids, location_id=location_id, why="erased")
         rows += transact(lambda connection: erasure.erase_contact(connection, self.contact_id, location_id=location_id))
         transact(lambda connection: mart_changes.erase(connection, traces.ids, location_id=location_id))

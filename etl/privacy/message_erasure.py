@@ -39,7 +39,7 @@ class MessageErasure:
         for ids in batches(sorted(message_ids), BATCH):
             urls = self.transact(partial(erasure.audio, message_ids=ids, location_id=location_id))
             rows[AUDIO] += sum(self.remove_audio(url) for url in urls)
-            rows += self.transact(partial(erasure.erase_messages, message_ids=ids, location_id=location_id, why=why))
+            rows += self.transact(partial(erasure.erase_messages, ids=ids, location_id=location_id, why=why))
         return rows
 
     def old_rows(self, table: str, days: float, *, location_id: str) -> int:

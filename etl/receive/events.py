@@ -129,9 +129,7 @@ def replay_page(
     since.
     """
     last = None if after is None else after.last
-    rows = webhook_events.lock_page(
-        connection, which, without=("install", "uninstall"), until=until, after=last, limit=REPLAYED_EVENTS
-    )
+    rows = webhook_events.lock_page(connection, which, until=until, after=last, limit=REPLAYED_EVENTS)
     if not rows:
         return None
     read = [choose(_read_again(row.webhook_id, row.type, row.body), kinds) for row in rows]

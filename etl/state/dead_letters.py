@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, text, tuple_, update
 
-from etl.database.conditions import columns_of, counts_by, equals, in_array, in_rows, older_than
+from etl.database.conditions import columns_of, count_of, counts_by, equals, in_rows, older_than
 from etl.models import DeadLetter
 from etl.state import message_queue
 from etl.state.message_queue import NewItem
@@ -45,14 +45,11 @@ class LetterFilter:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the filter in SQL."""
-        conditions = equals({DeadLetter.cause: self.cause, DeadLetter.kind: self.kind})
-        conditions += older_than(DeadLetter.died_at, self.older_than_days)
-        if self.message_ids is not None:
-            conditions.append(DeadLetter.message_id.in_(self.message_ids))
-        if self.location_ids is not None:
-            conditions.append(in_array(DeadLetter.location_id, self.location_ids))
+        letter = DeadLetter
+        given = {letter.message_id: self.message_ids, letter.location_id: self.location_ids, letter.cause: self.cause}
+        conditions = equals({**given, letter.kind: self.kind}) + older_than(letter.died_at, self.older_than_days)
         if self.about is not None:
-            conditions += self.about.conditions(DeadLetter.location_id, DeadLetter.payload, [DeadLetter.message_id])
+            conditions += self.about.conditions(letter.location_id, letter.payload, [letter.message_id])
         return conditions
 
 
@@ -98,8 +95,7 @@ def purge(connection: Connection, which: LetterFilter, *, limit: int | None = No
 
 def count(connection: Connection, which: LetterFilter) -> int:
     """Return how many dead letters the filter chooses."""
-    query = select(func.count()).select_from(DeadLetter).where(*which.conditions())
-    return connection.execute(query).scalar_one()
+    return connection.execute(count_of(DeadLetter, which.conditions())).scalar_one()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from etl import __version__
-from etl.database.conditions import columns_of, older_than
+from etl.database.conditions import columns_of, count_of, older_than
 from etl.models import Run
 
 MAX_DRIFT = 200
@@ -163,8 +163,7 @@ class RunSummary:
 
 def count(connection: sa.Connection, *, older_than_days: float | None = None) -> int:
     """Return how many runs there were, or started longer ago."""
-    query = sa.select(sa.func.count()).select_from(Run).where(*older_than(Run.started_at, older_than_days))
-    return connection.execute(query).scalar_one()
+    return connection.execute(count_of(Run, older_than(Run.started_at, older_than_days))).scalar_one()
 
 
 NAMES = ", ".join(COLUMNS)

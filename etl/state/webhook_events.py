@@ -8,12 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.database.conditions import columns_of, counts_by, equals, older_than
-from etl.models import EVENT_OUTCOMES, WebhookEvent
+from etl.database.conditions import columns_of, count_of, counts_by, equals, older_than
+from etl.models import WebhookEvent
 from etl.state.suppression_list import About
-
-OUTCOMES = EVENT_OUTCOMES
-"""What became of an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +46,8 @@ class EventFilter:
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the filter in SQL."""
         event = WebhookEvent
-        conditions = equals(
-            {event.outcome: self.outcome, event.type: self.type, event.location_id: self.location_id}
-        ) + older_than(event.received_at, self.older_than_days)
-        if self.webhook_ids is not None:
-            conditions.append(event.webhook_id.in_(self.webhook_ids))
+        given = {event.webhook_id: self.webhook_ids, event.outcome: self.outcome, event.location_id: self.location_id}
+        conditions = equals({**given, event.type: self.type}) + older_than(event.received_at, self.older_than_days)
         if self.since is not None:
             conditions.append(event.received_at >= self.since)
         if self.about is not None:
@@ -163,28 +157,18 @@ def lock_page(
     connection: Connection,
     which: EventFilter,
     *,
-    without: Sequence[str],
     until: datetime,
     after: tuple[datetime, str] | None,
     limit: int,
 ) -> Sequence[Row[str, datetime, str, bytes]]:
-    """Lock and return the next chosen events with their bodies, in order of arrival, without some outcomes."""
-    key = tuple_(WebhookEvent.received_at, WebhookEvent.webhook_id)
-    beyond = [] if after is None else [key > tuple_(*after)]
-    columns = WebhookEvent.webhook_id, WebhookEvent.received_at, WebhookEvent.type, WebhookEvent.body
-    query = (
-        select(*columns)
-        .where(
-            *which.conditions(),
-            *beyond,
-            WebhookEvent.outcome.not_in(without),
-            WebhookEvent.received_at <= until,
-        )
-        .order_by(WebhookEvent.received_at, WebhookEvent.webhook_id)
-        .limit(limit)
-        .with_for_update()
-    )
-    return connection.execute(query).all()
+    """Lock and return the next chosen events with their bodies, in order of arrival; no installations and removals."""
+    event = WebhookEvent
+    key = event.received_at, event.webhook_id
+    beyond = [] if after is None else [tuple_(*key) > tuple_(*after)]
+    replayable = event.outcome.not_in(("install", "uninstall")), event.received_at <= until
+    query = select(event.webhook_id, event.received_at, event.type, event.body)
+    query = query.where(*which.conditions(), *beyond, *replayable).order_by(*key).limit(limit)
+    return connection.execute(query.with_for_update()).all()
 
 
 def note_replay(connection: Connection, webhook_id: str, new: Mapping[str, str | None]) -> None:
@@ -201,17 +185,11 @@ def location_ids(connection: Connection, which: EventFilter) -> set[str]:
 
 def count(connection: Connection, which: EventFilter) -> int:
     """Return how many events the filter chooses."""
-    query = select(func.count()).select_from(WebhookEvent).where(*which.conditions())
-    return connection.execute(query).scalar_one()
+    return connection.execute(count_of(WebhookEvent, which.conditions())).scalar_one()
 
 
 def purge(connection: Connection, which: EventFilter, *, limit: int) -> int:
     """Delete the oldest chosen events for good, at most so many; returns how many."""
-    oldest = (
-        select(WebhookEvent.webhook_id)
-        .where(*which.conditions())
-        .order_by(WebhookEvent.received_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return connection.execute(delete(WebhookEvent).where(WebhookEvent.webhook_id.in_(oldest))).rowcount
+    oldest = select(WebhookEvent.webhook_id).where(*which.conditions()).order_by(WebhookEvent.received_at).limit(limit)
+    these = WebhookEvent.webhook_id.in_(oldest.with_for_update(skip_locked=True))
+    return connection.execute(delete(WebhookEvent).where(these)).rowcount

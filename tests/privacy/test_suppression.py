@@ -122,8 +122,8 @@ def test_what_was_announced_and_never_loaded_is_erased_too(job: Job, engine: Eng
     )
     job.enqueue("M1", "M2", location_id=PLACE)
     forgetting = ContactErasure(message_erasure_of(engine, ()), "ZOE")
-    (found,) = forgetting.find()
-    assert found.rows == forgetting.run(PLACE) == {"message_queue": 1, "webhook_events": 1}
+    (found,) = forgetting.find().values()
+    assert found == forgetting.run(PLACE) == {"message_queue": 1, "webhook_events": 1}
     assert job.queued() == [("message", "M2")]
     load(engine, message("M1", is_partial=False) + message("M3", is_partial=True, conversationId="C1"))
     assert rows(job)["messages"] == 0

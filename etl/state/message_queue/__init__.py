@@ -24,10 +24,9 @@ waits anew.
 """
 
 from etl.models import KINDS
-from etl.state.message_queue.choosing import ItemFilter, Waiting, cancel, causes, counts, find, hurry
-from etl.state.message_queue.claiming import claim, due_locations, release_lapsed, renew, waiting_locations
+from etl.state.message_queue.choosing import Depth, ItemFilter, Waiting, cancel, causes, counts, depth, due, find, hurry
+from etl.state.message_queue.claiming import backlogs, claim, due_locations, release_lapsed, renew, waiting_locations
 from etl.state.message_queue.enqueuing import enqueue, enqueue_items, follow_up
 from etl.state.message_queue.finishing import complete, keep, put_back, to_dead_letter
-from etl.state.message_queue.items import DeadLetter, Item, NewItem, PutBack, Unasked
-from etl.state.message_queue.overview import Backlog, Depth, backlogs, depth, due
+from etl.state.message_queue.items import Backlog, DeadLetter, Item, NewItem, PutBack, Unasked
 from etl.state.message_queue.removing import count, drop_suspects, erase, locations_of, queued, remove, waiting

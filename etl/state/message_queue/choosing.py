@@ -1,10 +1,10 @@
-"""Items that an operator looks at, cancels or hurries; claimed ones are never changed."""
+"""Items that an operator counts, looks at, cancels or hurries; claimed ones are never changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, text, tuple_, update
 
 from etl.database.conditions import columns_of, counts_by, equals, older_than
 from etl.models import QueueItem
@@ -28,11 +28,9 @@ class ItemFilter:
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the filter in SQL."""
         item = QueueItem
-        conditions = equals({item.cause: self.cause, item.kind: self.kind, item.location_id: self.location_id})
-        conditions += older_than(item.enqueued_at, self.older_than_days)
-        if self.message_ids is not None:
-            conditions.append(item.message_id.in_(self.message_ids))
-        return conditions
+        conditions = equals({item.message_id: self.message_ids, item.location_id: self.location_id})
+        conditions += equals({item.cause: self.cause, item.kind: self.kind})
+        return conditions + older_than(item.enqueued_at, self.older_than_days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,41 @@ def counts(connection: Connection, which: ItemFilter) -> tuple[int, int]:
 def causes(connection: Connection) -> dict[str | None, int]:
     """Return how many items there are, by cause; None: nothing went wrong yet."""
     return dict(connection.execute(counts_by(QueueItem.cause)).all())
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Counts of one kind at one location."""
+
+    kind: str
+    location_id: str
+    items: int
+    in_hand: int
+    due: int
+    oldest: datetime | None
+    """When the earliest waiting item came, or comes, due; None when all are claimed."""
+
+
+def depth(connection: Connection) -> list[Depth]:
+    """Return the counts of the queue, by kind and location. Reads the whole queue."""
+    query = text("""
+        SELECT kind, location_id, count(*) AS items,
+               count(*) FILTER (WHERE lease_id IS NOT NULL) AS in_hand,
+               count(*) FILTER (WHERE lease_id IS NULL AND scheduled_at <= now()) AS due,
+               min(scheduled_at) FILTER (WHERE lease_id IS NULL) AS oldest
+        FROM etl.message_queue GROUP BY kind, location_id ORDER BY kind, location_id
+    """)
+    return [Depth(**row) for row in connection.execute(query).mappings()]
+
+
+def due(connection: Connection, *, kind: str, most: int) -> int:
+    """Return how many items of a kind are due; counts up to ``most``, so that it is always quick."""
+    query = text("""
+        SELECT count(*) FROM (
+            SELECT FROM etl.message_queue WHERE kind = :kind AND lease_id IS NULL AND scheduled_at <= now() LIMIT :most
+        ) AS due
+    """)
+    return int(connection.execute(query, {"kind": kind, "most": most}).scalar_one())
 
 
 def cancel(connection: Connection, which: ItemFilter) -> int:

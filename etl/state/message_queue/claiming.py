@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
 
-from etl.state.message_queue.items import SUSPECT, Item
+from etl.state.message_queue.items import SUSPECT, Backlog, Item
 
 # A loose index scan: one probe for each location, however many items it has. The cursor makes it a round robin.
 NEXT = """
@@ -66,6 +66,23 @@ def due_locations(connection: Connection, locations: Sequence[str], *, kind: str
 def _suspicions(connection: Connection, statement: TextClause, given: dict[str, Any]) -> dict[str, bool | None]:
     rows = connection.execute(statement, given).all()
     return {location_id: None if lapses is None else lapses >= SUSPECT for location_id, lapses in rows}
+
+
+def backlogs(connection: Connection, locations: Sequence[str], *, most: int | None) -> list[Backlog]:
+    """Return which of the next ``most`` due items of each location (None: of all) an export could fetch together."""
+    query = text("""
+        SELECT asked.location_id, date_trunc('hour', due.dated_at) AS hour, count(*) AS items
+        FROM unnest(CAST(:locations AS text[])) AS asked (location_id)
+        CROSS JOIN LATERAL (
+            SELECT dated_at FROM etl.message_queue AS q
+            WHERE q.kind = 'message' AND q.location_id = asked.location_id AND q.lease_id IS NULL
+              AND q.scheduled_at <= now()
+            ORDER BY q.priority DESC, q.scheduled_at LIMIT CAST(:most AS bigint)
+        ) AS due
+        WHERE isfinite(due.dated_at) GROUP BY 1, 2 ORDER BY 1, 2
+    """)
+    rows = connection.execute(query, {"locations": list(locations), "most": most})
+    return [Backlog(**row) for row in rows.mappings()]
 
 
 CLAIM = text("""

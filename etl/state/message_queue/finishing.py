@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl import models
@@ -84,7 +84,7 @@ def complete(
     kind = next(iter(given.values())).kind
     rows = connection.execute(COMPLETE, {"items": json.dumps(document), "kind": kind, "default": default}).all()
     held = {tuple(row[:3]): given[tuple(row[:3])] for row in rows}
-    _end(connection, [held[tuple(row[:3])] for row in rows if row.stays])
+    _wait_anew(connection, [held[tuple(row[:3])] for row in rows if row.stays])
     _remove_letters(connection, [held[tuple(row[:3])] for row in rows if row.has_letter], default=default)
     return set(held.values())
 
@@ -103,14 +103,11 @@ def _remove_letters(connection: Connection, items: Collection[Item], *, default:
         )
 
 
-def _end(connection: Connection, items: Collection[Item]) -> int:
-    """Remove items; those queued again meanwhile wait anew, with all attempts. Return how many there were."""
-    if not items:
-        return 0
-    fresh = {**WAITING, "attempt": 0, "lapses": 0, "cause": None}
-    anew = update(QueueItem).where(*_under_lease(items), QueueItem.again).values(**fresh)
-    gone = delete(QueueItem).where(*_under_lease(items))
-    return connection.execute(anew).rowcount + connection.execute(gone).rowcount
+def _wait_anew(connection: Connection, items: Collection[Item]) -> None:
+    """Let those of the items that were queued again meanwhile wait, with all attempts."""
+    if items:
+        fresh = {**WAITING, "attempt": 0, "lapses": 0, "cause": None}
+        connection.execute(update(QueueItem).where(*_under_lease(items), QueueItem.again).values(**fresh))
 
 
 PUT_BACK = (
@@ -166,16 +163,17 @@ def to_dead_letter(connection: Connection, given_up: Sequence[DeadLetter]) -> in
     if not given_up:
         return 0
     items = [each.item for each in given_up]
-    query = select(QueueItem.message_id, QueueItem.location_id).where(*_under_lease(items), ~QueueItem.again)
-    dying = {tuple(row) for row in connection.execute(query)}
-    _end(connection, items)
+    dying = delete(QueueItem).where(*_under_lease(items), ~QueueItem.again)
+    gone = connection.execute(dying.returning(QueueItem.message_id, QueueItem.location_id))
+    keys = {tuple(row) for row in gone}
+    _wait_anew(connection, items)
     rows = [
         # A lost item is not begun once more.
         _letter(
             each, each.item.kind, each.item.message_id, each.item.location_id, each.item.attempt - each.item.is_lost
         )
         for each in sorted(given_up, key=lambda each: _key(each.item))
-        if (each.item.message_id, each.item.location_id) in dying
+        if (each.item.message_id, each.item.location_id) in keys
     ]
     if rows:
         statement = insert(models.DeadLetter)
@@ -183,8 +181,8 @@ def to_dead_letter(connection: Connection, given_up: Sequence[DeadLetter]) -> in
         anew: dict[str, Any] = {name: new[name] for name in ("attempt", "cause", "detail")}
         anew |= {"payload": func.coalesce(new.payload, models.DeadLetter.payload)}
         anew |= {"died_at": func.now(), "retried_at": None}
-        key = [models.DeadLetter.kind, models.DeadLetter.message_id, models.DeadLetter.location_id]
-        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=anew), rows)
+        key = models.DeadLetter.__table__.primary_key
+        connection.execute(statement.on_conflict_do_update(constraint=key, set_=anew), rows)
     return len(rows)
 
 

@@ -86,3 +86,12 @@ class Unasked:
     def id(self) -> str:
         """Return an id derived from the payload, so that a repetition is the same dead letter."""
         return f"sha256-{hashlib.sha256(self.location_id.encode() + self.payload).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The due messages of one location that were created in one hour."""
+
+    location_id: str
+    hour: datetime
+    items: int

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, delete, or_, select, text
 
-from etl.database.conditions import in_array, in_rows
+from etl.database.conditions import count_of, in_array, in_rows
 from etl.models import QueueItem
 from etl.state.message_queue.choosing import KEY
 from etl.state.message_queue.items import SUSPECT
@@ -73,8 +73,7 @@ def _about(ids: Collection[str], location_id: str) -> tuple[ColumnElement[bool],
 
 def count(connection: Connection, ids: Collection[str], *, location_id: str) -> int:
     """Return how many items :func:`erase` would remove."""
-    query = select(func.count()).select_from(QueueItem).where(*_about(ids, location_id))
-    return connection.execute(query).scalar_one()
+    return connection.execute(count_of(QueueItem, _about(ids, location_id))).scalar_one()
 
 
 def erase(connection: Connection, ids: Collection[str], *, location_id: str) -> int:
