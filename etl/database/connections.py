@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from socket import SHUT_RDWR, socket
@@ -194,3 +195,25 @@ def require_writable(connection: sa.Connection) -> None:
             f"Postgres takes no writes: {shown(connection.engine.url)} is a standby, or default_transaction_read_only "
             "is on. Point DATABASE_URL to the primary server, or switch that setting off."
         )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTransaction:
+    """A transaction that has begun and not ended."""
+
+    pid: int
+    role: str
+    program: str
+    since: datetime
+
+
+def open_transactions(connection: sa.Connection) -> list[OpenTransaction]:
+    """Return the oldest ones; of other roles, only one with the rights of pg_monitor sees them."""
+    query = sa.text("""
+        SELECT pid, usename AS role, coalesce(application_name, '') AS program, xact_start AS since
+        FROM pg_stat_activity
+        WHERE datname = current_database() AND backend_type = 'client backend' AND xact_start IS NOT NULL
+          AND pid <> pg_backend_pid()
+        ORDER BY xact_start LIMIT 5
+    """)
+    return [OpenTransaction(**row) for row in connection.execute(query).mappings()]

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text, union
 
-from etl.load import opening_hours
-from etl.load.time_zones import Clock, clocks
+from etl.load.clocks import Clock, clocks, open_time
 from etl.load.upsert import Key, replace
-from etl.models import Base, ConversationTotal, DailyTotal, DeliveryTotal, Turn
+from etl.models import Base, ConversationTotal, DailyTotal, DeliveryTotal, Email, Message, Turn
 from etl.models.record import Row
 from etl.state.mart_changes import Change
 
@@ -184,9 +183,9 @@ def work_out(connection: Connection, part: Part) -> set[tuple[type[Base], Key]]:
 def _with_open_time(connection: Connection, part: Part, turns: Sequence[Row]) -> list[Row]:
     ends = {"open_seconds": "answered_at", "human_open_seconds": "human_answered_at"}
     moments = [row[name] for row in turns for name in ("date_added", *ends.values())]
-    open_time = opening_hours.read(connection, part.location_id, part.clock.time_zone, moments)
+    was_open = open_time(connection, part.location_id, part.clock.time_zone, moments)
     return [
-        {**row, **{name: open_time and open_time.seconds(row["date_added"], row[end]) for name, end in ends.items()}}
+        {**row, **{name: was_open and was_open.seconds(row["date_added"], row[end]) for name, end in ends.items()}}
         for row in turns
     ]
 
@@ -249,12 +248,6 @@ def _part(connection: Connection, changes: Sequence[Change], part: Part) -> Part
     return part
 
 
-ALL_CONVERSATIONS = text("""
-    SELECT conversation_id FROM highlevel.messages WHERE location_id = :location_id AND conversation_id IS NOT NULL
-    UNION SELECT conversation_id FROM highlevel.emails WHERE location_id = :location_id AND conversation_id IS NOT NULL
-    UNION SELECT conversation_id FROM highlevel.conversation_totals WHERE location_id = :location_id
-    UNION SELECT conversation_id FROM highlevel.turns WHERE location_id = :location_id
-""")
 ALL_DAYS = text("""
     SELECT min(date_added) AS first_at, max(date_added) AS last_at FROM highlevel.messages
     WHERE location_id = :location_id AND date_added BETWEEN '2000-01-01 00:00:00Z' AND now() + interval '1 day'
@@ -267,11 +260,12 @@ ALL_DAYS = text("""
 
 def everything(connection: Connection, location_id: str) -> list[Change]:
     """All of a location, in pieces: each conversation, and a noon in each day from the first message to the last."""
-    given = {"location_id": location_id}
-    changes = [
-        Change(location_id, conversation_id=id_) for id_ in connection.execute(ALL_CONVERSATIONS, given).scalars()
-    ]
-    if spans := [row for row in connection.execute(ALL_DAYS, given) if row.first_at is not None]:
+    models: tuple[Any, ...] = Message, Email, ConversationTotal, Turn
+    query = union(*(select(each.conversation_id).where(each.location_id == location_id) for each in models))
+    conversation_ids = [id_ for id_ in connection.execute(query).scalars() if id_ is not None]
+    changes = [Change(location_id, conversation_id=id_) for id_ in conversation_ids]
+    spans = [row for row in connection.execute(ALL_DAYS, {"location_id": location_id}) if row.first_at is not None]
+    if spans:
         # In some zones, noon by UTC is in the next day.
         first = min(row.first_at for row in spans).date() - timedelta(days=1)
         last = max(row.last_at for row in spans).date() + timedelta(days=1)
@@ -282,10 +276,7 @@ def everything(connection: Connection, location_id: str) -> list[Change]:
 
 def locations(connection: Connection) -> list[str]:
     """Return the locations that have messages, emails, or something in the marts."""
-    query = text("""
-        SELECT location_id FROM highlevel.messages UNION SELECT location_id FROM highlevel.emails
-        UNION SELECT location_id FROM highlevel.conversation_totals UNION SELECT location_id FROM highlevel.daily_totals
-    """)
+    query = union(*(select(model.location_id) for model in (Message, Email, ConversationTotal, DailyTotal)))
     return sorted(connection.execute(query).scalars())
 
 

@@ -77,9 +77,9 @@ class _Export(_Form):
         rows = [
             (added, each)
             for each in world.dataset.ids(self.location_id)
-            if (row := world.message(each))
-            and (channel_of(row["messageType"]) == "email") == (self.channel == "Email")
-            and self.start_date <= (added := datetime.fromisoformat(row["dateAdded"])) < self.end_date
+            if (thing := world.things.get(each))
+            and (channel_of(thing.content["messageType"]) == "email") == (self.channel == "Email")
+            and self.start_date <= (added := datetime.fromisoformat(thing.content["dateAdded"])) < self.end_date
         ]
         ids = [known for _, known in sorted(rows, reverse=self.sort_order == "desc")]
         return Walk(self.model_dump(exclude={"cursor"}), ids, world.clock())

@@ -1,15 +1,54 @@
 """Everything a sandbox knows and remembers, without HTTP. Performs no I/O; the clock is an argument."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.faults import FaultPlan
 from etl.sandbox.limits import Allowance, Limit
 from etl.sandbox.oauth import Authority
-from etl.sandbox.stats import Stats
+
+
+@dataclass
+class Stats:
+    """Counts what was asked, as a witness against the clients. Times are seconds since 1970.
+
+    Attributes:
+        held: answers held just now.
+        statuses: how requests ended, ``dropped`` among them.
+        locations: whose tokens asked; those of nobody are ``unauthorized``.
+        ids: what was asked for: an id, or ``recording/<id>`` and the like (see :mod:`etl.sandbox.faults`).
+        under_way: the same, of requests that have not ended.
+        max_concurrent_same_id: the most of those at once for one of ``ids``.
+    """
+
+    requests: int = 0
+    held: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    locations: Counter[str] = field(default_factory=Counter)
+    ids: Counter[str] = field(default_factory=Counter)
+    under_way: Counter[str] = field(default_factory=Counter)
+    max_concurrent_same_id: int = 0
+    first_request: float | None = None
+    last_request: float | None = None
+
+    def begin(self, name: str, now: float) -> None:
+        """Count a request that has arrived."""
+        self.first_request = self.first_request or now
+        self.last_request = now
+        self.requests += 1
+        self.ids[name] += 1
+        self.under_way[name] += 1
+        self.max_concurrent_same_id = max(self.max_concurrent_same_id, self.under_way[name])
+
+    def end(self, name: str, location_id: str, outcome: str) -> None:
+        """Count a request that is over."""
+        self.statuses[outcome] += 1
+        self.locations[location_id or "unauthorized"] += 1
+        self.under_way -= Counter((name,))
 
 
 @dataclass(slots=True)
@@ -66,11 +105,6 @@ class World:
         """Change the limit of every location; what was used stays counted."""
         for each in self.allowances.values():
             each.limit = Limit(**limit)
-
-    def message(self, known_id: str) -> dict[str, Any]:
-        """Return the content of a message; empty if there is no such message."""
-        thing = self.things.get(known_id)
-        return {} if thing is None or thing.kind != "message" else thing.content
 
     def expire_cursors(self) -> None:
         """Let every export that has begun die."""

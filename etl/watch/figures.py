@@ -11,8 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from etl.config.settings import Settings
-from etl.database.activity import OpenTransaction, open_transactions
-from etl.database.connections import moment_of
+from etl.database.connections import OpenTransaction, moment_of, open_transactions
 from etl.database.failures import first_line
 from etl.load import known
 from etl.state import dead_letters, locations, message_queue, runs, samples, webhook_events, windows

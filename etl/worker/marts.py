@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 from etl.database import schema
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.load import marts
-from etl.load.time_zones import clocks
+from etl.load.clocks import clocks
 from etl.load.upsert import Key
 from etl.models import Base
 from etl.state import mart_changes, runs

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from etl.database.retrying_transaction import RetryingTransaction
-from etl.load import loader, opening_hours
+from etl.load import clocks, loader
 from etl.worker import marts
 from tests.worker.test_marts import message, transact  # noqa: F401 - a fixture
 
@@ -72,7 +72,7 @@ def test_open_seconds_are_those_that_a_count_of_minutes_finds(engine: Engine, zo
             for days in (0.2, 2, 9):
                 asked = middle + timedelta(minutes=drawn.randint(-2000, 500))
                 answered = asked + timedelta(minutes=drawn.randint(0, int(days * 1440)))
-                found = opening_hours.read(connection, "LOC1", zone, [asked, answered, None])
+                found = clocks.open_time(connection, "LOC1", zone, [asked, answered, None])
                 first, last = (int(each.timestamp()) // 60 for each in (asked, answered))
                 expected = 60.0 * len(is_open & set(range(first, last)))
                 assert found is not None
@@ -81,7 +81,7 @@ def test_open_seconds_are_those_that_a_count_of_minutes_finds(engine: Engine, zo
 
 def test_seconds_are_exact_and_an_end_is_needed() -> None:
     opens = datetime(2026, 3, 10, 9, tzinfo=UTC)
-    found = opening_hours.OpenTime([(opens, opens + timedelta(hours=1))])
+    found = clocks.OpenTime([(opens, opens + timedelta(hours=1))])
     asked = opens - timedelta(seconds=3)
     assert found.seconds(asked, opens + timedelta(microseconds=1_000_001)) == 1.000001
     assert found.seconds(asked, opens) == 0

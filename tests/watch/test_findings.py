@@ -6,7 +6,7 @@ import pytest
 
 from etl.config.alarms import Alarms
 from etl.config.jobs import Job
-from etl.database.activity import OpenTransaction
+from etl.database.connections import OpenTransaction
 from etl.state.dead_letters import Tally
 from etl.state.locations import CompanyOverview, Overview
 from etl.state.message_queue import Depth
