@@ -119,10 +119,9 @@ def kind_of_error(error: DBAPIError) -> ErrorKind:
     return ErrorKind.TRANSIENT
 
 
-def sqlstate_of(error: DBAPIError) -> str | None:
+def sqlstate_of(error: Exception) -> str | None:
     """Return the code that Postgres gave an error; None when it did not come from Postgres."""
-    sqlstate: str | None = getattr(error.orig, "sqlstate", None)
-    return sqlstate
+    return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
 
 
 def first_line(error: DBAPIError) -> str:

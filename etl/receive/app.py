@@ -33,9 +33,9 @@ def build_app(
     policy: Policy,
     workflow_secret: str | None,
     metrics: Metrics,
-    private_port: int | None = None,
-    work: Callable[[], bytes] = lambda: b"",
-    pages: Sequence[Route] = (),
+    private_port: int | None,
+    work: Callable[[], bytes],
+    pages: Sequence[Route],
 ) -> ASGIApp:
     """Return the application; without a workflow secret it has no workflow endpoint.
 

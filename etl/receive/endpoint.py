@@ -72,8 +72,12 @@ class Intake:
                     event = await take(request.headers, lambda: self._body(request, hold))
                     outcome = await self._storage.put(event)
             self._metrics.stored.labels(outcome).inc()
-        except (WebhookRefusedError, NotStoredError, ClientDisconnect, TimeoutError) as error:
-            status, reason = _verdict(error)
+        except WebhookRefusedError as error:
+            status, reason = error.status, error.reason
+        except ClientDisconnect:
+            status, reason = 400, "disconnected"
+        except TimeoutError:
+            status, reason = 429, "slow"
         except asyncio.CancelledError:
             # The receiver stops, and has waited long enough; without an answer of ours uvicorn's would be 500.
             status, reason = 429, "stopping"
@@ -132,15 +136,6 @@ class Intake:
             raise WebhookRefusedError(408, "too_slow") from None
         hold.patience.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
         return b"".join(chunks)
-
-
-def _verdict(error: WebhookRefusedError | NotStoredError | ClientDisconnect | TimeoutError) -> tuple[int, str]:
-    """Return the status and the reason of a refusal."""
-    if isinstance(error, WebhookRefusedError):
-        return error.status, error.reason
-    if isinstance(error, ClientDisconnect):
-        return 400, "disconnected"
-    return 429, error.reason if isinstance(error, NotStoredError) else "slow"
 
 
 def _note(event: Event | None, status: int, outcome: str, reason: str, seconds: float) -> None:

@@ -23,9 +23,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from etl.database import schema
 from etl.database.connections import is_read_only
-from etl.database.failures import DISK_FULL, NOT_GRANTED, ErrorKind, kind_of_error
+from etl.database.failures import DISK_FULL, NOT_GRANTED, ErrorKind, kind_of_error, sqlstate_of
 from etl.receive import events
 from etl.receive.metrics import Metrics
+from etl.receive.signature import WebhookRefusedError
 from etl.receive.webhook import Event
 from etl.state import webhook_events
 from etl.state.webhook_events import EventFilter
@@ -57,12 +58,11 @@ MET = ("40001", "40P01", "55P03")
 rolled back, the other one goes on, so a second try may succeed."""
 
 
-class NotStoredError(Exception):
-    """An event is not stored and must be sent again; ``reason`` is a short code for the log."""
+class NotStoredError(WebhookRefusedError):
+    """An event is not stored and must be sent again."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        super().__init__(429, reason)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -157,7 +157,7 @@ class Storage:
             if len(batch) > 1 and not away:
                 for each in batch:
                     await self._store([each])
-            elif not is_second_try and sqlstate(error) in MET:
+            elif not is_second_try and sqlstate_of(error) in MET:
                 await self._store(batch, is_second_try=True)
             else:
                 self._refuse(batch, error)
@@ -175,7 +175,7 @@ class Storage:
             self._busy_since = None
 
     def _refuse(self, batch: Sequence[_Waiting], error: Exception) -> None:
-        code = sqlstate(error) or ""
+        code = sqlstate_of(error) or ""
         if code[:2] in FAILURES:
             self._failure = "disk_full" if code == DISK_FULL else FAILURES[code[:2]]
             self._failed_at = time.monotonic()
@@ -243,7 +243,7 @@ class Storage:
                 async with self._engine.begin() as connection:
                     deleted = await connection.run_sync(webhook_events.purge, self._too_old, limit=PURGE_EVENTS)
             except (DBAPIError, PoolTimeoutError) as error:
-                if sqlstate(error) == NOT_GRANTED:
+                if sqlstate_of(error) == NOT_GRANTED:
                     # A role of etl db grant-receiver. That stays so, and etl prune does it.
                     self._next_purge = math.inf
                     log.info("events_not_purged_here", cure="run etl prune")
@@ -253,12 +253,7 @@ class Storage:
             self._metrics.purged.inc(deleted)
 
 
-def sqlstate(error: Exception) -> str | None:
-    """Return the code by which Postgres names an error."""
-    return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
-
-
 def describe(error: Exception) -> str:
     """Return an error without the values in it."""
     name = type(error.orig if isinstance(error, DBAPIError) else error).__name__
-    return f"{name} {sqlstate(error) or ''}".strip()
+    return f"{name} {sqlstate_of(error) or ''}".strip()
