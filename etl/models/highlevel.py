@@ -1,5 +1,7 @@
 """The schema ``highlevel``: what analysts read."""
 
+from typing import Any
+
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 
 from etl.models.base import (
@@ -27,6 +29,11 @@ from etl.models.base import (
 )
 
 DELETED_BECAUSE = ("erased", "pruned")
+
+
+def gone(thing: str) -> Any:
+    """Return the column that says since when the API no longer has a thing."""
+    return column(f"When the API first said that the {thing} no longer exists; null while it exists.")
 
 
 class Message(Fetched, Base, table="highlevel.messages"):
@@ -102,9 +109,7 @@ class Message(Fetched, Base, table="highlevel.messages"):
     extra: Mapped[json | None] = column(
         "Fields of the API's answer that have no column, under the API's own names; null when there are none."
     )
-    deleted_at: Mapped[timestamp | None] = column(
-        "When the API first said that the message no longer exists; null while it exists."
-    )
+    deleted_at: Mapped[timestamp | None] = gone("message")
 
 
 class File:
@@ -215,9 +220,7 @@ class Email(Fetched, Base, table="highlevel.emails"):
     extra: Mapped[json | None] = column(
         "Fields of the API's answer that have no column, under the API's own names; null when there are none."
     )
-    deleted_at: Mapped[timestamp | None] = column(
-        "When the API first said that the email no longer exists; null while it exists."
-    )
+    deleted_at: Mapped[timestamp | None] = gone("email")
     fetched_at: Mapped[timestamp | None] = column(  # type: ignore[assignment] # the others have one in each row
         f"{FETCHED_AT} Null: its thread names it, but it was not fetched yet."
     )
@@ -289,9 +292,7 @@ class Contact(Fetched, Base, table="highlevel.contacts"):
     extra: Mapped[json | None] = column(
         "Fields of the API's answer that have no column (custom fields …), under the API's own names."
     )
-    deleted_at: Mapped[timestamp | None] = column(
-        "When the API first said that the contact no longer exists; null while it exists."
-    )
+    deleted_at: Mapped[timestamp | None] = gone("contact")
 
 
 class User(Fetched, Base, table="highlevel.users"):
@@ -310,9 +311,7 @@ class User(Fetched, Base, table="highlevel.users"):
     phone: Mapped[str | None] = column("Phone number. API: phone.")
     role: Mapped[str | None] = column("Role in the location. API: roles.role.", example="admin")
     extra: Mapped[json | None] = column("Fields of the API's answer that have no column, under the API's own names.")
-    deleted_at: Mapped[timestamp | None] = column(
-        "When the API first said that the user no longer exists; null while it exists."
-    )
+    deleted_at: Mapped[timestamp | None] = gone("user")
 
 
 class LocationProfile(Fetched, Base, table="highlevel.locations"):
@@ -331,9 +330,7 @@ class LocationProfile(Fetched, Base, table="highlevel.locations"):
     city: Mapped[str | None] = column("City. API: city.")
     country: Mapped[str | None] = column("Country, two letters. API: country.")
     extra: Mapped[json | None] = column("Fields of the API's answer that have no column, under the API's own names.")
-    deleted_at: Mapped[timestamp | None] = column(
-        "When the API first said that the location no longer exists; null while it exists."
-    )
+    deleted_at: Mapped[timestamp | None] = gone("location")
 
 
 class DeletedRow(Base, table="highlevel.deleted_rows"):
