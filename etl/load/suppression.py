@@ -10,12 +10,11 @@ from sqlalchemy import Connection
 from etl.models import Message
 from etl.models.record import Record, Row
 from etl.state import suppression_list
-from etl.state.suppression_list import Suppression
+from etl.state.suppression_list import Named, Suppression
 
 THREADS = "EMAIL"
 """Part of the names of message types that are threads: these are as old as their first email, but live on."""
-OWN = ("message_id", "email_id")
-NAMES = (*OWN, "contact_id", "conversation_id")
+NAMES = ("message_id", "email_id", "contact_id", "conversation_id")
 """Columns whose ids tell to whom a row belongs."""
 
 
@@ -57,16 +56,11 @@ class Received:
 
 def suppressed(connection: Connection, received: Iterable[Received]) -> list[Received]:
     """Return those that were erased for good."""
-    names = {each: (each.named(b"contactId"), each.named(b"conversationId")) for each in received}
-    ids = {id_ for each, own in names.items() for id_ in (each.id, *own) if id_}
-    keys = suppression_list.suppressed(connection, ids) if ids else set()
-    return [
-        each
-        for each, (contact, conversation) in names.items()
-        if suppression_list.covers(
-            keys, each.location_id, contact_id=contact, conversation_id=conversation, ids=[each.id]
-        )
-    ]
+    things = {
+        each: Named(each.location_id, each.named(b"contactId"), each.named(b"conversationId"), (each.id,))
+        for each in received
+    }
+    return suppression_list.suppressed(connection, things)
 
 
 def _suppression(connection: Connection, rows: Iterable[Row]) -> Suppression:
@@ -74,9 +68,9 @@ def _suppression(connection: Connection, rows: Iterable[Row]) -> Suppression:
 
 
 def _is_of(row: Row, suppression: Suppression) -> bool:
-    own = [row.get(name) for name in OWN]
-    named = {name: row.get(name) for name in ("contact_id", "conversation_id")}
-    return suppression_list.covers(suppression.keys, row["location_id"], ids=own, **named)
+    ids = row.get("message_id"), row.get("email_id")
+    named = Named(row["location_id"], row.get("contact_id"), row.get("conversation_id"), ids)
+    return named.is_among(suppression.keys)
 
 
 def _is_too_old(record: Record, suppression: Suppression) -> bool:

@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 
 from sqlalchemy import Connection
 
@@ -13,6 +12,7 @@ from etl.receive.policy import choose
 from etl.receive.webhook import Event, digest_of, name_of
 from etl.state import locations, message_queue, suppression_list, webhook_events
 from etl.state.message_queue import NewItem
+from etl.state.suppression_list import Named
 from etl.state.webhook_events import EventFilter
 
 DUPLICATE = "duplicate"
@@ -48,15 +48,11 @@ def store(connection: Connection, events: Sequence[Event]) -> list[str]:
 
 def _forgotten(connection: Connection, events: Sequence[Event]) -> set[Event]:
     """Return the events about what was erased with a contact; one that names no location may be of any."""
-    named = {each: (each.contact_id, each.conversation_id, each.message_id, each.email_id) for each in events}
-    ids = {id_ for given in named.values() for id_ in given if id_}
-    keys = suppression_list.suppressed(connection, ids) if ids else set()
-    covers = partial(suppression_list.covers, keys)
-    return {
-        event
-        for event, (contact_id, conversation_id, *others) in named.items()
-        if covers(event.location_id, contact_id=contact_id, conversation_id=conversation_id, ids=others)
+    things = {
+        each: Named(each.location_id, each.contact_id, each.conversation_id, (each.message_id, each.email_id))
+        for each in events
     }
+    return set(suppression_list.suppressed(connection, things))
 
 
 def _judged(connection: Connection, events: Sequence[Event]) -> list[Event]:

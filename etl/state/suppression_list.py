@@ -4,10 +4,10 @@ Guarantee: once :func:`add` is committed, every transaction that calls :func:`su
 it, and those that called before have ended. So no row of the contact is written afterwards.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Connection, delete, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -19,8 +19,28 @@ LOCK_SECONDS = 0.2
 """How long others wait behind :func:`lock` while it waits: less than the receiver's timeout."""
 MESSAGES = "messages"
 
+T = TypeVar("T")
 Key = tuple[str, str]
 """A location, and the id of a contact, a message, an email or a conversation there."""
+
+
+class Named(NamedTuple):
+    """What a thing names, which tells to whom it belongs."""
+
+    location_id: str
+    """Empty: any."""
+    contact_id: str | None
+    conversation_id: str | None
+    ids: tuple[str | None, ...]
+    """Its own."""
+
+    def is_among(self, keys: Collection[Key]) -> bool:
+        """Return whether it belongs to a contact of these erased keys.
+
+        Another contact's message in the same conversation does not.
+        """
+        named = {self.contact_id or self.conversation_id, *self.ids}
+        return any(id_ in named and self.location_id in ("", owner) for owner, id_ in keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +100,12 @@ def suppression(connection: Connection, ids: Collection[str]) -> Suppression:
     return Suppression(rows[0].now, rows[0].before, keys)
 
 
-def suppressed(connection: Connection, ids: Collection[str]) -> set[Key]:
-    """Return which of these ids of contacts, messages, emails and conversations were erased with a contact."""
-    return {(row.location_id, row.id) for row in connection.execute(SUPPRESSED, {"ids": list(ids)})}
-
-
-def covers(
-    keys: Collection[Key],
-    location_id: str,
-    *,
-    contact_id: str | None,
-    conversation_id: str | None,
-    ids: Iterable[str | None],
-) -> bool:
-    """Return whether a thing with these ``ids`` belongs to an erased contact, by the erased ``keys``; pure.
-
-    Another contact's message in the same conversation does not. An empty ``location_id`` stands for any.
-    """
-    named = {contact_id or conversation_id, *ids}
-    return any(id_ in named and location_id in ("", owner) for owner, id_ in keys)
+def suppressed(connection: Connection, things: Mapping[T, Named]) -> list[T]:
+    """Return those of the things that belong to a contact that was erased."""
+    ids = {id_ for each in things.values() for id_ in (each.contact_id, each.conversation_id, *each.ids) if id_}
+    rows = connection.execute(SUPPRESSED, {"ids": list(ids)}) if ids else ()
+    keys = {(row.location_id, row.id) for row in rows}
+    return [thing for thing, named in things.items() if named.is_among(keys)]
 
 
 def locations_of(connection: Connection, contact_id: str) -> list[str]:
