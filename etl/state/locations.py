@@ -72,15 +72,8 @@ def install(
 ) -> None:
     """Note that the app was installed in a location, or with no ``location_id`` for a company. Safe to repeat.
 
-    A location whose company is connected is served from now on; any other waits for ``etl connect``.
-
-    Args:
-        connection: the caller's transaction.
-        location_id: the location.
-        company_id: its company, or the company.
-        app_id: the app.
-        name: its name at HighLevel.
-        at: time of the installation, None: now. If it was uninstalled later, nothing changes.
+    A location whose company is connected is served from now on; any other waits for ``etl connect``. ``name`` is that
+    of the location or company at HighLevel. Nothing changes if it was uninstalled after ``at`` (None: now).
     """
     model = Location if location_id else Company
     key = {"location_id": location_id} if location_id else {"company_id": company_id}

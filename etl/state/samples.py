@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, delete, select, text
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from etl.models import Sample
 
 EVERY = timedelta(minutes=5)
 KEPT = timedelta(days=8)
-BUCKET = text("date_bin(interval '5 minutes', now(), timestamptz '2000-01-01 00:00:00+00')")
+BUCKET: ColumnElement[datetime] = func.date_bin(EVERY, func.now(), datetime(2000, 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,9 @@ class Taken:
 
 def add(connection: Connection, figures: Mapping[str, float]) -> None:
     """Keep figures, unless these five minutes have some already; then nothing is written."""
-    at: datetime = connection.execute(select(BUCKET)).scalar_one()
-    if connection.execute(select(Sample.taken_at).where(Sample.taken_at == at)).first() is None:
-        connection.execute(insert(Sample).values(taken_at=at, figures=dict(figures)).on_conflict_do_nothing())
-        connection.execute(delete(Sample).where(Sample.taken_at < at - KEPT))
+    statement = insert(Sample).values(taken_at=BUCKET, figures=dict(figures)).on_conflict_do_nothing()
+    if connection.execute(statement).rowcount:
+        connection.execute(delete(Sample).where(Sample.taken_at < BUCKET - KEPT))
 
 
 def since(connection: Connection, start: datetime) -> list[Taken]:
