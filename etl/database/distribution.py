@@ -53,7 +53,6 @@ class ForeignKey:
 class Cluster:
     """What the catalogues of Citus say."""
 
-    version: str
     is_coordinator: bool
     nodes: tuple[str, ...]
     """``host:port`` of those that may hold rows."""
@@ -81,13 +80,12 @@ def read(connection: Connection) -> Cluster | None:
     version = connection.execute(text("SELECT extversion FROM pg_extension WHERE extname = 'citus'")).scalar()
     if version is None:
         return None
-    _require_new_enough(version)
+    require_new_enough(version)
     is_coordinator = connection.execute(text("SELECT citus_is_coordinator()")).scalar_one()
     if not is_coordinator:
-        return Cluster(version, is_coordinator=False, nodes=(), away=(), tables=())
+        return Cluster(is_coordinator=False, nodes=(), away=(), tables=())
     nodes = connection.execute(NODES).all()
     return Cluster(
-        version=version,
         is_coordinator=True,
         nodes=tuple(each.node for each in nodes if each.has_rows and each.isactive),
         away=tuple(sorted({each.node for each in nodes if not each.isactive} | _unreachable(connection))),
@@ -128,7 +126,8 @@ def _unreachable(connection: Connection) -> set[str]:
     return set(connection.execute(text(query + "HAVING bool_or(result) IS NOT TRUE")).scalars())
 
 
-def _require_new_enough(version: str) -> None:
+def require_new_enough(version: str) -> None:
+    """Raise ConfigurationError where this Citus is too old to be asked."""
     found = tuple(int(part) for part in version.split("-", maxsplit=1)[0].split(".")[:2])
     if found < OLDEST:
         raise ConfigurationError(
@@ -148,7 +147,6 @@ def plan(cluster: Cluster | None) -> list[Step]:
             "This Postgres has no Citus, so there is nothing to distribute. For one server that is right. "
             "On Citus: CREATE EXTENSION citus"
         )
-    _require_new_enough(cluster.version)
     if not cluster.is_coordinator:
         raise ConfigurationError("DATABASE_URL points to a worker node of Citus. Point it to the coordinator.")
     problems = _of_nodes(cluster) + _of_tables(cluster)
