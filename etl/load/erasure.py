@@ -29,7 +29,6 @@ from etl.models import (
     Transcript,
 )
 from etl.state import mart_changes
-from etl.state.mart_changes import Change
 
 CHILDREN: dict[Any, tuple[Any, ...]] = {
     Message: (Attachment, Meta, StatusChange, Transcript, Recording),
@@ -135,7 +134,7 @@ def _delete_counted(connection: Connection, model: Any, condition: Iterable[Colu
     """Delete messages or emails; note them for those who have copies, and what is to be counted anew without them."""
     shown = model.location_id, model.message_id, model.conversation_id, model.date_added
     deleted = connection.execute(delete(model).where(*condition).returning(_id_of(model), *shown)).all()
-    mart_changes.note(connection, [Change(*row) for _, *row in deleted])
+    mart_changes.note(connection, [change for _, *row in deleted for change in mart_changes.of_row(*row)])
     _note_deleted(connection, model, [(row.location_id, row[0]) for row in deleted], why)
     return len(deleted)
 

@@ -102,7 +102,8 @@ def _load(
     touched = changed | written | new
     if table in COUNTED:
         counted += [_change(records[key].row) for key in touched]
-        counted += [_left(before[key]) for key in touched if key in before and _moved(before[key], records[key].row)]
+        left = (before[key] for key in touched if key in before and _moved(before[key], records[key].row))
+        counted += [change for row in left for change in _left(row)]
     for other in {other: None for record in fresh.values() for other in record.named}:
         of_other = {tuple(row.values())[:2]: row for record in fresh.values() for row in record.named.get(other, ())}
         new = insert(connection, other, list(of_other.values()), now=now)
@@ -110,18 +111,18 @@ def _load(
         before = _before(connection, other, known.values()) if other in COUNTED and known else {}
         # One that was not there has no content yet, so it counts nowhere.
         moved, _ = upsert(connection, other, list(known.values()), now=now)
-        counted += [change for key in moved & before.keys() for change in (_change(known[key]), _left(before[key]))]
+        counted += [change for key in moved & before.keys() for change in (_change(known[key]), *_left(before[key]))]
     return touched, stale
 
 
 def _change(row: Mapping[str, Any]) -> Change:
     """Name a row's message, which is looked up later: notes of many messages are one row."""
-    return Change(row["location_id"], row["message_id"]) if row["message_id"] else _left(row)
+    return Change(row["location_id"], row["message_id"]) if row["message_id"] else _left(row)[0]
 
 
-def _left(row: Mapping[str, Any]) -> Change:
+def _left(row: Mapping[str, Any]) -> list[Change]:
     """Name what a row was counted by, which a look at it would no longer tell."""
-    return Change(row["location_id"], *(row.get(name) for name in COUNTED_BY))
+    return mart_changes.of_row(row["location_id"], *(row.get(name) for name in COUNTED_BY))
 
 
 def _moved(before: Row, row: Row) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, text, union
 
+from etl.database.connections import moment_of
 from etl.load.clocks import Clock, clocks, open_time
 from etl.load.upsert import Key, replace
 from etl.models import Base, ConversationTotal, DailyTotal, DeliveryTotal, Email, Message, Turn
@@ -270,7 +271,9 @@ def everything(connection: Connection, location_id: str) -> list[Change]:
         first = min(row.first_at for row in spans).date() - timedelta(days=1)
         last = max(row.last_at for row in spans).date() + timedelta(days=1)
         noons = (datetime.combine(first, time(12), UTC) + timedelta(days=n) for n in range((last - first).days + 1))
-        changes += [Change(location_id, happened_at=noon) for noon in noons]
+        # The last day may have messages already while its noon lies too far ahead.
+        moments = (*noons, moment_of(connection) + timedelta(days=1))
+        changes += [Change(location_id, happened_at=moment) for moment in moments]
     return changes
 
 

@@ -435,7 +435,7 @@ class Turn(Base, table="highlevel.turns"):
     # No two turns of a conversation begin at one instant: of one, what asks comes before what answers.
     date_added: Mapped[timestamp] = column("When the turn began.", primary_key=True)
     contact_id: Mapped[str | None] = column("Contact who wrote or called.")
-    message_id: Mapped[str] = column("First message of the turn.")
+    message_id: Mapped[str | None] = column("First message of the turn; of an email its thread, where known.")
     email_id: Mapped[str | None] = column("The same, where it is an email.")
     channel: Mapped[str] = column("Its channel; see messages_flat.channel.")
     local_time: Mapped[local_timestamp] = column("date_added on the location's own clock.")
@@ -483,7 +483,7 @@ class ConversationTotal(Base, table="highlevel.conversation_totals"):
     last_channel: Mapped[str] = column("Channel of the last message.")
     last_direction: Mapped[str | None] = column("Direction of the last message.")
     last_sent_by: Mapped[str] = column("Who sent the last message; see messages_flat.sent_by.")
-    last_message_id: Mapped[str] = column("The last message.")
+    last_message_id: Mapped[str | None] = column("The last message; of an email its thread, where known.")
     waiting_since: Mapped[timestamp | None] = column(
         "When the contact first wrote or called after the last answer of any kind; null: nothing waits for an answer."
     )

@@ -36,6 +36,14 @@ class Change(NamedTuple):
         return self.message_id is None and self.conversation_id is None and self.happened_at is None
 
 
+def of_row(
+    location_id: str, message_id: str | None, conversation_id: str | None, happened_at: datetime | None
+) -> list[Change]:
+    """Return the changes of what a row was counted by; its message is looked up now, even if its date lies ahead."""
+    looked_up = [Change(location_id, message_id)] if message_id else []
+    return [*looked_up, Change(location_id, None, conversation_id, happened_at)]
+
+
 # One document costs half of an array for each column.
 NOTE = text("""
     INSERT INTO etl.mart_changes (location_id, message_ids, conversation_id, happened_at)

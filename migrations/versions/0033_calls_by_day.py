@@ -38,7 +38,6 @@ def upgrade() -> None:
     connection = op.get_bind()
     rows = connection.execute(sa.text(DAYS)).all()
     connection.execute(sa.text(NOTE), {"ids": [row.location_id for row in rows], "noons": [row.noon for row in rows]})
-    views.create(connection)
 
 
 def downgrade() -> None:

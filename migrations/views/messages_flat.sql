@@ -155,7 +155,7 @@ COMMENT ON VIEW highlevel.messages_flat IS
     'reads the whole location.';
 COMMENT ON COLUMN highlevel.messages_flat.location_id IS 'Location (sub-account) the message belongs to.';
 COMMENT ON COLUMN highlevel.messages_flat.location_name IS 'Name of the business; null until it is fetched.';
-COMMENT ON COLUMN highlevel.messages_flat.message_id IS 'The message; of an email its thread.';
+COMMENT ON COLUMN highlevel.messages_flat.message_id IS 'The message; of an email its thread, null where none is known.';
 COMMENT ON COLUMN highlevel.messages_flat.email_id IS
     'The email; null for other messages, and for a thread of which no email was fetched yet. Rows are unique by location_id, message_id, email_id.';
 COMMENT ON COLUMN highlevel.messages_flat.conversation_id IS 'Conversation it is part of.';

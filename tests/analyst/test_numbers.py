@@ -251,6 +251,19 @@ def test_an_email_has_the_user_of_its_thread(march: Connection, message: Insert,
     assert rows(march, query) == [("U", "Sam", "human")]
 
 
+def test_an_email_of_which_no_thread_is_known_counts(march: Connection, email: Insert) -> None:
+    email("ASKED", None)
+    email("SENT", None, direction="outbound", source="app", date_added=at(3, 10, 13))
+    email("AGAIN", None, date_added=at(3, 10, 14))
+    turns = (
+        "SELECT message_id, email_id, answer_message_id, answer_email_id, response_seconds "
+        "FROM highlevel.response_times WHERE location_id = 'LOC9' ORDER BY date_added"
+    )
+    assert rows(march, turns) == [(None, "ASKED", None, "SENT", 3600.0), (None, "AGAIN", None, None, None)]
+    talks = "SELECT messages, last_message_id, waiting_since FROM highlevel.conversations WHERE location_id = 'LOC9'"
+    assert rows(march, talks) == [(3, None, at(3, 10, 14))]
+
+
 def test_the_doctor_says_whose_days_are_told_in_utc(march: Connection) -> None:
     (check,) = of_days(views.without_zone(march))
     assert check.ok

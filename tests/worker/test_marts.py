@@ -225,6 +225,29 @@ def test_a_message_of_tomorrow_counts_tomorrow(transact: RetryingTransaction) ->
     assert transact(lambda connection: connection.execute(text(ahead_of_us)).scalar_one()) == 1
 
 
+def test_a_message_of_the_next_day_counts_when_the_zone_changes(transact: RetryingTransaction) -> None:
+    hours = range(1, 24)
+    ahead = [message(f"M{n}", dateAdded=(datetime.now(UTC) + timedelta(hours=n)).isoformat()) for n in hours]
+    transact(load(FIRST, *ahead))
+    marts.work_out_all(transact)
+    transact(execute(ZONE.replace("Asia/Tokyo", "Asia/Karachi")))
+    marts.work_out_all(transact)
+    days = "SELECT sum(messages) FROM highlevel.daily_totals WHERE location_id = 'LOC1'"
+    assert transact(lambda connection: connection.execute(text(days)).scalar_one()) == 5 + len(hours)
+
+
+def test_a_thread_counts_again_whose_email_another_thread_names(transact: RetryingTransaction) -> None:
+    ahead = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    transact(load(FIRST, email("MAIL", "THREAD", dateAdded=ahead, conversationId="CNV2")))
+    marts.work_out_all(transact)
+    assert transact(counted) == 3
+    names = {"email": {"messageIds": ["MAIL"]}}
+    transact(load(message("THREAD9", conversationId="CNV2", messageType="TYPE_EMAIL", meta=names)))
+    marts.work_out_all(transact)
+    assert transact(counted) == 4
+    assert marts.rebuild(transact, "LOC1") == set()
+
+
 def test_rows_that_somebody_changed_are_found_and_put_right(job: Job, etl: Command, engine: Engine) -> None:
     with engine.begin() as connection:
         loader.load(connection, FIRST)
