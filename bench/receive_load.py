@@ -6,9 +6,9 @@ to wait, so the event is stored although it was refused.
 A client library would take several times the processor time of the server that is measured, on the same machine.
 """
 
-import select
-import socket
+import asyncio
 import time
+from asyncio import StreamReader, StreamWriter
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,53 +54,32 @@ def run(host: str, port: int, requests: Sequence[bytes], *, connections: int) ->
     """Send every request until it is acknowledged.
 
     Raises:
-        RuntimeError: the receiver closed a connection, fell silent, or refuses nearly everything.
+        ExceptionGroup: the receiver closed a connection, fell silent, or refuses nearly everything.
     """
-    sockets = [socket.create_connection((host, port)) for _ in range(connections)]
-    began = time.perf_counter()
-    try:
-        latencies = _post(sockets, deque(requests), most=MOST_TRIES * len(requests))
-        seconds = time.perf_counter() - began
-    finally:
-        for each in sockets:
-            each.close()
+    seconds, latencies = asyncio.run(_post(host, port, requests, connections))
     return Load(len(requests), len(latencies) - len(requests), seconds, sorted(latencies))
 
 
-def _post(sockets: Sequence[socket.socket], waiting: deque[bytes], *, most: int) -> list[float]:
-    """Return how long each answer took."""
-    latencies: list[float] = []
-    sent: dict[socket.socket, tuple[float, bytes]] = {}
-    with select.epoll() as poll:
-        clients = {each.fileno(): each for each in sockets}
-        for number in clients:
-            poll.register(number, select.EPOLLIN)
-        idle = list(sockets)
-        while waiting or sent:
-            while waiting and idle:
-                client = idle.pop()
-                sent[client] = time.perf_counter(), waiting.popleft()
-                client.sendall(sent[client][1])
-            ready = poll.poll(PATIENCE)
-            if not ready or len(latencies) > most:
-                raise RuntimeError("the receiver fell silent, or refuses nearly everything")
-            for number, _ in ready:
-                client = clients[number]
-                is_stored = _answer(client)
-                at, request = sent.pop(client)
-                latencies.append(time.perf_counter() - at)
-                if not is_stored:
-                    waiting.append(request)
-                idle.append(client)
-    return latencies
+async def _post(host: str, port: int, requests: Sequence[bytes], connections: int) -> tuple[float, list[float]]:
+    """Return how long it took in all, and how long each answer took."""
+    waiting, latencies = deque(requests), list[float]()
 
+    async def post(reader: StreamReader, writer: StreamWriter) -> None:
+        while waiting:
+            request, sent_at = waiting.popleft(), time.perf_counter()
+            writer.write(request)
+            async with asyncio.timeout(PATIENCE):
+                answer = await reader.readuntil(ANSWERED)
+            latencies.append(time.perf_counter() - sent_at)
+            if answer[9:12] != b"200":
+                waiting.append(request)
+            if len(latencies) > MOST_TRIES * len(requests):
+                raise RuntimeError("the receiver refuses nearly everything")
+        writer.close()
 
-def _answer(client: socket.socket) -> bool:
-    """Read an answer; return whether it acknowledges."""
-    answer = b""
-    while not answer.endswith(ANSWERED):
-        chunk = client.recv(65536)
-        if not chunk:
-            raise RuntimeError("the receiver closed a connection before its answer")
-        answer += chunk
-    return answer[9:12] == b"200"
+    clients = [await asyncio.open_connection(host, port) for _ in range(connections)]
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for each in clients:
+            group.create_task(post(*each))
+    return time.perf_counter() - began, latencies

@@ -4,8 +4,9 @@ No text holds a token.
 """
 
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 
@@ -28,8 +29,10 @@ from etl.output import counted, duration, print_json, print_sentence
 from etl.state import mart_changes, stored_tokens
 from etl.state.locations import Overview
 from etl.state.mart_changes import Backlog
+from etl.state.outcomes import SkipCause
 from etl.state.stored_tokens import Owner
 from etl.tokens import probe
+from etl.tokens.routing import LocationTokens
 from etl.tokens.vault import UnreadableError, Vault
 from etl.watch.advice import advice_on, shown, some, whose_webhooks
 from etl.watch.figures import Figures, Surroundings, gather
@@ -209,19 +212,13 @@ def _of_tokens(
 
 
 def _tokens(connection: Connection, settings: Settings, overviews: Sequence[Overview]) -> dict[str, str]:
-    """Return the token of each location that a run would use now, the environment's first."""
+    """Return the token of each location that a run would use now, the environment's first; renew none."""
     routing, vault = routing_of(settings), Vault(settings.secret_keys)
+    tokens = LocationTokens(routing=routing, vault=vault, renew=lambda *_: SkipCause.NO_TOKEN, clock=time.monotonic)
     paused = {location.location_id for location in overviews if location.paused_at}
-    tokens: dict[str, str] = {}
-    if routing.token is not None and routing.location_id not in paused:
-        tokens[routing.location_id] = routing.token
-    names = [location.location_id for location in overviews if not location.paused_at and not location.retired_at]
-    for name, status in stored_tokens.statuses(connection, names).items():
-        expired = (status.seconds_left or 1.0) <= 0 and status.source != "private"
-        if status.access_token is not None and not expired:
-            with suppress(UnreadableError):  # the check of the keys says so
-                tokens.setdefault(name, vault.decrypt(status.access_token))
-    return tokens
+    names = [routing.location_id, *(location.location_id for location in overviews if not location.retired_at)]
+    served, _ = tokens.resolve(connection, [name for name in names if name not in paused])
+    return {name: token.bearer for name, token in served.items()}
 
 
 def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, given: bool) -> Check:
