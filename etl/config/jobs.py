@@ -2,15 +2,24 @@
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
-from etl.config.alarms import LISTED, STRICT, Alarms, Notify
 from etl.config.yaml_source import Source
 from etl.errors import ConfigurationError
 
@@ -32,6 +41,8 @@ OPTIONS = {
 """Keys that only some kinds may have."""
 
 DAYS = re.compile(r"([1-9][0-9]{0,4}) days?")
+SPAN = re.compile(r"([1-9][0-9]{0,4}) (min|h|days?)")
+UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "day": timedelta(days=1), "days": timedelta(days=1)}
 
 
 def _cron(value: str) -> str:
@@ -57,19 +68,37 @@ def _days(value: object, info: ValidationInfo) -> object:
     return int(written[1])
 
 
+def _span(value: object) -> object:
+    """Read a length of time, e.g. 30 min; YAML's ``off`` is None."""
+    if value is False or value is None or isinstance(value, timedelta):
+        return value or None
+    written = SPAN.fullmatch(value) if isinstance(value, str) else None
+    if written is None:
+        raise ValueError("expected a length of time, e.g. 30 min, 2 h or 1 day, or off")
+    return int(written[1]) * UNITS[written[2]]
+
+
 def _switch(value: object) -> object:
     """Read YAML's booleans, which ``off`` and ``on`` are."""
     return {False: "off", True: "auto"}[value] if isinstance(value, bool) else value
 
 
+Span = Annotated[timedelta | None, BeforeValidator(_span)]
+Number = Annotated[int | None, Field(ge=1), BeforeValidator(lambda value: None if value is False else value)]
+LISTED = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+"""Lists of YAML as tuples, which strict models want."""
 Checks = Annotated[tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], LISTED]
 Days = Annotated[int | None, BeforeValidator(_days)]
 
 
-class JobKeys(BaseModel):
-    """An entry of jobs.yaml: what a run takes from the queue, and how many requests it sends at a time."""
+class Section(BaseModel):
+    """A part of jobs.yaml; other keys and other types are refused."""
 
-    model_config = STRICT
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class JobKeys(Section):
+    """An entry of jobs.yaml: what a run takes from the queue, and how many requests it sends at a time."""
 
     kind: KindName = Field("message", description="Kind of item it takes from the queue.")
     schedule: Annotated[str, AfterValidator(_cron)] = Field("* * * * *", description="Five cron fields.")
@@ -107,10 +136,8 @@ class Job(JobKeys):
     name: str
 
 
-class Retention(BaseModel):
+class Retention(Section):
     """For how many days rows are kept; None: forever, or events for WEBHOOK_KEEP_DAYS."""
-
-    model_config = STRICT
 
     messages: Days = None
     """Days since a message was created; its rows in other tables go with it."""
@@ -120,10 +147,32 @@ class Retention(BaseModel):
     runs: Days = None
 
 
-class JobsFile(BaseModel):
-    """The whole of jobs.yaml."""
+class Alarms(Section):
+    """Thresholds from which ``etl check`` reports a finding; None, in the file ``off``: never."""
 
-    model_config = STRICT
+    webhooks: Span = Field(timedelta(hours=2), description="No webhook of a location that usually has some by now.")
+    runs: Span = Field(timedelta(minutes=15), description="A job has not run since its schedule said so.")
+    oldest_due: Span = Field(timedelta(hours=1), description="An item is due, its location is served, and it waits.")
+    dead_letters: Number = Field(1, description="Items that became dead letters within a day, and were not retried.")
+    lost: Number = Field(1, description="Webhooks that the last reconcile says were lost.")
+    token_ends: Span = Field(timedelta(days=14), description="A token ends so soon.")
+    allowance: Number = Field(10, description="Percent of a location's daily requests that are left.")
+    transactions: Span = Field(timedelta(hours=1), description="A transaction of Postgres is open.")
+    disk: Number = Field(10, description="Percent of the embedded Postgres's disk that are free.")
+    receiver: str | None = Field(None, description="URL of etl serve, to be asked whether it can store events.")
+
+
+class Notify(Section):
+    """Where ``etl check --notify`` and ``etl run --follow`` send findings. The addresses are secret."""
+
+    urls: Annotated[tuple[SecretStr, ...], LISTED] = Field(
+        (), description="Addresses as Apprise wants them, such as mailto://…; ETL_NOTIFY_URLS adds to them."
+    )
+    ping: SecretStr | None = Field(None, description="URL of a dead man's switch, which is asked after each check.")
+
+
+class JobsFile(Section):
+    """The whole of jobs.yaml."""
 
     jobs: Annotated[dict[str, JobKeys | None], Field(min_length=1)]
     retention: Retention = Retention()

@@ -183,7 +183,8 @@ def read(environ: Mapping[str, str] = os.environ, *, dotenv: Path | None = Path(
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        problems += [_problem(each) for each in error.errors(include_input=False, include_url=False)]
+        wrong = [(each["loc"][0], each["msg"]) for each in error.errors(include_input=False, include_url=False)]
+        problems += [f"{str(field).upper()}: {message.removeprefix('Value error, ')}" for field, message in wrong]
     if problems:
         raise ConfigurationError(*problems)
     return settings
@@ -219,8 +220,3 @@ def _misspelt(names: Iterable[str]) -> list[str]:
         if name not in names_of_settings and (is_prefixed or nearest):
             problems.append(f"{name} is no setting" + (f"; did you mean {nearest[0]}?" if nearest else ""))
     return problems
-
-
-def _problem(error: Any) -> str:
-    name = ".".join(str(part) for part in error["loc"][:1]).upper()
-    return f"{name}: {error['msg'].removeprefix('Value error, ')}"

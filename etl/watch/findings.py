@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from cronsim import CronSim
 
-from etl.config.alarms import Alarms
-from etl.config.jobs import Job
+from etl.config.jobs import Alarms, Job
 from etl.output import counted, duration
 from etl.state.locations import Overview
 from etl.state.outcomes import SkipCause

@@ -22,7 +22,7 @@ class News:
     lasting: Sequence[Finding] = ()
     """Sent a day ago, and not over."""
     over: Sequence[SentNotice] = ()
-    now: datetime | None = field(default=None, kw_only=True)
+    now: datetime = field(kw_only=True)
 
     def __bool__(self) -> bool:
         return bool(self.begun or self.lasting or self.over)
@@ -43,12 +43,11 @@ class News:
         """Say it all, a line each."""
         lines = [f"NEW {each.line(self.now)}" for each in self.begun]
         lines += [f"NOT OVER {each.line(self.now)}" for each in self.lasting]
-        lines += [f"OVER {each.name} {each.subject}".rstrip() + self._after(each) for each in self.over]
+        for each in self.over:
+            after = duration((self.now - each.began_at).total_seconds())
+            lines.append(f"{f'OVER {each.name} {each.subject}'.rstrip()}, after {after}")
         left = len(lines) - LINES
         return "\n".join(lines[:LINES] + ([f"… {counted(left, 'line')} more: etl check"] if left > 0 else []))
-
-    def _after(self, notice: SentNotice) -> str:
-        return "" if self.now is None else f", after {duration((self.now - notice.began_at).total_seconds())}"
 
 
 def news(findings: Sequence[Finding], sent: Sequence[SentNotice], now: datetime) -> News:

@@ -21,11 +21,13 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 
 def routes(page: Page, password: str) -> list[Route]:
-    """Return the routes: the page, and what its buttons do."""
+    """Return the routes: the page, without scripts or anything from elsewhere, and what its buttons do."""
+    own = f"style-src '{page.style_hash}'; form-action 'self'"
+    policy = f"default-src 'none'; {own}; base-uri 'none'; frame-ancestors 'none'"
 
     async def show(_request: Request) -> Response:
         html = await run_in_threadpool(page.html)
-        return Response(html, media_type="text/html", headers={"Content-Security-Policy": policy_of(page)})
+        return Response(html, media_type="text/html", headers={"Content-Security-Policy": policy})
 
     async def retry(request: Request) -> Response:
         if not is_own(request):
@@ -48,12 +50,6 @@ def routes(page: Page, password: str) -> list[Route]:
         Route("/", _guarded(show, password), methods=["GET"]),
         Route("/retry", _guarded(retry, password), methods=["POST"]),
     ]
-
-
-def policy_of(page: Page) -> str:
-    """Return the Content-Security-Policy: no script, nothing from elsewhere."""
-    own = f"style-src '{page.style_hash}'; form-action 'self'"
-    return f"default-src 'none'; {own}; base-uri 'none'; frame-ancestors 'none'"
 
 
 def is_own(request: Request) -> bool:

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from etl.config.alarms import Alarms
-from etl.config.jobs import Job
+from etl.config.jobs import Alarms, Job
 from etl.database.connections import OpenTransaction
 from etl.state.dead_letters import Tally
 from etl.state.locations import CompanyOverview, Overview

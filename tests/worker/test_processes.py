@@ -9,7 +9,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from etl.app.aggregate import added, shares, together
+from etl.app.processes import added, shares, together
 from etl.cli.run import exit_code
 from etl.sandbox.server import RunningSandbox
 from etl.state.outcomes import RunOutcome
