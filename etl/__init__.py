@@ -16,6 +16,13 @@ a stand-in for HighLevel. docs/architecture.md shows all rooms.
 """
 
 from importlib.metadata import version
+from pathlib import Path
 
 __version__ = version("highlevel-etl")
 """The last tag, and the commits since: git said so when it was installed."""
+
+
+def packaged(name: str) -> Path:
+    """Return a file or folder that travels inside an installed package, and stands beside it in a checkout."""
+    inside = Path(__file__).parent / name
+    return inside if inside.exists() else Path(__file__).parent.parent / name

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from etl import packaged
 from etl.errors import ConfigurationError
 from etl.output import print_line, print_lines
 
@@ -16,19 +17,13 @@ def docs(page: str | None) -> None:
     \b
     Example: etl docs operations
     """
-    pages = {path.stem: path for path in sorted(_directory("docs").glob("*.md"))}
+    pages = {path.stem: path for path in sorted(packaged("docs").glob("*.md"))}
     if page is None:
         for name, path in pages.items():
             print_line(f"{name:<14} {path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
-        print_line(f"Units, containers and manifests: {_directory('deploy')}")
+        print_line(f"Units, containers and manifests: {packaged('deploy')}")
         return
     name = Path(page).stem
     if name not in pages:
         raise ConfigurationError(f"There is no page {name!r}; there are: {', '.join(pages)}")
     print_lines(pages[name].read_text(encoding="utf-8"))
-
-
-def _directory(name: str) -> Path:
-    """Return a folder: inside an installed package, beside it in a checkout."""
-    installed = Path(__file__).parent.parent / name
-    return installed if installed.is_dir() else Path(__file__).parent.parent.parent / name

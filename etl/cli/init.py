@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from etl.config import jobs
+from etl import packaged
 from etl.config.settings import Settings
 from etl.errors import ConfigurationError
 from etl.output import print_lines
@@ -25,7 +25,7 @@ def init() -> None:
 
     The .env holds a new key that encrypts stored tokens. Keep a copy of it where your passwords are.
     """
-    files = {Path("jobs.yaml"): jobs.built_in().read_text(encoding="utf-8"), Path(".env"): _dotenv()}
+    files = {Path("jobs.yaml"): packaged("jobs.yaml").read_text(encoding="utf-8"), Path(".env"): _dotenv()}
     if there := [str(path) for path in files if os.path.lexists(path)]:
         raise ConfigurationError(
             f"{' and '.join(there)} {'are' if len(there) > 1 else 'is'} here already. Nothing was written."

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import click
 import structlog
 
-from etl import listening
+from etl import listening, packaged
 from etl.app.composition import watching
 from etl.app.warehouse import database_url, load_settings
 from etl.cli.options import MAX_DAYS, listen_at
@@ -105,7 +105,7 @@ def _with_jobs(settings: Settings) -> tuple[JobsFile, frozenset[str], float]:
             "items of every kind are queued, and no old event is deleted, until it is corrected and etl serve restarted"
         )
         structlog.get_logger("etl.receive").error("jobs_file_not_read", problems=error.args, means=means)
-        return jobs.read(jobs.built_in()), frozenset(message_queue.KINDS), MAX_DAYS
+        return jobs.read(packaged("jobs.yaml")), frozenset(message_queue.KINDS), MAX_DAYS
     return file, file.kinds, file.retention.webhook_events or settings.webhook_keep_days
 
 

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from etl import packaged
 from etl.config.yaml_source import Source
 from etl.errors import ConfigurationError
 
@@ -207,7 +208,7 @@ def read(path: Path | None) -> JobsFile:
         ConfigurationError: with everything that is wrong.
     """
     if path is None:
-        path = DEFAULT_FILE if DEFAULT_FILE.is_file() else built_in()
+        path = DEFAULT_FILE if DEFAULT_FILE.is_file() else packaged("jobs.yaml")
     source = Source(path, sections=("retention", "alarms", "notify"))
     try:
         file = JobsFile.model_validate(source.document, context={"is_file": True})
@@ -260,9 +261,3 @@ def _reason(problem: Any) -> str:
     if loc[0] != "jobs":
         given = "a list or mapping" if isinstance(given, (list, dict)) else str(given)
     return f"{keys[0]}: {reason}, not {given!r}"
-
-
-def built_in() -> Path:
-    """Return the jobs file of the package."""
-    installed = Path(__file__).parent.parent / "jobs.yaml"
-    return installed if installed.is_file() else Path(__file__).parent.parent.parent / "jobs.yaml"

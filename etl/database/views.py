@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
+from etl import packaged
 from etl.database.connections import is_read_only
 
 NAMES = (
@@ -38,9 +39,8 @@ JOIN = re.compile(
 
 
 def scripts() -> Path:
-    """Return where the migrations are: inside an installed package, beside it in a checkout."""
-    installed = Path(__file__).parent.parent / "migrations"
-    return installed if installed.is_dir() else Path(__file__).parent.parent.parent / "migrations"
+    """Return where the migrations are."""
+    return packaged("migrations")
 
 
 def create(connection: Connection) -> None:

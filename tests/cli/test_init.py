@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from etl import packaged
 from etl.config import jobs, settings
 from tests.command import Command
 
@@ -19,7 +20,7 @@ def test_what_it_writes_is_read_as_the_defaults_with_a_key(bare: Command) -> Non
     assert (0, True) == (done.returncode, "etl db upgrade" in done.stdout)
     found = settings.read({}, dotenv=bare.directory / ".env")
     assert (1, settings.Settings()) == (len(found.secret_keys), found.model_copy(update={"etl_secret_key": None}))
-    assert jobs.read(bare.directory / "jobs.yaml") == jobs.read(jobs.built_in())
+    assert jobs.read(bare.directory / "jobs.yaml") == jobs.read(packaged("jobs.yaml"))
     text = (bare.directory / ".env").read_text()
     assert all(f"{name.upper()}=" in text for name in settings.Settings.model_fields)
 
