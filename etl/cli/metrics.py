@@ -2,12 +2,13 @@
 
 import click
 
-from etl.app.composition import watching
+from etl.app.composition import routing_of
 from etl.app.warehouse import load_settings, warehouse
 from etl.config import jobs
 from etl.errors import DatabaseUnavailableError
 from etl.output import print_lines
 from etl.watch.metrics import text_of
+from etl.watch.watcher import Watcher
 
 
 @click.command()
@@ -20,11 +21,8 @@ def metrics() -> None:
     Example: etl metrics > /var/lib/node_exporter/etl.prom.new && mv /var/lib/node_exporter/etl.prom{.new,}
     """
     settings = load_settings()
-    with (
-        warehouse(settings, writes=False) as engine,
-        watching(settings, jobs.read(settings.etl_jobs), engine.url) as watcher,
-    ):
-        look = watcher.look()
+    with warehouse(settings, writes=False) as engine:
+        look = Watcher(engine, settings, routing_of(settings), jobs.read(settings.etl_jobs)).look()
     if look is None:
         raise DatabaseUnavailableError(
             "The figures cannot be read: this role may not read them, or Postgres is too slow."

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -99,11 +99,7 @@ def run(  # noqa: PLR0913 - one parameter an option
         here = partial(run_together, settings, engine, shared=SharedEvidence())
         done = work_in_processes(request, processes, watched) if processes > 1 else work(request, here, watched)
         reports = []
-        with (
-            notifying(settings) if follow else nullcontext(),
-            _health(settings, file, engine, health_port if follow else None),
-            closing(done),
-        ):
+        with _beside(settings, file, engine, health_port) if follow else nullcontext(), closing(done):
             for each, report in done:
                 if as_json or (follow and logs_json()):
                     print_json(_as_dict(each, report))
@@ -116,18 +112,17 @@ def run(  # noqa: PLR0913 - one parameter an option
 
 
 @contextmanager
-def _health(settings: Settings, file: JobsFile, engine: Engine, address: str | None) -> Iterator[None]:
-    if address is None:
-        yield
-        return
-    from etl.app.health import serving_health
-    from etl.watch.metrics import text_of
+def _beside(settings: Settings, file: JobsFile, engine: Engine, health_port: str | None) -> Iterator[None]:
+    """Send notices and answer at the port during the block."""
+    with ExitStack() as opened:
+        opened.enter_context(notifying(settings))
+        if health_port is not None:
+            from etl.app.health import serving_health
+            from etl.watch.metrics import text_of
 
-    with (
-        watching(settings, file, engine.url) as watcher,
-        serving_health(address, lambda: text_of(watcher.look())) as url,
-    ):
-        say(f"Answering /healthz and /metrics on {url}")
+            watcher = opened.enter_context(watching(settings, file, engine.url))
+            url = opened.enter_context(serving_health(health_port, lambda: text_of(watcher.look())))
+            say(f"Answering /healthz and /metrics on {url}")
         yield
 
 
