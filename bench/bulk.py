@@ -12,7 +12,6 @@ from bench.stage import Stage, account
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import SandboxProcess
 from etl.state import message_queue
-from etl.state.message_queue import NewItem
 
 LIMIT, INTERVAL = 100, 10.0
 
@@ -60,7 +59,10 @@ def _drain(on: Stage, messages: int, *, bulk: Literal["auto", "off"]) -> Drained
     config = SandboxConfig(locations=1, messages=messages, limit=LIMIT, interval=INTERVAL)
     with SandboxProcess(config) as sandbox:
         dates = {known: sandbox.dataset.messages[known]["dateAdded"] for known in sandbox.dataset.ids()}
-        named = [NewItem("message", known, "", None, datetime.fromisoformat(date)) for known, date in dates.items()]
+        named = [
+            message_queue.NewItem("message", known, "", None, datetime.fromisoformat(date))
+            for known, date in dates.items()
+        ]
         with on.engine.begin() as connection:
             message_queue.enqueue_items(connection, named)
         report, finished = on.run_messages(job={"bulk": bulk}, **account(sandbox))

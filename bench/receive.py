@@ -18,7 +18,6 @@ from sqlalchemy import text
 
 from bench import receive_load
 from bench.process import processor_of
-from bench.receive_load import Load
 from bench.report import Target, print_table, ratio
 from bench.stage import Stage, account, unlimited_sandbox
 from etl.sandbox.keys import SandboxKeys
@@ -57,7 +56,7 @@ def measure(on: Stage, conditions: Conditions) -> list[Target]:
 
 
 def _measure_load(on: Stage, conditions: Conditions, keys: SandboxKeys) -> list[Target]:
-    loads: dict[str, list[Load]] = {OURS: [], EMPTY: []}
+    loads: dict[str, list[receive_load.Load]] = {OURS: [], EMPTY: []}
     costs: dict[str, list[float]] = {OURS: [], EMPTY: []}
     with unlimited_sandbox(conditions.events) as sandbox, _serve(on, keys) as ours, _empty(on) as empty:
         receivers = {OURS: ours, EMPTY: empty}
@@ -105,7 +104,7 @@ def _requests(sandbox: SandboxProcess, keys: SandboxKeys, port: int, *, count: i
     return prepared
 
 
-def _load(requests: list[bytes], port: int, connections: int) -> Load:
+def _load(requests: list[bytes], port: int, connections: int) -> receive_load.Load:
     gc.collect()
     gc.disable()
     try:

@@ -16,7 +16,6 @@ from sqlalchemy import Engine, text
 
 from bench import process
 from bench.contenders.assignment import Assignment
-from bench.process import Finished
 from etl.database import embedded, schema
 from etl.database.connections import open_engine
 from etl.sandbox.config import SandboxConfig
@@ -48,7 +47,7 @@ class Stage:
 
     def run_messages(
         self, *options: str, job: Mapping[str, object], **variables: str
-    ) -> tuple[dict[str, Any], Finished]:
+    ) -> tuple[dict[str, Any], process.Finished]:
         """Let ``etl run`` load messages to the end, with such keys of the job; return its summary, and what it took."""
         jobs = self.directory / "jobs.yaml"
         jobs.write_text(json.dumps({"jobs": {"messages": job}}))
@@ -179,7 +178,7 @@ class Measured:
 
     seconds: float
     """Of the work itself, as the contender says."""
-    process: Finished
+    process: process.Finished
 
 
 def run_job(on: Stage, sandbox: SandboxProcess, *, ids: list[str], concurrency: int) -> Measured:

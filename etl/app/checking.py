@@ -16,7 +16,6 @@ from etl.config.settings import Settings
 from etl.database.connections import probe_writes
 from etl.errors import EtlError
 from etl.state import notices
-from etl.state.notices import SentNotice
 from etl.watch import sending
 from etl.watch.figures import Figures, gather, keep, look_around
 from etl.watch.findings import Finding, findings, of_surroundings
@@ -26,7 +25,7 @@ log = structlog.get_logger("etl.watch")
 
 EVERY_SECONDS = 300.0
 """How often a follower checks."""
-NOTICE = TypeAdapter(SentNotice | None)
+NOTICE = TypeAdapter(notices.SentNotice | None)
 
 
 def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
@@ -67,7 +66,7 @@ class Notifier:
         self.ping = notify.ping
         # Keeps the notice that Postgres is away, which Postgres cannot keep.
         self._file = settings.etl_home / "told.json"
-        self._away: SentNotice | None = None
+        self._away: notices.SentNotice | None = None
 
     def __bool__(self) -> bool:
         return bool(self.targets or self.ping)
@@ -105,7 +104,7 @@ class Notifier:
         if message and self.send(message):
             self._away = None
             for each in away:
-                self._away = SentNotice(each.name, each.subject, sent.began_at if sent else now, now)
+                self._away = notices.SentNotice(each.name, each.subject, sent.began_at if sent else now, now)
             with suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 self._file.write_bytes(NOTICE.dump_json(self._away))

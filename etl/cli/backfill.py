@@ -21,7 +21,6 @@ from etl.output import counted, print_json, print_line, print_sentence
 from etl.state import windows
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
-from etl.state.windows import Summary, Why
 from etl.worker.claims import WindowFilter
 from etl.worker.run import Report
 
@@ -112,7 +111,7 @@ def _load(
             rate = done.messages / max(time.monotonic() - began, 0.001)
             return done.reached, f"{done.left} windows left, {done.messages:,} messages, {rate:,.0f}/s"
 
-        chosen = WindowFilter(Why.HISTORY, [location_id])
+        chosen = WindowFilter(windows.Why.HISTORY, [location_id])
         report = walk(settings, engine, "backfill", chosen, reached, span=(since, until))
         with reading_errors(engine), engine.connect() as connection:
             done = look(connection)
@@ -132,7 +131,7 @@ def _load(
     return 1 if report.counts.dead else 0
 
 
-def _summary(done: Summary, counts: RunCounts) -> dict[str, object]:
+def _summary(done: windows.Summary, counts: RunCounts) -> dict[str, object]:
     return {
         "reached": done.reached.isoformat(),
         "messages": done.messages,
@@ -146,7 +145,7 @@ def _summary(done: Summary, counts: RunCounts) -> dict[str, object]:
     }
 
 
-def _print(location_id: str, done: Summary, counts: RunCounts, outcome: str, seconds: float) -> None:
+def _print(location_id: str, done: windows.Summary, counts: RunCounts, outcome: str, seconds: float) -> None:
     loaded = f"{done.messages:,} messages ({done.written:,} new or changed)"
     print_sentence(f"backfill of {location_id}: {loaded} with {done.requests:,} requests in {seconds:.1f} s", hang=2)
     if done.singly:

@@ -8,7 +8,6 @@ import click
 
 from etl.app.warehouse import load_settings
 from etl.config import jobs
-from etl.config.jobs import Job, Retention
 from etl.config.settings import outside_of
 from etl.output import print_line, print_sentence
 
@@ -33,7 +32,7 @@ def crontab() -> None:
     lines = [(job.schedule, command_of(job)) for job in file.named.values()]
     if "message" in file.kinds:
         lines.append((NIGHTLY, "reconcile"))
-    if file.retention != Retention():
+    if file.retention != jobs.Retention():
         lines.append((NIGHTLY, "prune"))
     dotenv = Path.cwd() / ".env"
     if missing := outside_of(dotenv):
@@ -46,7 +45,7 @@ def crontab() -> None:
         print_line(line_of(schedule, command, directory=Path.cwd(), program=program()))
 
 
-def command_of(job: Job) -> str:
+def command_of(job: jobs.Job) -> str:
     """Return the command of a job; a run that starts each minute ends before the next one begins."""
     return f"run {shlex.quote(job.name)}" + (" --max-seconds 55" if job.schedule == EACH_MINUTE else "")
 

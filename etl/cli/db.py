@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 from etl.app.warehouse import database_url, load_settings, warehouse
 from etl.database import dictionary, distribution, embedded, narrowed, roles, schema
 from etl.database.grants import SCHEMAS
-from etl.database.narrowed import Narrowing
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.database.urls import parse_url, without_secrets
 from etl.errors import ConfigurationError
@@ -169,12 +168,12 @@ def grant_reader(role: str, *, without_words: bool, locations: tuple[str, ...], 
         return
     for each in filter(None, map(problem_of, locations)):
         raise ConfigurationError(each)
-    narrowing = Narrowing(role, without_words=without_words, locations=locations)
+    narrowing = narrowed.Narrowing(role, without_words=without_words, locations=locations)
     may = f"may read the schema {schema or role}, and nothing else"
     _grant(partial(_grant_narrowed, narrowing=narrowing, schema=schema), role, may)
 
 
-def _grant_narrowed(connection: Connection, _role: str, *, narrowing: Narrowing, schema: str | None) -> bool:
+def _grant_narrowed(connection: Connection, _role: str, *, narrowing: narrowed.Narrowing, schema: str | None) -> bool:
     created = roles.grant_narrowed_reader(connection, narrowing, schema=schema)
     for each in narrowed.without_messages(connection, narrowing.locations):
         print_line(f"No message of the location {each} is here so far.", err=True)

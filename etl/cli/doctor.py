@@ -18,7 +18,6 @@ from etl.app.composition import address_of, audio_problem, client_of, routing_of
 from etl.app.warehouse import described, load_settings, warehouse
 from etl.cli.options import JSON_LINES
 from etl.config import jobs
-from etl.config.jobs import JobsFile
 from etl.config.settings import Settings
 from etl.database import distribution, schema, views
 from etl.database.connections import probe_writes
@@ -28,9 +27,7 @@ from etl.load import marts
 from etl.output import counted, duration, print_json, print_sentence
 from etl.state import mart_changes, stored_tokens
 from etl.state.locations import Overview
-from etl.state.mart_changes import Backlog
 from etl.state.outcomes import SkipCause
-from etl.state.stored_tokens import Owner
 from etl.tokens import probe
 from etl.tokens.routing import LocationTokens
 from etl.tokens.vault import UnreadableError, Vault
@@ -92,7 +89,7 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
         yield _failed("settings", error, fix="See the table of settings in docs/operations.md")
         return
     yield Check("settings", ok=True, says="understood")
-    file: JobsFile | None = None
+    file: jobs.JobsFile | None = None
     try:
         file = jobs.read(settings.etl_jobs)
         yield Check("jobs", ok=True, says=", ".join(file.named))
@@ -148,7 +145,7 @@ def of_warehouse(connection: Connection) -> Iterator[Check]:
 
 
 def of_work(
-    connection: Connection, settings: Settings, file: JobsFile | None, *, offline: bool, limit: int | None
+    connection: Connection, settings: Settings, file: jobs.JobsFile | None, *, offline: bool, limit: int | None
 ) -> Iterator[Check]:
     """Yield the checks of keys, tokens and the work; of ``limit`` locations (None: all) the token is tried."""
     routing, vault = routing_of(settings), Vault(settings.secret_keys)
@@ -173,7 +170,7 @@ def of_work(
         yield from _of_tokens(settings, figures.locations, tokens, limit=limit)
 
 
-def of_findings(figures: Figures, file: JobsFile) -> Iterator[Check]:
+def of_findings(figures: Figures, file: jobs.JobsFile) -> Iterator[Check]:
     """Yield a failed check for each finding of ``etl check`` in the database."""
     found = findings(figures, Surroundings(), alarms=file.alarms, jobs=file.named)
     advice = {shown(each.location_id): advice_on(each) for each in figures.locations}
@@ -221,7 +218,7 @@ def _tokens(connection: Connection, settings: Settings, overviews: Sequence[Over
     return {name: token.bearer for name, token in served.items()}
 
 
-def of_keys(stored: Sequence[tuple[Owner, str, list[str]]], vault: Vault, *, given: bool) -> Check:
+def of_keys(stored: Sequence[tuple[stored_tokens.Owner, str, list[str]]], vault: Vault, *, given: bool) -> Check:
     """Check that the keys decrypt every stored token."""
     if not stored:
         return Check("keys", ok=True, says="no token is stored" + ("" if given else ", so no ETL_SECRET_KEY is needed"))
@@ -245,7 +242,7 @@ def of_app(overviews: Sequence[Overview], *, given: bool) -> Check:
     return Check("app", ok=True, says=f"{needs} the OAuth app" + (", which is set" if given else ""))
 
 
-def of_marts(as_of: datetime | None, backlog: Backlog) -> Check:
+def of_marts(as_of: datetime | None, backlog: mart_changes.Backlog) -> Check:
     """Check that the job of the marts keeps up with what is loaded."""
     filled = "never filled yet" if as_of is None else f"as of {as_of:%Y-%m-%d %H:%M}Z"
     waits = f"{counted(backlog.changes, 'change')} to be worked out"

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Engine
 from etl.app.composition import RunSpec, address_of, routing_of
 from etl.app.job_runner import run_together
 from etl.config import jobs
-from etl.config.jobs import Job, JobsFile
 from etl.config.settings import Settings
 from etl.database.failures import reading_errors
 from etl.errors import ConfigurationError, EtlError
@@ -102,7 +101,7 @@ def held_up(settings: Settings, engine: Engine, location_id: str, report: Report
     return error
 
 
-def message_job(file: JobsFile) -> Job:
+def message_job(file: jobs.JobsFile) -> jobs.Job:
     """Return the job that takes messages.
 
     Raises:

@@ -18,7 +18,6 @@ from etl.config.jobs import MARTS, Job
 from etl.config.settings import Settings
 from etl.output import logs_json, print_progress
 from etl.state import locations, message_queue
-from etl.state.locations import Overview
 from etl.state.outcomes import SkipCause
 from etl.state.runs import COUNTS, RunCounts
 from etl.watch.advice import REASONS, UNANSWERED, in_words, reason
@@ -36,7 +35,7 @@ PACING = (SkipCause.RATE, SkipCause.RATE_LIMITED, SkipCause.RENEWING)
 class Outlook:
     """What the database says about why a run waits."""
 
-    overviews: dict[str, Overview] = field(default_factory=dict)
+    overviews: dict[str, locations.Overview] = field(default_factory=dict)
     retry_at: datetime | None = None
     """When the next item comes due; None when none will."""
     default: str = ""
@@ -149,7 +148,7 @@ def words(state: WorkerState, look: Outlook, *, now: datetime) -> list[str]:
     return ["idle" + (f", retry{_at(look.retry_at, now)}" if look.retry_at else "")]
 
 
-def _more(cause: str, location: Overview | None, until: datetime | None, now: datetime) -> str:
+def _more(cause: str, location: locations.Overview | None, until: datetime | None, now: datetime) -> str:
     """Return what else is known of the first location that waits for this cause."""
     if cause in (SkipCause.RATE, SkipCause.RATE_LIMITED) and until:
         return f", next request in {max((until - now).total_seconds(), 1):.0f} s"

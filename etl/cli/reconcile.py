@@ -18,7 +18,6 @@ from etl.errors import ConfigurationError
 from etl.output import print_json, print_line, print_table
 from etl.state import windows
 from etl.state.outcomes import RunOutcome
-from etl.state.windows import Comparison, Why
 from etl.worker.claims import WindowFilter
 from etl.worker.run import Report
 
@@ -73,7 +72,7 @@ def reconcile(window: timedelta, location_id: str | None, *, as_json: bool) -> N
 
 def _run(
     settings: Settings, engine: Engine, location_ids: list[str], window: timedelta
-) -> tuple[Report, dict[str, Comparison]]:
+) -> tuple[Report, dict[str, windows.Comparison]]:
     """Compare locations; one that cannot be asked stops no other."""
     with reading_errors(engine), engine.begin() as connection:
         end = moment_of(connection)
@@ -85,7 +84,7 @@ def _run(
             windows.compare(connection, location_id, since=start, until=end)
         queued = sum(windows.compared(connection, name).left for name in location_ids)
 
-    def compare(connection: Connection) -> dict[str, Comparison]:
+    def compare(connection: Connection) -> dict[str, windows.Comparison]:
         return {name: windows.compared(connection, name) for name in location_ids}
 
     def reached(connection: Connection) -> tuple[datetime, str]:
@@ -95,7 +94,7 @@ def _run(
         done = max(1 - left / max(queued, 1), 0)
         return start + (end - start) * done, f"{left} windows left, {exported:,} messages"
 
-    chosen = WindowFilter(Why.COMPARE, location_ids)
+    chosen = WindowFilter(windows.Why.COMPARE, location_ids)
     report = walk(settings, engine, "reconcile", chosen, reached, span=(start, end))
     if report.outcome == RunOutcome.STOPPED:
         raise click.Abort

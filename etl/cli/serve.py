@@ -10,7 +10,6 @@ from etl.app.composition import watching
 from etl.app.warehouse import database_url, load_settings
 from etl.cli.options import MAX_DAYS, listen_at
 from etl.config import jobs
-from etl.config.jobs import JobsFile
 from etl.config.settings import Settings
 from etl.database import schema
 from etl.database.connections import open_async_engine, open_engine, require_utf8
@@ -93,7 +92,7 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
         listening.serve(server_of(app), *listeners, on_ready=lambda: print_line(_greeting(settings, *addresses)))
 
 
-def _with_jobs(settings: Settings) -> tuple[JobsFile, frozenset[str], float]:
+def _with_jobs(settings: Settings) -> tuple[jobs.JobsFile, frozenset[str], float]:
     """Return jobs.yaml, the kinds of items to queue, and for how many days events are kept.
 
     A mistake in jobs.yaml stops no webhook: every kind is queued then, and no event is deleted.

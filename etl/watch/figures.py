@@ -15,12 +15,8 @@ from etl.database.connections import OpenTransaction, moment_of, open_transactio
 from etl.database.failures import first_line
 from etl.load import known
 from etl.state import dead_letters, locations, message_queue, runs, samples, webhook_events, windows
-from etl.state.dead_letters import Tally
 from etl.state.locations import CompanyOverview, Overview
-from etl.state.message_queue import Depth
 from etl.state.runs import ANSWERS, COUNTS
-from etl.state.webhook_events import Rhythm
-from etl.state.windows import Lost
 from etl.tokens.routing import TokenRouting
 from etl.watch.advice import as_served, unserved
 
@@ -36,17 +32,17 @@ class Figures:
 
     taken_at: datetime
     """By the clock of Postgres."""
-    depth: Sequence[Depth] = ()
-    letters: Sequence[Tally] = ()
+    depth: Sequence[message_queue.Depth] = ()
+    letters: Sequence[dead_letters.Tally] = ()
     locations: Sequence[Overview] = ()
     companies: Sequence[CompanyOverview] = ()
     unserved: Sequence[str] = ()
     """Locations that have items and no token."""
     last_seen: Mapping[str, datetime] = field(default_factory=dict)
     """When a run of each job was seen last."""
-    rhythms: Sequence[Rhythm] = ()
+    rhythms: Sequence[webhook_events.Rhythm] = ()
     transactions: Sequence[OpenTransaction] = ()
-    lost: Sequence[Lost] = ()
+    lost: Sequence[windows.Lost] = ()
     """What the last reconcile says."""
     totals: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Totals over all runs of each job."""

@@ -18,8 +18,6 @@ from etl import __version__
 from etl.errors import ConfigurationError
 from etl.output import duration
 from etl.state import dead_letters, runs, samples, webhook_events
-from etl.state.dead_letters import LetterFilter
-from etl.state.webhook_events import EventFilter
 from etl.watch import plots
 from etl.watch.advice import in_words, shown, state_of
 
@@ -69,7 +67,7 @@ class Page:
         digest = hashlib.sha256((style[1] if style else "").encode()).digest()
         self.style_hash = f"sha256-{base64.b64encode(digest).decode()}"
 
-    def retry(self, which: LetterFilter) -> None:
+    def retry(self, which: dead_letters.LetterFilter) -> None:
         """Queue the items of dead letters again; the page shows it when it is asked for next."""
         with self.watcher.engine.begin() as connection:
             dead_letters.retry(connection, which)
@@ -94,9 +92,9 @@ class Page:
         figures, findings = look
         now = figures.taken_at
         with self.watcher.engine.connect() as connection:
-            letters = dead_letters.find(connection, LetterFilter(), limit=LETTERS)
+            letters = dead_letters.find(connection, dead_letters.LetterFilter(), limit=LETTERS)
             last_runs = runs.latest(connection, RUNS)[:RUNS]
-            events = webhook_events.find(connection, EventFilter(), limit=EVENTS)
+            events = webhook_events.find(connection, webhook_events.EventFilter(), limit=EVENTS)
             taken = samples.since(connection, now - timedelta(days=7, hours=6))
         if plots.is_newer(taken, self._drawn_at):
             self._drawings = {

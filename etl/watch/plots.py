@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from etl.report import charts
-from etl.report.charts import Bars
 from etl.state.samples import EVERY, Taken
 
 WIDTH = 340
@@ -78,7 +77,7 @@ def draw(plot: Plot, samples: Sequence[Taken], *, span: str, now: datetime) -> s
         for part, value in values.items()
     ]
     label = f"{plot.title}, last {span}"
-    return charts.draw(Bars(label, plot.unit, names, dict(plot.parts.values()), rows, time=axis), width=WIDTH)
+    return charts.draw(charts.Bars(label, plot.unit, names, dict(plot.parts.values()), rows, time=axis), width=WIDTH)
 
 
 def bars_of(plot: Plot, samples: Sequence[Taken], *, span: str, now: datetime) -> dict[datetime, Values]:
