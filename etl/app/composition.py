@@ -33,11 +33,12 @@ from etl.tokens.vault import Vault
 from etl.watch.watcher import Watcher
 from etl.worker.backlogs import WALKERS, Backlogs
 from etl.worker.claims import Claims, WindowFilter
-from etl.worker.evidence import SharedEvidence
+from etl.worker.evidence import Evidence, SharedEvidence
 from etl.worker.loop import Loop
 from etl.worker.pipeline import Pipeline
 from etl.worker.run import Display, RunContext, RunLimits
 from etl.worker.settlement import Settlement
+from etl.worker.verdicts import Verdicts
 
 NO_TOKENS = (
     "There is no token: HIGHLEVEL_TOKEN is not set and no location is connected. Make a private integration token in "
@@ -196,18 +197,17 @@ def build_loop(
     options = Options(job.status_checks, job.media_checks, job.recordings_url)
     kind, walks = KINDS[job.kind](options), KINDS[KIND](options)
     context = RunContext(clock, tokens.routing.location_id, kinds.tables(spec.limits.taken))
+    verdicts = Verdicts(Evidence(kind, shared), tokens)
     return Loop(
         engine=engine,
         listening=listening,
-        claims=Claims(kind, tokens, clock, windows=spec.windows),
-        process=Pipeline({job.kind: kind, KIND: walks}, client, clock).process,
+        claims=Claims(kind, tokens, clock, verdicts=verdicts, windows=spec.windows),
+        pipeline=Pipeline({job.kind: kind, KIND: walks}, client, clock),
         settlement=Settlement(kind, job.max_attempts, context),
         limits=spec.limits,
         display=spec.display,
-        shared=shared,
-        tokens=tokens,
+        verdicts=verdicts,
         backlogs=Backlogs(walks, tokens, context) if job.kind == "message" and job.bulk == "auto" else None,
-        end_within=client.transport.end_within,
     )
 
 

@@ -95,7 +95,9 @@ def run_together(
         ExitStack() as stack,
     ):
         by_job = dict(zip((each.job.name for each in fetching), opened, strict=True))
-        loops = [by_job.get(each.job.name) or MartsRun(engine, each.limits, display=each.display) for each in specs]
+        loops = [
+            by_job.get(each.job.name) or MartsRun(engine, each.limits, each.display, time.monotonic) for each in specs
+        ]
         stack.enter_context(signals_stop([*(loop.stop for loop in loops), hang_up]))
         pool = stack.enter_context(ThreadPoolExecutor(len(loops), thread_name_prefix="loop"))
         running = [pool.submit(_run, loop, loops) for loop in loops]

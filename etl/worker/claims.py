@@ -22,6 +22,7 @@ from etl.tokens.routing import LocationTokens, Token
 from etl.worker.leases import LEASE_SECONDS, USAGE_SECONDS
 from etl.worker.pipeline import Claimed
 from etl.worker.unserved import Unserved
+from etl.worker.verdicts import Verdicts
 
 PAGE = 64
 """Locations looked at in one transaction."""
@@ -81,12 +82,12 @@ class Round:
 
     def noting(self, skipped: Mapping[str, Collection[str]], *, wait: float | None = None) -> "Round":
         """Note locations that were not claimed, by cause, and after how many seconds they may be."""
-        waits = [each for each in (self.wait, wait) if each is not None]
         causes = dict(self.skipped)
         for cause, names in skipped.items():
             if names:
                 causes[cause] = causes.get(cause, frozenset()) | frozenset(names)
-        return replace(self, skipped=causes, wait=min(waits, default=None))
+        waits = [each for each in (self.wait, wait) if each is not None and any(skipped.values())]
+        return replace(self, skipped=causes, wait=min(waits, default=self.wait))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,76 +125,81 @@ class Claims:
         tokens: LocationTokens,
         clock: Callable[[], float],
         *,
+        verdicts: Verdicts | None = None,
         windows: WindowFilter | None = None,
     ) -> None:
+        """Ask the verdicts, if there are any, how many items may be fetched where the API does not answer."""
         self._kind = kind.name
         self._requests = kind.requests
         self._most_requests = max(kind.most_requests, kind.requests)
-        self._windows = windows
         self._tokens = tokens
         self._clock = clock
+        self._verdicts = verdicts
+        self._windows = windows
         self._unserved = Unserved(clock)
 
     def claim(
-        self,
-        connection: Connection,
-        want: int,
-        *,
-        round_: Round,
-        is_alone: bool = True,
-        room: Callable[[str], int | None] = lambda _: None,
-        held: Collection[str] = (),
+        self, connection: Connection, want: int, *, round_: Round, is_alone: bool = True, held: Collection[str] = ()
     ) -> Claim:
         """Claim up to ``want`` due items of the next page of locations; or, if ``is_alone``, one suspect.
 
         Suspects and others take turns, so that many suspects do not hold up the others, nor the others them.
-
-        ``room`` tells how many items may be claimed for a location's token; None: as many as it may send. Those
-        ``held`` wait for something else.
+        Locations that are ``held`` wait for something else.
         """
         page, round_ = self._page(connection, round_)
-        due = {name: is_suspect for name, is_suspect in page.items() if is_suspect is not None}
-        served, stopped = self._tokens.resolve(connection, due)
+        due = [name for name, is_suspect in page.items() if is_suspect is not None]
+        tokens, stopped = self._tokens.resolve(connection, due)
         self._unserved.add(stopped)
-        rooms = {each.location_id: room(each.location_id) for each in served.values()}
-        unanswered = [name for name, each in served.items() if rooms[each.location_id] == 0]
-        waiting = [name for name, each in served.items() if each.location_id in held]
-        sharing = {
-            name: each.location_id
-            for name, each in served.items()
-            if rooms[each.location_id] != 0 and each.location_id not in held
-        }
-        allowed = limits.allowances(connection, sorted(set(sharing.values())), each=self._requests)
-        spare = {by: self._spare(each) for by, each in allowed.items()}
-        quotas = _share(want, sharing, {by: min(spare[by] // self._requests, rooms[by] or want) for by in spare})
-        suspects = [name for name in quotas if due[name]]
+        quotas, spare, round_ = self._quotas(connection, want, tokens, round_.noting(stopped), held)
+        suspects = [name for name in quotas if page[name]]
         items, took_suspect = self._take(connection, quotas, suspects if is_alone else [], round_)
-        claimed = self._grant(connection, items, served, spare)
-        if self._windows and not items:
-            # What others walk may leave windows to walk.
-            walked = message_queue.locations_of(connection, self._kind, prefix=self._windows.why, claimed=True)
-            waiting += walked.intersection(self._windows.location_ids)
-        passed = [] if took_suspect else suspects
-        round_ = round_.noting({**stopped, SkipCause.UNANSWERED: unanswered, SkipCause.RATE: passed})
-        round_ = round_.noting({SkipCause.RATE: waiting}, wait=HELD_SECONDS if waiting else None)
-        for name, by in sharing.items():
-            if name not in quotas:
-                allowance = allowed.get(by) or OTHERS
-                round_ = round_.noting({allowance.cause: [name]}, wait=allowance.wait)
+        claimed = self._grant(connection, items, tokens, spare)
         round_ = replace(round_, has_claimed=round_.has_claimed or bool(claimed), took_suspect=took_suspect)
         if took_suspect:
             return Claim(round_, claimed)
+        round_ = round_.noting({SkipCause.RATE: suspects})
+        if not claimed:
+            round_ = round_.noting({SkipCause.RATE: self._walked_by_others(connection)}, wait=HELD_SECONDS)
         round_, nothing = _moved_on(round_, list(page), list(quotas), is_full=sum(quotas.values()) >= want)
-        return Claim(round_, claimed, nothing, passed_suspect=bool(passed))
+        return Claim(round_, claimed, nothing, passed_suspect=bool(suspects))
+
+    def _quotas(
+        self, connection: Connection, want: int, tokens: Mapping[str, Token], round_: Round, held: Collection[str]
+    ) -> tuple[dict[str, int], dict[str, int], Round]:
+        """Return how many items of each location to claim, and how many requests may be granted with each token.
+
+        Note in the round the locations that get none.
+        """
+        now = self._clock()
+        users = {name: each.location_id for name, each in tokens.items()}
+        rooms = {by: self._verdicts.room(by, now=now) if self._verdicts else None for by in users.values()}
+        round_ = round_.noting({SkipCause.UNANSWERED: [name for name, by in users.items() if rooms[by] == 0]})
+        round_ = round_.noting({SkipCause.RATE: [name for name, by in users.items() if by in held]}, wait=HELD_SECONDS)
+        users = {name: by for name, by in users.items() if rooms[by] != 0 and by not in held}
+        allowed = limits.allowances(connection, sorted(set(users.values())), each=self._requests)
+        spare = {by: self._spare(each) for by, each in allowed.items()}
+        quotas = _share(want, users, {by: min(spare[by] // self._requests, rooms[by] or want) for by in spare})
+        for name, by in users.items():
+            if name not in quotas:
+                allowance = allowed.get(by, OTHERS)
+                round_ = round_.noting({allowance.cause: [name]}, wait=allowance.wait)
+        return quotas, spare, round_
+
+    def _walked_by_others(self, connection: Connection) -> Collection[str]:
+        """Return locations where others walk windows, which may leave windows to walk."""
+        if self._windows is None:
+            return ()
+        walked = message_queue.locations_of(connection, self._kind, prefix=self._windows.why, claimed=True)
+        return walked.intersection(self._windows.location_ids)
 
     def _grant(
-        self, connection: Connection, items: Sequence[Item], served: Mapping[str, Token], spare: Mapping[str, int]
+        self, connection: Connection, items: Sequence[Item], tokens: Mapping[str, Token], spare: Mapping[str, int]
     ) -> list[Claimed]:
         """Grant requests for claimed items: an equal share of what may be spared, but no fewer than each needs."""
         since = self._clock()
-        shares = Counter(served[item.location_id].location_id for item in items)
+        shares = Counter(tokens[item.location_id].location_id for item in items)
         most = {by: min(self._most_requests, max(spare[by] // count, self._requests)) for by, count in shares.items()}
-        claimed = [Claimed(item, token := served[item.location_id], since, most[token.location_id]) for item in items]
+        claimed = [Claimed(item, token := tokens[item.location_id], since, most[token.location_id]) for item in items]
         granted = [(each.token_location_id, each.item.lease_id) for each in claimed for _ in range(each.granted)]
         limits.spend(connection, granted, seconds=USAGE_SECONDS)
         return claimed

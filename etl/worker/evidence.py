@@ -80,11 +80,16 @@ class _LocationEvidence:
 
 
 class Evidence:
-    """What the answers of one run show, by the location whose token was sent."""
+    """What the answers of one run show, by the location whose token was sent.
+
+    Attributes:
+        turn: as in :class:`SharedEvidence`.
+    """
 
     def __init__(self, kind: Kind, shared: SharedEvidence) -> None:
         self._kind = kind
         self._shared = shared
+        self.turn = shared.turn
         self._locations: dict[str, _LocationEvidence] = {}
         self._failing: set[str] = set()
         self._is_answered = False

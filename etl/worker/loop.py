@@ -1,30 +1,25 @@
 """The loop of a run. It alone claims and settles, one transaction at a time; fetching goes on meanwhile."""
 
 import time
-from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from functools import partial
 
 import structlog
 from sqlalchemy import Connection, Engine
 
-from etl.database import schema
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.errors import LocationError, RateLimitedError, SnoozedError
-from etl.state import limits_upkeep, message_queue, runs
+from etl.state import limits_upkeep, message_queue
 from etl.state.outcomes import SkipCause
-from etl.state.runs import RunCounts
-from etl.tokens.routing import LocationTokens
 from etl.worker.backlogs import WALKERS, Backlogs
 from etl.worker.batch import Batch
 from etl.worker.claims import SHORT_POLL_SECONDS, Claim, Claims, NothingClaimed, Round
-from etl.worker.evidence import Evidence, SharedEvidence
-from etl.worker.fetchers import Fetchers, OutcomeQueue, Process
+from etl.worker.fetchers import Fetchers, OutcomeQueue
 from etl.worker.leases import USAGE_SECONDS, Leases
 from etl.worker.listener import Listener
 from etl.worker.next_step import ClaimItems, Collect, End, LoopState, Rest, next_step
-from etl.worker.pipeline import Claimed, Outcome
+from etl.worker.pipeline import Claimed, Outcome, Pipeline
 from etl.worker.run import WORKING, Display, Report, RunLimits, WorkerState
+from etl.worker.run_row import RunRow
 from etl.worker.settlement import Settlement
 from etl.worker.verdicts import Verdicts
 
@@ -36,8 +31,6 @@ FOLLOW_LINGER_SECONDS = 0.02
 """The same while following, when somebody waits for the row."""
 LAPSE_CHECK_SECONDS = 5.0
 """How often the items of vanished workers, and usage that no longer counts, are looked for."""
-BEAT_SECONDS = 15.0
-"""How often a run reports that it is alive, even when it has nothing to do."""
 GATHER_SECONDS = 0.01
 """How long outcomes gather while other items wait: each look takes Python's lock from the fetchers."""
 GRACE_SECONDS = 10.0
@@ -53,57 +46,47 @@ class Loop:
         engine: Engine,
         listening: Engine,
         claims: Claims,
-        process: Process,
+        pipeline: Pipeline,
         settlement: Settlement,
         limits: RunLimits,
         display: Display,
         backlogs: Backlogs | None,
-        end_within: Callable[[float], None],
-        shared: SharedEvidence,
-        tokens: LocationTokens,
+        verdicts: Verdicts,
     ) -> None:
         self._clock = settlement.context.clock
         self._listening = listening
         self._claims = claims
+        self._pipeline = pipeline
         self._limits = limits
         self._display = display
-        self._end_within = end_within
         self._stop_asked = False
         self._transact = RetryingTransaction(
             engine, patience=None if limits.follow else PATIENCE, stopping=lambda: self._stop_asked
         )
+        self._row = RunRow(self._transact, limits, display, self._clock)
         self._outcomes = OutcomeQueue()
-        self._process = process
         self._fetchers = Fetchers(self._begin, concurrency=limits.concurrency, outcomes=self._outcomes)
         linger = FOLLOW_LINGER_SECONDS if limits.follow else LINGER_SECONDS
         self._batch = Batch(settlement, self._transact, size=limits.batch_size, linger=linger)
         self._leases = Leases(engine, self._clock)
-        self._evidence = Evidence(settlement.kind, shared)
-        self._verdicts = Verdicts(self._evidence, tokens)
+        self._verdicts, self._evidence = verdicts, verdicts.evidence
         # A page answers as many items as it holds, so a limit is kept by single requests alone.
         self._backlogs = backlogs if limits.limit is None else None
         self._walkers = Fetchers(self._begin, concurrency=WALKERS, outcomes=self._outcomes)
-        self._turn = shared.turn
         self._has_turn = False
-        self._counts = RunCounts()
-        self._mismatch: str | None = None
-        self._skipped: Mapping[str, set[str]] = {}
-        self._run_id = 0
+        self._skipped: dict[str, set[str]] = {}
         self._unsettled = 0
         self._claimed = 0
-        self._started = self._clock()
         self._round = Round()
         self._nothing: NothingClaimed | None = None
         self._passed_suspect = self._has_claimed = False
         self._next_claim = 0.0
         self._next_lapse_check = 0.0
-        self._next_beat = self._started + BEAT_SECONDS
-        self._ends_at = None if limits.max_seconds is None else self._started + limits.max_seconds
 
     def stop(self) -> None:
         """Finish the items that were begun, give the rest back, and end; safe to call from a signal handler."""
         self._stop_asked = True
-        self._end_within(GRACE_SECONDS)
+        self._pipeline.end_within(GRACE_SECONDS)
         self._outcomes.wake()
 
     def run(self) -> Report:
@@ -114,24 +97,12 @@ class Loop:
                 when its lease lapses.
             ConfigurationError: it refuses what a run needs.
         """
-        started = self._transact(partial(runs.start, job=self._limits.job))
-        self._run_id = started.run_id
-        if self._ends_at is not None:
-            self._end_within(self._ends_at + GRACE_SECONDS - self._clock())
-        finish = partial(runs.finish, run_id=self._run_id, drift=self._counts.drift)
-        try:
-            with self._leases:
-                with Listener(self._listening, self._wake) if self._limits.follow else nullcontext():
-                    end = self._drain()
-                self._wind_down()
-        except Exception:
-            self._transact.attempt(partial(finish, outcome=None, skipped={}))
-            raise
-        skipped = dict(self._skipped)
-        self._transact(partial(finish, outcome=end.outcome, skipped=skipped))
-        detail = self._verdicts.detail if end.is_silent else self._mismatch or ""
-        seconds, is_news = self._clock() - self._started, started.is_news(end.outcome, skipped)
-        return Report(end.outcome, self._counts, seconds, skipped, detail, is_news)
+        self._pipeline.end_within(self._row.ends_at + GRACE_SECONDS - self._clock())
+        with self._row, self._leases:
+            with Listener(self._listening, self._wake) if self._limits.follow else nullcontext():
+                end = self._drain()
+            self._wind_down()
+        return self._row.finish(end.outcome, self._skipped, detail=self._verdicts.detail if end.is_silent else "")
 
     def _wake(self) -> None:
         self._next_claim = 0.0
@@ -140,7 +111,7 @@ class Loop:
     def _drain(self) -> End:
         """Do one step after the other until the run is over."""
         while True:
-            self._beat()
+            self._row.beat()
             step = next_step(self._state(), self._clock())
             self._has_claimed = isinstance(step, ClaimItems)
             match step:
@@ -165,7 +136,7 @@ class Loop:
             batch_size=self._batch.size,
             concurrency=limits.concurrency,
             follow=limits.follow,
-            ends_at=self._ends_at,
+            ends_at=self._row.ends_at,
             is_stopped=self._stop_asked,
             left=None if limits.limit is None else limits.limit - self._claimed,
             unsettled=self._unsettled,
@@ -177,15 +148,9 @@ class Loop:
             nothing_found=evidence.nothing_found() if self._nothing else frozenset(),
             is_silent=is_silent,
             must_give_up=must_give_up,
-            has_mismatch=self._mismatch is not None,
+            has_mismatch=self._row.mismatch is not None,
             is_misconfigured=evidence.is_misconfigured,
         )
-
-    def _beat(self) -> None:
-        if self._clock() >= self._next_beat:
-            self._transact(partial(runs.seen, run_id=self._run_id))
-            self._mismatch = self._transact(schema.mismatch)
-            self._next_beat = self._clock() + BEAT_SECONDS
 
     def _claim(self, want: int) -> None:
         """Claim items and have them fetched, or note why there are none."""
@@ -211,13 +176,13 @@ class Loop:
     def _begin(self, claimed: Claimed) -> Outcome:
         """In a fetch thread: process an item, unless it may be somebody else's by now."""
         if self._leases.is_held(claimed.item.lease_id):
-            return self._process(claimed)
+            return self._pipeline.process(claimed)
         return Outcome(claimed, self._clock(), error=SnoozedError("lease_lapsed", "its lease may have lapsed"))
 
     def _end_turn(self) -> None:
         if self._has_turn:
             self._has_turn = False
-            self._turn.release()
+            self._evidence.turn.release()
 
     def _take(self, connection: Connection, want: int) -> tuple[Claim, list[Claimed]]:
         """Claim items, and windows of backlogs, whose messages wait meanwhile."""
@@ -226,13 +191,11 @@ class Loop:
             message_queue.release_lapsed(connection)
             limits_upkeep.tidy(connection, under_way=USAGE_SECONDS)
         if not self._unsettled and not self._has_turn:
-            self._has_turn = self._turn.acquire(blocking=False)
-        room = partial(self._verdicts.room, now=self._clock())
-        claim = partial(self._claims.claim, connection, want, round_=self._round, is_alone=self._has_turn, room=room)
-        if self._backlogs is None or self._evidence.is_silent:
-            return claim(), []
-        claimed = claim(held=self._backlogs.refresh(connection))
-        return claimed, [] if claimed.round.took_suspect else self._backlogs.claim(connection)
+            self._has_turn = self._evidence.turn.acquire(blocking=False)
+        backlogs = None if self._evidence.is_silent else self._backlogs
+        held = backlogs.refresh(connection) if backlogs else ()
+        claim = self._claims.claim(connection, want, round_=self._round, is_alone=self._has_turn, held=held)
+        return claim, backlogs.claim(connection) if backlogs and not claim.round.took_suspect else []
 
     def _rest(self, nothing: NothingClaimed) -> None:
         """Wait until there may be something to claim, and tell what for."""
@@ -241,14 +204,7 @@ class Loop:
             self._display.watch(WorkerState("api_unreachable", wait=self._evidence.wait(now=self._clock())))
         else:
             self._display.watch(WorkerState("resting", nothing.skipped, nothing.wait))
-        self._sleep(nothing.pause())
-
-    def _sleep(self, seconds: float) -> None:
-        """Wait until woken, but not beyond the next report or the end of the run."""
-        seconds = min(seconds, max(self._next_beat - self._clock(), 0.0))
-        if self._ends_at is not None:
-            seconds = min(seconds, self._ends_at - self._clock())
-        self._outcomes.take(timeout=seconds)
+        self._outcomes.take(timeout=min(nothing.pause(), self._row.patience()))
 
     def _collect(self) -> None:
         """Take outcomes as they come; settle the batch when it is due."""
@@ -275,21 +231,20 @@ class Loop:
     def _settle(self) -> None:
         if not len(self._batch):
             return
-        counts, settled = self._batch.settle(self._run_id)
+        counts, settled = self._batch.settle(self._row.id)
         self._unsettled -= len(settled)
         if self._backlogs is not None and self._backlogs.drop(settled):
             self._next_claim = 0.0
         if not self._unsettled:
             self._end_turn()
         self._leases.drop(settled)
-        self._counts.add(counts)
-        self._display.progress(self._counts)
+        self._row.count(counts)
 
     def _wind_down(self) -> None:
         """Give back what was not begun, wait for what was, and settle it."""
         self._give_back()
         while len(self._batch) < self._unsettled:
-            self._beat()
+            self._row.beat()
             self._take_in(timeout=SHORT_POLL_SECONDS)
         while len(self._batch):
             self._settle()

@@ -1,13 +1,12 @@
 """The job ``marts``: works out what changed, one transaction after another. Fetches nothing."""
 
 import threading
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy import Connection, Engine, text
 
-from etl.database import schema
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.load import marts
 from etl.load.clocks import clocks
@@ -18,27 +17,24 @@ from etl.state.mart_changes import Change
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.worker.run import Display, Report, RunLimits
+from etl.worker.run_row import RunRow
 
 CHANGES = 1000
 """About so many changes does one transaction work out: so much is done again if it fails."""
 PAUSE_SECONDS = 20.0
 """Between looks of a run that stays."""
-BEAT_SECONDS = 15.0
-"""How often such a run reports that it is alive."""
 
 
 class MartsRun:
     """One run of the job in this process."""
 
-    def __init__(self, engine: Engine, limits: RunLimits, *, display: Display) -> None:
-        self._limits = limits
-        self._display = display
+    def __init__(self, engine: Engine, limits: RunLimits, display: Display, clock: Callable[[], float]) -> None:
+        self._follow = limits.follow
+        self._clock = clock
         self._stop = threading.Event()
         patience = None if limits.follow else PATIENCE
         self._transact = RetryingTransaction(engine, patience=patience, stopping=self._stop.is_set)
-        self._started = time.monotonic()
-        self._counts = RunCounts()
-        self._mismatch: str | None = None
+        self._row = RunRow(self._transact, limits, display, clock)
 
     def stop(self) -> None:
         """End after the current transaction; safe to call from a signal handler."""
@@ -51,48 +47,38 @@ class MartsRun:
             DatabaseUnavailableError: Postgres went away and did not come back in time.
             ConfigurationError: it refuses what a run needs.
         """
-        started = self._transact(partial(runs.start, job=self._limits.job))
-        finish = partial(runs.finish, run_id=started.run_id, drift=self._counts.drift, skipped={})
-        try:
-            outcome = self._refresh(started.run_id)
-            while self._limits.follow and outcome is RunOutcome.DRAINED:
-                self._rest(started.run_id)
-                outcome = self._refresh(started.run_id)
-        except Exception:
-            self._transact.attempt(partial(finish, outcome=None))
-            raise
-        self._transact(partial(finish, outcome=outcome))
-        seconds, is_news = time.monotonic() - self._started, started.is_news(outcome, {})
-        return Report(outcome, self._counts, seconds, detail=self._mismatch or "", is_news=is_news)
+        with self._row:
+            outcome = self._refresh()
+            while self._follow and outcome is RunOutcome.DRAINED:
+                self._rest()
+                outcome = self._refresh()
+        return self._row.finish(outcome, {})
 
-    def _refresh(self, run_id: int) -> RunOutcome:
+    def _refresh(self) -> RunOutcome:
         """Work out all that is noted; returns how that ended."""
-        self._mismatch = self._transact(schema.mismatch)
-        if self._mismatch is not None:
+        self._row.check_version()
+        if self._row.mismatch is not None:
             return RunOutcome.MIGRATED
         self._transact(note_clocks)
         while True:
             if self._stop.is_set():
                 return RunOutcome.STOPPED
-            if self._limits.max_seconds is not None and time.monotonic() - self._started >= self._limits.max_seconds:
+            if self._clock() >= self._row.ends_at:
                 return RunOutcome.MAX_SECONDS
-            step = self._transact(lambda connection: self._step(connection, run_id))
-            self._counts.add(RunCounts(loaded=step.loaded))
-            self._display.progress(self._counts)
+            step = self._transact(self._step)
+            self._row.count(RunCounts(loaded=step.loaded))
             if step.is_last:
                 return RunOutcome.DRAINED
 
-    def _step(self, connection: Connection, run_id: int) -> "Step":
+    def _step(self, connection: Connection) -> "Step":
         step = work_out(connection, wait=False)
-        runs.report(connection, run_id, RunCounts(loaded=step.loaded))
+        runs.report(connection, self._row.id, RunCounts(loaded=step.loaded))
         return step
 
-    def _rest(self, run_id: int) -> None:
-        until = time.monotonic() + PAUSE_SECONDS
-        if self._limits.max_seconds is not None:
-            until = min(until, self._started + self._limits.max_seconds)
-        while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, BEAT_SECONDS)):
-            self._transact(lambda connection: runs.seen(connection, run_id))
+    def _rest(self) -> None:
+        until = min(self._clock() + PAUSE_SECONDS, self._row.ends_at)
+        while (left := until - self._clock()) > 0 and not self._stop.wait(min(left, self._row.patience())):
+            self._row.beat()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Decides what the loop of a run does next; pure, with the clock handed in."""
 
-from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from math import inf
 from typing import TypeAlias
 
 from etl.state.outcomes import RunOutcome, SkipCause
@@ -19,8 +19,8 @@ class LoopState:
     batch_size: int
     concurrency: int
     follow: bool = False
-    ends_at: float | None = None
-    """When its time is over; None: never."""
+    ends_at: float = inf
+    """When its time is over."""
     is_stopped: bool = False
     left: int | None = None
     """How many items may still be claimed; None: as many as there are."""
@@ -53,7 +53,7 @@ class End:
     """The run is over; the outcome is that of ``etl.runs``."""
 
     outcome: RunOutcome
-    skipped: Mapping[str, set[str]] | None = None
+    skipped: dict[str, set[str]] | None = None
     """Locations whose due items are left, by cause; None: as when the run last waited."""
     is_silent: bool = False
     """Whether it ended because nothing was answered properly."""
@@ -101,7 +101,7 @@ def _end(state: LoopState, now: float) -> End | None:
         return End(RunOutcome.MIGRATED)
     if state.is_stopped:
         return End(RunOutcome.STOPPED)
-    if state.ends_at is not None and now >= state.ends_at:
+    if now >= state.ends_at:
         return End(RunOutcome.MAX_SECONDS)
     return End(RunOutcome.LIMIT) if state.left == 0 and not state.unsettled else None
 

@@ -74,6 +74,10 @@ class Pipeline:
     client: Client
     clock: Callable[[], float]
 
+    def end_within(self, seconds: float) -> None:
+        """End every request, later ones too, within so many seconds from now."""
+        self.client.transport.end_within(seconds)
+
     def process(self, claimed: Claimed) -> Outcome:
         """Fetch one item and make records of it. The outcome holds every failure of the item."""
         if claimed.item.is_lost:

@@ -18,11 +18,12 @@ class Verdicts:
     """The items of a run that are asked for, and the outcomes whose meaning is open.
 
     Attributes:
+        evidence: what the answers show.
         detail: what the last improper answer was.
     """
 
     def __init__(self, evidence: Evidence, tokens: LocationTokens) -> None:
-        self._evidence = evidence
+        self.evidence = evidence
         self._tokens = tokens
         self._unanswered: Counter[str] = Counter()
         self._open: list[Outcome] = []
@@ -43,7 +44,7 @@ class Verdicts:
 
     def room(self, location_id: str, *, now: float) -> int | None:
         """Return how many items to fetch with a location's token; None: no limit."""
-        return self._evidence.room(location_id, unanswered=self._unanswered[location_id], now=now)
+        return self.evidence.room(location_id, unanswered=self._unanswered[location_id], now=now)
 
     def decide(self, outcomes: Sequence[Outcome], *, now: float) -> list[Outcome]:
         """Return the outcomes, these and earlier ones, whose meaning is known now, with their final errors."""
@@ -57,10 +58,10 @@ class Verdicts:
             claimed, error = each.claimed, each.error
             if error is None:
                 decided.append(each)
-            elif self._unanswered[claimed.token_location_id] and self._evidence.is_open(claimed, error, now=now):
+            elif self._unanswered[claimed.token_location_id] and self.evidence.is_open(claimed, error, now=now):
                 self._open.append(each)
             else:
-                meaning = self._evidence.judged(claimed, error, now=now)
+                meaning = self.evidence.judged(claimed, error, now=now)
                 if isinstance(meaning, LocationError):
                     meaning = self._tokens.after_refusal(claimed.token, meaning)
                 decided.append(replace(each, error=meaning))
@@ -78,5 +79,5 @@ class Verdicts:
         self._unanswered[by] -= 1
         if error is not None and is_improper(error):
             self.detail = error.detail
-        if self._evidence.saw(outcome.claimed, error, now=now):
+        if self.evidence.saw(outcome.claimed, error, now=now):
             log.warning("api_unreachable", location_id=by, detail=self.detail)

@@ -11,7 +11,7 @@ from etl.cli.run import exit_code
 from etl.errors import ConfigurationError, EtlError
 from etl.sandbox.server import RunningSandbox
 from etl.state import runs
-from etl.worker.loop import BEAT_SECONDS
+from etl.worker.run_row import BEAT_SECONDS
 from tests import servers
 from tests.clock import Clock
 from tests.job import Job
