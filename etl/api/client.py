@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from etl.api import refusals
 from etl.api.rate_headers import NO_HEADERS, RateHeaders
-from etl.api.transport import Bounds, LostRequestError, NoAnswerError, Stream, Transport, redacted
+from etl.api.transport import Bounds, LostRequestError, NoAnswerError, Response, Stream, Transport
 from etl.errors import ItemError, NotFoundError, RefusedError, SnoozedError, TokenError, UnreachableError
 from etl.ids import problem_of
 
@@ -31,15 +31,15 @@ MAX_DEPTH = 100
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """A payload as received. Without a repr: it holds customers' words and the token."""
+    """A payload as received. Without a repr: it holds customers' words."""
 
     payload: Any
-    body: bytes
-    token: str
+    body: bytes = b""
+    """Without the token, if the server repeated that."""
 
     def kept(self) -> bytes:
         """Return the part of this answer that a dead letter keeps."""
-        return kept(self.body, self.token)
+        return self.body[:KEPT_BODY]
 
     def unwrapped(self, *names: str) -> "Answer":
         """Return the object under the first of these names that exists, else the answer itself: both shapes occur.
@@ -109,12 +109,8 @@ class Call:
         """
         with self._open(path, params, BOUNDS) as stream:
             response = stream.read(BOUNDS.max_bytes)
-        if not response.is_whole:
-            raise RefusedError(
-                "too_large", f"the answer is larger than {BOUNDS.max_bytes} bytes", payload=self.kept(response.body)
-            )
         try:
-            return Answer(_parse(response.body), response.body, self._token)
+            return Answer(_parse(response), self._redacted(response.body))
         except ItemError as error:
             error.payload = self.kept(response.body)
             raise
@@ -128,8 +124,11 @@ class Call:
         return self._open(path, params, AUDIO_BOUNDS, AUDIO_HEADERS, follows=True)
 
     def kept(self, body: bytes) -> bytes:
-        """Return the part of a payload that a dead letter keeps."""
-        return kept(body, self._token)
+        """Return the part of a body that a dead letter keeps."""
+        return self._redacted(body)[:KEPT_BODY]
+
+    def _redacted(self, body: bytes) -> bytes:
+        return body.replace(self._token.encode(), b"[secret]")
 
     @contextmanager
     def _open(
@@ -158,14 +157,15 @@ class Call:
                     return
                 refused = stream.read(BOUNDS.max_bytes)
                 if not (follows and stream.is_elsewhere):
-                    raise refusals.error_of(refused, [self._token], payload=self.kept(refused.body))
+                    error = refusals.error_of(refused, self._token)
+                    error.payload = self.kept(refused.body)
+                    raise error
             with transport.follow(stream, headers=own, bounds=bounds) as found:
                 yield found
-        except LostRequestError as error:
-            # The request counts as sent; only a new claim grants another.
-            raise SnoozedError("no_answer", f"no complete answer ({error.reason})") from error
         except NoAnswerError as error:
-            raise UnreachableError("no_answer", f"no complete answer ({error.reason})") from error
+            # A request that was lost counts as sent; only a new claim grants another.
+            kind = SnoozedError if isinstance(error, LostRequestError) else UnreachableError
+            raise kind("no_answer", f"no complete answer ({error.reason})") from error
 
 
 def segment(id_: str) -> str:
@@ -180,16 +180,14 @@ def segment(id_: str) -> str:
     return quote(id_, safe="")
 
 
-def kept(body: bytes, token: str) -> bytes:
-    """Return the beginning of an answer for a dead letter, without the token if the server repeated it."""
-    return redacted(body, [token] if token else [])[:KEPT_BODY]
-
-
-def _parse(body: bytes) -> Any:
-    """Return the body as JSON; None when it is empty.
+def _parse(response: Response) -> Any:
+    """Return an answer's JSON; None when it is empty.
 
     A body that begins like JSON and does not parse was cut off on its way, so the item is retried.
     """
+    body = response.body
+    if not response.is_whole:
+        raise RefusedError("too_large", f"the answer is larger than {BOUNDS.max_bytes} bytes")
     if not body.strip():
         return None
     try:

@@ -1,7 +1,6 @@
 """Turns an answer with a status other than 200 into an error; pure."""
 
 import re
-from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from etl.api.transport import Response, reason_of
@@ -27,20 +26,16 @@ https://github.com/GoHighLevel/highlevel-api-docs/issues/39"""
 MISCONFIGURED_WORDS = ("version header", "api version")
 
 
-def error_of(response: Response, secrets: Sequence[str], *, payload: bytes) -> ItemError:
-    """Return the error that decides what happens next; it keeps ``payload`` and repeats none of the ``secrets``."""
+def error_of(response: Response, token: str) -> ItemError:
+    """Return the error that decides what happens next, without a payload; its text does not repeat the token."""
     status = response.status
     if status == 429:
-        error: ItemError = RateLimitedError(_retry_after(response.headers.get("Retry-After")))
-    elif 300 <= status < 400:
+        return RateLimitedError(_retry_after(response.headers.get("Retry-After")))
+    if 300 <= status < 400:
         host = _host_of(response.headers.get("Location", ""))
-        error = ApiMisconfiguredError(
-            "redirected", f"the API redirects to {host or 'another path'}; check HIGHLEVEL_BASE_URL"
-        )
-    else:
-        error = _refusal(status, reason_of(response.body, secrets))
-    error.payload = payload
-    return error
+        detail = f"the API redirects to {host or 'another path'}; check HIGHLEVEL_BASE_URL"
+        return ApiMisconfiguredError("redirected", detail)
+    return _refusal(status, reason_of(response.body, [token]))
 
 
 def _host_of(location: str) -> str | None:

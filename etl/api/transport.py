@@ -219,13 +219,6 @@ class Transport:
         return NoAnswerError(IN_WORDS.get(name, name))
 
 
-def redacted(body: bytes, secrets: Sequence[str]) -> bytes:
-    """Return a body for a dead letter, without the secrets that were sent."""
-    for secret in secrets:
-        body = body.replace(secret.encode(), b"[secret]")
-    return body
-
-
 def reason_of(body: bytes, secrets: Sequence[str]) -> str | None:
     """Return the message of an error answer on one short line without secrets; None when it is not the API's JSON.
 

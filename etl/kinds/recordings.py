@@ -57,7 +57,7 @@ def extract(call: Call, message_id: str, location_id: str, *, store: AudioStore 
     legs = [_leg(call, path, f"{location_id}/{message_id}-0", store)]
     with suppress(NotFoundError):
         legs.append(_leg(call, path, f"{location_id}/{message_id}-1", store, index=1))
-    return Answer(legs, json.dumps(legs).encode(), "")
+    return Answer(legs, json.dumps(legs).encode())
 
 
 def _leg(call: Call, path: str, name: str, store: AudioStore | None, **query: int) -> dict[str, Any]:

@@ -99,12 +99,12 @@ def extract(call: Call, window_id: str, location_id: str) -> Answer:
     try:
         for number, channel in enumerate(CHANNELS, start=1):
             if not _walk(call, walk, channel, spare=len(CHANNELS) - number):
-                return Answer(_divided(walk, window), b"", "")
+                return Answer(_divided(walk, window))
     except RefusedError as error:
         if error.cause not in DIVIDED or not window.halves():
             raise
-        return Answer(_divided(walk, window), b"", "")
-    return Answer(walk, b"", "")
+        return Answer(_divided(walk, window))
+    return Answer(walk)
 
 
 def _divided(walk: Walk, window: Window) -> Walk:

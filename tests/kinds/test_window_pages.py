@@ -40,7 +40,7 @@ class Asking(Call):
         self.asked.append(params)
         self.given.append(None)
         answer = super().get(path, **params)
-        answer = Answer(self.alter(answer.payload, len(self.asked)), answer.body, answer.token)
+        answer = Answer(self.alter(answer.payload, len(self.asked)), answer.body)
         self.given[-1] = answer.payload.get("nextCursor")
         return answer
 
