@@ -16,7 +16,7 @@ from bench.report import Target, print_table, ratio
 from bench.stage import Stage
 from etl.database import schema
 from etl.database.connections import open_engine
-from etl.kinds import KINDS, Options
+from etl.kinds import Options, all_kinds
 from etl.state import stored_tokens
 from etl.tokens.routing import LocationTokens, Token, TokenRouting
 from etl.worker.claims import Claims, Round
@@ -80,7 +80,7 @@ def _compare(
 ) -> dict[Waiting, list[float]]:
     milliseconds: dict[Waiting, list[float]] = {short: [], long: []}
     with _queue(on, short) as few, _queue(on, long) as many:
-        claims = Claims(KINDS["message"](Options()), tokens, time.monotonic)
+        claims = Claims(all_kinds(Options())["message"], tokens, time.monotonic)
         for turn in range(-3, rounds):
             for waiting, engine in ((short, few), (long, many)):
                 taken = _claim(engine, claims)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from bench.claim import QUOTA, EveryLocation, fill
 from bench.report import Target, print_table
 from bench.stage import Stage, warehouse
-from etl.kinds import KINDS, Options
+from etl.kinds import Options, all_kinds
 from etl.state import limits, message_queue
 from etl.worker.backlogs import LOOK_ITEMS, LOOK_LOCATIONS
 from etl.worker.claims import Claims, Round
@@ -116,7 +116,7 @@ def _churn(engine: Engine, size: Size) -> Target:
 
 
 def _work(engine: Engine, items: int) -> list[float]:
-    claims = Claims(KINDS["message"](Options()), EveryLocation(), time.monotonic)
+    claims = Claims(all_kinds(Options())["message"], EveryLocation(), time.monotonic)
     taken: list[float] = []
     round_ = Round()
     while items > 0:

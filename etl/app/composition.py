@@ -20,7 +20,7 @@ from etl.database.connections import open_engine
 from etl.database.failures import reading_errors
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.errors import ConfigurationError, EtlError
-from etl.kinds import KINDS, Options, audio
+from etl.kinds import Options, audio
 from etl.kinds.audio import AudioStore
 from etl.output import print_sentence
 from etl.privacy.message_erasure import MessageErasure
@@ -194,8 +194,8 @@ def build_loop(
 ) -> Loop:
     """Return a run on parts that the caller closes."""
     job = spec.job
-    options = Options(job.status_checks, job.media_checks, job.recordings_url)
-    kind, walks = KINDS[job.kind](options), KINDS[KIND](options)
+    every = kinds.all_kinds(Options(job.status_checks, job.media_checks, job.recordings_url))
+    kind, walks = every[job.kind], every[KIND]
     context = RunContext(clock, tokens.routing.location_id, kinds.tables(spec.limits.taken))
     verdicts = Verdicts(Evidence(kind, shared), tokens)
     return Loop(

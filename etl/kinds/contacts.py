@@ -6,17 +6,12 @@ Shape: HighLevel docs, "Get contact".
 from collections.abc import Mapping
 from typing import Any
 
-from etl.kinds.kind import Kind, Options, Origin
-from etl.kinds.names import named_kind, person, record
+from etl.kinds.kind import Origin
+from etl.kinds.names import person, record
 from etl.models import Contact
 from etl.models.record import Record
 from etl.transform.reading import Reader
 from etl.transform.values import id_of
-
-
-def kind(_options: Options) -> Kind:
-    """Return the kind, as jobs.yaml wants it."""
-    return named_kind("contact", Contact, transform, named_in_messages_as="contact_id")
 
 
 def transform(payload: Mapping[str, Any], origin: Origin) -> list[Record]:

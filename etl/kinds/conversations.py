@@ -6,24 +6,18 @@ https://github.com/GoHighLevel/highlevel-api-docs/issues/212 (media only here)
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from etl.api.client import Answer, Call, segment
 from etl.errors import RefusedError, TransformError
 from etl.ids import is_fetchable
 from etl.kinds import messages
-from etl.kinds.kind import Kind, Options, Origin, PartlyReadError
+from etl.kinds.kind import Options, Origin, PartlyReadError
 from etl.models.record import FollowUp, Record
 from etl.transform.values import object_of
 
 NEWEST = 100
 """Messages requested: the most that public code was seen to get. Backfill loads older ones."""
-
-
-def kind(options: Options) -> Kind:
-    """Return the kind, as jobs.yaml wants it."""
-    return Kind("conversation", None, extract, partial(transform, options=options))
 
 
 def extract(call: Call, conversation_id: str, _location_id: str = "") -> Answer:

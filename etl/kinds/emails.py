@@ -8,13 +8,12 @@ https://github.com/GoHighLevel/highlevel-api-docs/issues/255
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from etl.api.client import Answer, Call, segment
 from etl.ids import is_fetchable
 from etl.kinds.follow_ups import next_look, status_may_change
-from etl.kinds.kind import DAY, Kind, Options, Origin
+from etl.kinds.kind import DAY, Options, Origin
 from etl.models import Email, EmailAttachment
 from etl.models.record import FollowUp, Record, Row
 from etl.transform.attachments import attachment_rows
@@ -22,11 +21,6 @@ from etl.transform.catalogue import DIRECTIONS, SOURCES, STATUSES
 from etl.transform.email_text import addresses, plain_text, sender
 from etl.transform.reading import Reader
 from etl.transform.values import id_of
-
-
-def kind(options: Options) -> Kind:
-    """Return the kind, as jobs.yaml wants it."""
-    return Kind("email", Email, extract, partial(transform, options=options))
 
 
 def extract(call: Call, email_id: str, _location_id: str = "") -> Answer:

@@ -6,17 +6,12 @@ Shape: HighLevel docs, "Get location".
 from collections.abc import Mapping
 from typing import Any
 
-from etl.kinds.kind import Kind, Options, Origin
-from etl.kinds.names import named_kind, record
+from etl.kinds.kind import Origin
+from etl.kinds.names import record
 from etl.models import LocationProfile
 from etl.models.record import Record
 from etl.transform.reading import Reader
 from etl.transform.values import id_of
-
-
-def kind(_options: Options) -> Kind:
-    """Return the kind, as jobs.yaml wants it."""
-    return named_kind("location", LocationProfile, transform)
 
 
 def transform(payload: Mapping[str, Any], origin: Origin) -> list[Record]:

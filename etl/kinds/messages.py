@@ -10,13 +10,12 @@ https://github.com/GoHighLevel/highlevel-api-docs/issues/258
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from etl.api.client import Answer, Call, segment
 from etl.ids import is_fetchable
 from etl.kinds.follow_ups import follow_ups, media_may_be_late
-from etl.kinds.kind import Kind, Options, Origin
+from etl.kinds.kind import Options, Origin
 from etl.models import Attachment, Email, Message, Meta
 from etl.models.record import Record, Row
 from etl.transform.attachments import attachment_rows
@@ -33,11 +32,6 @@ from etl.transform.reading import Reader
 from etl.transform.values import id_of, object_of, seconds_of, storable, text_of
 
 EMAILS = frozenset(("TYPE_EMAIL", "TYPE_CAMPAIGN_EMAIL", "TYPE_CUSTOM_EMAIL", "TYPE_CUSTOM_PROVIDER_EMAIL"))
-
-
-def kind(options: Options) -> Kind:
-    """Return the kind, as jobs.yaml wants it."""
-    return Kind("message", Message, extract, partial(transform, options=options))
 
 
 def extract(call: Call, message_id: str, _location_id: str = "") -> Answer:

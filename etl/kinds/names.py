@@ -1,24 +1,20 @@
 """Shared by the kinds ``contact``, ``user`` and ``location``, which give names to the ids in messages."""
 
-from collections.abc import Callable
 from typing import Any
 
 from etl.api.client import Answer, Call, segment
-from etl.kinds.kind import Kind, NotFoundPolicy, Origin
+from etl.kinds.kind import Origin
 from etl.models.record import Record, Row
 from etl.transform.reading import Reader
 
-UNKNOWN = NotFoundPolicy(is_failure=False)
-"""A name that no longer exists is no failure."""
 
+def extract(call: Call, id_: str, _location_id: str, *, name: str) -> Answer:
+    """GET /<name>s/{id}: the answer is the thing, or holds it under its name.
 
-def named_kind(name: str, table: Any, transform: Callable[[Any, Origin], list[Record]], **more: Any) -> Kind:
-    """Return a kind whose id is asked for at ``/<name>s/{id}``: the answer is the thing, or holds it under its name."""
-
-    def extract(call: Call, id_: str, _location_id: str) -> Answer:
-        return call.get(f"/{name}s/{segment(id_)}").unwrapped(name).about(id_)
-
-    return Kind(name, table, extract, transform, UNKNOWN, **more)
+    Raises:
+        ItemError: a subclass that says what to do.
+    """
+    return call.get(f"/{name}s/{segment(id_)}").unwrapped(name).about(id_)
 
 
 def person(reader: Reader) -> Row:

@@ -8,15 +8,14 @@ The second leg is known from public codebases.
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from etl.api.client import AUDIO_BOUNDS, KEPT_BODY, Answer, Call, segment
 from etl.api.transport import Stream
 from etl.errors import ItemError, NotFoundError, RefusedError
 from etl.kinds.audio import AudioStore
-from etl.kinds.kind import Kind, Options, Origin
-from etl.kinds.transcriptions import NOT_YET, absent_for
+from etl.kinds.kind import Origin
+from etl.kinds.transcriptions import absent_for
 from etl.models import Recording
 from etl.models.record import Record
 from etl.transform.values import id_of
@@ -36,12 +35,6 @@ EXTENSIONS = {
     "audio/webm": "webm",
 }
 """Documented is audio/x-wav; some public code met audio/mpeg. Any other type is kept as .bin."""
-
-
-def kind(options: Options) -> Kind:
-    """Return the kind, as jobs.yaml wants it. An item is granted two requests: it may have two legs."""
-    store = AudioStore(options.recordings_url) if options.recordings_url else None
-    return Kind("recording", Recording, partial(extract, store=store), transform, NOT_YET, requests=LEGS)
 
 
 def extract(call: Call, message_id: str, location_id: str, *, store: AudioStore | None) -> Answer:

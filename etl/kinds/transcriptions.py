@@ -9,18 +9,10 @@ from typing import Any
 
 from etl.api.client import Answer, Call, segment
 from etl.errors import ItemError, NotFoundError
-from etl.kinds.kind import Kind, NotFoundPolicy, Options, Origin
+from etl.kinds.kind import Origin
 from etl.models import Transcript
 from etl.models.record import Record
 from etl.transform.values import id_of, integer_of, storable, text_of
-
-NOT_YET = NotFoundPolicy(delays=(600.0, 3600.0, 21_600.0, 57_600.0), is_failure=False, is_usual=True)
-"""A recording or transcript is made some time after the call, or never: it is retried for a day."""
-
-
-def kind(_options: Options) -> Kind:
-    """Return the kind."""
-    return Kind("transcription", Transcript, extract, transform, NOT_YET)
 
 
 def extract(call: Call, message_id: str, location_id: str) -> Answer:

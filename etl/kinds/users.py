@@ -6,17 +6,12 @@ Shape: HighLevel docs, "Get user".
 from collections.abc import Mapping
 from typing import Any
 
-from etl.kinds.kind import Kind, Options, Origin
-from etl.kinds.names import named_kind, person, record
+from etl.kinds.kind import Origin
+from etl.kinds.names import person, record
 from etl.models import User
 from etl.models.record import Record
 from etl.transform.reading import Reader
 from etl.transform.values import id_of, object_of, text_of
-
-
-def kind(_options: Options) -> Kind:
-    """Return the kind, as jobs.yaml wants it."""
-    return named_kind("user", User, transform)
 
 
 def transform(payload: Mapping[str, Any], origin: Origin) -> list[Record]:

@@ -11,17 +11,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from etl.api.client import KEPT_BODY, Answer, Call
 from etl.errors import RefusedError, TransformError, UnreachableError
 from etl.ids import is_fetchable
 from etl.kinds import messages
-from etl.kinds.kind import Kind, Options, Origin, PartlyReadError
+from etl.kinds.kind import Options, Origin, PartlyReadError
 from etl.models import Message
 from etl.models.record import FollowUp, Record
-from etl.state.windows import KIND, Why, Window
+from etl.state.windows import Why, Window
 from etl.transform.values import date_of
 
 PATH = "/conversations/messages/export"
@@ -76,13 +75,6 @@ class Walk:
     def messages(self) -> int:
         """How many different messages of the window were given."""
         return sum(date is None or date < self.window.until for date in self.dates.values())
-
-
-def kind(options: Options) -> Kind:
-    """Return the kind, as jobs.yaml wants messages."""
-    return Kind(
-        KIND, None, extract, partial(transform, options=options), requests=LEAST_REQUESTS, most_requests=REQUESTS
-    )
 
 
 def extract(call: Call, window_id: str, location_id: str) -> Answer:

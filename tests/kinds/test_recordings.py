@@ -17,7 +17,7 @@ import pytest
 from etl.api.client import Call, Client
 from etl.api.transport import MAX_HOPS, Transport
 from etl.errors import RefusedError
-from etl.kinds import Options, recordings
+from etl.kinds import Options, all_kinds
 from etl.sandbox.server import RunningSandbox
 from tests.command import Command
 from tests.job import Job
@@ -176,7 +176,7 @@ def listening_to_anything() -> Iterator[Call]:
 @pytest.mark.parametrize("location_id", ["../outside", "..", ".", "", "a/b", "/etc", "a\x00b", "a\nb"])
 def test_a_location_that_is_no_id_is_no_folder_and_no_part_of_an_address(location_id: str, tmp_path: Path) -> None:
     (tmp_path / "calls").mkdir()
-    kept = recordings.kind(Options(recordings_url=str(tmp_path / "calls")))
+    kept = all_kinds(Options(recordings_url=str(tmp_path / "calls")))["recording"]
     with listening_to_anything() as call:
         with pytest.raises(RefusedError) as refused:
             kept.extract(call, "MSG1", location_id)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from etl.api.client import BOUNDS
-from etl.kinds import KINDS, Options
+from etl.kinds import Options, all_kinds
 from etl.models import Attachment, Email, Message, Meta
 from etl.sandbox.config import SandboxConfig
 from etl.sandbox.messages import MESSAGE_TYPES
@@ -313,7 +313,7 @@ def test_a_look_for_backlogs_goes_on_where_the_last_one_ended(
         with engine.connect() as connection:  # rolled back: nothing is walked
             return looking.look(connection)
 
-    looking = Backlogs(KINDS["window"](Options()), EveryLocation(), RunContext(time.monotonic, "", {}))
+    looking = Backlogs(all_kinds(Options())["window"], EveryLocation(), RunContext(time.monotonic, "", {}))
     assert [look() for _ in range(5)] == [False, True, False, False, True]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from etl.kinds import KINDS, Options
+from etl.kinds import Options, all_kinds
 from etl.state.message_queue import Item
 from etl.state.runs import RunCounts
 from etl.tokens.routing import Token
@@ -28,7 +28,7 @@ def batch(size: int | None) -> Batch:
     def settled(_work: Any) -> RunCounts:
         return RunCounts()
 
-    kind = KINDS["message"](Options())
+    kind = all_kinds(Options())["message"]
     settlement = Settlement(kind, max_attempts=8, context=RunContext(time.monotonic, "", {}))
     return Batch(settlement, settled, size=size, linger=60.0)  # type: ignore[arg-type] # all that it calls
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
-from etl.kinds import KINDS, Options
+from etl.kinds import Options, all_kinds
 from etl.state import locations, message_queue, stored_tokens
 from etl.state.message_queue.items import SUSPECT
 from etl.tokens.routing import LocationTokens, Token, TokenRouting
@@ -13,7 +13,7 @@ from etl.worker.claims import Claims, NothingClaimed, Round
 from etl.worker.unserved import CHECK_SECONDS
 from tests.clock import Clock
 
-MESSAGE = KINDS["message"](Options())
+MESSAGE = all_kinds(Options())["message"]
 
 FILL = text("""
     INSERT INTO etl.message_queue (message_id, location_id)

@@ -19,7 +19,7 @@ from etl.errors import (
     UngrantedError,
     UnreachableError,
 )
-from etl.kinds import KINDS
+from etl.kinds import all_kinds
 from etl.kinds.kind import Options
 from etl.state.message_queue import Item
 from etl.tokens.routing import Token
@@ -49,7 +49,7 @@ class Answers:
     """The answers of a run, given one after another, a second each."""
 
     def __init__(self, kind: str = "message", shared: SharedEvidence | None = None) -> None:
-        self.evidence = Evidence(KINDS[kind](Options()), shared or SharedEvidence())
+        self.evidence = Evidence(all_kinds(Options())[kind], shared or SharedEvidence())
         self.now = 0.0
         self._kind = kind
         self._numbers = count()
