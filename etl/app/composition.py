@@ -172,12 +172,12 @@ def open_loops(
         pool_size = sum(each.job.concurrency + WALKERS for each in specs)
         transport = opened.enter_context(transport_of(settings, pool_size=pool_size))
         renewal = Renewal(engine=engine, vault=vault, oauth=oauth_of(settings, transport))
-        renew = opened.enter_context(Renewals(renewal.renew)).ask
+        renewals = opened.enter_context(Renewals(renewal, clock))
         client = client_of(settings, transport)
         loops = []
         for each in specs:
             # Each loop has tokens of its own, which it reads anew with every claim.
-            tokens = LocationTokens(routing=routing, vault=vault, renew=renew, clock=clock)
+            tokens = LocationTokens(routing=routing, vault=vault, renewals=renewals, clock=clock)
             loops.append(build_loop(client, tokens, engine, each, listening=listening, shared=shared, clock=clock))
         yield loops
 

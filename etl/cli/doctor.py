@@ -27,7 +27,6 @@ from etl.load import marts
 from etl.output import counted, duration, print_json, print_sentence
 from etl.state import mart_changes, stored_tokens
 from etl.state.locations import Overview
-from etl.state.outcomes import SkipCause
 from etl.tokens import probe
 from etl.tokens.routing import LocationTokens
 from etl.tokens.vault import UnreadableError, Vault
@@ -211,7 +210,7 @@ def _of_tokens(
 def _tokens(connection: Connection, settings: Settings, overviews: Sequence[Overview]) -> dict[str, str]:
     """Return the token of each location that a run would use now, the environment's first; renew none."""
     routing, vault = routing_of(settings), Vault(settings.secret_keys)
-    tokens = LocationTokens(routing=routing, vault=vault, renew=lambda *_: SkipCause.NO_TOKEN, clock=time.monotonic)
+    tokens = LocationTokens(routing=routing, vault=vault, renewals=None, clock=time.monotonic)
     paused = {location.location_id for location in overviews if location.paused_at}
     names = [routing.location_id, *(location.location_id for location in overviews if not location.retired_at)]
     served, _ = tokens.resolve(connection, [name for name in names if name not in paused])

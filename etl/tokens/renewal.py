@@ -8,8 +8,8 @@ A refresh token works once, so losing the answer locks the customer out. Guards 
 * Postgres gone between the answer and the commit: the pair is kept in memory and stored by the next attempt.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy import Connection, Engine, text
@@ -27,13 +27,20 @@ from etl.api.oauth import (
 from etl.bearer import fingerprint
 from etl.state import locations, stored_tokens
 from etl.state.stored_tokens import EncryptedTokens, Owner, StoredTokens
-from etl.tokens.routing import Refusal
 from etl.tokens.vault import UnreadableError, Vault
 
 log = structlog.get_logger("etl.tokens.renewal")
 
 LOCK_TIMEOUT_MS = 20_000
 """Milliseconds to wait for another process that renews the same token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API refused a token before it expired."""
+
+    fingerprint: str
+    detail: str
 
 
 class RenewalFailedError(Exception):
@@ -83,7 +90,7 @@ class Renewal:
                 return None
             if not _is_due(stored, refused):
                 return self._vault.decrypt(stored.access_token)
-            grant, source = self._once(("company", company_id), stored, lambda: self._company_grant(stored))
+            grant, source = self._next_grant("company", stored)
             stored_tokens.store(connection, "company", company_id, encrypted(self._vault, grant, source=source))
         self._unsaved.pop(("company", company_id), None)
         return grant.access_token
@@ -102,7 +109,7 @@ class Renewal:
             )
             return
         try:
-            grant, source = self._once(("location", location_id), stored, lambda: self._location_grant(stored))
+            grant, source = self._next_grant("location", stored)
         except GrantRefusedError as error:
             _pause(connection, stored, "renewal_refused", str(error))
             return
@@ -113,25 +120,22 @@ class Renewal:
         stored_tokens.store(connection, "location", location_id, tokens, after_refusal=too_early)
         log.info("token_renewed", location=location_id, source=source)
 
-    def _once(
-        self, key: tuple[Owner, str], stored: StoredTokens, obtain: Callable[[], tuple[Grant, str]]
-    ) -> tuple[Grant, str]:
-        """Return the grant of ``obtain``, or an earlier one that could not be stored, if no other was since."""
-        basis, unsaved = self._unsaved.get(key, (None, None))
+    def _next_grant(self, owner: Owner, stored: StoredTokens) -> tuple[Grant, str]:
+        """Return a grant and its source: an earlier one that could not be stored, if no other was since."""
+        basis, unsaved = self._unsaved.get((owner, stored.id), (None, None))
         if unsaved is None or basis != stored.refresh_token:
-            unsaved = obtain()
-            self._unsaved[key] = (stored.refresh_token, unsaved)
+            unsaved = self._location_grant(stored) if owner == "location" else (self._company_grant(stored), "company")
+            self._unsaved[owner, stored.id] = stored.refresh_token, unsaved
         return unsaved
 
     def _location_grant(self, stored: StoredTokens) -> tuple[Grant, str]:
         """Obtain a grant by the location's refresh token, else through its company, else by reconnecting."""
         reasons: list[str] = []
-        ways: tuple[tuple[Callable[[StoredTokens], Grant | None], str], ...] = (
+        for way, source in (
             (self._by_refresh_token, stored.source or "app"),
             (self._through_company, "company"),
             (self._by_reconnecting, "app"),
-        )
-        for way, source in ways:
+        ):
             try:
                 grant = way(stored)
             except GrantRefusedError as error:
@@ -166,14 +170,11 @@ class Renewal:
     def _by_reconnecting(self, stored: StoredTokens) -> Grant:
         return self._app().exchange(self._app().reconnect(location_id=stored.id))
 
-    def _company_grant(self, stored: StoredTokens) -> tuple[Grant, str]:
-        try:
-            grant = self._by_refresh_token(stored, "Company")
-        except GrantRefusedError:
-            grant = None
-        if grant is None:
-            grant = self._app().exchange(self._app().reconnect(company_id=stored.id))
-        return grant, "company"
+    def _company_grant(self, stored: StoredTokens) -> Grant:
+        with suppress(GrantRefusedError):
+            if (grant := self._by_refresh_token(stored, "Company")) is not None:
+                return grant
+        return self._app().exchange(self._app().reconnect(company_id=stored.id))
 
     def _app(self) -> OAuth:
         if self._oauth is None:

@@ -1,8 +1,7 @@
 """Renews tokens in separate threads, so that a slow token endpoint delays no other location."""
 
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
@@ -10,8 +9,7 @@ from typing import Self
 import structlog
 
 from etl.state.outcomes import SkipCause
-from etl.tokens.renewal import RenewalFailedError
-from etl.tokens.routing import Refusal
+from etl.tokens.renewal import Refusal, Renewal, RenewalFailedError
 
 log = structlog.get_logger("etl.tokens.renewal")
 
@@ -33,10 +31,9 @@ class _Progress:
 class Renewals:
     """Starts threads with the first renewal. A context manager, which waits at its end for renewals under way."""
 
-    def __init__(self, renew: Callable[[str, Refusal | None], None], *, pauses: Sequence[float] = PAUSES) -> None:
-        """Call ``renew`` like :meth:`etl.tokens.renewal.Renewal.renew`, with ``pauses`` after its failures."""
-        self._renew = renew
-        self._pauses = pauses
+    def __init__(self, renewal: Renewal, clock: Callable[[], float]) -> None:
+        self._renewal = renewal
+        self._clock = clock
         self._lock = threading.Lock()
         self._progress: dict[str, _Progress] = {}
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="renew")
@@ -45,7 +42,7 @@ class Renewals:
         """Renew the location's token in the background; return RENEWING, or NO_TOKEN after several failures."""
         with self._lock:
             progress = self._progress.setdefault(location_id, _Progress())
-            if not progress.running and time.monotonic() >= progress.not_before:
+            if not progress.running and self._clock() >= progress.not_before:
                 progress.running = True
                 self._pool.submit(self._work, location_id, refusal)
             return SkipCause.RENEWING if progress.failures < PATIENCE else SkipCause.NO_TOKEN
@@ -59,7 +56,7 @@ class Renewals:
 
     def _work(self, location_id: str, refusal: Refusal | None) -> None:
         try:
-            self._renew(location_id, refusal)
+            self._renewal.renew(location_id, refusal)
         except RenewalFailedError as error:
             self._failed(location_id, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the location must not count as renewing for ever
@@ -72,6 +69,6 @@ class Renewals:
         with self._lock:
             progress = self._progress[location_id]
             progress.running = False
-            progress.not_before = time.monotonic() + self._pauses[min(progress.failures, len(self._pauses) - 1)]
+            progress.not_before = self._clock() + PAUSES[min(progress.failures, len(PAUSES) - 1)]
             progress.failures += 1
         log.warning("token_not_renewed", location=location_id, reason=reason, failures=progress.failures)

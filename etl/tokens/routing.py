@@ -11,6 +11,8 @@ from etl.errors import ItemError, LocationError, SnoozedError, TokenError
 from etl.state import locations, stored_tokens
 from etl.state.outcomes import SkipCause
 from etl.state.stored_tokens import TokenStatus
+from etl.tokens.renewal import Refusal
+from etl.tokens.renewal_threads import Renewals
 from etl.tokens.vault import UnreadableError, Vault
 
 
@@ -53,25 +55,16 @@ class TokenRouting:
         return name if self.is_environment(name) or name in connected else None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The API refused a token before it expired."""
-
-    fingerprint: str
-    detail: str
-
-
-Renew = Callable[[str, Refusal | None], SkipCause]
-"""Renews a location's token in the background; returns RENEWING, or NO_TOKEN after several failures."""
-
-
 class LocationTokens:
     """The environment's token and the stored ones, by the rule of :class:`TokenRouting`. Belongs to one thread."""
 
-    def __init__(self, *, routing: TokenRouting, vault: Vault, renew: Renew, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, *, routing: TokenRouting, vault: Vault, renewals: Renewals | None, clock: Callable[[], float]
+    ) -> None:
+        """Renew tokens with ``renewals``; None: renew none."""
         self.routing = routing
         self._vault = vault
-        self._renew = renew
+        self._renewals = renewals
         self._clock = clock
         token = routing.token
         self._environment = None if token is None else Token(routing.location_id, token, fingerprint(token))
@@ -122,9 +115,11 @@ class LocationTokens:
         except UnreadableError:
             return SkipCause.NO_TOKEN
         if status.source == "private":
-            return self._keep(Token(location_id, bearer, status.fingerprint))
+            self._stored[location_id] = Token(location_id, bearer, status.fingerprint)
+            return self._stored[location_id]
         left = status.seconds_left or 0.0
-        token = self._keep(Token(location_id, bearer, status.fingerprint, self._clock() + left, is_renewable=True))
+        token = Token(location_id, bearer, status.fingerprint, self._clock() + left, is_renewable=True)
+        self._stored[location_id] = token
         refusal = self._refusals.get(location_id)
         if refusal is not None and refusal.fingerprint == token.fingerprint:
             return self._renew(location_id, refusal)
@@ -135,9 +130,9 @@ class LocationTokens:
             self._renew(location_id, None)
         return token
 
-    def _keep(self, token: Token) -> Token:
-        self._stored[token.location_id] = token
-        return token
+    def _renew(self, location_id: str, refusal: Refusal | None) -> SkipCause:
+        """Have the next token fetched; say what the location waits for."""
+        return SkipCause.NO_TOKEN if self._renewals is None else self._renewals.ask(location_id, refusal)
 
     def is_outdated(self, token: Token) -> bool:
         """Return whether a refusal of the token says nothing: it was refused before, replaced, or has expired."""

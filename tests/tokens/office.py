@@ -19,7 +19,7 @@ from etl.sandbox.server import RunningSandbox
 from etl.state import locations, message_queue, stored_tokens
 from etl.tokens import connecting
 from etl.tokens.renewal import Renewal
-from etl.tokens.renewal_threads import PAUSES, Renewals
+from etl.tokens.renewal_threads import Renewals
 from etl.tokens.routing import LocationTokens, TokenRouting
 from etl.tokens.vault import Vault
 from etl.worker.evidence import SharedEvidence
@@ -131,11 +131,12 @@ class Office:
         *,
         routing: TokenRouting | None = None,
         renewal: Renewal | None = None,
-        pauses: tuple[float, ...] = PAUSES,
+        clock: Callable[[], float] = time.monotonic,
     ) -> LocationTokens:
-        renewals = self._open.enter_context(Renewals((renewal or self.renewal).renew, pauses=pauses))
+        """Tokens that have resolved nothing yet; the pauses between renewals go by the clock."""
+        renewals = self._open.enter_context(Renewals(renewal or self.renewal, clock))
         return LocationTokens(
-            routing=routing or TokenRouting(), vault=self.vault, renew=renewals.ask, clock=time.monotonic
+            routing=routing or TokenRouting(), vault=self.vault, renewals=renewals, clock=time.monotonic
         )
 
     def close(self) -> None:

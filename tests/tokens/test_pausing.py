@@ -1,3 +1,5 @@
+from itertools import count
+
 import pytest
 from sqlalchemy import Engine
 
@@ -5,6 +7,7 @@ from etl.sandbox.config import SandboxConfig
 from etl.sandbox.server import RunningSandbox
 from etl.state import locations
 from etl.tokens.renewal import Renewal
+from etl.tokens.renewal_threads import PAUSES
 from etl.tokens.routing import TokenRouting
 from tests.tokens.office import Office
 
@@ -174,7 +177,7 @@ def test_a_token_endpoint_that_is_away_ends_the_run_with_its_items_untouched(off
     office.expire()
     office.enqueue(office.first)
     away = Renewal(engine=office.engine, vault=office.vault, oauth=office.app(url="http://127.0.0.1:1"))
-    report = office.run(office.tokens(renewal=away, pauses=(0.05,)))
+    report = office.run(office.tokens(renewal=away, clock=count(0.0, PAUSES[-1]).__next__))
     assert ("paused", {"no_token": {office.first}}, [(office.first, 0)]) == (
         report.outcome,
         report.skipped,

@@ -1,4 +1,6 @@
 import threading
+import time
+from itertools import count
 from typing import Any
 
 import pytest
@@ -7,9 +9,8 @@ from etl.api.oauth import Grant, GrantRefusedError, OAuth, OAuthUnavailableError
 from etl.bearer import fingerprint
 from etl.state import stored_tokens
 from etl.state.outcomes import SkipCause
-from etl.tokens.renewal import Renewal, RenewalFailedError
-from etl.tokens.renewal_threads import PATIENCE, Renewals
-from etl.tokens.routing import Refusal
+from etl.tokens.renewal import Refusal, Renewal, RenewalFailedError
+from etl.tokens.renewal_threads import PATIENCE, PAUSES, Renewals
 from tests.tokens.office import Office
 from tests.waiting import await_
 
@@ -223,13 +224,17 @@ def test_pausing_a_location_does_not_wait_for_its_renewal(office: Office) -> Non
 def test_a_slow_renewal_holds_up_no_other_location() -> None:
     slow, done = threading.Event(), threading.Event()
 
-    def renew(location_id: str, _refusal: Refusal | None) -> None:
-        if location_id == "slow":
-            slow.wait(90)
-        else:
-            done.set()
+    class Slow(Renewal):
+        def __init__(self) -> None:
+            pass
 
-    renewals = Renewals(renew)
+        def renew(self, location_id: str, _refusal: Refusal | None = None) -> None:
+            if location_id == "slow":
+                slow.wait(90)
+            else:
+                done.set()
+
+    renewals = Renewals(Slow(), time.monotonic)
     renewals.ask("slow", None)
     renewals.ask("fast", None)
     assert done.wait(90)
@@ -237,10 +242,14 @@ def test_a_slow_renewal_holds_up_no_other_location() -> None:
 
 
 def test_after_some_failures_nobody_waits_for_the_location_any_more() -> None:
-    def renew(_location_id: str, _refusal: Refusal | None) -> None:
-        raise OAuthUnavailableError("away")
+    class Away(Renewal):
+        def __init__(self) -> None:
+            pass
 
-    renewals = Renewals(renew, pauses=(0.0,))
+        def renew(self, _location_id: str, _refusal: Refusal | None = None) -> None:
+            raise OAuthUnavailableError("away")
+
+    renewals = Renewals(Away(), count(0.0, PAUSES[-1]).__next__)
     answers: list[SkipCause] = []
 
     def gives_up() -> bool:

@@ -11,14 +11,16 @@ from etl.errors import LocationError, SnoozedError, TokenError
 from etl.state import locations
 from etl.state.message_queue import Item
 from etl.state.outcomes import SkipCause
-from etl.tokens.routing import LocationTokens, Refusal, Renew, Token, TokenRouting
+from etl.tokens.renewal import Refusal
+from etl.tokens.renewal_threads import Renewals
+from etl.tokens.routing import LocationTokens, Token, TokenRouting
 from etl.tokens.vault import Vault, new_key
 from etl.worker.pipeline import Claimed, Pipeline
 from etl.worker.settlement import stop_location
 from tests.tokens.office import Office
 
 
-class Asked:
+class Asked(Renewals):
     """Renewals that only take note."""
 
     def __init__(self) -> None:
@@ -30,11 +32,14 @@ class Asked:
 
 
 def of(
-    office: Office, *, routing: TokenRouting | None = None, vault: Vault | None = None, renew: Renew | None = None
+    office: Office, *, routing: TokenRouting | None = None, vault: Vault | None = None, renewals: Renewals | None = None
 ) -> LocationTokens:
     """Tokens that have resolved nothing yet."""
     return LocationTokens(
-        routing=routing or TokenRouting(), vault=vault or office.vault, renew=renew or Asked().ask, clock=time.monotonic
+        routing=routing or TokenRouting(),
+        vault=vault or office.vault,
+        renewals=renewals or Asked(),
+        clock=time.monotonic,
     )
 
 
@@ -59,7 +64,7 @@ def cause(office: Office, tokens: LocationTokens, location_id: str) -> str | Non
 def serving(office: Office, location_id: str, *, routing: TokenRouting | None = None) -> str | None:
     """The location whose token serves this one, even if it has to be renewed first."""
     asked = Asked()
-    served, stopped = resolved(office, of(office, routing=routing, renew=asked.ask), location_id)
+    served, stopped = resolved(office, of(office, routing=routing, renewals=asked), location_id)
     assert bool(asked.names) == (SkipCause.RENEWING in stopped)
     return served[location_id].location_id if served else next(iter(asked.names), None)
 
@@ -226,7 +231,7 @@ def test_an_expired_token_is_renewed_first(office: Office) -> None:
     office.expire()
     asked = Asked()
     assert ("renewing", [office.first]) == (
-        cause(office, of(office, renew=asked.ask), office.first),
+        cause(office, of(office, renewals=asked), office.first),
         asked.names,
     )
 
@@ -239,7 +244,7 @@ def test_a_token_about_to_expire_is_used_while_it_is_renewed(office: Office) -> 
     )
     asked = Asked()
     assert (None, [office.first]) == (
-        cause(office, of(office, renew=asked.ask), office.first),
+        cause(office, of(office, renewals=asked), office.first),
         asked.names,
     )
 
@@ -247,7 +252,7 @@ def test_a_token_about_to_expire_is_used_while_it_is_renewed(office: Office) -> 
 def test_a_private_token_is_never_renewed(office: Office) -> None:
     office.connect_private(office.first)
     asked = Asked()
-    assert (None, []) == (cause(office, of(office, renew=asked.ask), office.first), asked.names)
+    assert (None, []) == (cause(office, of(office, renewals=asked), office.first), asked.names)
 
 
 REFUSED = TokenError("token_refused", "no")
@@ -256,7 +261,7 @@ REFUSED = TokenError("token_refused", "no")
 def test_a_refused_token_is_renewed(office: Office) -> None:
     office.connect(office.first)
     asked = Asked()
-    tokens = of(office, renew=asked.ask)
+    tokens = of(office, renewals=asked)
     error = tokens.after_refusal(token(office, tokens, office.first), REFUSED)
     assert SkipCause.RENEWING == cause(office, tokens, office.first)
     assert (SnoozedError, [f"{office.first} refused"]) == (type(error), asked.names)
