@@ -17,11 +17,18 @@ from etl.state import message_queue, windows
 from etl.state.windows import Window
 from etl.worker.claims import WindowFilter
 from etl.worker.loop import Loop
-from etl.worker.run import Report, RunLimits
+from etl.worker.run import Display, Report, RunLimits
 from tests.clock import Clock
 
 
-class Choices(TypedDict, total=False):
+class Timing(TypedDict, total=False):
+    """What tells a run the time, and what it is shown on."""
+
+    clock: Clock
+    display: Display
+
+
+class Choices(Timing, total=False):
     """How one run differs from a job as it comes."""
 
     token: str
@@ -36,7 +43,6 @@ class Choices(TypedDict, total=False):
     recordings_url: str
     base_url: str
     windows: WindowFilter
-    clock: Clock
 
 
 class Job:
@@ -82,7 +88,7 @@ class Job:
             open_loops(
                 settings,
                 self._engine,
-                [RunSpec(entry, limits, windows=choices.get("windows"))],
+                [RunSpec(entry, limits, choices.get("display", Display()), choices.get("windows"))],
                 clock=choices.get("clock", time.monotonic),
             )
         )
@@ -105,7 +111,7 @@ class Job:
         for kind in kinds:
             self.run(kind=kind, taken=frozenset((*kinds, *taken)))
 
-    def walk(self, window: Window, *, taken: Sequence[KindName] = ("message",), max_seconds: float = 100.0) -> Report:
+    def walk(self, window: Window, *, taken: Sequence[KindName] = ("message",), **choices: Unpack[Timing]) -> Report:
         """Queue a window and walk it, as ``etl backfill`` and ``etl reconcile`` do."""
         with self._engine.begin() as connection:
             windows.add(connection, self.location_id, [window])
@@ -114,7 +120,7 @@ class Job:
             concurrency=1,
             batch_size=2,
             taken=frozenset(taken),
-            max_seconds=max_seconds,
+            **choices,
         )
 
     def make_due(self) -> None:

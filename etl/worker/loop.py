@@ -34,7 +34,7 @@ LAPSE_CHECK_SECONDS = 5.0
 GATHER_SECONDS = 0.01
 """How long outcomes gather while other items wait: each look takes Python's lock from the fetchers."""
 GRACE_SECONDS = 10.0
-"""How much longer requests may take that are under way when the time of a run is over, or it is stopped."""
+"""How much longer requests may take that are under way when a run ends."""
 
 
 class Loop:
@@ -86,7 +86,6 @@ class Loop:
     def stop(self) -> None:
         """Finish the items that were begun, give the rest back, and end; safe to call from a signal handler."""
         self._stop_asked = True
-        self._pipeline.end_within(GRACE_SECONDS)
         self._outcomes.wake()
 
     def run(self) -> Report:
@@ -97,7 +96,6 @@ class Loop:
                 when its lease lapses.
             ConfigurationError: it refuses what a run needs.
         """
-        self._pipeline.end_within(self._row.ends_at + GRACE_SECONDS - self._clock())
         with self._row, self._leases:
             with Listener(self._listening, self._wake) if self._limits.follow else nullcontext():
                 end = self._drain()
@@ -243,6 +241,8 @@ class Loop:
     def _wind_down(self) -> None:
         """Give back what was not begun, wait for what was, and settle it."""
         self._give_back()
+        if len(self._batch) < self._unsettled:
+            self._pipeline.end_within(GRACE_SECONDS)
         while len(self._batch) < self._unsettled:
             self._row.beat()
             self._take_in(timeout=SHORT_POLL_SECONDS)

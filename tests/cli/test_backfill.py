@@ -12,6 +12,8 @@ from etl.kinds import window_pages
 from etl.sandbox.server import RunningSandbox
 from etl.state import windows
 from etl.state.windows import Why, Window
+from etl.worker.run import Display, WorkerState
+from tests.clock import Clock
 from tests.command import Command
 from tests.job import Job
 from tests.large import both_cursors, kill_after
@@ -196,8 +198,16 @@ def test_a_window_of_history_is_walked_only_while_half_of_the_allowance_is_free(
         id=large_job.location_id,
         used=used,
     )
+    clock = Clock()
+
+    class Impatient(Display):
+        """Lets the time of the run be over when it rests."""
+
+        def watch(self, state: WorkerState) -> None:
+            clock.advance(100.0 if state.activity == "resting" else 0.0)
+
     window = Window(Why.HISTORY, SINCE, UNTIL)
-    report = large_job.walk(window, max_seconds=100.0 if outcome is None else 1.0)
+    report = large_job.walk(window, clock=clock, display=Impatient())
     assert (report.outcome, outcome in report.skipped) == (
         "drained" if outcome is None else "max_seconds",
         outcome is not None,

@@ -147,7 +147,6 @@ class Office:
         self,
         tokens: LocationTokens | None = None,
         *,
-        max_seconds: float = 100.0,
         follow: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> Loop:
@@ -158,13 +157,13 @@ class Office:
             self.engine,
             RunSpec(
                 Job(name="messages", max_attempts=3),
-                RunLimits("messages", 4, 20, max_seconds=max_seconds, follow=follow),
+                RunLimits("messages", 4, 20, max_seconds=100.0, follow=follow),
             ),
             listening=self.engine,
             shared=SharedEvidence(),
             clock=clock,
         )
 
-    def run(self, tokens: LocationTokens | None = None, *, max_seconds: float = 100.0, follow: bool = False) -> Report:
+    def run(self, tokens: LocationTokens | None = None) -> Report:
         """One whole run."""
-        return self.loop(tokens, max_seconds=max_seconds, follow=follow).run()
+        return self.loop(tokens).run()

@@ -13,6 +13,7 @@ from etl.api import connections
 from etl.api.client import BOUNDS
 from etl.sandbox.server import RunningSandbox
 from etl.worker import loop as loops
+from tests.clock import Clock
 from tests.job import Job
 from tests.tcp import Server, heard, reset
 from tests.waiting import await_
@@ -25,9 +26,15 @@ def test_a_run_whose_time_is_over_awaits_no_answer_that_drips(
 ) -> None:
     monkeypatch.setattr(loops, "GRACE_SECONDS", 0.1)
     job.enqueue(*job.ids[:6])
-    report = job.run(base_url=dripping.url, max_seconds=0.5, concurrency=4)
+    clock = Clock()
+    loop = job.loop(base_url=dripping.url, max_seconds=3600, concurrency=4, clock=clock)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(loop.run)
+        await_(lambda: dripping.connections > 0)
+        clock.advance(3600)
+        report = run.result()
     assert (report.outcome, report.counts.retried, report.counts.dead) == ("max_seconds", 0, 0)
-    assert report.seconds < BOUNDS.total_seconds
+    assert report.seconds < 3600 + BOUNDS.total_seconds
     assert job.rows(WAITING) == [(6, 0, 0)]
 
 
