@@ -35,6 +35,11 @@ class Claimed:
         return self.token.location_id
 
     @property
+    def location_id(self) -> str:
+        """Its location: that of its token, if the item names none."""
+        return self.item.location_id or self.token.location_id
+
+    @property
     def is_backlog(self) -> bool:
         """Whether it is a window of a backlog: what becomes of that says nothing of its location's messages."""
         return self.item.kind == KIND and self.item.message_id.startswith(Why.BACKLOG)
@@ -94,7 +99,7 @@ class Pipeline:
         follow_ups: tuple[FollowUp, ...] = ()
         error: ItemError | None = None
         try:
-            kind, location_id = self.kinds[claimed.item.kind], claimed.item.location_id or claimed.token_location_id
+            kind, location_id = self.kinds[claimed.item.kind], claimed.location_id
             answer = kind.extract(call, claimed.item.message_id, location_id)
             records = kind.transform(answer.payload, Origin(claimed.item.message_id, location_id, now()))
         except PartlyReadError as partly:

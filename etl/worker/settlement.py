@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -70,24 +70,23 @@ class Settlement:
         counts = RunCounts()
         following = self._load(connection, outcomes, counts)
         put_back = [PutBack(each.item, 0.0, spent=False) for each in unsent]
-        failed: list[DeadLetter] = []
-        for outcome in outcomes:
-            if outcome.error is None:
-                continue
-            item = outcome.claimed.item
-            decided = self._verdict(outcome.error, item)
-            if isinstance(decided, PutBack):
-                put_back.append(decided)
+        failed: list[tuple[Claimed, ItemError, DeadLetter]] = []
+        for claimed, error in [(each.claimed, each.error) for each in outcomes if each.error is not None]:
+            verdict = self._verdict(error, claimed.item)
+            if isinstance(verdict, PutBack):
+                put_back.append(verdict)
             else:
-                failed.append(decided)
+                failed.append((claimed, error, verdict))
         following += _looked_for(put_back)
-        failed, doubted, renewed = self._settle_absent(connection, outcomes, failed, counts)
-        put_back += doubted
-        following += renewed
+        ends = self._settle_absent(connection, failed)
+        put_back += ends.put_back
+        following += ends.following
+        counts.deleted = self._complete(connection, ends.deleted)
+        counts.loaded += counts.deleted + self._complete(connection, ends.over)
         message_queue.put_back(connection, put_back)
         counts.retried = sum(each.spent for each in put_back)
         counts.snoozed = sum(not each.spent and each.cause is not None for each in put_back)
-        counts.dead = message_queue.to_dead_letter(connection, failed)
+        counts.dead = message_queue.to_dead_letter(connection, ends.letters)
         follow_ups.queue(connection, following, self.context.taken)
         # Last: from here on to the commit, no other worker claims or settles at these locations.
         report_requests(connection, outcomes, unsent, now=self.context.clock())
@@ -132,7 +131,6 @@ class Settlement:
             return PutBack(item, UNGRANTED_SECONDS, error.cause, spent=False)
         if not isinstance(error, (RetriableError, NotFoundError, RefusedError)):
             return PutBack(item, 0.0, error.cause, spent=False)
-        was_looked_up = item.cause == LOOKED_UP
         delay = None
         if item.cause not in (LOOKED_UP, NOTHING_FOUND) or isinstance(error, RetriableError):
             delay = next_delay(
@@ -146,51 +144,44 @@ class Settlement:
         if delay is not None:
             return PutBack(item, delay, error.cause)
         may_be_elsewhere = self.kind.name == "message" and item.conversation_id and error.cause in LOOK_UP_CAUSES
-        if may_be_elsewhere and not was_looked_up and "conversation" in self.context.taken:
+        if may_be_elsewhere and item.cause != LOOKED_UP and "conversation" in self.context.taken:
             return PutBack(item, LOOK_UP_SECONDS, LOOKED_UP, spent=False)
         return DeadLetter(item, error.cause, error.detail, error.payload)
 
     def _settle_absent(
-        self, connection: Connection, outcomes: Sequence[Outcome], failed: Sequence[DeadLetter], counts: RunCounts
-    ) -> tuple[list[DeadLetter], list[PutBack], list[FollowUp]]:
+        self, connection: Connection, failed: Sequence[tuple[Claimed, ItemError, DeadLetter]]
+    ) -> "_Ends":
         """Settle what the API no longer knows but the tables do: it was deleted, which is no failure.
-
-        Return what stays a dead letter, what is put back, and which messages are fetched again.
 
         Nor is it one when a kind may well be absent, or when what was looked for elsewhere was found there. What was
         erased for good leaves no letter either. Where nothing at all is found any more, an absence means nothing: such
         items are put back.
         """
-        errors = {each.claimed.item: each.error for each in outcomes}
-        location_ids = {
-            each.claimed.item: each.claimed.item.location_id or each.claimed.token_location_id for each in outcomes
-        }
         received = {
-            Received(location_ids[each.item], each.item.message_id, each.payload or b""): each.item for each in failed
+            Received(claimed.location_id, claimed.item.message_id, letter.payload or b""): claimed.item
+            for claimed, _, letter in failed
         }
-        ended = [received[each] for each in suppression.suppressed(connection, received)]
-        deleted, doubted, dying, following = [], [], [], []
-        for letter in failed:
-            item, error = letter.item, errors[letter.item]
+        erased = {received[each] for each in suppression.suppressed(connection, received)}
+        ends = _Ends()
+        for claimed, error, letter in failed:
+            item, location_id = claimed.item, claimed.location_id
             is_doubted = isinstance(error, NothingFoundError)
             is_missing = isinstance(error, NotFoundError) and not is_doubted
-            if item in ended:
-                continue
-            if is_missing and self._mark_gone(connection, item, location_ids[item]):
-                deleted.append(item)
-                following += self._naming(connection, item, location_ids[item])
+            if item in erased:
+                ends.over.append(item)
+            elif is_missing and self._mark_gone(connection, item, location_id):
+                ends.deleted.append(item)
+                ends.following += self._naming(connection, item, location_id)
             elif (is_missing and not self.kind.not_found.is_failure) or (
-                item.cause == LOOKED_UP and self._was_found(connection, item, location_ids[item], lately=is_doubted)
+                item.cause == LOOKED_UP and self._was_found(connection, item, location_id, lately=is_doubted)
             ):
-                ended.append(item)
+                ends.over.append(item)
             elif is_doubted:
                 delay = NOTHING_FOUND_SECONDS[item.cause == NOTHING_FOUND]
-                doubted.append(PutBack(item, delay, NOTHING_FOUND, spent=False))
+                ends.put_back.append(PutBack(item, delay, NOTHING_FOUND, spent=False))
             else:
-                dying.append(letter)
-        counts.deleted = self._complete(connection, deleted)
-        counts.loaded += counts.deleted + self._complete(connection, ended)
-        return dying, doubted, following
+                ends.letters.append(letter)
+        return ends
 
     def _mark_gone(self, connection: Connection, item: Item, location_id: str) -> bool:
         """Note in the tables that a thing is gone upstream; return False where they had none, or knew it."""
@@ -216,6 +207,20 @@ class Settlement:
         }
         found = [loader.ages(connection, table, [(location_id, item.message_id)]) for table in tables]
         return any(not lately or age < LATELY for each in found for age in each.values())
+
+
+@dataclass(slots=True)
+class _Ends:
+    """What becomes of items that will not work later."""
+
+    letters: list[DeadLetter] = field(default_factory=list)
+    put_back: list[PutBack] = field(default_factory=list)
+    deleted: list[Item] = field(default_factory=list)
+    """Deleted upstream, and noted in the tables."""
+    over: list[Item] = field(default_factory=list)
+    """Done without anything to load."""
+    following: list[FollowUp] = field(default_factory=list)
+    """The messages that name what was deleted."""
 
 
 def stop_location(connection: Connection, token: Token, error: ItemError | None) -> None:
