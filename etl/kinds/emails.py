@@ -41,12 +41,11 @@ def transform(payload: Mapping[str, Any], origin: Origin, *, options: Options) -
     Raises:
         TransformError: it has no id, or a date that cannot be read; no other exception, whatever the JSON.
     """
-    key = {
-        "location_id": id_of("locationId", payload.get("locationId") or origin.location_id),
-        "email_id": id_of("id", payload.get("id")),
-    }
     reader = Reader(payload)
-    reader.take("id"), reader.take("locationId")
+    key = {
+        "location_id": id_of("locationId", reader.take("locationId") or origin.location_id),
+        "email_id": id_of("id", reader.take("id")),
+    }
     row = _row(reader, key, origin)
     files = attachment_rows(reader, key)
     row["extra"] = reader.extra()

@@ -9,7 +9,7 @@ https://github.com/GoHighLevel/highlevel-api-docs/issues/214
 https://github.com/GoHighLevel/highlevel-api-docs/issues/258
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etl.api.client import Answer, Call, segment
@@ -29,7 +29,7 @@ from etl.transform.catalogue import (
     TYPE_OF_CODE,
 )
 from etl.transform.reading import Reader
-from etl.transform.values import id_of, object_of, seconds_of, storable, text_of
+from etl.transform.values import id_of, object_if_any, object_of, seconds_of, storable, text_of
 
 EMAILS = frozenset(("TYPE_EMAIL", "TYPE_CAMPAIGN_EMAIL", "TYPE_CUSTOM_EMAIL", "TYPE_CUSTOM_PROVIDER_EMAIL"))
 
@@ -62,18 +62,18 @@ def transform(
     Raises:
         TransformError: it has no id, or a date that cannot be read; no other exception, whatever the JSON.
     """
-    key = {
-        "location_id": id_of("locationId", payload.get("locationId") or origin.location_id),
-        "message_id": id_of("id", payload.get("id")),
-    }
     reader = Reader(payload)
-    reader.take("id"), reader.take("locationId")
+    key = {
+        "location_id": id_of("locationId", reader.take("locationId") or origin.location_id),
+        "message_id": id_of("id", reader.take("id")),
+    }
     row = _row(reader, key, origin)
     if is_partial and row["message_type"] in EMAILS:
         row["body"] = None
     attachments = attachment_rows(reader, key)
-    meta, email_ids = _meta(reader, key)
-    children: dict[type, list[Row]] = {Attachment: attachments, Meta: meta}
+    meta = reader.read("meta", object_if_any)
+    email_ids = _email_ids(meta)
+    children: dict[type, list[Row]] = {Attachment: attachments, Meta: _meta(reader, key, meta)}
     row["extra"] = reader.extra()
     if is_partial:
         children = {table: rows for table, rows in children.items() if rows}
@@ -165,29 +165,22 @@ def _type_of_name(name: str, code: int | None) -> str:
     return SHORT_NAMES.get(short, "TYPE_" + "_".join(name.upper().split()))
 
 
-def _meta(reader: Reader, key: Row) -> tuple[list[Row], list[str]]:
-    """Return the row of meta, None if empty, and the ids of the emails that it names.
+def _meta(reader: Reader, key: Row, given: Mapping[str, Any]) -> list[Row]:
+    """Return the row of meta; none if it is empty.
 
-    The row has the length and outcome of a call, from every place where they were seen, and the rest unchanged.
-
-    Documented as ``meta.callDuration``, real as ``meta.call.duration``; events have them at the top. Emails: documented
-    as ``meta.email.email.messageIds``, real one level less.
+    It has the length and outcome of a call, from every place where they were seen, and the rest unchanged. Documented
+    as ``meta.callDuration``, real as ``meta.call.duration``; events have them at the top.
     https://github.com/GoHighLevel/highlevel-api-docs/issues/110
     https://github.com/GoHighLevel/highlevel-api-docs/issues/214
     https://github.com/GoHighLevel/highlevel-api-docs/issues/258
     """
-    given = reader.take("meta")
-    if given is not None and not isinstance(given, dict):
-        reader.keep("meta", given)
-    extra = dict(object_of(given))
-    call = extra.get("call")
-    objects = [dict(call)] if isinstance(call, dict) else []
-    if objects:
+    extra, call = dict(given), dict(object_of(given.get("call")))
+    if isinstance(given.get("call"), dict):
         del extra["call"]
     top = {name: reader.take(name) for name in ("callDuration", "callStatus")}
-    duration = _first(("duration", "callDuration"), objects, extra, top)
-    status = _first(("status", "callStatus"), objects, extra, top)
-    extra |= {"call": objects[0]} if objects and objects[0] else {}
+    duration = _first(call, "duration", (extra, top), "callDuration")
+    status = _first(call, "status", (extra, top), "callStatus")
+    extra |= {"call": call} if call else {}
     extra |= {name: value for name, value in top.items() if value is not None}
     seconds, is_number = seconds_of(duration)
     outcome, is_text = text_of(status)
@@ -199,18 +192,15 @@ def _meta(reader: Reader, key: Row) -> tuple[list[Row], list[str]]:
         reader.report("kind:callStatus")
     if outcome is not None and outcome not in CALL_STATUSES:
         reader.report(f"callStatus:{outcome}")
-    row = {**key, "call_duration": seconds, "call_status": outcome, "extra": storable(extra) or None}
-    rows = [row] if seconds is not None or outcome is not None or extra else []
-    email = object_of(object_of(given).get("email"))
-    ids = email.get("messageIds") or object_of(email.get("email")).get("messageIds")
-    return rows, list(dict.fromkeys(_ids(ids)))
+    if seconds is None and outcome is None and not extra:
+        return []
+    return [{**key, "call_duration": seconds, "call_status": outcome, "extra": storable(extra) or None}]
 
 
-def _first(names: tuple[str, str], objects: Sequence[Row], extra: Row, top: Row) -> Any:
-    """Take the value at the real place, else at a documented one; leave one that contradicts it."""
-    real, documented = names
-    value = next((each.pop(real) for each in objects if each.get(real) is not None), None)
-    for each in (extra, top):
+def _first(call: Row, name: str, others: Sequence[Row], documented: str) -> Any:
+    """Take a value from the call, else from another place; leave one that contradicts it."""
+    value = call.pop(name) if call.get(name) is not None else None
+    for each in others:
         other = each.get(documented)
         if value is None:
             value = each.pop(documented, None)
@@ -219,5 +209,12 @@ def _first(names: tuple[str, str], objects: Sequence[Row], extra: Row, top: Row)
     return value
 
 
-def _ids(value: Any) -> Iterator[str]:
-    return (each for each in (value if isinstance(value, list) else ()) if isinstance(each, str) and is_fetchable(each))
+def _email_ids(meta: Mapping[str, Any]) -> list[str]:
+    """Return the ids of a thread's emails: documented as ``meta.email.email.messageIds``, real one level less.
+
+    Sources: as of :func:`_meta`.
+    """
+    email = object_of(meta.get("email"))
+    ids = email.get("messageIds") or object_of(email.get("email")).get("messageIds")
+    ids = ids if isinstance(ids, list) else ()
+    return list(dict.fromkeys(each for each in ids if isinstance(each, str) and is_fetchable(each)))

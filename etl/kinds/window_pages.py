@@ -138,7 +138,7 @@ def _walk(call: Call, walk: Walk, channel: str | None, *, spare: int) -> bool:
         total = page.total if cursor is None else total
         size += page.size
         walk.pages.append(page)
-        dates = [(_identity(row), _date(row)) for row in page.rows]
+        dates = [(row["id"], _date(row)) for row in page.rows]
         walk.dates.update(dates)
         walk.dates.update((payload.decode(), None) for payload in page.unnamed)
         reached = None if reached is None else _reached([date for _, date in dates], after=reached)
@@ -227,11 +227,6 @@ def _unknown(origin: Origin) -> Record:
 def _is_named(row: dict[str, Any]) -> bool:
     id_ = row.get("id")
     return isinstance(id_, str) and is_fetchable(id_)
-
-
-def _identity(row: dict[str, Any]) -> str:
-    id_: str = row["id"]
-    return id_
 
 
 def _reached(dates: Sequence[datetime | None], *, after: datetime) -> datetime | None:

@@ -127,6 +127,11 @@ def id_of(field: str, value: Any) -> str:
     return value
 
 
+def object_if_any(value: Any) -> tuple[Mapping[str, Any], bool]:
+    """Return an object; an empty one where there is none."""
+    return object_of(value), value is None or isinstance(value, dict)
+
+
 def object_of(value: Any) -> Mapping[str, Any]:
     """Return an object; an empty one for any other value."""
     return value if isinstance(value, dict) else {}
