@@ -62,14 +62,6 @@ class Grant:
         return self.expires_in - (time.monotonic() - self.asked_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A location in which the app is installed."""
-
-    location_id: str
-    name: str | None
-
-
 class OAuth:
     """One app at one HighLevel host; safe to share between threads. Its repr hides the secret."""
 
@@ -127,9 +119,12 @@ class OAuth:
         owner = {"userType": "Location", "locationId": location_id, "companyId": company_id}
         return _grant(answer | owner, asked_at=asked_at)
 
-    def installed_locations(self, *, company_token: str, company_id: str) -> list[Installed]:
-        """GET /oauth/installedLocations: where the app is installed in a company (scope oauth.readonly), all pages."""
-        found: dict[str, Installed] = {}
+    def installed_locations(self, *, company_token: str, company_id: str) -> dict[str, str | None]:
+        """GET /oauth/installedLocations, all pages (scope oauth.readonly).
+
+        Return the names of a company's locations in which the app is installed, by id.
+        """
+        found: dict[str, str | None] = {}
         while True:
             answer = self._send(
                 "GET",
@@ -148,10 +143,10 @@ class OAuth:
             before = len(found)
             for each in listed if isinstance(listed, list) else []:
                 if isinstance(each, dict) and isinstance(each.get("_id"), str) and each.get("isInstalled", True):
-                    found[each["_id"]] = Installed(each["_id"], each.get("name"))
+                    found[each["_id"]] = each.get("name")
             # A server that ignores paging repeats the same locations: a page with nothing new is the last one.
             if len(found) - before < PAGE:
-                return list(found.values())
+                return found
 
     def _token(self, form: dict[str, str]) -> Grant:
         # No Version header: "v3" would change the names in request and answer.

@@ -5,7 +5,7 @@ Never retries and never sleeps. Its errors never hold secrets that were sent.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from json import dumps, loads
 from typing import Any, Self
@@ -126,62 +126,26 @@ class Transport:
         with self.open(method, path, bounds=bounds, **request) as stream:
             return stream.read(bounds.max_bytes)
 
+    @contextmanager
     def open(
-        self, method: str, path: str, *, bounds: Bounds, headers: Mapping[str, str] = {}, **content: Any
-    ) -> AbstractContextManager[Stream]:
-        """Send one request and leave the answer's body to the caller; the rest of the body is not transferred.
-
-        ``content`` is ``params`` for the query, or ``data`` for a form, or ``json``.
-
-        Raises:
-            NoAnswerError: there was no answer.
-        """
-        return self._open(method, self._base_url + path, bounds, headers, **content)
-
-    @contextmanager
-    def follow(self, redirect: Stream, *, bounds: Bounds, headers: Mapping[str, str] = {}) -> Iterator[Stream]:
-        """Follow an answer's redirect with only these headers: the token is for HighLevel alone.
-
-        HighLevel named the host, so it may receive the request; over HTTPS, unless the first request was plain HTTP.
-
-        Raises:
-            NoAnswerError: there was no answer of status 200.
-        """
-        deadline = time.monotonic() + bounds.total_seconds
-        for _ in range(MAX_HOPS):
-            target = redirect.target or ""
-            if urlsplit(target).scheme not in ("https", urlsplit(redirect.url).scheme):
-                raise NoAnswerError("it was redirected from https to something else")
-            left = replace(bounds, total_seconds=deadline - time.monotonic())
-            with self._open("GET", target, left, headers) as stream:
-                if stream.status == 200:
-                    yield stream
-                    return
-                if stream.target is None:
-                    host = urlsplit(target).hostname
-                    raise NoAnswerError(f"it was redirected to {host}, which answered {stream.status}")
-                redirect = stream
-        raise NoAnswerError("it was redirected too often")
-
-    def end_within(self, seconds: float) -> None:
-        """End every GET, later ones too, within so many seconds from now.
-
-        A POST goes on: its answer may hold a token that is issued only once.
-        """
-        self._adapter.latest = min(self._adapter.latest, time.monotonic() + seconds)
-
-    @contextmanager
-    def _open(
         self,
         method: str,
-        url: str,
-        bounds: Bounds,
-        headers: Mapping[str, str],
+        target: str,
         *,
+        bounds: Bounds,
+        headers: Mapping[str, str] = {},
         params: Mapping[str, str | int] = {},
         data: Mapping[str, str] | None = None,
         json: object = None,
     ) -> Iterator[Stream]:
+        """Send one request and leave the answer's body to the caller; the rest of the body is not transferred.
+
+        ``target`` is a path of HighLevel's host, or a URL of any; ``data`` is sent as a form.
+
+        Raises:
+            NoAnswerError: there was no answer.
+        """
+        url = self._base_url + target if target.startswith("/") else target
         sent, body = {**self._headers, **headers}, None
         if data is not None:
             sent["Content-Type"], body = "application/x-www-form-urlencoded", urlencode(data)
@@ -201,6 +165,38 @@ class Transport:
             yield Stream(response.status, response.headers, self._chunks(method, response), url)
         finally:
             response.close()
+
+    @contextmanager
+    def follow(self, redirect: Stream, *, bounds: Bounds, headers: Mapping[str, str] = {}) -> Iterator[Stream]:
+        """Follow an answer's redirect with only these headers: the token is for HighLevel alone.
+
+        HighLevel named the host, so it may receive the request; over HTTPS, unless the first request was plain HTTP.
+
+        Raises:
+            NoAnswerError: there was no answer of status 200.
+        """
+        deadline = time.monotonic() + bounds.total_seconds
+        for _ in range(MAX_HOPS):
+            target = redirect.target or ""
+            if urlsplit(target).scheme not in ("https", urlsplit(redirect.url).scheme):
+                raise NoAnswerError("it was redirected from https to something else")
+            left = replace(bounds, total_seconds=deadline - time.monotonic())
+            with self.open("GET", target, bounds=left, headers=headers) as stream:
+                if stream.status == 200:
+                    yield stream
+                    return
+                if stream.target is None:
+                    host = urlsplit(target).hostname
+                    raise NoAnswerError(f"it was redirected to {host}, which answered {stream.status}")
+                redirect = stream
+        raise NoAnswerError("it was redirected too often")
+
+    def end_within(self, seconds: float) -> None:
+        """End every GET, later ones too, within so many seconds from now.
+
+        A POST goes on: its answer may hold a token that is issued only once.
+        """
+        self._adapter.latest = min(self._adapter.latest, time.monotonic() + seconds)
 
     def _chunks(self, method: str, response: BaseHTTPResponse) -> Iterator[bytes]:
         try:

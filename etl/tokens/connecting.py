@@ -116,10 +116,8 @@ def list_company(engine: Engine, vault: Vault, app: OAuth, company_id: str) -> i
             "Give the app the scopes oauth.readonly and oauth.write, then: etl locations sync"
         ) from None
     with engine.begin() as connection:
-        for each in sorted(installed, key=lambda each: each.location_id):
-            locations.install(
-                connection, location_id=each.location_id, company_id=company_id, app_id=app.app_id, name=each.name
-            )
+        for location_id, name in sorted(installed.items()):
+            locations.install(connection, location_id=location_id, company_id=company_id, app_id=app.app_id, name=name)
     return len(installed)
 
 

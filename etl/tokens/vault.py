@@ -6,6 +6,7 @@ the old one.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from etl.errors import ConfigurationError
@@ -22,13 +23,8 @@ class Vault:
     """Keys that encrypt and decrypt. The repr hides them."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        """Take Fernet keys, the newest first; without keys, no token can be stored or read.
-
-        Raises:
-            ConfigurationError: one of them is no Fernet key.
-        """
+        """Take Fernet keys, the newest first; without keys, no token can be stored or read."""
         self._keys = tuple(keys)
-        self._fernets: MultiFernet | None = None
 
     def __repr__(self) -> str:
         return f"Vault({len(self._keys)} keys)"
@@ -37,13 +33,13 @@ class Vault:
         """Encrypt with the newest key.
 
         Raises:
-            ConfigurationError: there is no key; tokens are never stored in the clear.
+            ConfigurationError: there is no key, since tokens are never stored in the clear; or one is no Fernet key.
         """
         if not self._keys:
             raise ConfigurationError(
                 "ETL_SECRET_KEY is not set, and tokens are only stored encrypted. Make one with: etl connect --new-key"
             )
-        return self._open_fernets().encrypt(token.encode()).decode("ascii")
+        return self._fernets.encrypt(token.encode()).decode("ascii")
 
     def decrypt(self, encrypted: str) -> str:
         """Decrypt.
@@ -57,7 +53,7 @@ class Vault:
         from cryptography.fernet import InvalidToken  # noqa: PLC0415
 
         try:
-            return self._open_fernets().decrypt(encrypted.encode()).decode()
+            return self._fernets.decrypt(encrypted.encode()).decode()
         except (InvalidToken, ValueError):
             raise UnreadableError("no key in ETL_SECRET_KEY decrypts it") from None
 
@@ -69,17 +65,16 @@ class Vault:
             return False
         return True
 
-    def _open_fernets(self) -> "MultiFernet":
+    @cached_property
+    def _fernets(self) -> "MultiFernet":
         from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415 - as above
 
-        if self._fernets is None:
-            try:
-                self._fernets = MultiFernet([Fernet(key) for key in self._keys])
-            except ValueError:
-                raise ConfigurationError(
-                    "ETL_SECRET_KEY holds something that is no Fernet key. Make one with: etl connect --new-key"
-                ) from None
-        return self._fernets
+        try:
+            return MultiFernet([Fernet(key) for key in self._keys])
+        except ValueError:
+            raise ConfigurationError(
+                "ETL_SECRET_KEY holds something that is no Fernet key. Make one with: etl connect --new-key"
+            ) from None
 
 
 def new_key() -> str:

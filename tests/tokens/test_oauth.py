@@ -93,7 +93,7 @@ def test_the_locations_of_a_company_are_listed(office: Office) -> None:
     installed = office.oauth.installed_locations(
         company_token=company.access_token, company_id=company.company_id or ""
     )
-    assert set(office.sandbox.location_ids) == {each.location_id for each in installed}
+    assert set(office.sandbox.location_ids) == set(installed)
 
 
 def test_reconnecting_gives_a_code_of_the_location(office: Office) -> None:
