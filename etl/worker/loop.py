@@ -16,7 +16,7 @@ from etl.worker.claims import SHORT_POLL_SECONDS, Claim, Claims, NothingClaimed,
 from etl.worker.fetchers import Fetchers, OutcomeQueue
 from etl.worker.leases import USAGE_SECONDS, Leases
 from etl.worker.listener import Listener
-from etl.worker.next_step import ClaimItems, Collect, End, LoopState, Rest, next_step
+from etl.worker.next_step import ClaimItems, Collect, End, LoopState, Rest, Step, next_step
 from etl.worker.pipeline import Claimed, Outcome, Pipeline
 from etl.worker.run import WORKING, Display, Report, RunLimits, WorkerState
 from etl.worker.run_row import RunRow
@@ -57,12 +57,9 @@ class Loop:
         self._listening = listening
         self._claims = claims
         self._pipeline = pipeline
-        self._limits = limits
         self._display = display
-        self._stop_asked = False
-        self._transact = RetryingTransaction(
-            engine, patience=None if limits.follow else PATIENCE, stopping=lambda: self._stop_asked
-        )
+        patience = None if limits.follow else PATIENCE
+        self._transact = RetryingTransaction(engine, patience=patience, stopping=lambda: self._state.is_stopped)
         self._row = RunRow(self._transact, limits, display, self._clock)
         self._outcomes = OutcomeQueue()
         self._fetchers = Fetchers(self._begin, concurrency=limits.concurrency, outcomes=self._outcomes)
@@ -73,19 +70,17 @@ class Loop:
         # A page answers as many items as it holds, so a limit is kept by single requests alone.
         self._backlogs = backlogs if limits.limit is None else None
         self._walkers = Fetchers(self._begin, concurrency=WALKERS, outcomes=self._outcomes)
-        self._has_turn = False
-        self._skipped: dict[str, set[str]] = {}
-        self._unsettled = 0
-        self._claimed = 0
+        self._state = LoopState(
+            self._batch.size, limits.concurrency, follow=limits.follow, ends_at=self._row.ends_at, left=limits.limit
+        )
         self._round = Round()
-        self._nothing: NothingClaimed | None = None
-        self._passed_suspect = self._has_claimed = False
-        self._next_claim = 0.0
+        self._has_turn = self._passed_suspect = False
+        self._skipped: dict[str, set[str]] = {}
         self._next_lapse_check = 0.0
 
     def stop(self) -> None:
         """Finish the items that were begun, give the rest back, and end; safe to call from a signal handler."""
-        self._stop_asked = True
+        self._state.is_stopped = True
         self._outcomes.wake()
 
     def run(self) -> Report:
@@ -97,26 +92,26 @@ class Loop:
             ConfigurationError: it refuses what a run needs.
         """
         with self._row, self._leases:
-            with Listener(self._listening, self._wake) if self._limits.follow else nullcontext():
+            with Listener(self._listening, self._wake) if self._state.follow else nullcontext():
                 end = self._drain()
             self._wind_down()
         return self._row.finish(end.outcome, self._skipped, detail=self._verdicts.detail if end.is_silent else "")
 
     def _wake(self) -> None:
-        self._next_claim = 0.0
+        self._state.next_claim = 0.0
         self._outcomes.wake()
 
     def _drain(self) -> End:
         """Do one step after the other until the run is over."""
         while True:
             self._row.beat()
-            step = next_step(self._state(), self._clock())
-            self._has_claimed = isinstance(step, ClaimItems)
+            step = self._next_step()
+            self._state.has_claimed = isinstance(step, ClaimItems)
             match step:
                 case ClaimItems(want):
                     self._claim(want)
                 case Collect():
-                    self._nothing = None
+                    self._state.nothing = None
                     self._collect()
                 case Rest(nothing):
                     self._rest(nothing)
@@ -124,44 +119,34 @@ class Loop:
                     self._skipped = step.skipped or self._skipped
                     return step
 
-    def _state(self) -> LoopState:
-        limits, evidence = self._limits, self._evidence
-        is_silent = evidence.is_silent
-        must_give_up = (evidence.is_api_away and not limits.follow) or (
+    def _next_step(self) -> Step:
+        """Bring the state up to date, and return what to do next."""
+        state, evidence = self._state, self._evidence
+        state.batch_size = self._batch.size
+        state.waiting = self._fetchers.waiting
+        state.has_suspect = self._has_turn or self._passed_suspect
+        state.nothing_found = evidence.nothing_found() if state.nothing else frozenset()
+        state.is_silent = evidence.is_silent
+        state.must_give_up = (evidence.is_api_away and not state.follow) or (
             evidence.ends_all and self._verdicts.is_all_answered
         )
-        return LoopState(
-            batch_size=self._batch.size,
-            concurrency=limits.concurrency,
-            follow=limits.follow,
-            ends_at=self._row.ends_at,
-            is_stopped=self._stop_asked,
-            left=None if limits.limit is None else limits.limit - self._claimed,
-            unsettled=self._unsettled,
-            waiting=self._fetchers.waiting,
-            has_suspect=self._has_turn or self._passed_suspect,
-            next_claim=self._next_claim,
-            has_claimed=self._has_claimed,
-            nothing=self._nothing,
-            nothing_found=evidence.nothing_found() if self._nothing else frozenset(),
-            is_silent=is_silent,
-            must_give_up=must_give_up,
-            has_mismatch=self._row.mismatch is not None,
-            is_misconfigured=evidence.is_misconfigured,
-        )
+        state.has_mismatch = self._row.mismatch is not None
+        state.is_misconfigured = evidence.is_misconfigured
+        return next_step(state, self._clock())
 
     def _claim(self, want: int) -> None:
         """Claim items and have them fetched, or note why there are none."""
         now = self._clock()
         claim, windows = self._transact(lambda connection: self._take(connection, want))
-        self._round, self._nothing, self._passed_suspect = claim.round, claim.nothing, claim.passed_suspect
+        self._round, self._state.nothing, self._passed_suspect = claim.round, claim.nothing, claim.passed_suspect
         if not claim.round.took_suspect:
             self._end_turn()
         if claim.nothing is not None:
-            self._next_claim = self._clock() + claim.nothing.pause()
+            self._state.next_claim = self._clock() + claim.nothing.pause()
         if items := claim.items + windows:
-            self._unsettled += len(items)
-            self._claimed += len(items)
+            self._state.unsettled += len(items)
+            if self._state.left is not None:
+                self._state.left -= len(items)
             self._verdicts.expect(items)
             self._leases.hold(items, since=now)
             self._fetchers.submit(claim.items)
@@ -188,7 +173,7 @@ class Loop:
             self._next_lapse_check = self._clock() + LAPSE_CHECK_SECONDS
             message_queue.release_lapsed(connection)
             limits_upkeep.tidy(connection, under_way=USAGE_SECONDS)
-        if not self._unsettled and not self._has_turn:
+        if not self._state.unsettled and not self._has_turn:
             self._has_turn = self._evidence.turn.acquire(blocking=False)
         backlogs = None if self._evidence.is_silent else self._backlogs
         held = backlogs.refresh(connection) if backlogs else ()
@@ -197,7 +182,7 @@ class Loop:
 
     def _rest(self, nothing: NothingClaimed) -> None:
         """Wait until there may be something to claim, and tell what for."""
-        self._nothing, self._skipped = None, nothing.skipped
+        self._state.nothing, self._skipped = None, nothing.skipped
         if self._evidence.is_silent and SkipCause.UNANSWERED in nothing.skipped:
             self._display.watch(WorkerState("api_unreachable", wait=self._evidence.wait(now=self._clock())))
         else:
@@ -208,9 +193,9 @@ class Loop:
         """Take outcomes as they come; settle the batch when it is due."""
         if self._fetchers.waiting:
             time.sleep(GATHER_SECONDS)
-        timeout = min(self._batch.patience(), max(self._next_claim - self._clock(), SHORT_POLL_SECONDS))
+        timeout = min(self._batch.patience(), max(self._state.next_claim - self._clock(), SHORT_POLL_SECONDS))
         self._take_in(timeout=timeout)
-        if self._batch.patience() == 0.0 or len(self._batch) == self._unsettled:
+        if self._batch.patience() == 0.0 or len(self._batch) == self._state.unsettled:
             self._settle()
 
     def _take_in(self, *, timeout: float) -> None:
@@ -230,10 +215,10 @@ class Loop:
         if not len(self._batch):
             return
         counts, settled = self._batch.settle(self._row.id)
-        self._unsettled -= len(settled)
+        self._state.unsettled -= len(settled)
         if self._backlogs is not None and self._backlogs.drop(settled):
-            self._next_claim = 0.0
-        if not self._unsettled:
+            self._state.next_claim = 0.0
+        if not self._state.unsettled:
             self._end_turn()
         self._leases.drop(settled)
         self._row.count(counts)
@@ -241,9 +226,9 @@ class Loop:
     def _wind_down(self) -> None:
         """Give back what was not begun, wait for what was, and settle it."""
         self._give_back()
-        if len(self._batch) < self._unsettled:
+        if len(self._batch) < self._state.unsettled:
             self._pipeline.end_within(GRACE_SECONDS)
-        while len(self._batch) < self._unsettled:
+        while len(self._batch) < self._state.unsettled:
             self._row.beat()
             self._take_in(timeout=SHORT_POLL_SECONDS)
         while len(self._batch):

@@ -12,9 +12,9 @@ MOST_BATCHES = 10
 """A run claims no more, however many of them belong to locations that do not answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LoopState:
-    """All that the next step depends on."""
+    """All that the next step depends on; the loop keeps it up to date."""
 
     batch_size: int
     concurrency: int
