@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -19,8 +18,6 @@ LEASE_SECONDS = 45.0
 """Seconds after which a killed worker's items are free again."""
 USAGE_SECONDS = 120.0
 """How long a killed worker's granted requests count: longer than any request it may have sent can take."""
-
-
 SAFE_FRACTION = 8 / 9
 """The share of a lease's time in which it is certainly ours; the rest allows for clocks and slow commits."""
 
@@ -30,14 +27,16 @@ class _Lease:
     items: int
     renewed_at: float
 
+    def is_sure(self, now: float) -> bool:
+        return now - self.renewed_at < LEASE_SECONDS * SAFE_FRACTION
+
 
 class Leases:
     """The leases this worker holds. A context manager: renewing ends with the block."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float], *, seconds: float = LEASE_SECONDS) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
         self._engine = engine
         self._clock = clock
-        self._seconds = seconds
         self._held: dict[int, _Lease] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -60,7 +59,7 @@ class Leases:
         """
         with self._lock:
             lease = self._held.get(lease_id)
-            return lease is not None and self._is_sure(lease, self._clock())
+            return lease is not None and lease.is_sure(self._clock())
 
     def drop(self, items: Iterable[Claimed]) -> None:
         """Drop the leases of items that are settled."""
@@ -72,11 +71,8 @@ class Leases:
                     if lease.items <= 0:
                         del self._held[each.item.lease_id]
 
-    def _is_sure(self, lease: _Lease, now: float) -> bool:
-        return now - lease.renewed_at < self._seconds * SAFE_FRACTION
-
     def _keep_renewing(self) -> None:
-        while not self._ended.wait(self._seconds / 3):
+        while not self._ended.wait(LEASE_SECONDS / 3):
             self.renew()
 
     def renew(self) -> None:
@@ -84,12 +80,12 @@ class Leases:
         now = self._clock()
         with self._lock:
             held = list(self._held)
-            sure = [lease for lease in self._held.values() if self._is_sure(lease, now)]
+            sure = [lease for lease in self._held.values() if lease.is_sure(now)]
         if not held:
             return
         try:
             with self._engine.begin() as connection:
-                message_queue.renew(connection, held, lease_seconds=self._seconds)
+                message_queue.renew(connection, held, lease_seconds=LEASE_SECONDS)
                 limits.renew(connection, held, seconds=USAGE_SECONDS)
         except DBAPIError as error:
             # If this lasts, the leases lapse and another worker fetches the items: nothing is lost.
@@ -101,9 +97,7 @@ class Leases:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         if self._thread is not None:
             self._thread.join(timeout=10)

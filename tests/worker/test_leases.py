@@ -8,19 +8,17 @@ from sqlalchemy import Engine, text
 from etl.sandbox.server import RunningSandbox
 from etl.state import message_queue
 from etl.tokens.routing import Token
-from etl.worker.leases import Leases
+from etl.worker.leases import LEASE_SECONDS, Leases
 from etl.worker.pipeline import Claimed
 from tests.clock import Clock
 from tests.job import Job
-
-SECONDS = 45.0
 
 
 @pytest.fixture
 def claimed(engine: Engine) -> list[Claimed]:
     with engine.begin() as connection:
         message_queue.enqueue(connection, ["MSG1", "MSG2"], kind="message")
-        items = message_queue.claim(connection, kind="message", quotas={"": 2}, lease_seconds=SECONDS)
+        items = message_queue.claim(connection, kind="message", quotas={"": 2}, lease_seconds=LEASE_SECONDS)
     return [Claimed(item, Token("LOC1", "pit-1", "1"), 0.0) for item in items]
 
 
@@ -31,7 +29,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def leases(engine: Engine, clock: Clock) -> Iterator[Leases]:
-    with Leases(engine, clock, seconds=SECONDS) as leases:
+    with Leases(engine, clock) as leases:
         yield leases
 
 
@@ -42,7 +40,7 @@ def lease_of(claimed: list[Claimed]) -> int:
 def test_a_lease_stands_as_long_as_it_is_renewed(leases: Leases, claimed: list[Claimed], clock: Clock) -> None:
     leases.hold(claimed, since=clock())
     for _ in range(3):
-        clock.advance(SECONDS / 3)
+        clock.advance(LEASE_SECONDS / 3)
         leases.renew()
     assert leases.is_held(lease_of(claimed))
 
@@ -51,7 +49,7 @@ def test_a_lease_that_was_not_renewed_in_time_never_stands_again(
     leases: Leases, claimed: list[Claimed], clock: Clock
 ) -> None:
     leases.hold(claimed, since=clock())
-    clock.advance(SECONDS)
+    clock.advance(LEASE_SECONDS)
     leases.renew()
     assert not leases.is_held(lease_of(claimed))
 
