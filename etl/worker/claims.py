@@ -39,12 +39,6 @@ LONGEST_WAIT = 60.0
 """Seconds that a location is waited for which a 429 blocks; then its items are left to the next run."""
 
 
-def passes_soon(causes: Collection[str], wait: float | None) -> bool:
-    """Whether a cause for skipping locations ends by itself soon; ``wait`` as in :class:`NothingClaimed`."""
-    is_soon = any(SkipCause(cause).passes_soon for cause in causes)
-    return is_soon or (SkipCause.RATE_LIMITED in causes and (wait or 0.0) <= LONGEST_WAIT)
-
-
 @dataclass(frozen=True, slots=True)
 class NothingClaimed:
     """A whole round over all locations found nothing to claim."""
@@ -58,6 +52,11 @@ class NothingClaimed:
         """How a run ends that leaves what is skipped: for the first cause, in the order of their declaration."""
         return next((cause.outcome for cause in SkipCause if cause in self.skipped), RunOutcome.DRAINED)
 
+    def passes_soon(self) -> bool:
+        """Whether a cause ends by itself soon."""
+        is_soon = any(SkipCause(cause).passes_soon for cause in self.skipped)
+        return is_soon or (SkipCause.RATE_LIMITED in self.skipped and (self.wait or 0.0) <= LONGEST_WAIT)
+
     def pause(self) -> float:
         """Seconds to leave the queue alone."""
         if SkipCause.RENEWING in self.skipped:
@@ -67,27 +66,28 @@ class NothingClaimed:
         return POLL_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Round:
     """How far a worker has come on its way over the locations. Each claim says where the next one goes on."""
 
     after: str | None = None
     """The location that was passed last; None: the first one is next."""
     has_claimed: bool = False
-    skipped: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    skipped: dict[str, set[str]] = field(default_factory=dict)
     """As in :class:`NothingClaimed`."""
     wait: float | None = None
     took_suspect: bool = False
     """Whether the last claim took a suspect, which must be processed alone. Others come before the next one."""
 
-    def noting(self, skipped: Mapping[str, Collection[str]], *, wait: float | None = None) -> "Round":
-        """Note locations that were not claimed, by cause, and after how many seconds they may be."""
-        causes = dict(self.skipped)
-        for cause, names in skipped.items():
-            if names:
-                causes[cause] = causes.get(cause, frozenset()) | frozenset(names)
-        waits = [each for each in (self.wait, wait) if each is not None and any(skipped.values())]
-        return replace(self, skipped=causes, wait=min(waits, default=self.wait))
+    def copy(self) -> "Round":
+        """Return a round of its own."""
+        return replace(self, skipped={cause: set(names) for cause, names in self.skipped.items()})
+
+    def note(self, cause: str, names: Collection[str], *, wait: float | None = None) -> None:
+        """Note locations that were not claimed, and after how many seconds they may be."""
+        if names:
+            self.skipped.setdefault(cause, set()).update(names)
+            self.wait = min((each for each in (self.wait, wait) if each is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,26 +146,32 @@ class Claims:
         Suspects and others take turns, so that many suspects do not hold up the others, nor the others them.
         Locations that are ``held`` wait for something else.
         """
-        page, round_ = self._page(connection, round_)
+        # The given round stays as it is: the transaction may be repeated.
+        page, round_ = self._page(connection, round_.copy())
         due = [name for name, is_suspect in page.items() if is_suspect is not None]
         tokens, stopped = self._tokens.resolve(connection, due)
         self._unserved.add(stopped)
-        quotas, spare, round_ = self._quotas(connection, want, tokens, round_.noting(stopped), held)
+        for cause, names in stopped.items():
+            round_.note(cause, names)
+        quotas, spare = self._quotas(connection, want, tokens, round_, held)
         suspects = [name for name in quotas if page[name]]
-        items, took_suspect = self._take(connection, quotas, suspects if is_alone else [], round_)
+        items, round_.took_suspect = self._take(connection, quotas, suspects if is_alone else [], round_)
         claimed = self._grant(connection, items, tokens, spare)
-        round_ = replace(round_, has_claimed=round_.has_claimed or bool(claimed), took_suspect=took_suspect)
-        if took_suspect:
+        round_.has_claimed |= bool(claimed)
+        if round_.took_suspect:
             return Claim(round_, claimed)
-        round_ = round_.noting({SkipCause.RATE: suspects})
+        round_.note(SkipCause.RATE, suspects)
         if not claimed:
-            round_ = round_.noting({SkipCause.RATE: self._walked_by_others(connection)}, wait=HELD_SECONDS)
-        round_, nothing = _moved_on(round_, list(page), list(quotas), is_full=sum(quotas.values()) >= want)
-        return Claim(round_, claimed, nothing, passed_suspect=bool(suspects))
+            round_.note(SkipCause.RATE, self._walked_by_others(connection), wait=HELD_SECONDS)
+        last = _last_passed(list(page), list(quotas), is_full=sum(quotas.values()) >= want)
+        if last is not None:
+            return Claim(replace(round_, after=last), claimed, passed_suspect=bool(suspects))
+        nothing = None if round_.has_claimed else NothingClaimed(round_.skipped, round_.wait)
+        return Claim(Round(), claimed, nothing, passed_suspect=bool(suspects))
 
     def _quotas(
         self, connection: Connection, want: int, tokens: Mapping[str, Token], round_: Round, held: Collection[str]
-    ) -> tuple[dict[str, int], dict[str, int], Round]:
+    ) -> tuple[dict[str, int], dict[str, int]]:
         """Return how many items of each location to claim, and how many requests may be granted with each token.
 
         Note in the round the locations that get none.
@@ -173,8 +179,8 @@ class Claims:
         now = self._clock()
         users = {name: each.location_id for name, each in tokens.items()}
         rooms = {by: self._verdicts.room(by, now=now) if self._verdicts else None for by in users.values()}
-        round_ = round_.noting({SkipCause.UNANSWERED: [name for name, by in users.items() if rooms[by] == 0]})
-        round_ = round_.noting({SkipCause.RATE: [name for name, by in users.items() if by in held]}, wait=HELD_SECONDS)
+        round_.note(SkipCause.UNANSWERED, [name for name, by in users.items() if rooms[by] == 0])
+        round_.note(SkipCause.RATE, [name for name, by in users.items() if by in held], wait=HELD_SECONDS)
         users = {name: by for name, by in users.items() if rooms[by] != 0 and by not in held}
         allowed = limits.allowances(connection, sorted(set(users.values())), each=self._requests)
         spare = {by: self._spare(each) for by, each in allowed.items()}
@@ -182,8 +188,8 @@ class Claims:
         for name, by in users.items():
             if name not in quotas:
                 allowance = allowed.get(by, OTHERS)
-                round_ = round_.noting({allowance.cause: [name]}, wait=allowance.wait)
-        return quotas, spare, round_
+                round_.note(allowance.cause, [name], wait=allowance.wait)
+        return quotas, spare
 
     def _walked_by_others(self, connection: Connection) -> Collection[str]:
         """Return locations where others walk windows, which may leave windows to walk."""
@@ -229,7 +235,9 @@ class Claims:
             # The last page ended exactly at the last location: what follows is the first one.
             round_ = Round(took_suspect=round_.took_suspect)
             page, unserved = self._beyond(connection, None)
-        return page, round_.noting(unserved)
+        for cause, names in unserved.items():
+            round_.note(cause, names)
+        return page, round_
 
     def _beyond(self, connection: Connection, after: str | None) -> tuple[dict[str, bool | None], dict[str, list[str]]]:
         """Return the next locations, apart from those, by cause, that are known to be served by nobody.
@@ -250,19 +258,11 @@ class Claims:
         return dict(page[:PAGE]), unserved
 
 
-def _moved_on(
-    round_: Round, page: Sequence[str], quotas: Sequence[str], *, is_full: bool
-) -> tuple[Round, NothingClaimed | None]:
-    """Move behind the last location that got a quota when they ran out, else behind the page.
-
-    At the end of a round, begin a new one; if there was nothing to claim, say why.
-    """
+def _last_passed(page: Sequence[str], quotas: Sequence[str], *, is_full: bool) -> str | None:
+    """Return the last location that got a quota when they ran out, else that of the page; None: the round is over."""
     if is_full and quotas and (len(page) >= PAGE or quotas[-1] != page[-1]):
-        return replace(round_, after=quotas[-1]), None
-    if len(page) >= PAGE:
-        return replace(round_, after=page[-1]), None
-    skipped = {cause: set(names) for cause, names in round_.skipped.items()}
-    return Round(), None if round_.has_claimed else NothingClaimed(skipped, round_.wait)
+        return quotas[-1]
+    return page[-1] if len(page) >= PAGE else None
 
 
 def _share(want: int, served: Mapping[str, str], allowed: Mapping[str, int]) -> dict[str, int]:

@@ -6,7 +6,7 @@ from math import inf
 from typing import TypeAlias
 
 from etl.state.outcomes import RunOutcome, SkipCause
-from etl.worker.claims import NothingClaimed, passes_soon
+from etl.worker.claims import NothingClaimed
 
 MOST_BATCHES = 10
 """A run claims no more, however many of them belong to locations that do not answer."""
@@ -122,7 +122,7 @@ def _rest(state: LoopState, nothing: NothingClaimed) -> Step:
     if state.nothing_found:
         skipped = {**nothing.skipped, SkipCause.NOTHING_FOUND: set(state.nothing_found)}
         nothing = NothingClaimed(skipped, nothing.wait)
-    if state.follow or passes_soon(nothing.skipped.keys(), nothing.wait):
+    if state.follow or nothing.passes_soon():
         return Rest(nothing)
     return _silent(state, nothing) if state.is_silent else End(RunOutcome(nothing.outcome()), nothing.skipped)
 
