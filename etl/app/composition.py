@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 from sqlalchemy import URL, Engine
 
-from etl import __version__, kinds
+from etl import __version__
 from etl.api.client import Client
 from etl.api.oauth import OAuth
 from etl.api.transport import Transport
@@ -20,7 +20,7 @@ from etl.database.connections import open_engine
 from etl.database.failures import reading_errors
 from etl.database.retrying_transaction import PATIENCE, RetryingTransaction
 from etl.errors import ConfigurationError, EtlError
-from etl.kinds import Options, audio
+from etl.kinds import Options, all_kinds, audio
 from etl.kinds.audio import AudioStore
 from etl.output import print_sentence
 from etl.privacy.message_erasure import MessageErasure
@@ -194,9 +194,9 @@ def build_loop(
 ) -> Loop:
     """Return a run on parts that the caller closes."""
     job = spec.job
-    every = kinds.all_kinds(Options(job.status_checks, job.media_checks, job.recordings_url))
-    kind, walks = every[job.kind], every[KIND]
-    context = RunContext(clock, tokens.routing.location_id, kinds.tables(spec.limits.taken))
+    kinds = all_kinds(Options(job.status_checks, job.media_checks, job.recordings_url))
+    kind, walks = kinds[job.kind], kinds[KIND]
+    context = RunContext(clock, tokens.routing.location_id, {name: kinds[name].table for name in spec.limits.taken})
     verdicts = Verdicts(Evidence(kind, shared), tokens)
     return Loop(
         engine=engine,

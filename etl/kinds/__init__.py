@@ -4,7 +4,6 @@ To add a kind: a module here with ``extract`` and ``transform``, its entry in :f
 ``etl.models.KINDS``, its tables in ``etl/models/highlevel.py``, a migration, and an entry in jobs.yaml.
 """
 
-from collections.abc import Collection
 from functools import partial
 
 from etl.kinds import (
@@ -21,7 +20,7 @@ from etl.kinds import (
 )
 from etl.kinds.audio import AudioStore
 from etl.kinds.kind import Kind, NotFoundPolicy, Options, Origin
-from etl.models import Base, Contact, Email, LocationProfile, Message, Recording, Transcript, User
+from etl.models import Contact, Email, LocationProfile, Message, Recording, Transcript, User
 from etl.state.windows import KIND
 
 NOT_YET = NotFoundPolicy(delays=(600.0, 3600.0, 21_600.0, 57_600.0), is_failure=False, is_usual=True)
@@ -66,8 +65,3 @@ def all_kinds(options: Options) -> dict[str, Kind]:
         ),
     )
     return {each.name: each for each in kinds}
-
-
-def tables(names: Collection[str]) -> dict[str, type[Base] | None]:
-    """Return the table of each of these kinds."""
-    return {name: kind.table for name, kind in all_kinds(Options()).items() if name in names}

@@ -34,8 +34,8 @@ MOST_BYTES = 32 * 1024 * 1024
 """A walk ends where its pages are this large."""
 CHANNELS = (None, "Email")
 """Without a channel, an export has everything but emails: HighLevel docs, "Export messages"."""
-DIVIDED = ("too_large", "too_deep")
-"""Causes of a refusal that one row of many may be the reason of."""
+DIVIDED = ("too_large", "too_deep", "no_end")
+"""Causes of a refusal that smaller windows may not meet."""
 
 
 @dataclass(slots=True, repr=False)
@@ -90,31 +90,23 @@ def extract(call: Call, window_id: str, location_id: str) -> Answer:
     walk = Walk(location_id, window)
     try:
         for number, channel in enumerate(CHANNELS, start=1):
-            if not _walk(call, walk, channel, spare=len(CHANNELS) - number):
-                return Answer(_divided(walk, window))
+            _walk(call, walk, channel, spare=len(CHANNELS) - number)
     except RefusedError as error:
-        if error.cause not in DIVIDED or not window.halves():
+        # Where rows came, but none of the window, nothing shows that its halves would be smaller.
+        is_inside = any(date is not None and window.since <= date < window.until for date in walk.dates.values())
+        if error.cause not in DIVIDED or not window.halves() or (walk.pages and not is_inside):
             raise
-        return Answer(_divided(walk, window))
+        walk = Walk(location_id, window, rest=window.halves(), is_divided=True)
     return Answer(walk)
 
 
-def _divided(walk: Walk, window: Window) -> Walk:
-    """Return a walk that leaves all to the window's halves.
-
-    Raises:
-        RefusedError: there are none, or nothing shows that they would be smaller.
-    """
-    is_inside = any(date is not None and window.since <= date < window.until for date in walk.dates.values())
-    if not window.halves() or (walk.pages and not is_inside):
-        raise RefusedError("no_end", "the export does not end")
-    return Walk(walk.location_id, window, rest=window.halves(), is_divided=True)
-
-
-def _walk(call: Call, walk: Walk, channel: str | None, *, spare: int) -> bool:
-    """Walk one export of the window, and leave so many requests; False when only smaller windows would help.
+def _walk(call: Call, walk: Walk, channel: str | None, *, spare: int) -> None:
+    """Walk one export of the window, and leave so many requests.
 
     A walk that cannot go on ends the window where it has come to: the rest is begun anew, without a cursor.
+
+    Raises:
+        ItemError: a subclass that says what to do.
     """
     query: dict[str, str | int] = {
         "locationId": walk.location_id,
@@ -134,7 +126,8 @@ def _walk(call: Call, walk: Walk, channel: str | None, *, spare: int) -> bool:
         except RefusedError as error:
             if cursor is None or error.cause == "not_json":
                 raise
-            return _cut(walk, reached)
+            _cut(walk, reached)
+            return
         total = page.total if cursor is None else total
         size += page.size
         walk.pages.append(page)
@@ -145,20 +138,24 @@ def _walk(call: Call, walk: Walk, channel: str | None, *, spare: int) -> bool:
         cursor = page.cursor
         if cursor is None:
             walk.missing += max((total or 0) - (len(walk.dates) - before), 0)
-            return True
+            return
         if call.left <= spare or size >= MOST_BYTES:
-            return _cut(walk, reached)
+            _cut(walk, reached)
+            return
 
 
-def _cut(walk: Walk, reached: datetime | None) -> bool:
-    """End the window where its walk has come to; False when that is nowhere."""
+def _cut(walk: Walk, reached: datetime | None) -> None:
+    """End the window where its walk has come to.
+
+    Raises:
+        RefusedError: that is nowhere.
+    """
     window = walk.window
     if reached is None or not window.since < reached < window.until:
-        return False
+        raise RefusedError("no_end", "the export does not end")
     rest = replace(window, since=reached, until=walk.rest[0].until if walk.rest else window.until)
     # What the whole of it lacks does not show which part does.
     walk.window, walk.rest, walk.missing = replace(window, until=reached), (rest,), 0
-    return True
 
 
 def _page(call: Call, query: dict[str, str | int]) -> Page:

@@ -110,11 +110,6 @@ class WindowFilter:
     why: Why
     location_ids: Collection[str]
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether half of the allowance stays for live work."""
-        return self.why is not Why.BACKLOG
-
 
 class Claims:
     """Takes due items of one kind."""
@@ -211,9 +206,10 @@ class Claims:
         return claimed
 
     def _spare(self, allowance: Allowance) -> int:
-        """How many requests may be granted: behind live work only those of half of the allowance."""
-        kept = min(allowance.most // 2, max(allowance.most - self._requests, 0))
-        return allowance.requests - (kept if self._windows and self._windows.is_behind else 0)
+        """Return how many requests may be granted: for history and comparing, half of the allowance stays free."""
+        if self._windows is None or self._windows.why is Why.BACKLOG:
+            return allowance.requests
+        return allowance.requests - min(allowance.most // 2, max(allowance.most - self._requests, 0))
 
     def _take(
         self, connection: Connection, quotas: Mapping[str, int], suspects: Sequence[str], round_: Round

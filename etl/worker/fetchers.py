@@ -80,12 +80,11 @@ class Fetchers:
 
     def take_back(self, token_location_id: str | None = None) -> list[Claimed]:
         """Remove and return the items that no thread has begun: all, or those with the token of a location."""
+        taken: list[Claimed] = []
         with self._changed:
-            taken = [each for each in self._tasks if token_location_id in (None, each.token_location_id)]
-            if taken:
-                self._tasks = deque(
-                    each for each in self._tasks if token_location_id not in (None, each.token_location_id)
-                )
+            tasks, self._tasks = self._tasks, deque()
+            for each in tasks:
+                (taken if token_location_id in (None, each.token_location_id) else self._tasks).append(each)
         return taken
 
     def _work(self) -> None:

@@ -28,8 +28,9 @@ class Unserved:
 
     def add(self, stopped: Mapping[str, Iterable[str]]) -> None:
         """Remember the locations whose cause lasts."""
-        for cause in filter(lambda each: SkipCause(each).lasts, stopped):
-            self.causes.update(dict.fromkeys(stopped[cause], cause))
+        for cause, names in stopped.items():
+            if SkipCause(cause).lasts:
+                self.causes.update(dict.fromkeys(names, cause))
 
     def refresh(self, connection: Connection) -> None:
         """Empty the cache when a location has changed: it may have been connected or resumed."""
