@@ -45,25 +45,18 @@ def follow_ups(
     if may_have_audio(row, children.get(Meta, ())):
         yield FollowUp("recording", message_id, location_id, delay=RECORDING_DELAY)
         yield FollowUp("transcription", message_id, location_id, delay=TRANSCRIPTION_DELAY)
-    delays = [next_look(options.status_checks, row["date_added"], now)] if status_may_change(row) else []
+    conversation_id, date_added = row["conversation_id"], row["date_added"]
+    looks = [next_look(options.status_checks, date_added, now)] if status_may_change(row) else []
     if media_may_be_late(row, children.get(Attachment, ())):
-        look = next_look(options.media_checks, row["date_added"], now)
-        is_fresh = age_of(row["date_added"], now) < DAY
+        looks.append(next_look(options.media_checks, date_added, now))
+        is_fresh = age_of(date_added, now) < DAY
         # An old text without files is usual; an old message without either lacks something.
         is_searched = (is_fresh and not is_partial) or (is_exported and (is_fresh or not row["body"]))
-        if look is None and is_searched and row["conversation_id"]:
-            yield FollowUp("conversation", row["conversation_id"], location_id, force=True)
-        delays.append(look)
-    looks = [delay for delay in delays if delay is not None]
-    if looks:
-        yield FollowUp(
-            "message",
-            message_id,
-            location_id,
-            delay=min(looks),
-            force=True,
-            conversation_id=row["conversation_id"],
-        )
+        if looks[-1] is None and is_searched and conversation_id:
+            yield FollowUp("conversation", conversation_id, location_id, force=True)
+    delay = min((look for look in looks if look is not None), default=None)
+    if delay is not None:
+        yield FollowUp("message", message_id, location_id, delay, force=True, conversation_id=conversation_id)
 
 
 def may_have_audio(row: Row, metas: Sequence[Row]) -> bool:

@@ -25,6 +25,16 @@ PAUSE_SECONDS = 20.0
 """Between looks of a run that stays."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one transaction did."""
+
+    loaded: int
+    """Conversations and days that were worked out."""
+    is_last: bool
+    """Whether nothing is left, or somebody else works it out."""
+
+
 class MartsRun:
     """One run of the job in this process."""
 
@@ -70,7 +80,7 @@ class MartsRun:
             if step.is_last:
                 return RunOutcome.DRAINED
 
-    def _step(self, connection: Connection) -> "Step":
+    def _step(self, connection: Connection) -> Step:
         step = work_out(connection, wait=False)
         runs.report(connection, self._row.id, RunCounts(loaded=step.loaded))
         return step
@@ -79,16 +89,6 @@ class MartsRun:
         until = min(self._clock() + PAUSE_SECONDS, self._row.ends_at)
         while (left := until - self._clock()) > 0 and not self._stop.wait(min(left, self._row.patience())):
             self._row.beat()
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one transaction did."""
-
-    loaded: int
-    """Conversations and days that were worked out."""
-    is_last: bool
-    """Whether nothing is left, or somebody else works it out."""
 
 
 def work_out(connection: Connection, *, wait: bool) -> Step:
