@@ -49,15 +49,8 @@ def transform(payload: Mapping[str, Any], origin: Origin, *, options: Options) -
     row = _row(reader, key, origin)
     files = attachment_rows(reader, key)
     row["extra"] = reader.extra()
-    return [
-        Record(
-            Email,
-            row,
-            children={EmailAttachment: files},
-            follow_ups=tuple(_follow_ups(row, origin.fetched_at, options)),
-            drift=reader.drift(),
-        )
-    ]
+    following = tuple(_follow_ups(row, origin.fetched_at, options))
+    return [Record(Email, row, {EmailAttachment: files}, follow_ups=following, drift=reader.drift())]
 
 
 def _row(reader: Reader, key: Row, origin: Origin) -> Row:

@@ -77,14 +77,11 @@ def transform(
     row["extra"] = reader.extra()
     if is_partial:
         children = {table: rows for table, rows in children.items() if rows}
-    elif media_may_be_late(row, children[Attachment]):
+    elif media_may_be_late(row, attachments):
         # Keep media that only the conversation's list had:
         # https://github.com/GoHighLevel/highlevel-api-docs/issues/212
         del children[Attachment]
-    emails = [
-        {"location_id": key["location_id"], "email_id": id_, "message_id": key["message_id"], "position": position}
-        for position, id_ in enumerate(email_ids)
-    ]
+    emails = [{**key, "email_id": id_, "position": position} for position, id_ in enumerate(email_ids)]
     following = follow_ups(
         row, children, email_ids, origin.fetched_at, options, is_partial=is_partial, is_exported=is_exported
     )
@@ -92,7 +89,7 @@ def transform(
         Record(
             Message,
             row,
-            children=children,
+            children,
             named={Email: emails} if emails else {},
             follow_ups=tuple(following),
             drift=reader.drift(),

@@ -108,16 +108,7 @@ def _walk(call: Call, walk: Walk, channel: str | None, *, spare: int) -> None:
     Raises:
         ItemError: a subclass that says what to do.
     """
-    query: dict[str, str | int] = {
-        "locationId": walk.location_id,
-        "limit": PAGE_ROWS,
-        "sortBy": "createdAt",
-        "sortOrder": "asc",
-        "startDate": _iso(walk.window.since),
-        "endDate": _iso(walk.window.until),
-    }
-    if channel is not None:
-        query["channel"] = channel
+    query = _query(walk, channel)
     reached: datetime | None = walk.window.since
     cursor, total, size, before = None, None, 0, len(walk.dates)
     while True:
@@ -142,6 +133,18 @@ def _walk(call: Call, walk: Walk, channel: str | None, *, spare: int) -> None:
         if call.left <= spare or size >= MOST_BYTES:
             _cut(walk, reached)
             return
+
+
+def _query(walk: Walk, channel: str | None) -> dict[str, str | int]:
+    return {
+        "locationId": walk.location_id,
+        "limit": PAGE_ROWS,
+        "sortBy": "createdAt",
+        "sortOrder": "asc",
+        "startDate": _iso(walk.window.since),
+        "endDate": _iso(walk.window.until),
+        **({"channel": channel} if channel else {}),
+    }
 
 
 def _cut(walk: Walk, reached: datetime | None) -> None:

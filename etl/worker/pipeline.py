@@ -49,7 +49,7 @@ class Claimed:
         return self.item.claimed_at + timedelta(seconds=now - self.since)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False)
 class Outcome:
     """The result of one item: records, or the error that says what happens next. No repr: it holds a payload."""
 
@@ -90,36 +90,26 @@ class Pipeline:
         if self.clock() >= claimed.token.expires_at:
             return Outcome(claimed, self.clock(), error=SnoozedError("token_renewing", "the token has expired"))
 
-        def now() -> datetime:
-            return claimed.time(self.clock())
-
-        call = Call(self.client, claimed.token.bearer, granted=claimed.granted, now=now)
+        call = Call(self.client, claimed.token.bearer, granted=claimed.granted, now=lambda: claimed.time(self.clock()))
+        outcome = Outcome(claimed, 0.0)
         answer: Answer | None = None
-        records: list[Record] | None = None
-        follow_ups: tuple[FollowUp, ...] = ()
-        error: ItemError | None = None
         try:
-            kind, location_id = self.kinds[claimed.item.kind], claimed.location_id
-            answer = kind.extract(call, claimed.item.message_id, location_id)
-            records = kind.transform(answer.payload, Origin(claimed.item.message_id, location_id, now()))
+            kind, id_, location_id = self.kinds[claimed.item.kind], claimed.item.message_id, claimed.location_id
+            answer = kind.extract(call, id_, location_id)
+            outcome.body = answer.body
+            outcome.records = kind.transform(answer.payload, Origin(id_, location_id, call.now()))
         except PartlyReadError as partly:
-            records, follow_ups = partly.records, partly.follow_ups
-            error = partly if partly.is_lossy else None
+            outcome.records, outcome.follow_ups = partly.records, partly.follow_ups
+            outcome.error = partly if partly.is_lossy else None
         except ItemError as failed:
-            error = failed
+            outcome.error = failed
         except Exception as unexpected:  # noqa: BLE001 - a thread that dies would hold its item for ever
-            error = RetriableError("internal", f"{type(unexpected).__name__} while the item was processed")
-        if error is not None and error.payload is None and answer is not None:
-            error.payload = answer.kept()
-        return Outcome(
-            claimed,
-            self.clock(),
-            records=records,
-            follow_ups=follow_ups,
-            error=error,
-            body=answer.body if answer else b"",
-            headers=call.headers,
-            sent=call.sent,
-            statuses=call.statuses,
-            walk=answer.payload if answer and error is None and isinstance(answer.payload, Walk) else None,
-        )
+            detail = f"{type(unexpected).__name__} while the item was processed"
+            outcome.error = RetriableError("internal", detail)
+        outcome.answered_at = self.clock()
+        outcome.headers, outcome.sent, outcome.statuses = call.headers, call.sent, call.statuses
+        if answer is not None and outcome.error is None and isinstance(answer.payload, Walk):
+            outcome.walk = answer.payload
+        if answer is not None and outcome.error is not None and outcome.error.payload is None:
+            outcome.error.payload = answer.kept()
+        return outcome

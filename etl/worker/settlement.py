@@ -69,18 +69,9 @@ class Settlement:
         unsent = [each for each in unsent if each.item in held]
         counts = RunCounts()
         following = self._load(connection, outcomes, counts)
-        put_back = [PutBack(each.item, 0.0, spent=False) for each in unsent]
-        failed: list[tuple[Claimed, ItemError, DeadLetter]] = []
-        for claimed, error in [(each.claimed, each.error) for each in outcomes if each.error is not None]:
-            verdict = self._verdict(error, claimed.item)
-            if isinstance(verdict, PutBack):
-                put_back.append(verdict)
-            else:
-                failed.append((claimed, error, verdict))
-        following += _looked_for(put_back)
-        ends = self._settle_absent(connection, failed)
-        put_back += ends.put_back
-        following += ends.following
+        ends = self._end_failed(connection, outcomes)
+        put_back = [*(PutBack(each.item, 0.0, spent=False) for each in unsent), *ends.put_back]
+        following += [*_looked_for(put_back), *ends.following]
         counts.deleted = self._complete(connection, ends.deleted)
         counts.loaded += counts.deleted + self._complete(connection, ends.over)
         message_queue.put_back(connection, put_back)
@@ -148,9 +139,23 @@ class Settlement:
             return PutBack(item, LOOK_UP_SECONDS, LOOKED_UP, spent=False)
         return DeadLetter(item, error.cause, error.detail, error.payload)
 
+    def _end_failed(self, connection: Connection, outcomes: Sequence[Outcome]) -> "_Ends":
+        """Decide what becomes of the items that failed."""
+        ends = _Ends()
+        failed: list[tuple[Claimed, ItemError, DeadLetter]] = []
+        for each in outcomes:
+            if each.error is not None:
+                verdict = self._verdict(each.error, each.claimed.item)
+                if isinstance(verdict, PutBack):
+                    ends.put_back.append(verdict)
+                else:
+                    failed.append((each.claimed, each.error, verdict))
+        self._settle_absent(connection, failed, ends)
+        return ends
+
     def _settle_absent(
-        self, connection: Connection, failed: Sequence[tuple[Claimed, ItemError, DeadLetter]]
-    ) -> "_Ends":
+        self, connection: Connection, failed: Sequence[tuple[Claimed, ItemError, DeadLetter]], ends: "_Ends"
+    ) -> None:
         """Settle what the API no longer knows but the tables do: it was deleted, which is no failure.
 
         Nor is it one when a kind may well be absent, or when what was looked for elsewhere was found there. What was
@@ -162,7 +167,6 @@ class Settlement:
             for claimed, _, letter in failed
         }
         erased = {received[each] for each in suppression.suppressed(connection, received)}
-        ends = _Ends()
         for claimed, error, letter in failed:
             item, location_id = claimed.item, claimed.location_id
             is_doubted = isinstance(error, NothingFoundError)
@@ -181,7 +185,6 @@ class Settlement:
                 ends.put_back.append(PutBack(item, delay, NOTHING_FOUND, spent=False))
             else:
                 ends.letters.append(letter)
-        return ends
 
     def _mark_gone(self, connection: Connection, item: Item, location_id: str) -> bool:
         """Note in the tables that a thing is gone upstream; return False where they had none, or knew it."""
@@ -211,7 +214,7 @@ class Settlement:
 
 @dataclass(slots=True)
 class _Ends:
-    """What becomes of items that will not work later."""
+    """What becomes of items that failed."""
 
     letters: list[DeadLetter] = field(default_factory=list)
     put_back: list[PutBack] = field(default_factory=list)
