@@ -162,7 +162,7 @@ class OAuth:
             raise OAuthUnavailableError(f"{path} gave no complete answer ({error.reason})") from None
         reason = reason_of(response.body, secrets)
         if reason is None or not response.is_whole:
-            raise OAuthUnavailableError(f"{path} answered {response.status} with something that is no JSON object")
+            raise OAuthUnavailableError(f"{path} answered {response.status} with something that is not a JSON object")
         if response.status not in (200, 201):
             raise _refusal(path, response.status, reason)
         answer: dict[str, Any] = json.loads(response.body)

@@ -210,7 +210,7 @@ class Transport:
         A redirect to an impossible host raises a bare ValueError.
         """
         if method == "GET" and time.monotonic() >= self._adapter.latest:
-            return LostRequestError("it was not awaited any longer")
+            return LostRequestError("the run stopped waiting for it")
         name = type(error).__name__
         return NoAnswerError(IN_WORDS.get(name, name))
 

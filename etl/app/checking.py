@@ -45,7 +45,7 @@ def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
             keep(connection, figures)
     except EtlError as error:
         costs = "Nothing is stored or loaded meanwhile; HighLevel is asked to send again"
-        away = Finding("database", "", "; ".join(str(error).splitlines()), None, costs, "More says: etl doctor")
+        away = Finding("database", "", "; ".join(str(error).splitlines()), None, costs, "For more: etl doctor")
         return None, [away, *of_surroundings(around, alarms)]
     return figures, findings(figures, around, alarms=alarms, jobs=entries)
 

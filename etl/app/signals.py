@@ -47,7 +47,7 @@ def signals_stop(stops: Sequence[Callable[[], None]]) -> Iterator[None]:
             each()
         with suppress(RuntimeError):  # no thread can be had
             # In a thread: a handler may interrupt code that holds the lock of the log.
-            threading.Thread(target=print_progress, args=("Finishing what has begun …",), daemon=True).start()
+            threading.Thread(target=print_progress, args=("Finishing the requests under way …",), daemon=True).start()
 
     _stops.extend(stops)
     if _is_stopped.is_set():

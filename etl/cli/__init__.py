@@ -26,7 +26,7 @@ COMMANDS = {
     "check": "Say what is wrong, since when, and how to fix it; for cron.",
     "notify": "Send a test to the addresses for notices.",
     "metrics": "Print the figures of the work, for Prometheus.",
-    "queue": "List, show, cancel or hurry what waits to be fetched.",
+    "queue": "List, show, cancel or retry the items of the queue.",
     "dead": "List, show, retry or delete what failed for good.",
     "forget": "Erase a contact for good, wherever it is.",
     "prune": "Delete what is older than the retention in jobs.yaml.",

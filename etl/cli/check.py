@@ -19,7 +19,9 @@ SHOWN = 20
 
 @click.command()
 @JSON_LINES
-@click.option("--notify", is_flag=True, help="Send what is new, over or lasts to the addresses of notify in jobs.yaml.")
+@click.option(
+    "--notify", is_flag=True, help="Send notices of findings that began, last or are over, as notify in jobs.yaml says."
+)
 def check(*, as_json: bool, notify: bool) -> None:
     """Say what is wrong, since when, what it costs, and how to fix it: one line each. Sends nothing to HighLevel.
 

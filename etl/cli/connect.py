@@ -43,9 +43,7 @@ ASK = "-"
     help="Store the private integration tokens of many locations: a location and its token on each line; - reads them.",
 )
 @click.option("--company", is_flag=True, help="Connect a company (agency) with all its locations.")
-@click.option(
-    "--paste", is_flag=True, help="Ask for the address that the browser ends at; for a browser on another machine."
-)
+@click.option("--paste", is_flag=True, help="For a browser on another machine: ask for the address at which it ends.")
 @click.option(
     "--redirect-uri", default="http://localhost:8765/callback", show_default=True, help="The redirect URL of the app."
 )

@@ -21,8 +21,8 @@ def crontab() -> None:
     """Print lines for cron, from the schedules and the retention in jobs.yaml.
 
     The lines have full paths, because cron does not know your directory and your PATH. Run this command in the
-    directory with jobs.yaml and .env: cron sees the settings in .env, and none that you export in a shell. Each job has
-    its own line, so that a busy job does not delay the others.
+    directory with jobs.yaml and .env: cron sees the settings in .env, but not those that you export in a shell. Each
+    job has its own line, so that a busy job does not delay the others.
 
     \b
     Example: (crontab -l; etl crontab) | crontab -
@@ -37,7 +37,7 @@ def crontab() -> None:
     dotenv = Path.cwd() / ".env"
     if missing := outside_of(dotenv):
         print_sentence(
-            f"Cron does not see what is set in this shell only. Write it into {dotenv}, or let the lines set it: "
+            f"Cron does not see settings that only this shell has. Write them into {dotenv}, or into the crontab: "
             f"{', '.join(missing)}",
             err=True,
         )

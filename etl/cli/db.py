@@ -42,10 +42,12 @@ def upgrade() -> None:
     print_line(f"at {after}, nothing to do" if before == after else f"upgraded from {before or 'empty'} to {after}")
     if filling:
         print_line(
-            f"The job marts has {counted(filling, 'location')} to work out: until then, views have too few rows."
+            f"The job marts still has to count {counted(filling, 'location')}: until then, views have too few rows."
         )
     if beside:
-        print_line(f"Restart etl serve and etl run. A receiver of revision {beside} or later stores events meanwhile.")
+        print_line(
+            f"Restart etl serve and etl run. A receiver of revision {beside} or later can store events until then."
+        )
     _tell_to_grant(granted)
     for difference in spread:
         print_line(difference, err=True)
@@ -65,7 +67,7 @@ def downgrade(revision: str) -> None:
     """Go back to the tables of an older version, of this REVISION.
 
     Stop receivers and workers first. Afterwards install the older version and run its etl db upgrade, which makes its
-    views. Nothing that is stored is lost: where it would be, this is refused.
+    views. Refuses to go back if stored data would be lost.
 
     \b
     Example: etl db downgrade 0018
@@ -125,10 +127,10 @@ def distribute(*, dry_run: bool) -> None:
 
 @db.command("rebuild-marts")
 def rebuild_marts() -> None:
-    """Work out anew what the views of turns, conversations and days read.
+    """Count turns, conversations and days anew, for the views that show them.
 
-    The job marts keeps these tables. This compares every row of them with the messages, and puts right what differs;
-    what was loaded meanwhile does not count. Exits with 1 if something differed.
+    The job marts counts them into tables. This command compares every row of these tables with the messages, corrects
+    what differs, and exits with 1 if anything did. What was not counted yet is no difference.
     """
     with warehouse(load_settings()) as engine:
         transact = RetryingTransaction(engine, patience=PATIENCE, stopping=lambda: False)
@@ -139,24 +141,28 @@ def rebuild_marts() -> None:
             for table, _ in marts.rebuild(transact, location_id)
         )
     for name, count in sorted(differed.items()):
-        print_line(f"highlevel.{name}: {count} differed, and are right now", err=True)
+        print_line(f"highlevel.{name}: {count} differed, and were corrected", err=True)
     print_line("the marts differed" if differed else "the marts agree with the messages")
     sys.exit(1 if differed else 0)
 
 
 @db.command("grant-reader")
 @click.argument("role")
-@click.option("--without-words", is_flag=True, help="Only what counts: no texts, names, numbers, addresses, files.")
+@click.option("--without-words", is_flag=True, help="Hide texts, names, phone numbers, addresses and files.")
 @click.option(
-    "--location", "locations", metavar="ID", multiple=True, help="Only rows of this location; may be repeated."
+    "--location",
+    "locations",
+    metavar="ID",
+    multiple=True,
+    help="Hide the rows of other locations. You may repeat this option.",
 )
-@click.option("--schema", help="Where it reads then. If this is left out, the schema is named like the role.")
+@click.option("--schema", help="Name of the schema of its own.  [default: the name of the role]")
 def grant_reader(role: str, *, without_words: bool, locations: tuple[str, ...], schema: str | None) -> None:
     """Let ROLE read the schema highlevel, and nothing else.
 
-    With --without-words or --location it reads a schema of its own instead, with the same tables and views, in which
-    the rest is left out. Its queries get timeouts. The role is created if it does not exist. Give it a password in
-    psql: \\password ROLE
+    With --without-words or --location, it reads a schema of its own instead. There are views with the names of our
+    tables and views, which leave out the rest. Postgres ends its queries after 5 minutes. The role is created if it
+    does not exist. Give it a password in psql: \\password ROLE
 
     \b
     Example: etl db grant-reader clinic --location ve9EPM428h8vShlRW1KT --without-words
@@ -176,18 +182,18 @@ def grant_reader(role: str, *, without_words: bool, locations: tuple[str, ...], 
 def _grant_narrowed(connection: Connection, _role: str, *, narrowing: narrowed.Narrowing, schema: str | None) -> bool:
     created = roles.grant_narrowed_reader(connection, narrowing, schema=schema)
     for each in narrowed.without_messages(connection, narrowing.locations):
-        print_line(f"No message of the location {each} is here so far.", err=True)
+        print_line(f"There is no message of the location {each} yet.", err=True)
     return created
 
 
 @db.command("grant-transformer")
 @click.argument("role")
-@click.option("--schema", help="The schema that it may write. If this is left out, it is named like the role.")
+@click.option("--schema", help="The schema that it may write.  [default: the name of the role]")
 def grant_transformer(role: str, *, schema: str | None) -> None:
     """Let ROLE read the schema highlevel and write a schema of its own: for dbt.
 
-    It may let others read its schema. It changes nothing in highlevel. Role and schema are created if they do not
-    exist. Give the role a password in psql: \\password ROLE
+    It may let others read its schema. It cannot change anything in highlevel. Role and schema are created if they do
+    not exist. Give the role a password in psql: \\password ROLE
     """
     may = f"may read the schema highlevel and write the schema {schema or role}, and nothing else"
     _grant(partial(roles.grant_transformer, schema=schema), role, may)
@@ -241,7 +247,7 @@ def url() -> None:
 def psql(arguments: tuple[str, ...]) -> None:
     """Open psql on the database, with any ARGUMENTS of psql's.
 
-    Uses the psql on your PATH, or else the one of the embedded Postgres. Names without a schema are looked for in the
+    Uses the psql on your PATH, or else the one of the embedded Postgres. Names without a schema are looked up in the
     schema highlevel.
 
     \b

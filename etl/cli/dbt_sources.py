@@ -13,8 +13,12 @@ HOURS = click.IntRange(min=1)
 
 @click.command("dbt-sources")
 @click.option("--schema", type=click.Choice(["highlevel", "etl"]), default="highlevel", show_default=True)
-@click.option("--warn-after", type=HOURS, default=24, show_default=True, help="Hours without anything loaded.")
-@click.option("--error-after", type=HOURS, default=72, show_default=True, help="The same, until it is an error.")
+@click.option(
+    "--warn-after", type=HOURS, default=24, show_default=True, help="Hours without a new row after which dbt warns."
+)
+@click.option(
+    "--error-after", type=HOURS, default=72, show_default=True, help="Hours without a new row after which dbt fails."
+)
 def dbt_sources(*, schema: str, warn_after: int, error_after: int) -> None:
     """Print a sources file for dbt: tables, views, descriptions, tests, freshness.
 

@@ -157,7 +157,7 @@ def _deliver(ours: Settings, engine: Engine, sandbox: SandboxProcess, messages: 
             waiting[each.kind] += each.items
     holds = ", ".join(f"{count} of kind {kind}" for kind, count in waiting.items())
     print_line(f"etl.message_queue holds {holds or 'nothing'}")
-    print_line("a webhook seen before queues nothing")
+    print_line("a webhook that comes twice queues its message once")
 
 
 @contextmanager
@@ -182,7 +182,7 @@ def _enqueue_calls(ours: Settings, engine: Engine) -> None:
         calls = list(connection.execute(CALLS, {"location_id": location_id}).scalars())
         for kind in ("recording", "transcription"):
             message_queue.enqueue(connection, calls, kind=kind, location_id=location_id)
-    print_line("recordings and transcripts are asked for some minutes after a call; here at once")
+    print_line("the job asks for recordings and transcripts some minutes after a call; in this demo, at once")
 
 
 def _run(ours: Settings, *command: str) -> int:

@@ -43,7 +43,7 @@ PATIENCE_SECONDS = 600.0
 ZONES = "Run the job locations, or: UPDATE highlevel.settings SET default_time_zone = …"
 RENEWED = "A run renews it once; if that does not help: etl connect"
 NEW_TOKEN = "Make a token with the scope conversations/message.readonly in HighLevel, and set it again"  # noqa: S105
-AUDIO = "Fix that address, or name another one in jobs.yaml; then retry what died meanwhile: etl dead retry"
+AUDIO = "Fix that address, or name another one in jobs.yaml; then retry the dead letters: etl dead retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _of_database(connection: Connection, settings: Settings) -> Check:
         is_tried = probe_writes(connection)
     except DBAPIError as error:
         return Check("database", ok=False, says=str(unavailable(error, connection.engine)))
-    untried = "not read-only (more cannot be tried: the role may make no temporary tables)"
+    untried = "not read-only (writing was not tried: this role may not make temporary tables)"
     writes = "takes writes" if is_tried else untried
     says = f"{described(settings)}, reachable, UTF8, {writes}, at revision {schema.HEAD}"
     return Check("database", ok=True, says=says)
@@ -199,7 +199,7 @@ def _of_tokens(
                 unanswered.setdefault(problem.detail, []).append(shown(location_id))
     for detail, names in unanswered.items():
         # An error of the API, or a wrong address.
-        fix = f"HIGHLEVEL_BASE_URL is {address_of(settings)}: check it, and the way there"
+        fix = f"HIGHLEVEL_BASE_URL is {address_of(settings)}: check it, and the network"
         if detail.startswith("the API answered 5"):
             fix = "HighLevel has trouble of its own, see https://status.gohighlevel.com. Items wait meanwhile"
         yield Check("api", ok=False, says=f"{detail}; asked for {some(names)}", fix=fix)
@@ -227,7 +227,7 @@ def of_keys(stored: Sequence[tuple[stored_tokens.Owner, str, list[str]]], vault:
         fix = "Put the key they were stored with back into ETL_SECRET_KEY (separated by a comma), or connect anew"
         return Check("keys", ok=False, says=says, fix=fix)
     old = sum(not all(map(vault.is_current, texts)) for _, _, texts in stored)
-    more = f"; {old} need an older key: etl locations rekey before dropping it" if old else ""
+    more = f"; {old} need an older key: run etl locations rekey before you remove it" if old else ""
     return Check("keys", ok=True, says=f"ETL_SECRET_KEY decrypts all of {len(stored)} stored tokens{more}")
 
 
@@ -244,7 +244,7 @@ def of_app(overviews: Sequence[Overview], *, given: bool) -> Check:
 def of_marts(as_of: datetime | None, backlog: mart_changes.Backlog) -> Check:
     """Check that the job of the marts keeps up with what is loaded."""
     filled = "never filled yet" if as_of is None else f"as of {as_of:%Y-%m-%d %H:%M}Z"
-    waits = f"{counted(backlog.changes, 'change')} to be worked out"
+    waits = f"{counted(backlog.changes, 'change')} not counted yet"
     if backlog.changes:
         waits += f", the oldest {duration(backlog.seconds)} old"
     fix = "Run the job marts each minute: etl crontab prints its line, and etl run --follow does it by itself"

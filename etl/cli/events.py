@@ -101,7 +101,7 @@ def show(webhook_id: str, *, raw: bool) -> None:
 @options.SOME_IDS
 @FILTERS
 def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
-    """Read events again and queue what they name, for example after an upgrade.
+    """Read events again and queue their messages again, for example after an upgrade.
 
     Skips installations and removals of the app: an old one would undo later changes.
 

@@ -109,7 +109,7 @@ def message_job(file: jobs.JobsFile) -> jobs.Job:
     """
     job = next((job for job in file.named.values() if job.kind == "message"), None)
     if job is None:
-        raise ConfigurationError("No job in jobs.yaml takes items of kind message. Add one: kind: message")
+        raise ConfigurationError("No job in jobs.yaml takes items of kind message. Add one with: kind: message")
     return job
 
 

@@ -23,7 +23,8 @@ from etl.privacy.contact_erasure import ContactErasure
 def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool) -> None:
     """Erase a contact for good, with its messages, calls, emails and received webhooks.
 
-    Keeps only the contact's id, so that nothing is loaded again. You can repeat the command at any time.
+    Keeps its id, and hashes of the ids of its messages, so that nothing is loaded again. Does not reach copies
+    and backups. You can repeat the command at any time.
 
     \b
     Example: etl forget --contact nFTYKxIl5Y3zJCP7kBVd --dry-run

@@ -13,7 +13,7 @@ from etl.privacy.retention import Pruning
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Only count what would be deleted; of messages not their attachments and other parts.",
+    help="Only count what would be deleted. Parts of messages, such as files, are not counted.",
 )
 def prune(*, dry_run: bool) -> None:
     """Delete what is older than the retention in jobs.yaml.

@@ -28,7 +28,7 @@ WHICH = options.combined(
         "location_id",
         metavar="ID",
         callback=lambda _context, _parameter, typed: "" if typed == shown("") else typed,
-        help="Only of this location; (default): those that name none.",
+        help="Only of this location. (default) means items that name none.",
     ),
     options.older_than("were queued"),
 )
@@ -37,7 +37,7 @@ choose = partial(options.choose, ItemFilter, by="--cause, --kind, --location, --
 
 @click.group()
 def queue() -> None:
-    """List, show, cancel or hurry items: what waits to be fetched."""
+    """List, show, cancel or retry the items of the queue, which wait to be fetched."""
 
 
 @queue.command("list")
@@ -45,7 +45,7 @@ def queue() -> None:
 @options.LIST_LIMIT
 @options.JSON_LINES
 def list_(limit: int, *, as_json: bool, **narrowing: Any) -> None:
-    """List what waits and why, in the order in which it comes due."""
+    """List the items that wait, and why, in the order in which they come due."""
     settings = load_settings()
     with warehouse(settings) as engine, engine.connect() as connection:
         which = ItemFilter(**narrowing)
@@ -92,7 +92,7 @@ def show(message_id: str) -> None:
 @WHICH
 @options.YES
 def cancel(ids: tuple[str, ...], *, every: bool, yes: bool, **narrowing: Any) -> None:
-    """Delete items that wait, so that they are not fetched. What a worker has claimed stays.
+    """Delete items that wait, so that they are not fetched. Items that a worker has claimed stay.
 
     \b
     Example: etl queue cancel --cause not_found --location ve9EPM428h8vShlRW1KT
@@ -110,7 +110,7 @@ def cancel(ids: tuple[str, ...], *, every: bool, yes: bool, **narrowing: Any) ->
 @options.SOME_IDS
 @WHICH
 def retry(ids: tuple[str, ...], *, every: bool, **narrowing: Any) -> None:
-    """Make items due now that wait for a later try, and give them all their attempts again."""
+    """Make items due now that failed and wait for a later try; count their attempts from 0 again."""
     which = choose(ids, every=every, **narrowing)
     with warehouse(load_settings()) as engine:
         waits, _ = _counts(engine, which)

@@ -62,7 +62,7 @@ def _page(location_id: str | None, since: date) -> str:
             )
         begin, until, is_behind = figures.days(connection, location_id=location_id, since=since)
         if is_behind or marts.as_of(connection) is None:
-            raise ConfigurationError("The figures are not worked out yet. Run: etl run marts")
+            raise ConfigurationError("The figures are not counted yet. Run: etl run marts")
         if until is None:
             raise ConfigurationError("No loaded message counts: none has a date, or all are internal or deleted.")
         if begin is None:

@@ -209,7 +209,7 @@ def _print_report(job: Job, report: Report) -> None:
     counts = report.counts
     of_these = _counts(("unchanged", counts.unchanged), ("deleted upstream", counts.deleted))
     others = _counts(("retried", counts.retried), ("snoozed", counts.snoozed), ("dead", counts.dead))
-    what = "conversations and days worked out" if job.kind == MARTS else "loaded"
+    what = "conversations and days counted" if job.kind == MARTS else "loaded"
     loaded = f"{counts.loaded} {what}" + (f" ({of_these})" if of_these else "")
     print_sentence(
         f"{job.name}: {', '.join(filter(None, (loaded, others)))} in {report.seconds:.1f} s "

@@ -115,14 +115,25 @@ def _export(keys: SandboxKeys) -> str:
 @sandbox.command()
 @click.option("--to", "to_url", required=True, help="URL of the receiver, https://…/webhooks/highlevel.")
 @click.option(
-    "--count", default=100, show_default=True, type=click.IntRange(0), help="Number of webhooks, without duplicates."
+    "--count",
+    default=100,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Number of webhooks, duplicates not counted.",
 )
 @click.option(
     "--rate", default=20.0, show_default=True, type=FiniteRange(0, min_open=True), help="Webhooks in a second."
 )
 @DATA
-@click.option("--duplicates", default=0.0, type=FiniteRange(0, 1), help="Share that is sent twice.")
-@click.option("--bad-signatures", default=0.0, type=FiniteRange(0, 1), help="Share with a wrong signature.")
+@click.option(
+    "--duplicates", default=0.0, type=FiniteRange(0, 1), help="Share of webhooks that are sent twice, from 0 to 1."
+)
+@click.option(
+    "--bad-signatures",
+    default=0.0,
+    type=FiniteRange(0, 1),
+    help="Share of webhooks with a wrong signature, from 0 to 1.",
+)
 @KEYS
 def send(
     *, to_url: str, seed: int, locations: int, messages: int, until: datetime, keys_directory: Path, **traffic: Any

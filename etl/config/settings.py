@@ -44,7 +44,7 @@ def _fernet_keys(value: SecretStr) -> SecretStr:
         except ValueError:
             good = False
         if not good:
-            raise ValueError("holds something that is no Fernet key; make one with: etl connect --new-key")
+            raise ValueError("holds something that is not a Fernet key; make one with: etl connect --new-key")
     return value
 
 

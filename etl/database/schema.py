@@ -88,7 +88,7 @@ def upgrade(connection: Connection, target: str = "head") -> None:
 
     if is_pooled(connection):
         raise ConfigurationError(
-            "A pooler stands between, and migrations need a session of their own. "
+            "There is a pooler between etl and Postgres, but migrations need a session of their own. "
             "Set DATABASE_DIRECT_URL to the address of Postgres itself."
         )
     at = revision(connection)
@@ -175,7 +175,7 @@ def _undo(connection: Connection, undo: Callable[[], None], *, missing: list[str
     held = losses.held(connection, gone, dispensable=dispensable)
     if held:
         raise ConfigurationError(
-            f"Going back would lose what is in {', '.join(held)}. The way back beyond it is to restore a backup: see "
+            f"Going back would lose what is in {', '.join(held)}. To go back all the same, restore a backup: see "
             "docs/operations.md, The way back."
         )
     undo()

@@ -56,7 +56,7 @@ class ContactErasure:
         if not location_ids and "" in named:
             if location_id is None:
                 raise ConfigurationError(
-                    f"What names the contact {self.contact_id} names no location. Say which it is: --location"
+                    f"The data of the contact {self.contact_id} names no location. Name it yourself: --location"
                 )
             location_ids = {location_id}
         return {each: self._count(connection, each) for each in sorted(location_ids) if location_id in (None, each)}

@@ -73,7 +73,7 @@ class Vault:
             return MultiFernet([Fernet(key) for key in self._keys])
         except ValueError:
             raise ConfigurationError(
-                "ETL_SECRET_KEY holds something that is no Fernet key. Make one with: etl connect --new-key"
+                "ETL_SECRET_KEY holds something that is not a Fernet key. Make one with: etl connect --new-key"
             ) from None
 
 

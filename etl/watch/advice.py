@@ -16,7 +16,7 @@ CHECK_APP = "Check that the app is installed and has the scope conversations/mes
 
 CURES: dict[tuple[str, str | None], str] = {
     (BY_HAND, ANY): "Resume it: etl locations resume {id}",
-    ("token_refused", None): "Put a valid token into HIGHLEVEL_TOKEN; the pause lifts by itself",
+    ("token_refused", None): "Put a valid token into HIGHLEVEL_TOKEN; the pause ends by itself",
     ("token_refused", "private"): "Make a new token in HighLevel and store it: etl connect --location {id} --token",
     ("token_refused", "app"): CHECK_APP,
     ("token_refused", "company"): CHECK_APP,
@@ -52,9 +52,9 @@ UNANSWERED: dict[str, str] = {
 """Why the items of all locations wait, by the outcome of a run."""
 
 ANYBODY = (
-    "Webhooks of every app and location are taken. HighLevel signs those of all its customers with the same key, so "
-    "anybody with an app there can send some: they are kept, and what they name waits if its location has no token. "
-    "Set WEBHOOK_APP_ID (or HIGHLEVEL_CLIENT_ID) to take only those of your app, or WEBHOOK_LOCATIONS."
+    "Webhooks of every app and location are accepted. HighLevel signs those of all its customers with the same key, so "
+    "anybody with an app there can send some: they are stored, and their messages are queued. "
+    "Set WEBHOOK_APP_ID (or HIGHLEVEL_CLIENT_ID) to accept only those of your app, or WEBHOOK_LOCATIONS."
 )
 SHOWN = 10
 """Most names in one line."""
@@ -84,10 +84,10 @@ def cure_of(location: Overview) -> str | None:
 def whose_webhooks(settings: Settings) -> str:
     """Say whose webhooks the receiver takes, and what that means."""
     if settings.webhook_locations:
-        return f"Webhooks of {counted(len(settings.webhook_locations), 'location')} are taken, by WEBHOOK_LOCATIONS."
+        return f"Webhooks of {counted(len(settings.webhook_locations), 'location')} are accepted, by WEBHOOK_LOCATIONS."
     if settings.app_id:
         more = "of those that name no app, only what is of a known location is queued"
-        return f"Webhooks of the app {settings.app_id} are taken; {more}."
+        return f"Webhooks of the app {settings.app_id} are accepted; {more}."
     return ANYBODY
 
 

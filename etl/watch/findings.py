@@ -78,8 +78,8 @@ def findings(figures: Figures, around: Surroundings, *, alarms: Alarms, jobs: Ma
 def of_surroundings(around: Surroundings, alarms: Alarms) -> Iterator[Finding]:
     """Find what is wrong outside of Postgres."""
     if around.receiver is not None:
-        costs = "HighLevel is asked to send again, for a while, what is not stored"
-        fix = "Look at the log of etl serve, then: etl doctor; and at last: etl reconcile"
+        costs = "Events are answered 429, so that HighLevel sends them again, for a while"
+        fix = "Look at the log of etl serve, and run etl doctor. When it is fixed: etl reconcile"
         yield Finding("receiver", "", around.receiver, None, costs, fix)
     for name, problem in around.audio.items():
         fix = f"Fix that address, or change recordings_url in jobs.yaml; then: etl run {name}; etl dead retry --all"
@@ -93,8 +93,8 @@ def of_surroundings(around: Surroundings, alarms: Alarms) -> Iterator[Finding]:
 def _of_database(figures: Figures) -> Iterator[Finding]:
     if figures.unreadable is not None:
         says = f"the messages cannot be read: {figures.unreadable}"
-        costs = "Nothing is loaded meanwhile that needs them; webhooks are stored, and nothing is lost"
-        yield Finding("database", "highlevel", says, None, costs, "More says: etl doctor")
+        costs = "Items that need them wait. Webhooks are still stored, and nothing is lost"
+        yield Finding("database", "highlevel", says, None, costs, "For more: etl doctor")
 
 
 def is_overdue(rhythm: Rhythm, now: datetime, least: timedelta) -> bool:
@@ -114,9 +114,9 @@ def is_overdue(rhythm: Rhythm, now: datetime, least: timedelta) -> bool:
 def _of_webhooks(figures: Figures, silence: timedelta) -> Iterator[Finding]:
     for rhythm in figures.rhythms:
         if is_overdue(rhythm, figures.taken_at, silence):
-            usual = f", though in these hours of {counted(rhythm.weeks, 'week')} before there were some"
-            says, costs = "none came" + (usual if rhythm.weeks else ""), "New messages are missing in the tables"
-            fix = "Look whether etl serve runs and HighLevel can reach it; what was missed: etl reconcile"
+            usual = f", although in these hours of {counted(rhythm.weeks, 'week')} before some came"
+            says, costs = "no webhook came" + (usual if rhythm.weeks else ""), "New messages are missing in the tables"
+            fix = "Check that etl serve runs and HighLevel can reach it; then fetch what was missed: etl reconcile"
             yield Finding("webhooks", rhythm.location_id, says, rhythm.last_at, costs, fix)
 
 
@@ -124,8 +124,8 @@ def _of_lost(figures: Figures, least: int) -> Iterator[Finding]:
     for each in figures.lost:
         if each.lost >= least:
             says = f"{counted(each.lost, 'message')} came without a webhook"
-            costs = "They are queued, so that they are late and not missing"
-            fix = "Look whether HighLevel can always reach etl serve, and at its log; then: etl reconcile"
+            costs = "They are queued, and will be loaded late"
+            fix = "Check that HighLevel can always reach etl serve, and look at its log; then: etl reconcile"
             yield Finding("lost", each.location_id, says, each.since, costs, fix)
 
 
@@ -144,7 +144,7 @@ def _of_runs(figures: Figures, delay: timedelta, jobs: Mapping[str, Job]) -> Ite
         if seen_at is not None and figures.taken_at - due_again(job, seen_at) >= delay:
             waiting = counted(sum(each.due for each in figures.depth if each.kind == job.kind), "item")
             costs = f"{waiting} of kind {job.kind} wait for it"
-            fix = f"Look at cron (etl crontab prints its lines) or the service; now: etl run {name}"
+            fix = f"Look at cron (etl crontab prints its lines) or the service; to run it now: etl run {name}"
             yield Finding("runs", name, "the job does not run", seen_at, costs, fix)
 
 
@@ -167,7 +167,7 @@ def _of_tokens(figures: Figures, ahead: timedelta) -> Iterator[Finding]:
     for name, end in ends.items():
         if end is not None and end - figures.taken_at < ahead:
             says = f"its token ends on {end:%Y-%m-%d}"
-            yield Finding("token", name, says, None, "Then its items wait, untouched", "Connect it again: etl connect")
+            yield Finding("token", name, says, None, "Then its items wait", "Connect it again: etl connect")
 
 
 def _end_of(location: Overview) -> datetime | None:
@@ -192,7 +192,7 @@ def _of_queue(figures: Figures, age: timedelta, jobs: Mapping[str, Job]) -> Iter
             yield Finding("queue", kind, says, oldest, costs, "Add a job for that kind to jobs.yaml")
         elif oldest is not None and figures.taken_at - oldest >= age:
             says = f"the oldest of {counted(sum(each.due for each in mine), 'due item')} waits"
-            fix = "Is etl run at work? etl status; more at a time: etl run --processes, concurrency in jobs.yaml"
+            fix = "See whether etl run is at work: etl status. To load more at a time: etl run --processes"
             yield Finding("queue", kind, says, oldest, costs, fix)
 
 
@@ -216,12 +216,12 @@ def _of_allowance(figures: Figures, percent: int) -> Iterator[Finding]:
         name, until = shown(location.location_id), location.blocked_until or figures.taken_at
         left, limit = location.daily_remaining, location.daily_limit
         if location.blocked_cause == SkipCause.DAILY_BUDGET:
-            says = f"spent for today, HighLevel is asked again from {until:%H:%M %Z} on"
+            says = f"used up for today, HighLevel is asked again from {until:%H:%M %Z} on"
             fix = f"It comes back by itself. If HighLevel allows more already: etl locations resume {name}"
             yield Finding("allowance", name, says, None, "Its items wait", fix)
         elif left is not None and limit and location.heard_at and 100 * left < percent * limit:
             says = f"{100 * max(left, 0) / limit:.0f} % of {limit:,} requests a day are left"
-            fix = "It comes back by itself; to need less: bulk: auto, fewer status_checks in jobs.yaml"
+            fix = "Tomorrow there are new ones. To need fewer: bulk: auto, fewer status_checks in jobs.yaml"
             costs = "When none is left, its items wait for the next day (UTC)"
             yield Finding("allowance", name, says, None, costs, fix)
 
@@ -230,6 +230,6 @@ def _of_transactions(figures: Figures, age: timedelta) -> Iterator[Finding]:
     for each in figures.transactions:
         if figures.taken_at - each.since >= age:
             says = f"{each.program or 'a session'} of role {each.role} has a transaction open"
-            costs = "Postgres cannot clean up meanwhile, so that the queue grows slow"
+            costs = "Postgres cannot clean up meanwhile, so the queue becomes slow"
             fix = f"End it there, or: SELECT pg_terminate_backend({each.pid})"
             yield Finding("transaction", f"pid {each.pid}", says, each.since, costs, fix)

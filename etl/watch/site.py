@@ -31,7 +31,7 @@ def routes(page: Page, password: str) -> list[Route]:
 
     async def retry(request: Request) -> Response:
         if not is_own(request):
-            return Response("This form is of another site.\n", 403, media_type="text/plain")
+            return Response("This form comes from another site.\n", 403, media_type="text/plain")
         body = b""
         async for chunk in request.stream():
             body += chunk

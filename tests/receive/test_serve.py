@@ -203,7 +203,7 @@ def test_an_event_of_an_odd_app_is_refused(picky: Receiver, warehouse: Warehouse
     assert (401, []) == (said, warehouse.outcomes(unique))
 
 
-OPEN = "Webhooks of every app and location are taken"
+OPEN = "Webhooks of every app and location are accepted"
 
 
 def test_a_receiver_that_takes_everything_says_what_that_means(

@@ -133,7 +133,7 @@ def test_a_role_that_may_make_no_temporary_tables_is_told_what_could_not_be_trie
     office.execute(f'REVOKE TEMPORARY ON DATABASE "{office.engine.url.database}" FROM PUBLIC')
     with login_role(office.engine, roles.grant_worker) as (_, url):
         done = etl("doctor", "--offline", "--json", DATABASE_URL=url)
-    assert (done.returncode, "the role may make no temporary tables" in checks_of(done)["database"]["says"]) == (
+    assert (done.returncode, "this role may not make temporary tables" in checks_of(done)["database"]["says"]) == (
         0,
         True,
     )

@@ -160,7 +160,7 @@ def test_an_allowance_that_is_nearly_used_up_is_told() -> None:
     assert [("allowance", "L")] == names(replace(QUIET, locations=[spent]))
     unheard = Overview("L", blocked_cause="daily_budget", blocked_until=NOW + HOUR)
     (finding,) = found(replace(QUIET, locations=[unheard]))
-    assert "spent for today, HighLevel is asked again from 13:00 UTC on" == finding.says
+    assert "used up for today, HighLevel is asked again from 13:00 UTC on" == finding.says
 
 
 def test_a_transaction_that_is_open_for_long_is_told_with_what_ends_it() -> None:
