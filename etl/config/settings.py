@@ -81,20 +81,22 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    database_url: SecretStr | None = Field(None, description="postgresql://… of the warehouse; unset: embedded.")
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://… of the warehouse; unset: an embedded Postgres."
+    )
     database_direct_url: SecretStr | None = Field(
-        None, description="The same past a pooler, for db upgrade and for waking --follow; unset: DATABASE_URL."
+        None, description="If DATABASE_URL is a pooler: Postgres itself, for db upgrade and for waking --follow."
     )
     etl_home: Path = Field(Path(".etl"), description="Where the embedded server and other local state live.")
     etl_jobs: Path | None = Field(None, description="The jobs file; unset: jobs.yaml, or the built-in jobs.")
     highlevel_token: Token | None = Field(None, description="Bearer token of one location.")
-    highlevel_location_id: LocationId = Field("", description="That token's location.")
+    highlevel_location_id: LocationId = Field("", description="The location of that token.")
     highlevel_base_url: AnyHttpUrl = Field(
-        AnyHttpUrl("https://services.leadconnectorhq.com"), description="Where the API is."
+        AnyHttpUrl("https://services.leadconnectorhq.com"), description="Address of the API."
     )
     highlevel_api_version: str = Field("2021-07-28", pattern=r"^[A-Za-z0-9_.-]+$", description="The Version header.")
     highlevel_client_id: str | None = Field(None, pattern=r"^[!-~]+$", description="OAuth app, for many locations.")
-    highlevel_client_secret: Token | None = Field(None, description="That app's secret.")
+    highlevel_client_secret: Token | None = Field(None, description="The secret of that app.")
     etl_secret_key: Annotated[SecretStr, AfterValidator(_fernet_keys)] | None = Field(
         None, description="Fernet keys that encrypt stored tokens, separated by commas, the newest first."
     )
@@ -108,13 +110,13 @@ class Settings(BaseModel):
         None, description="Shared secret of the workflow endpoint; unset: off."
     )
     webhook_app_id: str | None = Field(
-        None, description="Our app, whose events alone are taken; unset: HIGHLEVEL_CLIENT_ID up to its dash."
+        None, description="Your app; events of other apps are refused; unset: HIGHLEVEL_CLIENT_ID up to its dash."
     )
     webhook_locations: Annotated[tuple[LocationId, ...], BeforeValidator(_words)] = Field(
-        (), description="Locations whose events alone are taken, separated by commas; unset: all."
+        (), description="Locations, separated by commas; events of others are ignored; unset: all."
     )
     webhook_drop_types: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(
-        ("LCEmailStats",), description="Types of events that are answered and not stored, separated by commas."
+        ("LCEmailStats",), description="Types of events that are answered, but not stored, separated by commas."
     )
     webhook_max_age: float | None = Field(
         # Off, because genuine retries come late: up to 70 minutes after the event under the policy of 6 attempts, later
@@ -122,14 +124,14 @@ class Settings(BaseModel):
         None,
         gt=0,
         allow_inf_nan=False,
-        description="Seconds after which an event is refused; unset: never.",
+        description="Seconds; events that are older are refused; unset: never.",
     )
-    webhook_keep_days: float = Field(30, gt=0, le=3650, description="How long events are kept.")
+    webhook_keep_days: float = Field(30, gt=0, le=3650, description="For how many days events are kept.")
     etl_page_password: Annotated[SecretStr, AfterValidator(_workflow_secret)] | None = Field(
-        None, description="Password of the page that etl serve shows at /; unset: there is none."
+        None, description="Password of the page that etl serve shows at /; unset: no page."
     )
     etl_notify_urls: Annotated[tuple[SecretStr, ...], BeforeValidator(_secrets)] = Field(
-        (), description="Addresses for notices, as Apprise wants them, separated by spaces; beside those of jobs.yaml."
+        (), description="Addresses for notices, in Apprise's form, separated by spaces; added to those of jobs.yaml."
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lambda v: str(v).lower())] = (
         "info"
