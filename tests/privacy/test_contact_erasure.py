@@ -72,6 +72,13 @@ def test_the_marts_keep_nothing_of_what_was_erased(job: Job, etl: Command, comma
 MARTS = ("turns", "conversation_totals", "daily_totals")
 
 
+def test_opening_hours_are_no_contacts_and_stay(job: Job, etl: Command) -> None:
+    job.execute("INSERT INTO highlevel.opening_hours VALUES (:place, 1, '09:00', '18:00')", place=PLACE)
+    fill(job, "ZOE")
+    assert etl("forget", "--contact", "ZOE", "--yes").returncode == 0
+    assert job.value("SELECT count(*) FROM highlevel.opening_hours") == 1
+
+
 def test_no_table_with_words_of_customers_is_left_out() -> None:
     known = (
         {table.__tablename__ for table in erasure.TABLES}

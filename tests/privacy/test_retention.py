@@ -53,6 +53,30 @@ def test_a_thread_lives_as_long_as_its_newest_email(job: Job, etl: Command) -> N
     assert job.value("SELECT count(*) FROM highlevel.emails") == 2
 
 
+def test_opening_hours_stay_and_what_is_left_is_counted_by_them(job: Job, etl: Command) -> None:
+    job.execute(
+        "INSERT INTO highlevel.opening_hours SELECT 'LOC1', day, '00:00', '12:00' FROM generate_series(1, 7) AS day"
+    )
+    # The question that M99 answers is too old.
+    job.execute(
+        "INSERT INTO highlevel.messages (location_id, message_id, conversation_id, message_type, direction, "
+        "date_added, fetched_at) SELECT 'LOC1', 'M' || days, 'CNV1', 'TYPE_SMS', "
+        "CASE days % 2 WHEN 0 THEN 'inbound' ELSE 'outbound' END, now() - make_interval(days => days), now() "
+        "FROM unnest(ARRAY[102, 99, 98, 95]) AS days"
+    )
+    job.execute("INSERT INTO etl.mart_changes (location_id) VALUES ('LOC1')")
+    etl("run", "marts")
+    turns = "SELECT message_id, open_seconds FROM highlevel.response_times ORDER BY date_added"
+    half_a_day = 43200
+    assert job.rows(turns) == [("M102", 3 * half_a_day), ("M98", 3 * half_a_day)]
+    assert etl("prune").returncode == 0
+    assert job.rows(turns) == [("M98", 3 * half_a_day)]
+    assert job.value("SELECT count(*) FROM highlevel.opening_hours") == 7
+    job.execute("DELETE FROM highlevel.opening_hours WHERE location_id = 'LOC1'")
+    assert etl("prune").returncode == 0
+    assert job.rows(turns) == [("M98", None)]
+
+
 def test_a_dry_run_changes_nothing(job: Job, etl: Command) -> None:
     fill(job, "OLD", age_days=101)
     done = etl("prune", "--dry-run")
