@@ -20,12 +20,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller numbers: a look, no proof")
     parser.add_argument("--only", choices=list(measurements(quick=True)), action="append", help="just this; repeatable")
     parser.add_argument("--items", type=int, help="of scale: how many items are queued")
+    parser.add_argument("--warehouse", metavar="URL", help="of views: an empty database to fill, or one that is filled")
     arguments = parser.parse_args()
     targets: list[Target] = []
     # Otherwise the scratch Postgres would outlive a benchmark that is told to stop.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with stage() as on:
-        for name, measure in measurements(quick=arguments.quick, items=arguments.items).items():
+        chosen = measurements(quick=arguments.quick, items=arguments.items, warehouse=arguments.warehouse)
+        for name, measure in chosen.items():
             if arguments.only is None or name in arguments.only:
                 measured = measure(on)
                 print_targets(measured)
@@ -35,7 +37,9 @@ def main() -> None:
     sys.exit(0 if all(target.met for target in targets) else 1)
 
 
-def measurements(*, quick: bool, items: int | None = None) -> dict[str, Callable[[Stage], list[Target]]]:
+def measurements(
+    *, quick: bool, items: int | None = None, warehouse: str | None = None
+) -> dict[str, Callable[[Stage], list[Target]]]:
     """Return what can be measured, by name."""
     rounds, messages = (3, 1000) if quick else (5, 3000)
     plain = Conditions(messages=messages, rounds=rounds, concurrency=8, latency=0.0)
@@ -56,7 +60,7 @@ def measurements(*, quick: bool, items: int | None = None) -> dict[str, Callable
         "sliding": lambda on: limits.measure(on, seconds=seconds, window="sliding"),
         "fixed": lambda on: limits.measure(on, seconds=seconds, window="fixed"),
         "receive": lambda on: receive.measure(on, received),
-        "views": lambda on: views.measure(on, conversations=20_000 if quick else 505_000, rounds=5),
+        "views": lambda on: views.measure(on, conversations=20_000 if quick else 350_000, rounds=rounds, url=warehouse),
         "scale": lambda on: scale.measure(on, large, rounds=rounds),
     }
 
