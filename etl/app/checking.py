@@ -25,7 +25,6 @@ log = structlog.get_logger("etl.watch")
 
 EVERY_SECONDS = 300.0
 """How often a follower checks."""
-NOTICE = TypeAdapter(notices.SentNotice | None)
 
 
 def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
@@ -66,6 +65,7 @@ class Notifier:
         self.ping = notify.ping
         # Keeps the notice that Postgres is away, which Postgres cannot keep.
         self._file = settings.etl_home / "told.json"
+        self._content = TypeAdapter(notices.SentNotice | None)
         self._away: notices.SentNotice | None = None
 
     def __bool__(self) -> bool:
@@ -99,7 +99,7 @@ class Notifier:
         """Send that Postgres is away, or back; that it was sent is kept in a file."""
         sent = self._away
         with suppress(OSError, ValueError):
-            sent = sent or NOTICE.validate_json(self._file.read_bytes())
+            sent = sent or self._content.validate_json(self._file.read_bytes())
         message = news(away, [sent] if sent else [], now)
         if message and self.send(message):
             self._away = None
@@ -107,7 +107,7 @@ class Notifier:
                 self._away = notices.SentNotice(each.name, each.subject, sent.began_at if sent else now, now)
             with suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
-                self._file.write_bytes(NOTICE.dump_json(self._away))
+                self._file.write_bytes(self._content.dump_json(self._away))
 
 
 @contextmanager
