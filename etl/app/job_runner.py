@@ -24,7 +24,7 @@ the kernel gives to another thread, does not wake it."""
 Watched = Callable[[Job, RunLimits], AbstractContextManager[RunSpec]]
 """Adds to a run what shows its progress, during a block."""
 Runner = Callable[[Sequence[RunSpec]], list[Report]]
-"""Does runs at the same time; returns no report if nothing is left that could do them."""
+"""Does runs at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +61,24 @@ class RunRequest:
         )
 
 
-def work(request: RunRequest, run: Runner, watched: Watched) -> Generator[tuple[Job, Report]]:
-    """Run the jobs; yield each with its report as soon as it is known.
+def work(
+    request: RunRequest, run: Runner, watched: Watched, *, began: float | None = None
+) -> Generator[tuple[Job, Report]]:
+    """Run the jobs; yield each with its report as soon as it is known. ``began`` is when the seconds begin to count.
 
     Raises:
         EtlError: why it cannot go on.
     """
-    limit, began = request.limit, time.monotonic()
+    limit, began = request.limit, time.monotonic() if began is None else began
     for jobs in request.stages:
         seconds = None if request.max_seconds is None else max(request.max_seconds - (time.monotonic() - began), 0.0)
         left = replace(request, limit=limit, max_seconds=seconds)
         with ExitStack() as watching:
             reports = run([watching.enter_context(watched(job, left.limits_of(job))) for job in jobs])
-        yield from zip(jobs, reports, strict=False)
+        yield from zip(jobs, reports, strict=True)
         if limit is not None:
             limit -= sum(report.counts.loaded + report.counts.dead for report in reports)
-        if not reports or limit == 0 or reports[-1].outcome.ends_other_jobs:
+        if limit == 0 or reports[-1].outcome.ends_other_jobs:
             return
 
 

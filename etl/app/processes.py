@@ -1,8 +1,8 @@
 """``etl run --processes``: workers do the same runs, each with a share of the limit; we add up what they send.
 
-A worker is a process with its own connections. It shares a pipe with us: we send it the runs to do, or a stop, and it
-sends the counts, the state and the report of each run. Signals reach only us. A worker whose pipe ends has lost us: it
-ends in good order, or at once if it was stopped before.
+A worker is a process with its own connections. It shares a pipe with us: it sends the counts, the state and the report
+of each run, and we send it a stop. Signals reach only us. A worker whose pipe ends has lost us: it ends in good order,
+or at once if it was stopped before.
 """
 
 import io
@@ -11,13 +11,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 from etl.app.composition import RunSpec
@@ -35,8 +36,8 @@ from etl.worker.run import Display, Report, RunLimits, WorkerState
 
 Pipe: TypeAlias = "Connection[Any, Any]"
 Send: TypeAlias = Callable[[object], None]
-Orders: TypeAlias = list[tuple[Job, RunLimits]]
-"""The runs that a worker does at the same time; none: it ends."""
+Runs: TypeAlias = Mapping[str, RunSpec]
+"""By the names of their jobs."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -50,9 +51,15 @@ def work_in_processes(request: RunRequest, count: int, watched: Watched) -> Gene
     team = _Team()
     with signals_stop([team.stop]):
         try:
-            for _ in shares(request.limit, count):
-                team.start(runs=request.runs)
-            yield from work(request, team.run, watched)
+            for limit in shares(request.limit, count):
+                team.start(replace(request, limit=limit))
+            for jobs in request.stages:
+                with ExitStack() as watching:
+                    runs = {job.name: watching.enter_context(watched(job, request.limits_of(job))) for job in jobs}
+                    reports = team.reports(runs)
+                yield from ((job, added(reports[job.name])) for job in jobs if reports[job.name])
+                if any(each.outcome.is_fault for of_job in reports.values() for each in of_job):
+                    return
         finally:
             team.end()
 
@@ -106,14 +113,27 @@ def _union(several: Iterable[Mapping[str, set[str]]]) -> dict[str, set[str]]:
 
 @dataclass(eq=False, slots=True)
 class _Worker:
-    """A process, and what it sent last of each of its runs."""
+    """A process, and what it sent last of each run: the counts, the state, the report."""
 
     process: SpawnProcess
     pipe: Pipe
     counts: dict[str, RunCounts] = field(default_factory=dict)
     states: dict[str, WorkerState] = field(default_factory=dict)
-    reports: list[Report] | None = None
-    """None while it is at work."""
+    reports: dict[str, Report] = field(default_factory=dict)
+    is_lost: bool = False
+    """Whether it crashed or was killed, in a run that is not reported yet."""
+
+    def owes(self, runs: Runs) -> set[str]:
+        return runs.keys() - self.reports.keys()
+
+    def note(self, name: str, content: RunCounts | WorkerState | Report) -> None:
+        if isinstance(content, WorkerState):
+            self.states[name] = content
+        elif isinstance(content, RunCounts):
+            self.counts[name] = content
+        else:
+            self.reports[name], self.counts[name] = content, content.counts
+            self.states.pop(name, None)
 
 
 class _Team:
@@ -124,11 +144,11 @@ class _Team:
         self._is_stopped = False
         self._fault: EtlError | None = None
 
-    def start(self, *, runs: int) -> None:
-        """Add a worker, for so many runs at a time."""
+    def start(self, request: RunRequest) -> None:
+        """Add a worker."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, runs))
+        process = context.Process(target=_work, args=(theirs, request, time.monotonic()))
         # A process begins with the signals blocked that were blocked here, so those of a terminal or a service, which
         # go to all, reach only us. The tracker comes first, because starting it would unblock them.
         resource_tracker.ensure_running()
@@ -147,43 +167,37 @@ class _Team:
         self._is_stopped = True
         for worker in self._workers:
             with suppress(OSError):  # it has ended
-                worker.pipe.send(None)
+                worker.pipe.send("stop")
 
     def end(self) -> None:
         """End all workers and wait for them."""
         self.stop()
         for worker in self._workers:
-            with suppress(OSError):  # it has ended
-                worker.pipe.send([])
             worker.process.join()
             worker.pipe.close()
 
-    def run(self, specs: Sequence[RunSpec]) -> list[Report]:
-        """Have the workers do these runs; return the reports of all of them. Empty when none of them lives.
-
-        Raises:
-            EtlError: why one of them cannot go on.
-        """
-        living = [each for each in self._workers if not each.pipe.closed]
-        at_work = list(zip(living, shares(specs[0].limits.limit, len(living)), strict=False))
-        for worker, limit in at_work:
-            worker.counts, worker.states, worker.reports = {}, {}, None
-            with suppress(OSError):  # it has ended
-                worker.pipe.send([(each.job, replace(each.limits, limit=limit)) for each in specs])
-        while waiting := {each.pipe: each for each, _ in at_work if each.reports is None}:
-            ready = wait(list(waiting), timeout=LOOK_SECONDS)
-            for worker in [each for pipe, each in waiting.items() if pipe in ready]:
-                self._hear(worker, specs)
+    def reports(self, runs: Runs) -> dict[str, list[Report]]:
+        """Wait until each worker has sent a report of these runs, or has ended."""
+        while any(each.owes(runs) for each in self._workers if not each.pipe.closed):
+            # One that is ahead is heard too: it would wait until we read what it sends.
+            living = [each for each in self._workers if not each.pipe.closed]
+            ready = wait([each.pipe for each in living], timeout=LOOK_SECONDS)
+            for worker in [each for each in living if each.pipe in ready]:
+                self._hear(worker, runs)
         if self._fault is not None:
             raise self._fault
-        return [added(each) for each in zip(*(worker.reports or () for worker, _ in at_work), strict=True)]
+        for worker in [each for each in self._workers if each.is_lost]:
+            for name in worker.owes(runs):
+                worker.is_lost = False
+                worker.note(name, Report(RunOutcome.LOST, worker.counts.get(name, RunCounts()), 0.0))
+        return {name: [each.reports[name] for each in self._workers if name in each.reports] for name in runs}
 
-    def _hear(self, worker: _Worker, specs: Sequence[RunSpec]) -> None:
+    def _hear(self, worker: _Worker, runs: Runs) -> None:
         """Handle one message."""
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
-            self._drop(worker, specs)
+            self._drop(worker, runs)
             return
         if isinstance(message, str):
             with suppress(OSError, ValueError):  # nobody may be reading any more
@@ -191,67 +205,63 @@ class _Team:
         elif isinstance(message, EtlError):
             self._fault = self._fault or message
             self.stop()
-        elif isinstance(message, list):
-            worker.reports, worker.states = message, {}
-            if any(each.outcome.is_fault for each in message):
-                self.stop()
         else:
             name, content = message
-            (worker.states if isinstance(content, WorkerState) else worker.counts)[name] = content
-            display = next(each.display for each in specs if each.job.name == name)
-            display.progress(total(each.counts.get(name, RunCounts()) for each in self._workers))
-            if states := [each.states[name] for each in self._workers if name in each.states]:
-                display.watch(together(states))
+            worker.note(name, content)
+            if name in runs:
+                runs[name].display.progress(total(each.counts.get(name, RunCounts()) for each in self._workers))
+                if states := [each.states[name] for each in self._workers if name in each.states]:
+                    runs[name].display.watch(together(states))
+            if isinstance(content, Report) and content.outcome.is_fault:
+                self.stop()
 
-    def _drop(self, worker: _Worker, specs: Sequence[RunSpec]) -> None:
+    def _drop(self, worker: _Worker, runs: Runs) -> None:
         """Drop a worker that has ended; if it was killed, the leases of its items lapse."""
         worker.process.join()
         worker.pipe.close()
-        worker.reports = [Report(RunOutcome.LOST, worker.counts.get(each.job.name, RunCounts()), 0.0) for each in specs]
         if code := worker.process.exitcode or 0:
+            worker.is_lost = True
             how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"crashed (exit code {code})"
             print_progress(f"A worker {how}. Its items are free again after {LEASE_SECONDS:.0f} seconds.")
-        if any(each.limits.follow for each in specs):
+        if worker.owes(runs) and any(each.limits.follow for each in runs.values()):
             self.stop()
 
 
-def _work(pipe: Pipe, runs: int) -> None:
-    """Be a worker, from its start to its end."""
+def _work(pipe: Pipe, request: RunRequest, began: float) -> None:
+    """Be a worker, from its start to its end; all processes of a machine have one monotonic clock."""
     sending = threading.Lock()
-    orders: SimpleQueue[Orders] = SimpleQueue()
 
     def send(message: object) -> None:
         with sending, suppress(OSError):  # the other end may be gone; we shall be stopped
             pipe.send(message)
 
-    threading.Thread(target=_obey, args=(pipe, orders), daemon=True).start()
+    @contextmanager
+    def watched(job: Job, limits: RunLimits) -> Iterator[RunSpec]:
+        yield RunSpec(job, limits, _Sent(job.name, send))
+
+    threading.Thread(target=_obey, args=(pipe,), daemon=True).start()
     if sys.stderr.isatty():
         sys.stderr = _Terminal(send)
     try:
-        settings, shared = load_settings(), SharedEvidence()
-        with warehouse(settings, runs=runs) as engine:
-            while order := orders.get():
-                specs = [RunSpec(job, limits, _Sent(job.name, send)) for job, limits in order]
-                send(run_together(settings, engine, specs, shared=shared))
+        settings = load_settings()
+        with warehouse(settings, runs=request.runs) as engine:
+            run = partial(run_together, settings, engine, shared=SharedEvidence())
+            for job, report in work(request, run, watched, began=began):
+                send((job.name, report))
     except EtlError as error:
         send(error)
 
 
-def _obey(pipe: Pipe, orders: SimpleQueue[Orders]) -> None:
-    """Hand on what is to be run. Stop in good order when told so or when the other end is gone; after both, at once."""
+def _obey(pipe: Pipe) -> None:
+    """Stop in good order when the other end says so or is gone; when it is gone after that, end at once."""
     is_stopped = False
     with suppress(EOFError, OSError):
-        while True:
-            order = pipe.recv()
-            if order is not None:
-                orders.put(order)
-                continue
+        while pipe.recv():
             is_stopped = True
             stop_all()
     if is_stopped:
         os._exit(1)
     stop_all()
-    orders.put([])
 
 
 @dataclass(frozen=True, slots=True)
