@@ -43,8 +43,7 @@ def signals_stop(stops: Sequence[Callable[[], None]]) -> Iterator[None]:
                 signal.raise_signal(number)
             return
         stopped_at = time.monotonic()
-        for each in _stops:
-            each()
+        stop_all()
         with suppress(RuntimeError):  # no thread can be had
             # In a thread: a handler may interrupt code that holds the lock of the log.
             threading.Thread(target=print_progress, args=("Finishing the requests under way …",), daemon=True).start()

@@ -13,6 +13,7 @@ from etl.app.checking import notifying
 from etl.app.composition import RunSpec, address_of, require_known_recordings_urls, watching
 from etl.app.job_runner import RunRequest, run_together, work
 from etl.app.processes import work_in_processes
+from etl.app.signals import signals_stop
 from etl.app.warehouse import described, load_settings, warehouse
 from etl.cli.options import FiniteRange
 from etl.cli.progress import first_line, local_now, narrated, pacing, say
@@ -99,7 +100,8 @@ def run(  # noqa: PLR0913 - one parameter an option
         here = partial(run_together, settings, engine, shared=SharedEvidence())
         done = work_in_processes(request, processes, watched) if processes > 1 else work(request, here, watched)
         reports = []
-        with _beside(settings, file, engine, health_port) if follow else nullcontext(), closing(done):
+        beside = _beside(settings, file, engine, health_port) if follow else nullcontext()
+        with signals_stop([]), beside, closing(done):
             for each, report in done:
                 if as_json or (follow and logs_json()):
                     print_json(_as_dict(each, report))

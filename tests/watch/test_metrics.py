@@ -166,6 +166,16 @@ def test_a_follower_answers_that_it_lives(etl: Command) -> None:
     assert 0 == process.returncode
 
 
+def test_a_follower_that_is_stopped_as_it_starts_ends_in_good_order(etl: Command) -> None:
+    with etl.start("run", "--follow", "--health-port", "0") as process:
+        assert process.stderr is not None
+        while "Answering" not in process.stderr.readline():
+            pass
+        process.terminate()
+        process.communicate(timeout=60)
+    assert 0 == process.returncode
+
+
 def test_a_port_that_is_taken_is_told(etl: Command) -> None:
     done = etl("run", "--follow", "--health-port", "nowhere:1")
     assert 2 == done.returncode
