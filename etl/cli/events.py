@@ -1,13 +1,11 @@
 """``etl events``: the received webhooks, and how to read them again."""
 
 import sys
-from collections.abc import Collection, Iterator
 from functools import partial
 from operator import attrgetter
 from typing import Any, get_args
 
 import click
-from sqlalchemy import Engine
 
 from etl.app.warehouse import load_settings, warehouse
 from etl.cli import options
@@ -15,7 +13,7 @@ from etl.config import jobs
 from etl.database.connections import moment_of
 from etl.errors import ConfigurationError
 from etl.output import counted, print_json, print_line, print_record, print_table, write_bytes
-from etl.receive.events import Page, replay_page
+from etl.receive.events import replay_page
 from etl.receive.webhook import Outcome
 from etl.state import webhook_events
 from etl.state.webhook_events import EventFilter
@@ -112,24 +110,19 @@ def replay(ids: tuple[str, ...], *, every: bool, **filters: Any) -> None:
     settings = load_settings()
     kinds = jobs.read(settings.etl_jobs).kinds
     with warehouse(settings) as engine:
-        replayed = sum(page.replayed for page in _pages(engine, which, kinds))
+        with engine.connect() as connection:
+            until = moment_of(connection)  # events that arrive meanwhile are left out
+        replayed, page = 0, None
+        while True:
+            with engine.begin() as connection:
+                page = replay_page(connection, which, kinds=kinds, until=until, after=page)
+            if page is None:
+                break
+            replayed += page.replayed
     if not replayed and ids:
         print_line(f"None of these events is kept, or can be replayed: {', '.join(ids)}", err=True)
         sys.exit(1)
     print_line(f"{replayed} replayed")
-
-
-def _pages(engine: Engine, which: EventFilter, kinds: Collection[str]) -> Iterator[Page]:
-    """Replay page by page, each in a transaction; leave out events that arrive meanwhile."""
-    with engine.connect() as connection:
-        until = moment_of(connection)
-    page: Page | None = None
-    while True:
-        with engine.begin() as connection:
-            page = replay_page(connection, which, kinds=kinds, until=until, after=page)
-        if page is None:
-            return
-        yield page
 
 
 @events.command()
