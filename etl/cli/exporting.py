@@ -2,10 +2,11 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection, Engine
 
 from etl.app.composition import RunSpec, address_of, routing_of
@@ -23,16 +24,8 @@ from etl.watch.advice import CONNECT, UNANSWERED, reason, some, unanswered
 from etl.worker.claims import WindowFilter
 from etl.worker.run import Display, Report, RunLimits
 
-Show = Callable[[datetime, str], None]
-"""Shows up to when it has come, and what else there is to say."""
 LOOK_SECONDS, PLAIN_SECONDS = 0.5, 60.0
 """How often progress is looked up and shown: on a terminal, and where there is none."""
-
-
-class HeldUpError(EtlError):
-    """Some windows cannot be walked now; they stay queued."""
-
-    exit_code = 3
 
 
 def walk(
@@ -48,43 +41,31 @@ def walk(
     file = jobs.read(settings.etl_jobs)
     changes = {"name": name, "kind": KIND, "concurrency": 1, "batch_size": 2}
     job = message_job(file).model_copy(update=changes)
-    pause = LOOK_SECONDS if sys.stderr.isatty() else PLAIN_SECONDS
+    limits = RunLimits(name, job.concurrency, job.batch_size, taken=file.kinds)
+    is_live, (start, end) = sys.stderr.isatty(), span
+    texts = [TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[detail]}")]
+    columns = (texts[0], BarColumn(bar_width=20), TaskProgressColumn(), texts[1], TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not is_live) as bar:
+        task = bar.add_task(printable(name), total=max((end - start).total_seconds(), 1.0), detail="")
 
-    with _progress(name, *span) as show:
-
-        class Progress(Display):
+        class Windows(Display):
             looked_at = time.monotonic() - LOOK_SECONDS
 
             def progress(self, counts: RunCounts) -> None:  # noqa: ARG002 - it shows what the tables say
-                if time.monotonic() >= self.looked_at + pause:
-                    self.looked_at = time.monotonic()
-                    with reading_errors(engine), engine.connect() as connection:
-                        show(*reached(connection))
+                if time.monotonic() < self.looked_at + (LOOK_SECONDS if is_live else PLAIN_SECONDS):
+                    return
+                self.looked_at = time.monotonic()
+                with reading_errors(engine), engine.connect() as connection:
+                    at, detail = reached(connection)
+                bar.update(task, completed=(at - start).total_seconds(), detail=detail)
+                if not is_live:
+                    print_line(f"{name}: reached {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {detail}", err=True)
 
-        limits = RunLimits(name, job.concurrency, job.batch_size, taken=file.kinds)
-        return run_together(settings, engine, [RunSpec(job, limits, Progress(), windows=chosen)])[0]
-
-
-@contextmanager
-def _progress(name: str, start: datetime, end: datetime) -> Iterator[Show]:
-    """Yield what prints lines or, on a terminal, moves a live line with the time that is left."""
-    if not sys.stderr.isatty():
-        yield lambda reached, detail: print_line(
-            f"{name}: reached {reached.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {detail}", err=True
-        )
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    texts = [TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[detail]}")]
-    columns = (texts[0], BarColumn(bar_width=20), TaskProgressColumn(), texts[1], TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(printable(name), total=max((end - start).total_seconds(), 1.0), detail="")
-        yield lambda reached, detail: bar.update(task, completed=(reached - start).total_seconds(), detail=detail)
+        return run_together(settings, engine, [RunSpec(job, limits, Windows(), windows=chosen)])[0]
 
 
-def held_up(settings: Settings, engine: Engine, location_id: str, report: Report) -> HeldUpError:
-    """Return the error that says why windows of a location are left."""
+def held_up(settings: Settings, engine: Engine, location_id: str, report: Report) -> EtlError:
+    """Return the error that says why windows of a location are left; they stay queued."""
     later = "The same command goes on later"
     if report.outcome in UNANSWERED:
         said = unanswered(report.outcome, report.detail, address=address_of(settings))
@@ -96,7 +77,7 @@ def held_up(settings: Settings, engine: Engine, location_id: str, report: Report
             details = {each.location_id: each.pause_detail for each in locations.overview(connection)}
         if detail := details.get(location_id):
             said = f"{said} ({detail})"
-    error = HeldUpError(said if report.outcome == RunOutcome.PAUSED else f"{said}. {later}")
+    error = EtlError(said if report.outcome == RunOutcome.PAUSED else f"{said}. {later}")
     error.exit_code = 2 if report.outcome == RunOutcome.MISCONFIGURED else 3
     return error
 
