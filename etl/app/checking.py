@@ -17,7 +17,7 @@ from etl.database.connections import probe_writes
 from etl.errors import EtlError
 from etl.state import notices
 from etl.watch import sending
-from etl.watch.figures import Figures, gather, keep, look_around
+from etl.watch.figures import Figures, Surroundings, disk_free, gather, keep, receiver_problem
 from etl.watch.findings import Finding, findings, of_surroundings
 from etl.watch.notices import News, news
 
@@ -35,8 +35,9 @@ def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
     """
     file = jobs.read(settings.etl_jobs)
     alarms, entries = file.alarms, file.named
-    audio = {job.name: audio_problem(job) for job in entries.values() if job.recordings_url is not None}
-    around = look_around(settings, audio, receiver=alarms.receiver)
+    keeping = [job for job in entries.values() if job.recordings_url is not None]
+    audio = {job.name: problem for job in keeping if (problem := audio_problem(job))}
+    around = Surroundings(disk_free(settings), audio, receiver_problem(alarms.receiver) if alarms.receiver else None)
     try:
         with warehouse(settings) as engine, engine.connect() as connection:
             probe_writes(connection)  # a full disk shows only there

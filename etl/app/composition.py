@@ -53,14 +53,12 @@ def address_of(settings: Settings) -> str:
     return f"{url.scheme}://{url.host}:{url.port}{(url.path or '').rstrip('/')}"
 
 
-@contextmanager
-def transport_of(settings: Settings, *, pool_size: int = 1) -> Iterator[Transport]:
-    """Yield a transport to HighLevel; close its connections at the end."""
+def transport_of(settings: Settings, *, pool_size: int = 1) -> Transport:
+    """Return a transport to HighLevel, which closes its connections at the end of a block."""
     base_url = str(settings.highlevel_base_url)
     if settings.highlevel_base_url.scheme == "http" and not _is_this_machine(settings.highlevel_base_url.host or ""):
         _warn_of_plain_http(address_of(settings))
-    with Transport(base_url=base_url, pool_size=pool_size, user_agent=f"highlevel-etl/{__version__}") as transport:
-        yield transport
+    return Transport(base_url=base_url, pool_size=pool_size, user_agent=f"highlevel-etl/{__version__}")
 
 
 def _is_this_machine(host: str) -> bool:

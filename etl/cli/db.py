@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import click
@@ -167,23 +167,16 @@ def grant_reader(role: str, *, without_words: bool, locations: tuple[str, ...], 
     \b
     Example: etl db grant-reader clinic --location ve9EPM428h8vShlRW1KT --without-words
     """
-    if not without_words and not locations:
-        if schema is not None:
-            raise ConfigurationError("--schema goes with --without-words or --location: others read highlevel itself.")
-        _grant(roles.grant_reader, role, "may read the schema highlevel, and nothing else")
-        return
     for each in filter(None, map(problem_of, locations)):
         raise ConfigurationError(each)
-    narrowing = narrowed.Narrowing(role, without_words=without_words, locations=locations)
-    may = f"may read the schema {schema or role}, and nothing else"
-    _grant(partial(_grant_narrowed, narrowing=narrowing, schema=schema), role, may)
-
-
-def _grant_narrowed(connection: Connection, _role: str, *, narrowing: narrowed.Narrowing, schema: str | None) -> bool:
-    created = roles.grant_narrowed_reader(connection, narrowing, schema=schema)
-    for each in narrowed.without_messages(connection, narrowing.locations):
-        print_line(f"There is no message of the location {each} yet.", err=True)
-    return created
+    if without_words or locations:
+        narrowing = narrowed.Narrowing(role, without_words=without_words, locations=locations)
+        may = f"may read the schema {schema or role}, and nothing else"
+        _grant(lambda on, _: roles.grant_narrowed_reader(on, narrowing, schema=schema), role, may, locations)
+    elif schema is not None:
+        raise ConfigurationError("--schema goes with --without-words or --location: others read highlevel itself.")
+    else:
+        _grant(roles.grant_reader, role, "may read the schema highlevel, and nothing else")
 
 
 @db.command("grant-transformer")
@@ -221,10 +214,12 @@ def grant_receiver(role: str) -> None:
     _grant(roles.grant_receiver, role, "may store webhooks and queue items, and nothing else")
 
 
-def _grant(grant: Callable[[Connection, str], bool], role: str, may: str) -> None:
+def _grant(grant: Callable[[Connection, str], bool], role: str, may: str, locations: Sequence[str] = ()) -> None:
     with warehouse(load_settings()) as engine, engine.begin() as connection:
         created = grant(connection, role)
-        left = roles.left_open(connection, role)
+        left, silent = roles.left_open(connection, role), narrowed.without_messages(connection, locations)
+    for each in silent:
+        print_line(f"There is no message of the location {each} yet.", err=True)
     print_line(f"{role} {'was created and ' if created else ''}{may}")
     for what, cure in left.items():
         print_line(

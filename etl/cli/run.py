@@ -21,7 +21,7 @@ from etl.config import jobs
 from etl.config.jobs import MARTS, Job, JobsFile
 from etl.config.settings import Settings
 from etl.errors import ConfigurationError
-from etl.output import logs_json, print_json, print_line, print_sentence
+from etl.output import logs_json, print_json, print_line, print_progress, print_sentence
 from etl.state import message_queue
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import COUNTS, RunCounts
@@ -124,7 +124,7 @@ def _beside(settings: Settings, file: JobsFile, engine: Engine, health_port: str
 
             watcher = opened.enter_context(watching(settings, file, engine.url))
             url = opened.enter_context(serving_health(health_port, lambda: text_of(watcher.look())))
-            say(f"Answering /healthz and /metrics on {url}")
+            print_progress(f"Answering /healthz and /metrics on {url}")
         yield
 
 

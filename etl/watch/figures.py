@@ -129,25 +129,18 @@ def keep(connection: Connection, figures: Figures) -> None:
     connection.rollback()
 
 
-def look_around(settings: Settings, audio: Mapping[str, str | None], *, receiver: str | None) -> Surroundings:
-    """Check the disk and the receiver; ``audio`` has what is wrong with the audio of each job."""
-    return Surroundings(
-        disk_free=_disk_free(settings),
-        audio={name: problem for name, problem in audio.items() if problem is not None},
-        receiver=None if receiver is None else _receiver_problem(receiver.rstrip("/")),
-    )
-
-
-def _disk_free(settings: Settings) -> float | None:
+def disk_free(settings: Settings) -> float | None:
+    """Return the percent of the embedded Postgres's disk that are free; None without such a Postgres."""
     if settings.database_url is not None or not settings.embedded_directory.is_dir():
         return None
     usage = shutil.disk_usage(settings.embedded_directory)
     return 100 * usage.free / usage.total
 
 
-def _receiver_problem(url: str) -> str | None:
+def receiver_problem(url: str) -> str | None:
+    """Return why the receiver at this URL cannot store events."""
     try:
-        answer = requests.get(f"{url}/readyz", timeout=RECEIVER_SECONDS, allow_redirects=False)
+        answer = requests.get(f"{url.rstrip('/')}/readyz", timeout=RECEIVER_SECONDS, allow_redirects=False)
     except requests.RequestException as error:
         return f"does not answer ({type(error).__name__})"
     if answer.ok:
