@@ -1,10 +1,18 @@
 """The transport against servers that drip, break and fall silent, byte by byte."""
 
 import socket
+import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from threading import Event
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from etl.api import connections
 from etl.api.rate_headers import RateHeaders
@@ -300,3 +308,69 @@ def test_a_proxy_of_the_environment_is_told_the_whole_address(server: Server, mo
         b"GET http://api.example/a?x=1+2 HTTP/1.1",
         True,
     )
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key, and its certificate for this machine."""
+    key, path = ec.generate_private_key(ec.SECP256R1()), tmp_path / "tls.pem"
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
+    alternatives = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    built = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now - timedelta(days=1), now + timedelta(days=1)
+    ).add_extension(alternatives, critical=False)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(secret + built.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    return path
+
+
+@pytest.mark.parametrize("is_proxied", [False, True], ids=["directly", "through a proxy"])
+def test_https_is_spoken(
+    server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch, *, is_proxied: bool
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    asked: list[bytes] = []
+
+    def serve(connection: socket.socket, number: int) -> None:
+        if is_proxied:
+            asked.append(heard(connection))
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with context.wrap_socket(connection, server_side=True) as secure:
+            answering(secure, number)
+
+    server.serve = serve
+    url = server.url.replace("http:", "https:")
+    if is_proxied:
+        monkeypatch.setenv("HTTPS_PROXY", server.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        url = "https://127.0.0.1:9"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with Transport(base_url=url, pool_size=1, user_agent="tests") as transport:
+        assert [get(transport), get(transport), server.connections] == [b"yes", b"yes", 1]
+    assert [line.split(b" HTTP")[0] for line in asked] == ([b"CONNECT 127.0.0.1:9"] if is_proxied else [])
+
+
+def test_a_request_is_sent_whole_with_its_host_and_length(server: Server, transport: Transport) -> None:
+    asked: list[list[bytes]] = []
+
+    def serve(connection: socket.socket, _number: int) -> None:
+        while request := heard(connection):
+            asked.append(request.split(b"\r\n"))
+            answer(connection)
+
+    server.serve = serve
+    transport.send("GET", "/a", bounds=BOUNDS)
+    transport.send("POST", "/b", bounds=BOUNDS, data={"name": "é"})
+    host = server.url.replace("http://", "Host: ").encode()
+    assert [(lines[0], host in lines) for lines in asked] == [(b"GET /a HTTP/1.1", True), (b"POST /b HTTP/1.1", True)]
+    assert asked[1][-3:] == [b"Content-Length: 11", b"", b"name=%C3%A9"]
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-More: b", "a\nb", "a\0"])
+def test_nothing_is_sent_that_would_begin_another_header(server: Server, transport: Transport, value: str) -> None:
+    with pytest.raises(NoAnswerError):
+        transport.send("GET", "/", bounds=BOUNDS, headers={"Version": value})
+    assert server.connections == 0
