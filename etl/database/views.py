@@ -58,7 +58,7 @@ def try_to_create(connection: Connection) -> list[str]:
     for name in NAMES:
         with suppress(ProgrammingError), connection.begin_nested():
             _run(connection, _definition(connection, name))
-    return [name for name in NAMES if _described(connection, f"highlevel.{name}") is None]
+    return [name for name in NAMES if not _described(connection, f"highlevel.{name}")]
 
 
 def drop(connection: Connection) -> None:
@@ -69,7 +69,7 @@ def drop(connection: Connection) -> None:
 
 def differences(connection: Connection) -> list[str]:
     """Return how the views differ from the files, one line each; where nothing may be tried, only which are missing."""
-    missing = [name for name in NAMES if _described(connection, f"highlevel.{name}") is None]
+    missing = [name for name in NAMES if not _described(connection, f"highlevel.{name}")]
     changed = [] if missing or not _may_try(connection) else [name for name in NAMES if _differs(connection, name)]
     return [
         *(f"view highlevel.{name} is missing in the database" for name in missing),
@@ -101,7 +101,7 @@ def _differs(connection: Connection, name: str) -> bool:
             expected = _described(connection, f"pg_temp.{name}")
             actual = _described(connection, f"highlevel.{name}")
             if actual != expected:
-                actual, expected = (_reread(connection, each) for each in (actual, expected))
+                actual, expected = _reread(connection, actual), _reread(connection, expected)
             savepoint.rollback()
     except DBAPIError:
         # It reads a column that another view should have, and has not.
@@ -109,15 +109,13 @@ def _differs(connection: Connection, name: str) -> bool:
     return actual != expected
 
 
-def _reread(connection: Connection, described: tuple[object, ...] | None) -> tuple[object, ...] | None:
+def _reread(connection: Connection, described: tuple[object, ...]) -> tuple[object, ...]:
     """Describe it as after a dump and a restore: Postgres writes a view that it read twice with fewer brackets."""
-    if described is None:
-        return None
     definition, *comments = described
     _run(connection, f"CREATE TEMPORARY VIEW reread AS {definition}")
     reread = _described(connection, "pg_temp.reread")
     _run(connection, "DROP VIEW pg_temp.reread")
-    return None if reread is None else (reread[0], *comments)
+    return reread[0], *comments
 
 
 DESCRIBED = text("""
@@ -128,10 +126,9 @@ DESCRIBED = text("""
 """)
 
 
-def _described(connection: Connection, view: str) -> tuple[object, ...] | None:
-    """Return a view's definition and comments; None when there is none of that name."""
-    found = connection.execute(DESCRIBED, {"view": view}).one_or_none()
-    return None if found is None else tuple(found)
+def _described(connection: Connection, view: str) -> tuple[object, ...]:
+    """Return a view's definition and comments; nothing when there is none of that name."""
+    return tuple(connection.execute(DESCRIBED, {"view": view}).one_or_none() or ())
 
 
 def _definition(connection: Connection, name: str) -> str:

@@ -225,15 +225,13 @@ def _write(connection: sa.Connection, changed: dict[str, AfterAnswers], usages: 
         for name, each in changed.items()
         for requests, seconds in each.counting
     ]
-    ended = [
-        (name, usage) for name, each in changed.items() for usage in usages[name] if usage.usage_id in each.under_way
-    ]
     counting += [
         {"location_id": name, "lease_id": usage.lease_id, "requests": left, "seconds": usage.seconds_left}
-        for name, usage in ended
-        if (left := changed[name].under_way[usage.usage_id])
+        for name, each in changed.items()
+        for usage in usages[name]
+        if (left := each.under_way.get(usage.usage_id))
     ]
-    over = [usage.usage_id for _, usage in ended]
+    over = [usage_id for each in changed.values() for usage_id in each.under_way]
     given = {"over": over, "counting": json.dumps(counting), "limits": json.dumps(limits)}
     connection.execute(RECORD_ANSWERS, given | {"spent": SkipCause.DAILY_BUDGET})
 
