@@ -81,7 +81,10 @@ def transform(
         # Keep media that only the conversation's list had:
         # https://github.com/GoHighLevel/highlevel-api-docs/issues/212
         del children[Attachment]
-    emails = [{**key, "email_id": id_, "position": position} for position, id_ in enumerate(email_ids)]
+    emails = [
+        {"location_id": key["location_id"], "email_id": id_, "message_id": key["message_id"], "position": position}
+        for position, id_ in enumerate(email_ids)
+    ]
     following = follow_ups(
         row, children, email_ids, origin.fetched_at, options, is_partial=is_partial, is_exported=is_exported
     )
