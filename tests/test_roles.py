@@ -338,6 +338,17 @@ def test_tables_of_an_extension_leave_a_database_ours_alone(engine: Engine) -> N
         assert roles.left_open(connection, name) == {}
 
 
+def test_the_doctor_tells_who_may_define_what_others_run_unawares(etl: Command, engine: Engine, reader: Login) -> None:
+    before = etl("doctor", "--offline")
+    with engine.begin() as connection:
+        connection.execute(text(f"GRANT CREATE ON SCHEMA public TO PUBLIC, {reader.name}"))
+    told = etl("doctor", "--offline")
+    cure = f"REVOKE CREATE ON SCHEMA public FROM PUBLIC, {reader.name}"
+    assert (before.returncode, told.returncode) == (0, 0), told.stdout
+    said = ["".join(done.stdout.split()) for done in (before, told)]
+    assert ["nobodyelsemaycreateinit" in said[0], cure.replace(" ", "") in said[1]] == [True, True], told.stdout
+
+
 def make_owner(connection: Connection, name: str) -> bool:
     """Somebody who makes the tables and is no superuser, as providers of Postgres have it."""
     connection.execute(text(f"CREATE ROLE {name} LOGIN CREATEROLE"))

@@ -19,7 +19,7 @@ from etl.app.warehouse import described, load_settings, warehouse
 from etl.cli.options import JSON_LINES
 from etl.config import jobs
 from etl.config.settings import Settings
-from etl.database import distribution, schema, views
+from etl.database import distribution, roles, schema, views
 from etl.database.connections import probe_writes
 from etl.database.failures import NOT_GRANTED, first_line, sqlstate_of, unavailable
 from etl.errors import ConfigurationError, EtlError, LocationError
@@ -106,6 +106,7 @@ def _checks(*, offline: bool, limit: int | None) -> Iterator[Check]:
             yield _failed("database", error)
             return
         yield _of_database(connection, settings)
+        yield of_public(roles.creators(connection))
         yield from of_warehouse(connection)
         yield Check("webhooks", ok=True, says=whose_webhooks(settings))
         try:
@@ -127,6 +128,18 @@ def _of_database(connection: Connection, settings: Settings) -> Check:
     writes = "takes writes" if is_tried else untried
     says = f"{described(settings)}, reachable, UTF8, {writes}, at revision {schema.HEAD}"
     return Check("database", ok=True, says=says)
+
+
+def of_public(creators: Sequence[str]) -> Check:
+    """Warn of roles that may plant functions in public; it never fails, since no session of ours looks there."""
+    if not creators:
+        return Check("schema public", ok=True, says="nobody else may create in it")
+    who = ", ".join(creators)
+    says = (
+        f"open to {who}: what they define there is run by others who name no schema, though not by etl. "
+        f"To close it: REVOKE CREATE ON SCHEMA public FROM {who}"
+    )
+    return Check("schema public", ok=True, says=says)
 
 
 def of_warehouse(connection: Connection) -> Iterator[Check]:

@@ -59,6 +59,13 @@ GRANTED = text("""
     WHERE n.nspname = 'etl' AND a.privilege_type = 'USAGE' AND a.grantee <> n.nspowner ORDER BY r.rolname
 """)
 
+CREATORS = text("""
+    SELECT coalesce(quote_ident(r.rolname), 'PUBLIC') FROM pg_namespace AS n CROSS JOIN aclexplode(n.nspacl) AS a
+    LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+    WHERE n.nspname = 'public' AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner
+      AND NOT coalesce(r.rolsuper OR r.rolname = current_user, false) ORDER BY 1
+""")
+
 FOUND = text("""
     SELECT r.rolsuper OR r.rolname = current_user
            OR EXISTS (SELECT FROM pg_class AS c WHERE c.relowner = r.oid
@@ -146,6 +153,11 @@ def grant_transformer(connection: Connection, role: str, *, schema: str | None =
 def granted(connection: Connection) -> list[str]:
     """Return the roles that were made here."""
     return list(connection.execute(GRANTED).scalars())
+
+
+def creators(connection: Connection) -> list[str]:
+    """Who may create in the schema public, where every psql looks that is not told otherwise."""
+    return list(connection.execute(CREATORS).scalars())
 
 
 def left_open(connection: Connection, role: str) -> dict[str, str]:
