@@ -21,7 +21,7 @@ def test_a_line_starts_the_job_in_its_directory_with_nothing_but_cron_s_environm
 def test_what_cron_will_not_know_is_told_by_name(etl: Command) -> None:
     (etl.directory / ".env").write_text(f"DATABASE_URL={etl.environment['DATABASE_URL']}\nHIGHLEVEL_TOKEN_FILE=x\n")
     done = etl("crontab", DATABASE_URL="")
-    told = f"Write it into {etl.directory}/.env, or let the lines set it: HIGHLEVEL_LOCATION_ID, HIGHLEVEL_BASE_URL\n"
+    told = f"Write them into {etl.directory}/.env, or into the crontab: HIGHLEVEL_LOCATION_ID, HIGHLEVEL_BASE_URL\n"
     assert (0, True) == (done.returncode, done.stderr.endswith(told)), done.stderr
 
 
