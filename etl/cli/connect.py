@@ -79,11 +79,7 @@ def connect(
     if token is not None or location_id is not None:
         _connect_private(settings, token, location_id)
         return
-    _require(
-        settings,
-        HIGHLEVEL_CLIENT_ID=settings.highlevel_client_id,
-        HIGHLEVEL_CLIENT_SECRET=settings.highlevel_client_secret,
-    )
+    _require(settings, "HIGHLEVEL_CLIENT_ID", "HIGHLEVEL_CLIENT_SECRET")
     with warehouse(settings) as engine, transport_of(settings) as transport:
         app = oauth_of(settings, transport)
         assert app is not None  # noqa: S101 - just checked
@@ -155,15 +151,14 @@ def _read_tokens(path: str) -> dict[str, str]:
     return tokens
 
 
-def _require(settings: Settings, **needed: object) -> None:
+def _require(settings: Settings, *needed: str) -> None:
     """Check that these settings, and the key for tokens, are there.
 
     Raises:
         ConfigurationError: with all that are missing.
     """
-    missing = [
-        f"{name} is not set; it is in the app's settings, HighLevel Marketplace" for name in needed if not needed[name]
-    ]
+    unset = [name for name in needed if getattr(settings, name.lower()) is None]
+    missing = [f"{name} is not set; it is in the app's settings, HighLevel Marketplace" for name in unset]
     if not settings.secret_keys:
         missing.append(
             "ETL_SECRET_KEY is not set, and tokens are only stored encrypted. Make one with: etl connect --new-key"
