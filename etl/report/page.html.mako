@@ -95,8 +95,8 @@ footer { padding-bottom: 32px; }
 % endfor
 </main>
 <footer>
-<p>Made by highlevel-etl ${version}. Days are those of each location's own time zone. Internal messages and deleted
-messages do not count.</p>
+<p>Made by highlevel-etl ${version}. A day is a day in each location's own time zone. Internal messages, activities and
+deleted messages do not count.</p>
 </footer>
 </body>
 </html>

@@ -80,7 +80,7 @@ def _volume(figures: Figures) -> Section:
         (row["day"].isoformat(), row["channel"] if row["channel"] in parts else "all others", int(row["messages"]))
         for row in figures.volume
     ]
-    says = "Nothing was exchanged."
+    says = "There were no messages."
     if rows:
         share = _share(sums[order[0]], sum(sums.values()))
         says = f"Each bar is a {figures.period.bar}. {order[0]} is the largest channel, with {share} of all."
@@ -91,8 +91,8 @@ def _responses(figures: Figures) -> Section:
     rows = [(row["wait"], row["answered_by"], int(row["turns"])) for row in figures.responses]
     human = figures.waits["median_human"]
     says = (
-        "How long contacts waited for the first answer, and who gave it. Half of those who had an answer had it within "
-        f"{_length(figures.waits['median'])}; half of those whom a person answered, within {_length(human)}."
+        "How long contacts waited for the first answer, and who gave it. Half of the answers came within "
+        f"{_length(figures.waits['median'])}; half of the answers by persons, within {_length(human)}."
         if rows
         else "No contact waited for an answer."
     )
@@ -104,8 +104,8 @@ def _delivery(figures: Figures) -> Section:
     rows = [(row["channel"], part, int(row[part])) for row in figures.delivery for part in DELIVERY if row[part]]
     total, failed = _total(figures.delivery, "messages"), _total(figures.delivery, "failed")
     says = (
-        f"What is known of outbound messages. {_share(failed, total)} failed. HighLevel announces no changes of a "
-        "status: what was fetched early may still stand as sent."
+        f"What became of outbound messages, as far as known. {_share(failed, total)} failed. HighLevel does not "
+        "announce changes of a status: a message that was fetched early may still count as sent."
         if rows
         else "No message was sent."
     )
@@ -119,8 +119,8 @@ def _calls(figures: Figures) -> Section:
     answered = [row for row in figures.calls if row["outcome"] == "answered"]
     count, seconds = _total(answered, "calls"), _total(answered, "seconds")
     says = (
-        f"{_share(count, _total(figures.calls, 'calls'))} were answered; "
-        f"{_length(seconds / count if count else None)} on average."
+        f"{_share(count, _total(figures.calls, 'calls'))} were answered. Their average length: "
+        f"{_length(seconds / count if count else None)}."
         if rows
         else "There were no calls."
     )
@@ -138,8 +138,11 @@ def _freshness(figures: Figures) -> Section:
     ages = [round(max(0, age) / (24 if in_days else 1), 2) for age in hours]
     bars = [(name, "newest message", age) for name, age in zip(names, ages, strict=True)]
     unit, count = "days ago" if in_days else "hours ago", len(figures.locations)
-    shown = f"The {len(names)} of {count} locations" if len(names) < count else "Locations"
-    says = f"{shown} with the oldest newest message first. If one is older than you expect, look at: etl status"
+    shown = f"{len(names)} of {count} locations" if len(names) < count else "all locations"
+    says = (
+        f"When each location had its newest message: {shown}, the longest silent first. If one is silent for longer "
+        "than you expect, look at: etl status"
+    )
     chart = Bars("Age of the newest message", unit, names, {"newest message": "c1"}, bars)
     times = [(_moment(row["date_added"]), _moment(row["created_at"])) for row in figures.freshness]
     rows = [(name, *each) for name, each in zip(names, times, strict=True)]

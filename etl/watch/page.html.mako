@@ -76,7 +76,7 @@ footer { padding-bottom: 32px; }
 % if problem:
 <p class="soft">highlevel-etl ${version}</p>
 % else:
-<p class="soft">${moment(now)} · version ${version} · made anew every half minute</p>
+<p class="soft">${moment(now)} · version ${version} · at most half a minute old</p>
 % endif
 </header>
 <main>
