@@ -46,9 +46,8 @@ QUESTIONS = {
     "messages by location, day and channel": """
         SELECT location_id, local_day, channel, sum(messages) FROM highlevel.daily_messages GROUP BY 1, 2, 3
     """,
-    "messages by user": """
-        SELECT user_id, count(*) FROM highlevel.messages_flat WHERE with_contact AND deleted_at IS NULL GROUP BY 1
-    """,
+    "messages by user": "SELECT location_id, user_name, sum(messages) FROM highlevel.daily_users GROUP BY 1, 2",
+    "messages by user and day": "SELECT user_id, local_day, sum(messages) FROM highlevel.daily_users GROUP BY 1, 2",
     "answers by user": """
         SELECT location_id, user_id, user_name, count(*), avg(human_response_seconds) FROM highlevel.response_times
         WHERE user_id IS NOT NULL GROUP BY 1, 2, 3
@@ -62,7 +61,10 @@ QUESTIONS = {
         SELECT local_day, sum(answered_calls), sum(missed_calls) FROM highlevel.daily_messages
         WHERE channel = 'Call' GROUP BY 1
     """,
-    "calls by user": "SELECT user_id, call_outcome, count(*) FROM highlevel.calls GROUP BY 1, 2",
+    "calls by user": """
+        SELECT location_id, user_id, sum(answered_calls), sum(answered_seconds) FROM highlevel.daily_users
+        WHERE channel = 'Call' GROUP BY 1, 2
+    """,
     "newest 100 messages": "SELECT * FROM highlevel.messages_flat ORDER BY date_added DESC LIMIT 100",
     "the 100 conversations that wait longest": """
         SELECT * FROM highlevel.conversations WHERE waiting_since IS NOT NULL ORDER BY waiting_since LIMIT 100

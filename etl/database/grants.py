@@ -79,6 +79,7 @@ WORKER = Grants(
         "highlevel.turns": "DELETE",
         "highlevel.conversation_totals": "DELETE",
         "highlevel.daily_totals": "DELETE",
+        "highlevel.user_totals": "DELETE",
         "highlevel.delivery_totals": "DELETE",
         "etl.mart_changes": "DELETE",
         "etl.message_queue": "DELETE",

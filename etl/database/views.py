@@ -16,6 +16,7 @@ NAMES = (
     "messages_flat",
     "conversations",
     "daily_messages",
+    "daily_users",
     "response_times",
     "delivery",
     "calls",

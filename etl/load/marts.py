@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select, text, union
 from etl.database.connections import moment_of
 from etl.load.clocks import Clock, clocks, open_time
 from etl.load.upsert import Key, replace
-from etl.models import Base, ConversationTotal, DailyTotal, DeliveryTotal, Email, Message, Turn
+from etl.models import Base, ConversationTotal, DailyTotal, DeliveryTotal, Email, Message, Turn, UserTotal
 from etl.models.record import Row
 from etl.state.mart_changes import Change
 
@@ -87,17 +87,19 @@ CONVERSATIONS = text(f"""
     WHERE m.is_last OR m.is_turn
 """)  # noqa: S608 - constants
 
-# Each day twice: by direction, and for what was sent, without calls, by error. An hour of room, because a midnight may
-# come twice; local_day decides.
+# Each day thrice: by direction; where there is one, by user; and for what was sent, without calls, by error. An hour of
+# room, because a midnight may come twice; local_day decides.
 DAYS = text(f"""
     SELECT
         m.location_id, m.local_day,
-        grouping(m.direction) = 1 AS is_delivery,
+        CASE
+            WHEN grouping(m.user_id) = 0 THEN 'user' WHEN grouping(m.direction) = 0 THEN 'day' ELSE 'delivery'
+        END AS total,
         row_number() OVER (
-            PARTITION BY m.location_id, m.local_day, grouping(m.direction)
-            ORDER BY m.channel, m.direction, m.source, m.sent_by, m.error
+            PARTITION BY m.location_id, m.local_day, grouping(m.direction, m.user_id)
+            ORDER BY m.channel, m.direction, m.source, m.sent_by, m.error, m.user_id
         ) AS position,
-        m.channel, m.direction, m.source, m.sent_by, m.error,
+        m.channel, m.direction, m.source, m.sent_by, m.error, m.user_id,
         count(*) FILTER (WHERE m.is_sending) AS sendings,
         count(*) AS messages,
         count(DISTINCT m.contact_id) AS contacts,
@@ -115,7 +117,7 @@ DAYS = text(f"""
     FROM (
         SELECT
             m.location_id, m.local_day, m.channel, m.direction, m.source, m.sent_by, m.error, m.status, m.contact_id,
-            m.call_outcome, m.call_duration,
+            m.user_id, m.call_outcome, m.call_duration,
             m.direction = 'outbound' AND m.channel <> 'Call' AS is_sending
         FROM highlevel.messages_flat AS m
         WHERE
@@ -128,9 +130,12 @@ DAYS = text(f"""
     ) AS m
     GROUP BY GROUPING SETS (
         (m.location_id, m.local_day, m.channel, m.source, m.sent_by, m.direction),
+        (m.location_id, m.local_day, m.channel, m.sent_by, m.direction, m.user_id),
         (m.location_id, m.local_day, m.channel, m.source, m.sent_by, m.error)
     )
-    HAVING grouping(m.direction) = 0 OR count(*) FILTER (WHERE m.is_sending) > 0
+    HAVING
+        (grouping(m.user_id) = 1 OR m.user_id IS NOT NULL)
+        AND (grouping(m.direction) = 0 OR count(*) FILTER (WHERE m.is_sending) > 0)
 """)  # noqa: S608
 
 OF_LAST = {
@@ -175,9 +180,10 @@ def work_out(connection: Connection, part: Part) -> set[tuple[type[Base], Key]]:
         asked = {"days": days, "first": days[0], "last": days[-1], "time_zone": part.clock.time_zone}
         found = connection.execute(DAYS, {"location_id": part.location_id, **asked})
         rows = [dict(row) for row in found.mappings()]
-        sent = [row | {"messages": row["sendings"]} for row in rows if row["is_delivery"]]
+        sent = [row | {"messages": row["sendings"]} for row in rows if row["total"] == "delivery"]
         differed |= _replace(connection, DeliveryTotal, part, days, sent)
-        differed |= _replace(connection, DailyTotal, part, days, [row for row in rows if not row["is_delivery"]])
+        differed |= _replace(connection, DailyTotal, part, days, [row for row in rows if row["total"] == "day"])
+        differed |= _replace(connection, UserTotal, part, days, [row for row in rows if row["total"] == "user"])
     return differed
 
 

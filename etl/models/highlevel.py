@@ -510,6 +510,26 @@ class DailyTotal(Base, table="highlevel.daily_totals"):
     answered_seconds: Mapped[big | None] = column("Length of the answered calls, as far as known; null as above.")
 
 
+class UserTotal(Base, table="highlevel.user_totals"):
+    """Number of messages that name a user, by day, user, channel and direction, filled by the job marts. Read the view
+    highlevel.daily_users instead.
+    """
+
+    location_id: Mapped[key] = column("Location.")
+    local_day: Mapped[day] = column("Day in the location's own time zone.", primary_key=True)
+    position: Mapped[number_key] = column("Place among the rows of the day, from 1.")
+    user_id: Mapped[str] = column("User who sent or answered them.")
+    channel: Mapped[str] = column("SMS, Call, Email …; see messages_flat.channel.")
+    direction: Mapped[str | None] = column("inbound or outbound.")
+    sent_by: Mapped[str] = column("Who sent it; see messages_flat.sent_by.")
+    messages: Mapped[int] = column("Messages.")
+    contacts: Mapped[int] = column("Number of different contacts. Do not add these up: a contact may be in many rows.")
+    answered_calls: Mapped[int | None] = column("Calls that were answered; null for channels other than Call.")
+    missed_calls: Mapped[int | None] = column("Calls that were missed; null as above.")
+    voicemails: Mapped[int | None] = column("Calls that ended in a voicemail; null as above.")
+    answered_seconds: Mapped[big | None] = column("Length of the answered calls, as far as known; null as above.")
+
+
 class DeliveryTotal(Base, table="highlevel.delivery_totals"):
     """What became of outbound messages, by the day on which they were created, filled by the job marts. Read the view
     highlevel.delivery instead.
@@ -531,8 +551,8 @@ class DeliveryTotal(Base, table="highlevel.delivery_totals"):
 
 
 class Marts(OneRow, Base, table="highlevel.marts"):
-    """Up to when the tables that the job marts fills are complete: turns, conversation_totals, daily_totals and
-    delivery_totals. One row.
+    """Up to when the tables that the job marts fills are complete: turns, conversation_totals, daily_totals,
+    user_totals and delivery_totals. One row.
     """
 
     __table_args__ = (CheckConstraint("only_row", name="only_row"),)

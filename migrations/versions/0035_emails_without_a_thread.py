@@ -29,7 +29,6 @@ COLUMNS = {
 def upgrade() -> None:
     for table, (column, before, after) in COLUMNS.items():
         op.alter_column(table, column, nullable=True, existing_comment=before, comment=after, schema="highlevel")
-    views.create(op.get_bind())
 
 
 def downgrade() -> None:

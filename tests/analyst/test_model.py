@@ -303,10 +303,20 @@ TOTALS = (
 
 def days(rows: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
     """What daily_messages should say."""
+    return summed(rows, ("location_id", "local_day", "channel", "direction", "source", "sent_by"))
+
+
+def users(rows: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    """What daily_users should say."""
+    named = [row for row in rows if row["user_id"]]
+    return summed(named, ("location_id", "local_day", "channel", "direction", "user_id", "sent_by"))
+
+
+def summed(rows: list[dict[str, Any]], names: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    """Count messages, contacts and calls by these columns."""
     by_key = defaultdict(list)
     for row in rows:
         if row["counts"]:
-            names = ("location_id", "local_day", "channel", "direction", "source", "sent_by")
             by_key[tuple(row[name] for name in names)].append(row)
     for key, same in by_key.items():
         outcomes = Counter(row["call_outcome"] for row in same)
@@ -320,6 +330,7 @@ DAYS = (
     "SELECT location_id, local_day, channel, direction, source, sent_by, messages, contacts, answered_calls, "
     "missed_calls, voicemails, answered_seconds FROM highlevel.daily_messages"
 )
+USERS = DAYS.replace("source", "user_id").replace("daily_messages", "daily_users")
 
 
 def sendings(rows: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
@@ -368,7 +379,15 @@ CALENDAR = (
     "AND m.date_added BETWEEN '2000-01-01 00:00Z' AND now() + interval '1 day' GROUP BY 1, 2"
 )
 
-VIEWS = {TOLD: told_rows, TURNS: turns, TOTALS: totals, DAYS: days, SENDINGS: sendings, CALENDAR: calendar}
+VIEWS = {
+    TOLD: told_rows,
+    TURNS: turns,
+    TOTALS: totals,
+    DAYS: days,
+    USERS: users,
+    SENDINGS: sendings,
+    CALENDAR: calendar,
+}
 
 
 @pytest.mark.parametrize("seed", range(3))

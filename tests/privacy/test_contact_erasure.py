@@ -84,7 +84,7 @@ def test_no_table_with_words_of_customers_is_left_out() -> None:
         {table.__tablename__ for table in erasure.TABLES}
         | {"users", "locations"}
         | {"message_types", "settings", "time_zones", "marts", "opening_hours"}
-        | {"turns", "conversation_totals", "daily_totals", "delivery_totals"}
+        | {"turns", "conversation_totals", "daily_totals", "user_totals", "delivery_totals"}
     )
     assert {table.name for table in Base.metadata.sorted_tables if table.schema == "highlevel"} == known
 

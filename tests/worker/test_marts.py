@@ -104,7 +104,7 @@ def figures(connection: Connection) -> list[tuple[Any, ...]]:
     """Every row of the marts."""
     return [
         tuple(row)
-        for name in ("turns", "conversation_totals", "daily_totals", "delivery_totals")
+        for name in ("turns", "conversation_totals", "daily_totals", "user_totals", "delivery_totals")
         for row in connection.execute(text(f"SELECT * FROM highlevel.{name} ORDER BY 1, 2, 3"))  # noqa: S608 - constants
     ]
 
