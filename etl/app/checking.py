@@ -88,7 +88,7 @@ class Notifier:
         return any(sending.send(self.targets, title=message.title, body=message.body))
 
     def _send_news(self, current: Sequence[Finding], now: datetime) -> None:
-        # Sent before it is noted: what no address took is sent again.
+        # Sent first and noted afterwards: a notice that no address took is sent again.
         with warehouse(self._settings) as engine, engine.begin() as connection:
             if notices.lock(connection):
                 message = news(current, notices.sent(connection), now)

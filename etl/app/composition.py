@@ -174,7 +174,7 @@ def open_loops(
         client = client_of(settings, transport)
         loops = []
         for each in specs:
-            # Each loop has tokens of its own, which it reads anew with every claim.
+            # Each loop has its own tokens, which it reads again with every claim.
             tokens = LocationTokens(routing=routing, vault=vault, renewals=renewals, clock=clock)
             loops.append(build_loop(client, tokens, engine, each, listening=listening, shared=shared, clock=clock))
         yield loops

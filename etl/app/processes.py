@@ -179,7 +179,7 @@ class _Team:
     def reports(self, runs: Runs) -> dict[str, list[Report]]:
         """Wait until each worker has sent a report of these runs, or has ended."""
         while any(each.owes(runs) for each in self._workers if not each.pipe.closed):
-            # One that is ahead is heard too: it would wait until we read what it sends.
+            # A process that is ahead is read from, too: it would wait until we read what it sends.
             living = [each for each in self._workers if not each.pipe.closed]
             ready = wait([each.pipe for each in living], timeout=LOOK_SECONDS)
             for worker in [each for each in living if each.pipe in ready]:

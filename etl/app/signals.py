@@ -19,7 +19,7 @@ SILENT_SECONDS = 10.0
 LOOK_SECONDS = 0.5
 
 _stops: list[Callable[[], None]] = []
-"""What a signal calls: the functions of all blocks under way."""
+"""Functions that a signal calls: those of all blocks under way."""
 _is_stopped = threading.Event()
 
 

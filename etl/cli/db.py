@@ -252,7 +252,7 @@ def psql(arguments: tuple[str, ...]) -> None:
     program = shutil.which("psql") or embedded.psql()
     if program is None:
         raise ConfigurationError("There is no psql on your PATH. Install the client of PostgreSQL, or use: etl db url")
-    # Nothing in the schema public is executed, whoever may create there.
+    # Functions in the schema public, where anybody may create some, are not executed.
     environment = os.environ | {"PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} -c search_path=highlevel,pg_temp"}
     # The password goes through the environment: arguments can be seen by everybody on the machine.
     environment |= {"PGPASSWORD": password} if password else {}

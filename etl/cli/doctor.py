@@ -39,7 +39,7 @@ PROBED = 20
 RENEWABLE = ("app", "company")
 """Sources of tokens that expire and are renewed."""
 PATIENCE_SECONDS = 600.0
-"""How long a change may wait for the job of the marts: it runs each minute, and works out a long history in one go."""
+"""How long a change may wait for the job marts, which runs each minute and counts a long history in one run."""
 ZONES = "Run the job locations, or: UPDATE highlevel.settings SET default_time_zone = …"
 RENEWED = "A run renews it once; if that does not help: etl connect"
 NEW_TOKEN = "Make a token with the scope conversations/message.readonly in HighLevel, and set it again"  # noqa: S105

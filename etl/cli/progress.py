@@ -33,7 +33,7 @@ PACING = (SkipCause.RATE, SkipCause.RATE_LIMITED, SkipCause.RENEWING)
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the database says about why a run waits."""
+    """Why a run waits, by the database."""
 
     overviews: dict[str, locations.Overview] = field(default_factory=dict)
     retry_at: datetime | None = None

@@ -120,7 +120,7 @@ def _database_url(settings: Settings) -> str:
     Raises:
         ConfigurationError: Postgres answers, but cannot be used as it is.
     """
-    # Nothing can be stored until a server that vanished silently is noticed: so after seconds.
+    # Nothing can be stored until a lost connection is noticed, so it must be noticed within seconds.
     parsed = parse_url(database_url(settings))
     noticed = parsed.update_query_dict({"tcp_user_timeout": "3000"} | dict(parsed.query))
     url = noticed.render_as_string(hide_password=False)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 SETTINGS = {
-    # Nothing is looked for where others may create it: in the schema public somebody may define what an operator of
+    # Names are not looked up where others may create them: in the schema public somebody may define what an operator of
     # ours then does, and a role named etl or highlevel finds our schema by default. So every name says its schema.
     "search_path": "pg_catalog,pg_temp",
     # Every date that Postgres keeps up to the year 9999 can be shown in this zone, and in no other.

@@ -8,7 +8,7 @@ from etl.database.dictionary import CLOSED, JOINS, Column, Relation
 Entry = dict[str, Any]
 
 LOADED_AT = {"as_of": "as_of", "checked_at": "greatest(checked_at, updated_at)", "updated_at": "updated_at"}
-"""What tells when rows were last loaded, by the column that it needs; of those that are there, the first."""
+"""Expressions for when rows were last loaded, by the column that each needs; the first possible one is used."""
 ALWAYS_FILLED = ("messages",)
 """Tables that are loaded wherever messages come. Others may rightly be empty, or get nothing new for weeks."""
 

@@ -21,7 +21,7 @@ OLDEST = (11, 0)
 citus_check_cluster_node_health, and allows what needs the rows of one location in a lateral subquery."""
 
 ANCHOR = "messages"
-"""The table that all others are put beside."""
+"""The table whose group all others join."""
 TABLES = {table.name: KEY in table.columns for table in Base.metadata.sorted_tables if table.schema == "highlevel"}
 """The tables of ``highlevel``, and whether each is distributed; what is not is copied to every node."""
 
@@ -30,12 +30,12 @@ DISTRIBUTED, REFERENCE, LOCAL, OTHER = "distributed", "reference", "local", "oth
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Where a table is."""
+    """How a table is distributed."""
 
     name: str
     kind: str = LOCAL
     column: str | None = None
-    """What it is distributed by."""
+    """The column by which it is distributed."""
     group: int = 0
     """Tables of one group have the same location on the same node."""
 
@@ -51,7 +51,7 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What the catalogues of Citus say."""
+    """The state of the cluster, by the catalogues of Citus."""
 
     is_coordinator: bool
     nodes: tuple[str, ...]

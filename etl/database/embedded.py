@@ -139,9 +139,9 @@ def _make(directory: Path, owner: pwd.struct_passwd) -> None:
     home = directory.parent
     for missing in reversed([each for each in (home, *home.parents) if not each.exists()]):
         missing.mkdir()
-        # Where we are root, the owner of the data has to pass through.
+        # If we are root, the owner of the data must be able to enter the folder.
         missing.chmod(0o700 if os.geteuid() else 0o711)
-    # Whoever has the directory above can put another one, or a link, in the place of the data.
+    # The owner of the directory above can replace the data by another directory or a link.
     _require_owner(home, "root", pwd.getpwuid(os.geteuid()).pw_name)
     with suppress(FileExistsError):
         directory.mkdir(mode=0o700)

@@ -29,7 +29,7 @@ MISSET = re.compile(
     r"authentication failed|does not exist|no pg_hba\.conf entry|no password supplied|invalid \S+ value|invalid port|"
     r"does not support SSL|value .* invalid when|certificate|private key|could not match|definition of service"
 )
-"""What libpq, which gives no SQLSTATE, says of a wrong login or setting; anything else is a server that is away."""
+"""Texts of libpq, which gives no SQLSTATE, for a wrong login or setting; any other text: the server is away."""
 
 
 class ErrorKind(enum.Enum):

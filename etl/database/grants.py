@@ -10,7 +10,7 @@ SCHEMAS = ("highlevel", "etl")
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What a role may do, and its settings; everything else it may not."""
+    """The rights and settings of a role; it may do nothing else."""
 
     schemas: tuple[str, ...]
     settings: Mapping[str, str]
@@ -28,9 +28,9 @@ class Grants:
 
 
 SHORT = {"idle_in_transaction_session_timeout": "1min", "lock_timeout": "5s"}
-"""Nothing is held back for long: no vacuum, no migration, no other program."""
+"""Timeouts, so that a role does not hold up vacuum, migrations or other programs for long."""
 OURS = {name: SETTINGS[name] for name in ("search_path", "TimeZone")}
-"""What our sessions want, and would otherwise set in each transaction behind a pooler."""
+"""Settings of our sessions, which behind a pooler would otherwise be set in each transaction."""
 
 READER = Grants(
     schemas=SCHEMAS,
@@ -65,17 +65,17 @@ NARROWED = Grants(
 
 READ_WRITE = "SELECT, INSERT, UPDATE"
 LOCKED = "UPDATE (forgotten_at)"
-"""Nobody changes that column: Postgres asks for some such right of who locks rows."""
+"""This column is never changed: Postgres requires such a right for locking rows."""
 WORKER = Grants(
     schemas=SCHEMAS,
     whole={"highlevel": READ_WRITE, "etl": READ_WRITE},
     tables={
-        # What the newest answer no longer has: files and details, never a message.
+        # Files and details that the newest answer no longer has; never a message.
         "highlevel.attachments": "DELETE",
         "highlevel.meta": "DELETE",
         "highlevel.email_attachments": "DELETE",
         "highlevel.recordings": "DELETE",
-        # What is worked out anew.
+        # Rows that are counted anew.
         "highlevel.turns": "DELETE",
         "highlevel.conversation_totals": "DELETE",
         "highlevel.daily_totals": "DELETE",
@@ -89,10 +89,10 @@ WORKER = Grants(
         "etl.forgotten": LOCKED,
         "etl.notices": "DELETE",
         "etl.samples": "DELETE",
-        # When events came, and of which location: etl check.
+        # Times and locations of events, for etl check.
         "etl.webhook_events": "SELECT (location_id, received_at)",
     },
-    # What a run never needs of the tables that are there.
+    # Existing tables that a run never needs.
     withheld={
         "highlevel.message_types": "INSERT, UPDATE",
         "highlevel.deleted_rows": "INSERT, UPDATE",

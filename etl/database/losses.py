@@ -15,7 +15,7 @@ Columns = Mapping[str, frozenset[str]]
 
 
 def rehearse(connection: Connection, undo: Callable[[], None]) -> Columns:
-    """Tell which columns of which tables are gone after ``undo``; change nothing."""
+    """Return which columns of which tables are gone after ``undo``; change nothing."""
     before = _columns(connection)
     with connection.begin_nested() as rehearsal:
         undo()

@@ -19,7 +19,7 @@ from etl.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What a reader may see."""
+    """What a narrowed reader may see."""
 
     reader: str
     without_words: bool = False
@@ -45,7 +45,7 @@ def read(connection: Connection) -> dict[str, Narrowing]:
 
 
 def without_messages(connection: Connection, locations: Sequence[str]) -> list[str]:
-    """Return those of these locations of which no message is here: one may be mistyped."""
+    """Return the locations without any message here: their ids may be mistyped."""
     return list(connection.execute(WITHOUT_MESSAGES, {"locations": list(locations)}).scalars())
 
 
@@ -113,7 +113,7 @@ def relations(connection: Connection, schema: str) -> Mapping[str, Sequence[str]
 
 
 def renew(connection: Connection) -> None:
-    """Make the views anew where tables or views of ``highlevel`` changed, or what is known of their columns."""
+    """Make the views anew if tables or views of ``highlevel`` changed, or the list of columns without words."""
     for schema, narrowing in read(connection).items():
         if relations(connection, schema) != _wanted(connection, narrowing):
             _make_views(connection, schema, narrowing)

@@ -52,7 +52,7 @@ OPEN = {
         "ALTER ROLE {role} IN DATABASE {database} SET temp_file_limit = '10GB'",
     ),
 }
-"""What every role of Postgres may do, how that shows, and what ends it."""
+"""What every role of Postgres may do, the query that shows it, and the statement that ends it."""
 
 GRANTED = text("""
     SELECT r.rolname FROM pg_namespace AS n CROSS JOIN aclexplode(n.nspacl) AS a JOIN pg_roles AS r ON r.oid = a.grantee
@@ -107,7 +107,7 @@ def grant(
             execute(connection, statement)
         make()
         for cure in left_open(connection, role).values():
-            # What others may need is not taken from them; what this role may not end is told.
+            # Rights that other programs may need stay; those that this role may not end are reported.
             if is_ours_alone or not cure.endswith("FROM PUBLIC"):
                 with suppress(ProgrammingError), connection.begin_nested():
                     execute(connection, cure)
@@ -156,12 +156,12 @@ def granted(connection: Connection) -> list[str]:
 
 
 def creators(connection: Connection) -> list[str]:
-    """Who may create in the schema public, where every psql looks that is not told otherwise."""
+    """Who may create in the schema public, where psql looks by default."""
     return list(connection.execute(CREATORS).scalars())
 
 
 def left_open(connection: Connection, role: str) -> dict[str, str]:
-    """Return what a role may do beside what it was granted, as every role may; with the statement that ends it."""
+    """Return what a role may do because every role may, with the statement that ends it."""
     names = {"role": quoted(connection, role), "database": quoted_database(connection)}
     return {
         what: cure.format(**names)

@@ -39,7 +39,7 @@ COMPARE_OPTIONS: dict[str, Any] = {
     "compare_type": True,
     "compare_server_default": True,
 }
-"""What Alembic compares: our two schemas, with types and defaults."""
+"""Options for Alembic's comparison: our two schemas, with types and defaults."""
 
 
 def revision(connection: Connection) -> str | None:
@@ -195,7 +195,7 @@ def differences(connection: Connection) -> list[str]:
 
 
 def _in_words(difference: Any) -> list[str]:
-    """Return a difference as Alembic tells it, in plain words; changes of one column come as a list."""
+    """Return a difference of Alembic's in plain words; changes of one column come as a list."""
     if isinstance(difference, list):
         return [line for each in difference for line in _in_words(each)]
     what, *about = difference

@@ -9,9 +9,9 @@ from sqlalchemy.exc import ArgumentError
 from etl.errors import ConfigurationError
 
 SHOWN = ("host", "hostaddr", "port", "user", "dbname", "service")
-"""What of a URL's query is shown."""
+"""The options of a URL that may be shown."""
 USER = re.compile(r"[\w+]+://(?:[^:/]*(?::[^@]*)?@)?")
-"""What of a URL comes before the host."""
+"""The part of a URL before the host."""
 
 
 def parse_url(url: str) -> URL:
@@ -21,7 +21,7 @@ def parse_url(url: str) -> URL:
         ConfigurationError: it is not one. The text never repeats the URL, which holds a password.
     """
     if "@" in USER.sub("", url, count=1):
-        # What follows the first one would count as the host, which errors name.
+        # Text after the first @ would count as the host, which errors show.
         raise ConfigurationError("DATABASE_URL has more than one @. Write %40 for one within the password")
     try:
         parsed = make_url(url.strip())

@@ -32,7 +32,7 @@ UNION = re.compile(
     r"(.*?)(\n    \) AS m\n.*?)(?=;\n\nCOMMENT)",
     re.DOTALL,
 )
-# Where more than types are joined, each node would send all its messages, to be filtered where the query came in.
+# With more joins than that of types, each node would send all its messages, to be filtered on the coordinator.
 JOIN = re.compile(
     r"\n +LEFT JOIN (?P<table>(?:highlevel\.(?:contacts|users|meta)|\([^()]*\([^()]*\([^()]*\)\)[^()]*\))"
     r" AS (?P<alias>\w)) ON (?P<on>.+)"

@@ -15,7 +15,7 @@ DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The context that a transform needs beside the payload."""
+    """The context that a transform needs in addition to the payload."""
 
     id: str
     """The id requested."""
@@ -65,7 +65,7 @@ class Kind:
     most_requests: int = 0
     """How many are granted where the location's allowance is large enough; 0: not more than that."""
     named_in_messages_as: str | None = None
-    """The column of messages that names it: when it is gone upstream, those messages are fetched again."""
+    """The column of messages that names it; if HighLevel no longer has it, these messages are fetched again."""
 
 
 class PartlyReadError(TransformError):

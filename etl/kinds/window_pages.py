@@ -43,11 +43,11 @@ class Page:
     """One answer. No repr: it holds customers' words."""
 
     rows: list[dict[str, Any]]
-    """Those with an id that can be asked for."""
+    """Rows with an id that can be asked for."""
     unnamed: list[bytes]
     """The others, as JSON."""
     cursor: str | None
-    """What the next page is asked for with; None: this is the last one."""
+    """The cursor of the next page; None: this is the last page."""
     total: int | None
     size: int
     asked_at: datetime
@@ -56,20 +56,20 @@ class Page:
 
 @dataclass(slots=True, repr=False)
 class Walk:
-    """What walking a window brought."""
+    """The result of walking a window."""
 
     location_id: str
     window: Window
     """As much of the window as was walked to its end."""
     pages: list[Page] = field(default_factory=list)
     dates: dict[str, datetime | None] = field(default_factory=dict)
-    """When the different messages were created, by id; by all that it says, of one without an id."""
+    """When the different messages were created, by id; a row without an id by its whole content."""
     missing: int = 0
-    """How many more messages the API counted than it gave, of what was walked."""
+    """How many more messages the API counted in the walked part than it gave."""
     rest: tuple[Window, ...] = ()
-    """What is to be walked instead of the remainder."""
+    """Windows to walk in place of the remainder."""
     is_divided: bool = False
-    """Whether that is all of the window, in halves."""
+    """Whether ``rest`` is the whole window, in halves."""
 
     @property
     def messages(self) -> int:
@@ -92,7 +92,7 @@ def extract(call: Call, window_id: str, location_id: str) -> Answer:
         for number, channel in enumerate(CHANNELS, start=1):
             _walk(call, walk, channel, spare=len(CHANNELS) - number)
     except RefusedError as error:
-        # Where rows came, but none of the window, nothing shows that its halves would be smaller.
+        # If rows came, but none of the window, nothing shows that its halves would be smaller.
         is_inside = any(date is not None and window.since <= date < window.until for date in walk.dates.values())
         if error.cause not in DIVIDED or not window.halves() or (walk.pages and not is_inside):
             raise
@@ -157,7 +157,7 @@ def _cut(walk: Walk, reached: datetime | None) -> None:
     if reached is None or not window.since < reached < window.until:
         raise RefusedError("no_end", "the export does not end")
     rest = replace(window, since=reached, until=walk.rest[0].until if walk.rest else window.until)
-    # What the whole of it lacks does not show which part does.
+    # If a window as a whole lacks rows, it is not known which of its parts lacks them.
     walk.window, walk.rest, walk.missing = replace(window, until=reached), (rest,), 0
 
 
@@ -168,7 +168,7 @@ def _page(call: Call, query: dict[str, str | int]) -> Page:
     rows = payload.get("messages") if isinstance(payload, dict) else None
     if not isinstance(rows, list):
         raise UnreachableError("not_a_list", "the answer holds no list of messages")
-    # What is no object is no message either; it is kept as what it is.
+    # A row that is not an object is not a message; it is kept unchanged.
     objects = [row if isinstance(row, dict) else {"row": row} for row in rows]
     total = payload.get("total")
     return Page(
@@ -230,7 +230,7 @@ def _is_named(row: dict[str, Any]) -> bool:
 
 
 def _reached(dates: Sequence[datetime | None], *, after: datetime) -> datetime | None:
-    """How far a page came; None when it is not in the order that was asked for, so that nothing is passed over."""
+    """How far a page reaches in time; None if it is not in the requested order, because then rows could be missed."""
     known = [after, *(date for date in dates if date is not None)]
     return known[-1] if known == sorted(known) else None
 

@@ -22,7 +22,7 @@ HOURS = text("""
 
 
 class Clock(NamedTuple):
-    """What the marts of a location are worked out by."""
+    """The clock and opening hours by which the marts of a location are counted."""
 
     time_zone: str
     """As in ``highlevel.location_time_zones``."""

@@ -85,7 +85,7 @@ def _of(
 
 
 def _in_threads(connection: Connection, message_ids: Collection[str], location_id: str) -> frozenset[str]:
-    """Return the emails of which these messages are the threads."""
+    """Return the emails whose threads these messages are."""
     query = select(Email.email_id).where(Email.location_id == location_id, in_array(Email.message_id, message_ids))
     return frozenset(connection.execute(query).scalars())
 
@@ -131,7 +131,7 @@ erase_messages, erase_emails = partial(_erase, model=Message), partial(_erase, m
 
 
 def _delete_counted(connection: Connection, model: Any, condition: Iterable[ColumnElement[bool]], why: str) -> int:
-    """Delete messages or emails; note them for those who have copies, and what is to be counted anew without them."""
+    """Delete messages or emails; note them for copies, and have their conversations and days counted anew."""
     shown = model.location_id, model.message_id, model.conversation_id, model.date_added
     deleted = connection.execute(delete(model).where(*condition).returning(_id_of(model), *shown)).all()
     mart_changes.note(connection, [change for _, *row in deleted for change in mart_changes.of_row(*row)])

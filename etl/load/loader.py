@@ -27,7 +27,7 @@ from etl.state import mart_changes
 from etl.state.mart_changes import Change
 
 COUNTED: frozenset[type[Base]] = frozenset((Message, Email))
-"""Tables that the marts are worked out from."""
+"""Tables from which the marts are counted."""
 STATUS_CHANGES: Mapping[type[Base], type[Base]] = {Message: StatusChange, Email: EmailStatusChange}
 COUNTED_BY = ("message_id", "conversation_id", "date_added")
 """Their columns that say which turns, conversations and days a row belongs to; of an email the first is its thread."""
@@ -121,7 +121,7 @@ def _change(row: Mapping[str, Any]) -> Change:
 
 
 def _left(row: Mapping[str, Any]) -> list[Change]:
-    """Name what a row was counted by, which a look at it would no longer tell."""
+    """Name the conversation and time by which a row was counted; the changed row no longer shows them."""
     return mart_changes.of_row(row["location_id"], *(row.get(name) for name in COUNTED_BY))
 
 
@@ -174,7 +174,7 @@ def _note_status_changes(
 
 
 def mark_deleted(connection: Connection, table: type[Base], id_: str, *, location_id: str) -> bool:
-    """Mark a thing as deleted upstream; its rows stay. Return False when there are none.
+    """Mark a thing as deleted in HighLevel; its rows stay. Return False when there are none.
 
     An empty ``location_id`` searches every location, which is slower.
     """

@@ -152,14 +152,14 @@ OF_LAST = {
 
 @dataclass(slots=True)
 class Part:
-    """What has to be worked out of a location."""
+    """What the job has to count anew at a location."""
 
     location_id: str
     clock: Clock
     conversation_ids: set[str] = field(default_factory=set)
     days: set[date] = field(default_factory=set)
     ahead: list[Change] = field(default_factory=list)
-    """What is to be worked out later, since it is dated ahead."""
+    """Changes that are counted later, because they are dated in the future."""
 
 
 def work_out(connection: Connection, part: Part) -> set[tuple[type[Base], Key]]:
@@ -233,7 +233,7 @@ DAYS_OF = text("""
 
 
 def parts(connection: Connection, changes: Iterable[Change]) -> list[Part]:
-    """Return what has to be worked out anew because of some changes."""
+    """Return what these changes make the job count anew."""
     by_location: dict[str, list[Change]] = {}
     for change in changes:
         by_location.setdefault(change.location_id, []).append(change)
@@ -290,7 +290,7 @@ def locations(connection: Connection) -> list[str]:
 
 
 def set_as_of(connection: Connection) -> None:
-    """Note that everything is worked out which was loaded before this transaction."""
+    """Note that everything loaded before this transaction is counted."""
     connection.execute(text("UPDATE highlevel.marts SET as_of = now()"))
 
 

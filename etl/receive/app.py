@@ -23,7 +23,7 @@ from etl.receive.webhook import Event
 
 POLICY = "default-src 'none'; frame-ancestors 'none'"
 SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - a name
-"""What the workflow action must send, unless it sends the secret as ``Authorization: Bearer``."""
+"""The header with the secret of a workflow; ``Authorization: Bearer`` works, too."""
 
 
 def build_app(

@@ -43,7 +43,7 @@ Take = Callable[[Headers, Read], Awaitable[Event]]
 
 @dataclass(slots=True)
 class _Hold:
-    """What one post takes up."""
+    """The room that one post takes."""
 
     patience: asyncio.Timeout
     """Ends a post that was received and is not stored in time."""

@@ -19,7 +19,7 @@ DUPLICATE = "duplicate"
 FORGOTTEN = "forgotten"
 
 STORED = ("webhook_id", "type", "location_id", "conversation_id", "message_id", "email_id", "outcome", "body")
-"""What is stored of an event, under the same names."""
+"""Columns of a stored event, under the same names."""
 REPLAYED_EVENTS = 1000
 """Events replayed in one transaction."""
 

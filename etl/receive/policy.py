@@ -10,7 +10,7 @@ from etl.receive.webhook import Event
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Whose events are taken."""
+    """Whose events the receiver accepts."""
 
     app_id: str | None = None
     """Our app; None: not known."""

@@ -26,7 +26,7 @@ UNREAD_EVENTS = ("ConversationUnreadUpdate", "ConversationUnreadWebhook")
 CONTACT_DELETED = "ContactDelete"
 """``id`` is the contact's (HighLevel docs, webhook events)."""
 NOTHING = ("", "null", "undefined")
-"""What HighLevel and its users write where there is no id."""
+"""Texts that HighLevel and its users write in place of a missing id."""
 MAX_FIELDS = 1000
 """Fields of a form."""
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
@@ -60,7 +60,7 @@ class Event:
     dated_at: datetime | None = None
     """When the message was created."""
     items: tuple[tuple[str, str], ...] = ()
-    """What is to be fetched: kinds and ids."""
+    """Kinds and ids to fetch."""
 
 
 def digest_of(body: bytes) -> bytes:

@@ -88,7 +88,7 @@ def retry(connection: Connection, which: LetterFilter) -> int:
 
 
 def purge(connection: Connection, which: LetterFilter, *, limit: int | None = None) -> int:
-    """Delete the chosen letters for good; returns how many. One that somebody settles or retries is passed over."""
+    """Delete the chosen dead letters for good; return how many. Skip those that somebody settles or retries."""
     chosen = select(*KEY).where(*which.conditions()).order_by(*KEY).limit(limit).with_for_update(skip_locked=True)
     return connection.execute(delete(DeadLetter).where(tuple_(*KEY).in_(chosen))).rowcount
 
@@ -106,7 +106,7 @@ class Tally:
     cause: str
     letters: int
     recent: int
-    """Of those, how many died within a day and were not retried since."""
+    """How many of those became dead letters within a day and were not retried since."""
     recent_since: datetime | None
     """When the first of these died."""
 

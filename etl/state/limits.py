@@ -214,7 +214,7 @@ STATED = ("max_requests", "interval_ms", "daily_limit", "daily_remaining")
 
 
 def _write(connection: sa.Connection, changed: dict[str, AfterAnswers], usages: dict[str, list[Usage]]) -> None:
-    """Write the changes that answers made; entries with requests still under way are written anew, with fewer."""
+    """Write the changes that answers made; replace entries whose requests are partly answered by smaller ones."""
     limits = [
         {"location_id": name, "budget": each.budget, "is_heard": each.is_heard}
         | {column: getattr(each.limit, column) for column in STATED}

@@ -21,11 +21,11 @@ LOCK = 4_719_024_812
 
 
 class Change(NamedTuple):
-    """What changed at a location: all of it, where no other field is set."""
+    """What changed at a location; the whole location if no other field is set."""
 
     location_id: str
     message_id: str | None = None
-    """A message to look up, with the emails of which it is the thread."""
+    """A message that changed; if it is a thread, its emails, too."""
     conversation_id: str | None = None
     happened_at: datetime | None = None
     """A time in the day that changed."""
@@ -51,7 +51,7 @@ NOTE = text("""
         AS given (location_id text, message_ids text[], conversation_id text, happened_at timestamptz)
 """)
 
-# What is dated further ahead counts from then on, and not before.
+# A message dated further in the future counts from a day before its date.
 DUE = "(happened_at IS NULL OR happened_at <= now() + interval '1 day')"
 TAKE = text(f"""
     DELETE FROM etl.mart_changes WHERE change_id IN (
@@ -87,7 +87,7 @@ def note(connection: Connection, changes: Iterable[Change]) -> None:
 
 
 def note_locations(connection: Connection, location_ids: Collection[str]) -> None:
-    """Have locations worked out as a whole."""
+    """Have whole locations counted anew."""
     if location_ids:
         connection.execute(insert(MartChange), [{"location_id": location_id} for location_id in location_ids])
 
@@ -109,7 +109,7 @@ def _changes(rows: Iterable[Any]) -> list[Change]:
 
 
 def noted(connection: Connection, *, location_id: str) -> list[Change]:
-    """Return what is to be worked out at a location."""
+    """Return the changes of a location that are not counted yet."""
     columns = MartChange.location_id, MartChange.message_ids, MartChange.conversation_id, MartChange.happened_at
     query = select(*columns).where(MartChange.location_id == location_id)
     return _changes(connection.execute(query))
@@ -117,7 +117,7 @@ def noted(connection: Connection, *, location_id: str) -> list[Change]:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What is to be worked out."""
+    """Changes that are not counted yet."""
 
     changes: int
     seconds: float
@@ -125,12 +125,12 @@ class Backlog:
 
 
 def backlog(connection: Connection) -> Backlog:
-    """Count what is to be worked out."""
+    """Count the changes that the job has not counted yet."""
     return Backlog(*connection.execute(BACKLOG).one())
 
 
 def erase(connection: Connection, ids: Collection[str], *, location_id: str) -> None:
-    """Delete what names erased messages or conversations and could only be worked out later, as it lies ahead."""
+    """Delete changes that name erased messages or conversations and wait for a date in the future."""
     named = or_(
         MartChange.message_ids.op("&&")(cast(list(ids), ARRAY(Text))), in_array(MartChange.conversation_id, ids)
     )

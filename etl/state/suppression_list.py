@@ -25,7 +25,7 @@ Key = tuple[str, str]
 
 
 class Named(NamedTuple):
-    """What a thing names, which tells to whom it belongs."""
+    """The ids in a thing that show to which contact it belongs."""
 
     location_id: str
     """Empty: any."""

@@ -80,7 +80,7 @@ class Rhythm:
     events: int
     """Stored events; counted up to 100."""
     weeks: int
-    """Of the last four weeks, how many are known. In each, the same hours as those since ``last_at`` were counted."""
+    """How many of the last four weeks are known. In each, the same hours as those since ``last_at`` were counted."""
     least: int
     """The fewest events in those hours of any week; counted up to 100."""
     total: int
@@ -178,7 +178,7 @@ def note_replay(connection: Connection, webhook_id: str, new: Mapping[str, str |
 
 
 def location_ids(connection: Connection, which: EventFilter) -> set[str]:
-    """Return the locations of the chosen events; an empty one stands for none."""
+    """Return the locations of the chosen events; empty for events without a location."""
     query = select(WebhookEvent.location_id).where(*which.conditions()).distinct()
     return set(connection.execute(query).scalars())
 

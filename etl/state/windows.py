@@ -28,7 +28,7 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 class Why(StrEnum):
-    """What the rows of a window are for."""
+    """The purpose of a window."""
 
     HISTORY = "history"
     """They are loaded: etl backfill."""
@@ -74,7 +74,7 @@ class Window:
 
 
 def floor(moment: datetime) -> datetime:
-    """Return the moment in whole milliseconds, as exports tell and are asked for it."""
+    """Return the moment in whole milliseconds, the unit of exports."""
     return EPOCH + _milliseconds(moment) * MILLISECOND
 
 
@@ -173,7 +173,7 @@ class Summary:
     left: int
     """Windows that are to be walked."""
     reached: datetime
-    """All that was created before this is loaded."""
+    """Everything created before this time is loaded."""
     messages: int
     missing: int
     """How many more the export counted and did not give."""
@@ -216,7 +216,7 @@ def compare(connection: Connection, location_id: str, *, since: datetime, until:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What comparing found of one UTC day of a location; counts of messages."""
+    """The result of comparing one UTC day of a location; counts of messages."""
 
     left: int
     """Windows that are to be walked."""

@@ -18,10 +18,10 @@ from etl.tokens.vault import UnreadableError, Vault
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is sent for the items of a location. The repr hides it."""
+    """The token that is sent for the items of a location. The repr hides it."""
 
     location_id: str
-    """Whose token it is, and whose allowance it uses."""
+    """The location whose token it is, and whose allowance it uses."""
     bearer: str = field(repr=False)
     fingerprint: str
     expires_at: float = inf

@@ -20,7 +20,7 @@ SECONDS = (10**9, 10**10)
 MAX_INTEGER = 2**31 - 1
 REPLACEMENT = "\ufffd"
 SPEAKING = ("message", "text", "name", "value", "href", "url")
-"""Keys of an object that stands in place of a text, under which it holds that text."""
+"""Keys under which an object holds a text, if it comes in place of that text."""
 _REFUSED = re.compile("[\\0\ud800-\udfff]")
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{2})\Z", re.ASCII)
 

@@ -28,7 +28,7 @@ RECEIVER_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the tables say at one moment."""
+    """The figures in the tables at one moment."""
 
     taken_at: datetime
     """By the clock of Postgres."""
@@ -43,7 +43,7 @@ class Figures:
     rhythms: Sequence[webhook_events.Rhythm] = ()
     transactions: Sequence[OpenTransaction] = ()
     lost: Sequence[windows.Lost] = ()
-    """What the last reconcile says."""
+    """The result of the last ``etl reconcile``."""
     totals: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Totals over all runs of each job."""
     endings: Sequence[tuple[str, str, int]] = ()
@@ -67,7 +67,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is read elsewhere than in Postgres; None: nothing is wrong, or it is not asked for."""
+    """Figures that are not in Postgres; None: nothing is wrong, or it was not checked."""
 
     disk_free: float | None = None
     """Percent of the disk of the embedded Postgres."""

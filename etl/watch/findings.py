@@ -31,7 +31,7 @@ class Finding:
     """One thing that is wrong."""
 
     name: str
-    """What kind of thing: webhooks, runs, queue, dead_letters, location, token, allowance, transaction, …"""
+    """The kind of finding: webhooks, runs, queue, dead_letters, location, token, allowance, transaction, …"""
     subject: str
     """Which one: a location, a job, a kind of item; empty where there is only one."""
     says: str
@@ -171,7 +171,7 @@ def _of_tokens(figures: Figures, ahead: timedelta) -> Iterator[Finding]:
 
 
 def _end_of(location: Overview) -> datetime | None:
-    """Return when a token ends, if nothing renews it by then. Tokens from a company's are fetched anew."""
+    """Return when a token ends, if nothing renews it by then. Tokens from a company's token are fetched again."""
     issued = location.token_issued_at
     ends = {"app": issued and issued + REFRESH_TOKEN, "private": location.token_expires_at}
     return ends.get(location.token_source or "")

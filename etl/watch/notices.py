@@ -16,7 +16,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What is to be sent."""
+    """Notices to send."""
 
     begun: Sequence[Finding] = ()
     lasting: Sequence[Finding] = ()

@@ -52,7 +52,7 @@ class Watcher:
             return self._last
 
     def forget(self) -> None:
-        """Read anew when asked next."""
+        """Read again at the next request."""
         self._next = 0.0
 
     def _ask(self) -> Look | None:

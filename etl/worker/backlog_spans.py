@@ -17,7 +17,7 @@ LEAST_YIELD = 5
 MOST_ITEMS = 2500
 """Items of one window: as many rows as a walk surely has, so that several walks share a large backlog."""
 WIDEST_GAP = timedelta(days=7)
-"""A time without any item that is longer than this is not asked for."""
+"""Longer times without any item are left out of a window."""
 HOUR = timedelta(hours=1)
 
 

@@ -26,11 +26,11 @@ LOOK_ITEMS = 2 * BACKLOG
 LOOK_LOCATIONS = 64
 """Locations looked at with one statement."""
 LOOK_SECONDS = 0.5
-"""After that long a look ends; the next one goes on from there."""
+"""How long one search takes at most; the next one goes on from there."""
 WALKERS = 4
 """Windows that a run walks at once."""
 PAUSE_SECONDS = 60.0
-"""How long after a look the next one is."""
+"""The time between two searches."""
 
 
 class Backlogs:
@@ -57,7 +57,7 @@ class Backlogs:
         return self._windows.location_ids
 
     def claim(self, connection: Connection) -> list[Claimed]:
-        """Claim windows that are to be walked beside those that are."""
+        """Claim windows, if fewer are being walked than may be."""
         if not self._windows.location_ids or self._walks >= WALKERS:
             return []
         return self._claims.claim(connection, WALKERS - self._walks, round_=Round(), is_alone=False).items
@@ -78,7 +78,7 @@ class Backlogs:
         Goes from location to location, and on from there the next time: no run waits for a long queue to be read.
         """
         began = self._clock()
-        # Where one has killed its workers, the messages are fetched one by one instead.
+        # If a window has killed its workers, the messages are fetched one by one instead.
         for window_id, location_id in message_queue.drop_suspects(connection, KIND, prefix=Why.BACKLOG):
             windows.remove(connection, location_id, window_id)
             self._resting[location_id] = began + REST_SECONDS

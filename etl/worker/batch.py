@@ -83,7 +83,7 @@ class Batch:
     def settle(self, run_id: int) -> tuple[RunCounts, list[Claimed]]:
         """Settle everything, but of a walked window a slice; return the counts and the settled items."""
         outcomes, unsent = self._outcomes, self._unsent
-        # What fills a batch before its time is up comes fast: more of it shares the cost of one transaction.
+        # A batch that fills before its time is up may grow: more items share the cost of one transaction.
         is_full = len(outcomes) >= self.size
         self.size = min(self.size * 2, self._largest) if is_full else max(self.size // 2, self._smallest)
         self._outcomes, self._unsent, self._bytes = [], [], 0

@@ -92,7 +92,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a look at one page of locations took."""
+    """What was claimed at one page of locations."""
 
     round: Round
     """Hand it in with the next claim."""
@@ -100,7 +100,7 @@ class Claim:
     nothing: NothingClaimed | None = None
     """At the end of a round without any item: why."""
     passed_suspect: bool = False
-    """Whether a suspect was passed over, because other items are claimed or because it is the others' turn."""
+    """Whether a suspect was skipped, because other items are claimed or because it is their turn."""
 
 
 @dataclass(slots=True)

@@ -23,12 +23,12 @@ SETTLED = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Differing:
-    """What comparing some rows found, by ids."""
+    """The result of comparing some rows: ids."""
 
     rows: dict[str, Row]
     missing: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
-    """Of those, what nobody had queued, although it is old enough and webhooks could come: none came."""
+    """Missing messages whose webhook was lost: not queued, although old enough, and webhooks could come."""
     changed: frozenset[str] = frozenset()
 
     def named(self) -> Iterator[tuple[str, frozenset[str]]]:
@@ -78,7 +78,7 @@ def _newest(records: Sequence[Record], now: datetime) -> dict[str, Row]:
 
 
 def is_newer(row: Row, version: Version) -> bool:
-    """Whether an exported row tells something that the tables do not know; one that lags behind does not."""
+    """Whether an exported row is newer than what the tables have; an export may be late."""
     if version.is_deleted:
         return True
     updated = row["date_updated"], version.date_updated

@@ -41,7 +41,7 @@ MOST_OPEN = 100
 MOST_MISSING = 1000
 """Most missing ids remembered for a location."""
 VOUCHED_SECONDS = 10.0
-"""How long a thing that was found shows that its location's things are found. An id is asked for over 40 seconds before
+"""How long a found thing proves that the API finds things of its location. An id is tried for 40 seconds before
 its absence is final, so what was found before the API began to find nothing does not show it."""
 MAIN = ("message", "window")
 """Kinds that every token must be able to read."""
@@ -80,7 +80,7 @@ class _LocationEvidence:
 
 
 class Evidence:
-    """What the answers of one run show, by the location whose token was sent.
+    """The evidence in the answers of one run, by the location whose token was sent.
 
     Attributes:
         turn: as in :class:`SharedEvidence`.
@@ -128,7 +128,7 @@ class Evidence:
     def _saw_improper(self, location_id: str, answers: _LocationEvidence, now: float) -> bool:
         answers.improper += 1
         self._failing.add(location_id)
-        # What was still under way when it began says nothing new; a failed probe does.
+        # Answers to requests from before the outage say nothing new; a failed probe does.
         if (answers.improper >= ENOUGH or self.is_api_away) and now >= answers.probe_at:
             answers.pause = min(answers.pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
             answers.probe_at = now + answers.pause

@@ -30,7 +30,7 @@ LINGER_SECONDS = 0.2
 FOLLOW_LINGER_SECONDS = 0.02
 """The same while following, when somebody waits for the row."""
 LAPSE_CHECK_SECONDS = 5.0
-"""How often the items of vanished workers, and usage that no longer counts, are looked for."""
+"""How often the loop puts back items of killed workers, and deletes usage that no longer counts."""
 GATHER_SECONDS = 0.01
 """How long outcomes gather while other items wait: each look takes Python's lock from the fetchers."""
 GRACE_SECONDS = 10.0

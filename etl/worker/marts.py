@@ -20,19 +20,19 @@ from etl.worker.run import Display, Report, RunLimits
 from etl.worker.run_row import RunRow
 
 CHANGES = 1000
-"""About so many changes does one transaction work out: so much is done again if it fails."""
+"""About how many changes one transaction counts; if it fails, they are counted again."""
 PAUSE_SECONDS = 20.0
-"""Between looks of a run that stays."""
+"""Seconds between two rounds of a run with ``--follow``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one transaction did."""
+    """The result of one transaction."""
 
     loaded: int
-    """Conversations and days that were worked out."""
+    """Conversations and days that were counted."""
     is_last: bool
-    """Whether nothing is left, or somebody else works it out."""
+    """Whether nothing is left, or another process is counting."""
 
 
 class MartsRun:
@@ -65,7 +65,7 @@ class MartsRun:
         return self._row.finish(outcome, {})
 
     def _refresh(self) -> RunOutcome:
-        """Work out all that is noted; returns how that ended."""
+        """Count all noted changes; return how the run ended."""
         self._row.check_version()
         if self._row.mismatch is not None:
             return RunOutcome.MIGRATED
@@ -92,7 +92,7 @@ class MartsRun:
 
 
 def work_out(connection: Connection, *, wait: bool) -> Step:
-    """Work out some of what is noted, and note when nothing is left; does nothing while somebody else does."""
+    """Count some of the noted changes, and note when none is left. Do nothing while another process counts."""
     if not mart_changes.lock(connection, wait=wait):
         return Step(0, is_last=True)
     changes, are_all = mart_changes.take(connection, most=CHANGES)
@@ -100,7 +100,7 @@ def work_out(connection: Connection, *, wait: bool) -> Step:
     for location_id in whole:
         mart_changes.note(connection, marts.everything(connection, location_id))
     parts = marts.parts(connection, [change for change in changes if change.location_id not in whole])
-    # Before it is used: a clock that changes meanwhile is seen by the next run.
+    # Noted before it is used, so that the next run sees a clock that changes meanwhile.
     known = mart_changes.clocks(connection)
     mart_changes.set_clocks(connection, {p.location_id: p.clock for p in parts if p.location_id not in known})
     for part in parts:
@@ -113,7 +113,7 @@ def work_out(connection: Connection, *, wait: bool) -> Step:
 
 
 def work_out_all(transact: RetryingTransaction) -> int:
-    """Work out all that is noted, and wait for whoever does already; returns how many conversations and days."""
+    """Count all noted changes, after any process that counts already; return how many conversations and days."""
     transact(note_clocks)
     loaded = 0
     while True:
@@ -124,7 +124,7 @@ def work_out_all(transact: RetryingTransaction) -> int:
 
 
 def note_clocks(connection: Connection) -> None:
-    """Have locations worked out anew whose time zone or opening hours have changed, by whatever way."""
+    """Have locations counted anew whose time zone or opening hours have changed, in whatever way."""
     before = mart_changes.clocks(connection)
     now = clocks(connection, before)
     changed = {location_id: clock for location_id, clock in now.items() if clock != before[location_id]}
@@ -133,7 +133,7 @@ def note_clocks(connection: Connection) -> None:
 
 
 def rebuild(transact: RetryingTransaction, location_id: str) -> set[tuple[type[Base], Key]]:
-    """Work a location out anew; returns what differed though no change of it was noted: there should be nothing."""
+    """Count a location anew; return the rows that differed without a noted change: there should be none."""
     every = transact(lambda connection: marts.everything(connection, location_id))
     differed: set[tuple[type[Base], Key]] = set()
     for start in range(0, len(every), CHANGES):
@@ -142,7 +142,7 @@ def rebuild(transact: RetryingTransaction, location_id: str) -> set[tuple[type[B
 
 
 def _rebuild(connection: Connection, changes: list[Change]) -> set[tuple[type[Base], Key]]:
-    # The messages, the marts and the notes of one moment.
+    # The messages, the marts and the noted changes, all as of one moment.
     connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     mart_changes.lock(connection, wait=True)
     noted = mart_changes.noted(connection, location_id=changes[0].location_id)

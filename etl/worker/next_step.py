@@ -14,7 +14,7 @@ MOST_BATCHES = 10
 
 @dataclass(slots=True)
 class LoopState:
-    """All that the next step depends on; the loop keeps it up to date."""
+    """Everything that the next step depends on; the loop keeps it up to date."""
 
     batch_size: int
     concurrency: int
@@ -27,21 +27,21 @@ class LoopState:
     unsettled: int = 0
     """Claimed items that are not settled."""
     waiting: int = 0
-    """Of those, how many no thread has begun, but could."""
+    """How many of the claimed items wait for a thread, and may be fetched."""
     has_suspect: bool = False
-    """Whether one is claimed, or waits until nothing else is."""
+    """Whether a suspect is claimed, or waits until nothing else is claimed."""
     next_claim: float = 0.0
-    """When there may be something to claim again, while something is unsettled."""
+    """When there may be something to claim again, while items are unsettled."""
     has_claimed: bool = False
-    """Whether the last step was a claim: outcomes must not wait for the next one."""
+    """Whether the last step was a claim: then outcomes are settled first."""
     nothing: NothingClaimed | None = None
-    """Why the last claim took nothing; None once that was waited for."""
+    """Why the last claim took nothing; None after the loop has waited for it."""
     nothing_found: AbstractSet[str] = field(default_factory=frozenset)
-    """Locations of which the API finds nothing any more."""
+    """Locations of which the API no longer finds anything."""
     is_silent: bool = False
-    """Whether nothing is answered properly any more."""
+    """Whether the API no longer answers anything properly."""
     must_give_up: bool = False
-    """Whether that ends the run, whatever is unsettled."""
+    """Whether this ends the run, even if items are unsettled."""
     has_mismatch: bool = False
     """Whether the database was migrated meanwhile, by another version."""
     is_misconfigured: bool = False
@@ -61,7 +61,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class ClaimItems:
-    """Claim up to so many items."""
+    """Claim items, up to a number."""
 
     want: int
 
@@ -94,7 +94,7 @@ def next_step(state: LoopState, now: float) -> Step:
 
 
 def _end(state: LoopState, now: float) -> End | None:
-    """Return how the run ends that has more to do, or None."""
+    """Return how the run ends although there is more to do; None: it goes on."""
     if state.must_give_up:
         return _silent(state)
     if state.has_mismatch:
@@ -107,7 +107,7 @@ def _end(state: LoopState, now: float) -> End | None:
 
 
 def _want(state: LoopState) -> int:
-    """Return how many items to claim: none beside a suspect, and none before one."""
+    """Return how many items to claim; none while a suspect is claimed or waits to be."""
     if state.unsettled and state.has_suspect:
         return 0
     # Enough that the fetchers never wait while a batch is settled, as many as it holds, and the next one is claimed;
@@ -118,7 +118,7 @@ def _want(state: LoopState) -> int:
 
 
 def _rest(state: LoopState, nothing: NothingClaimed) -> Step:
-    """Wait when something passes by itself before long, else end."""
+    """Wait if the reason passes by itself soon; otherwise end."""
     if state.nothing_found:
         skipped = {**nothing.skipped, SkipCause.NOTHING_FOUND: set(state.nothing_found)}
         nothing = NothingClaimed(skipped, nothing.wait)

@@ -41,7 +41,7 @@ class Claimed:
 
     @property
     def is_backlog(self) -> bool:
-        """Whether it is a window of a backlog: what becomes of that says nothing of its location's messages."""
+        """Whether it is a window of a backlog, whose outcome says nothing about other items of its location."""
         return self.item.kind == KIND and self.item.message_id.startswith(Why.BACKLOG)
 
     def time(self, now: float) -> datetime:
@@ -59,16 +59,16 @@ class Outcome:
     records: list[Record] | None = None
     """None: it failed. The records of a list that was read in part are loaded despite the error."""
     follow_ups: tuple[FollowUp, ...] = ()
-    """Follow-ups beside those of its records."""
+    """Follow-ups in addition to those of its records."""
     error: ItemError | None = None
     body: bytes = b""
     headers: RateHeaders = NO_HEADERS
     sent: int = 0
     """Requests that were sent for it."""
     statuses: Sequence[int] = ()
-    """Of those that were answered, what the API answered."""
+    """What the API answered, for the requests that it answered."""
     walk: Walk | None = None
-    """Of a window, what walking it brought."""
+    """The result of walking the window, if the item is one."""
 
 
 @dataclass(frozen=True, slots=True)

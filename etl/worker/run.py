@@ -21,20 +21,20 @@ class RunLimits:
     limit: int | None = None
     max_seconds: float | None = None
     taken: frozenset[str] = frozenset()
-    """The kinds of items that some job takes: no others follow from what is loaded."""
+    """The kinds of items that some job takes; follow-ups of other kinds are not queued."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What the parts of a run have in common."""
+    """Values that the parts of a run share."""
 
     clock: Callable[[], float]
     default_location_id: str
     """The location of items that name none; empty: not known."""
     taken: Mapping[str, type[Base] | None]
-    """The kinds that some job takes, and where each keeps what it fetches: no other follows from a record."""
+    """The kinds that some job takes, with their tables; follow-ups of other kinds are not queued."""
     resting: dict[str, float] = field(default_factory=dict)
-    """Until when no backlog of these locations is looked for in their export."""
+    """Until when the run does not use the export for backlogs of these locations."""
 
 
 @dataclass(frozen=True, slots=True)

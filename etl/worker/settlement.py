@@ -34,7 +34,7 @@ from etl.worker.run import RunContext
 JITTER = 2.0
 """Seconds: bound of the random wait added to a 429's."""
 UNGRANTED_SECONDS = 86_400.0
-"""Seconds that an item waits that the token may not read."""
+"""How long an item waits if the token may not read it."""
 
 LOOKED_UP = "looked_up"
 """The cause of a message that waits while its conversation is fetched."""
@@ -43,12 +43,12 @@ LOOK_UP_CAUSES = ("not_found", "wrong_id", "http_400")
 probe of 2026-11)."""
 LOOK_UP_SECONDS = 60.0
 LATELY = timedelta(seconds=10 * LOOK_UP_SECONDS)
-"""How long ago a conversation may have been fetched for a look-up."""
+"""How long ago a conversation may have been fetched, if a message is looked for in it."""
 
 NOTHING_FOUND = "nothing_found"
-"""The cause of an item that waits because nothing of its location is found any more."""
+"""The cause of an item that waits because the API no longer finds anything of its location."""
 NOTHING_FOUND_SECONDS = (60.0, 600.0)
-"""How long it waits, the first time and then."""
+"""How long such an item waits: the first time, and each later time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Settlement:
         return [*loaded.follow_ups, *(each for outcome in outcomes for each in outcome.follow_ups)]
 
     def _verdict(self, error: ItemError, item: Item) -> PutBack | DeadLetter:
-        """Return what becomes of an item that failed: only what may be the item's own fault spends an attempt."""
+        """Return what happens to a failed item: only a failure that may be its own fault spends an attempt."""
         if isinstance(error, UngrantedError):
             return PutBack(item, UNGRANTED_SECONDS, error.cause, spent=False)
         if not isinstance(error, (RetriableError, NotFoundError, RefusedError)):
@@ -140,7 +140,7 @@ class Settlement:
         return DeadLetter(item, error.cause, error.detail, error.payload)
 
     def _end_failed(self, connection: Connection, outcomes: Sequence[Outcome]) -> "_Ends":
-        """Decide what becomes of the items that failed."""
+        """Decide what happens to the items that failed."""
         ends = _Ends()
         failed: list[tuple[Claimed, ItemError, DeadLetter]] = []
         for each in outcomes:
@@ -187,7 +187,7 @@ class Settlement:
                 ends.letters.append(letter)
 
     def _mark_gone(self, connection: Connection, item: Item, location_id: str) -> bool:
-        """Note in the tables that a thing is gone upstream; return False where they had none, or knew it."""
+        """Set ``deleted_at`` of a thing that HighLevel no longer has; False if no row has to change."""
         table = self.kind.table
         if table is None:
             return False
@@ -195,7 +195,7 @@ class Settlement:
         return mark(connection, table, item.message_id, location_id=location_id)
 
     def _naming(self, connection: Connection, item: Item, location_id: str) -> list[FollowUp]:
-        """Return the messages that name a thing: what they say of it may have changed."""
+        """Return the messages that name a thing; they may name another one by now."""
         column = self.kind.named_in_messages_as
         ids = loader.messages_naming(connection, column, item.message_id, location_id=location_id) if column else ()
         return [FollowUp("message", message_id, location_id, force=True) for message_id in ids]
@@ -214,16 +214,16 @@ class Settlement:
 
 @dataclass(slots=True)
 class _Ends:
-    """What becomes of items that failed."""
+    """What happens to items that failed."""
 
     letters: list[DeadLetter] = field(default_factory=list)
     put_back: list[PutBack] = field(default_factory=list)
     deleted: list[Item] = field(default_factory=list)
-    """Deleted upstream, and noted in the tables."""
+    """Deleted in HighLevel; their rows got ``deleted_at``."""
     over: list[Item] = field(default_factory=list)
     """Done without anything to load."""
     following: list[FollowUp] = field(default_factory=list)
-    """The messages that name what was deleted."""
+    """Messages that name a deleted thing."""
 
 
 def stop_location(connection: Connection, token: Token, error: ItemError | None) -> None:

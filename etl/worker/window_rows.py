@@ -26,7 +26,7 @@ from etl.worker.run import RunContext
 from etl.worker.settlement import report_requests, stop_location
 
 REST_SECONDS = 600.0
-"""How long a location is left alone whose export did not answer its backlog."""
+"""How long the export of a location is not used for its backlog after it failed."""
 
 
 class WindowRows:
@@ -83,7 +83,7 @@ class WindowRows:
     def _load(self, connection: Connection, records: Sequence[Record], run_id: int) -> tuple[RunCounts, int]:
         """Write rows, and remove the waiting items that they answer; return how many messages that changed, too."""
         if not message_queue.complete(connection, [], others=[self._item]):
-            # Its lease is over: somebody else walks it again.
+            # The lease has ended: another worker walks the window again.
             self._slices.clear()
             self.is_over = True
             return RunCounts(), 0
@@ -91,7 +91,7 @@ class WindowRows:
         asked_at = records[0].row["fetched_at"]
         waiting = message_queue.waiting(connection, ids, location_ids=self._location_ids, before=asked_at)
         loaded = loader.load(connection, records)
-        # An export may lag behind: what the tables know better stays to be fetched.
+        # An export may be late: items whose rows are newer in the tables stay queued.
         fresh = {record.row["message_id"] for record in records if not loaded.has_stale([record])}
         answered = {key for key in waiting if key[0] in fresh}
         message_queue.remove(connection, answered)
@@ -110,7 +110,7 @@ class WindowRows:
         for id_, row in found.rows.items():
             self._exported.add(id_)
             moment = row["date_added"]
-            # What is beyond a window that was cut is compared with the rest of it.
+            # Rows after the cut are compared when the rest of the window is walked.
             if moment is None or moment < walk.window.until:
                 counts = {name: int(id_ in ids) for name, ids in found.named()}
                 self._count(moment, walk, exported=1, **counts)
@@ -161,7 +161,7 @@ class WindowRows:
         windows.finish(connection, self._item.location_id, self._item.message_id, window=walk.window, counts=found)
 
     def _rest(self, connection: Connection, walk: Walk) -> Sequence[Window]:
-        """Return what is to be walked next: of a backlog, only where enough still waits."""
+        """Return the windows to walk next; for a backlog, only those in which enough messages still wait."""
         if walk.window.why is not Why.BACKLOG or walk.is_divided:
             return walk.rest
         left = spans(connection, self._location_ids)

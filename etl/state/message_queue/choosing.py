@@ -122,6 +122,6 @@ _WAITS = QueueItem.lease_id.is_(None)
 
 
 def _locked(which: ItemFilter, *more: ColumnElement[bool]) -> Select[str, str, str]:
-    """Choose items that wait, in the order in which all lock them; one that somebody else locks is passed over."""
+    """Choose waiting items, in the order in which all transactions lock them; skip those that are locked."""
     chosen = select(*KEY).where(*which.conditions(), _WAITS, *more).order_by(*KEY).limit(BATCH)
     return chosen.with_for_update(skip_locked=True)
