@@ -190,7 +190,7 @@ def require_known(url: str, *, job: str) -> None:
 def remove(url: str, *, recordings_urls: Sequence[str]) -> bool:
     """Remove the audio at ``url``, as in highlevel.recordings; False when it does not exist.
 
-    The URL of a row has no password: it is taken from the one of ``recordings_urls`` that the audio is under.
+    The URL of a row has no password. The password is that of the URL in ``recordings_urls`` under which the audio is.
 
     Raises:
         AudioNotRemovedError: the store is unavailable or refuses.

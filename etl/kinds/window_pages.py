@@ -1,8 +1,8 @@
 """Kind ``window``: the messages of a location created in some time, by pages of the export.
 
-How HighLevel reads a cursor is not known: as a place among the rows that are asked for, or as a key to search after.
-So a cursor is sent with exactly the query that it came from, and only a page without one ends a walk. How many rows
-there are, as the API says, is reported, and relied on for nothing.
+How HighLevel reads a cursor is not known: as a position in the result, or as a key to search after. So a cursor is sent
+with exactly the query that it came from, and only a page without a cursor ends a walk. The API's count of rows is only
+reported.
 
 Shapes: HighLevel docs, "Export messages by location": ``{"messages": […], "nextCursor": …, "total": …}``.
 """
@@ -191,7 +191,7 @@ def _cursor_of(given: Any) -> str | None:
 
 
 def transform(payload: Walk, origin: Origin, *, options: Options) -> list[Record]:
-    """Normalize the messages of a walk; of one that is compared and cannot be read, only its id.
+    """Normalize the messages of a walk. If a message is only compared and cannot be read, its id is enough.
 
     Raises:
         PartlyReadError: a row has a date that cannot be read.

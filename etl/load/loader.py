@@ -1,7 +1,8 @@
 """Loads records of every kind into the tables of ``highlevel``. Nothing here commits.
 
-A record older than the row it would replace changes nothing. Children that the newest answer no longer has are deleted.
-Equal content moves only ``checked_at``, of a list or an export nothing. Records on the suppression list are dropped.
+A record that is older than the stored row changes nothing. Children that the newest answer no longer has are deleted.
+If the content is equal, only ``checked_at`` is written, and nothing for a list or an export. Records on the suppression
+list are dropped.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -197,8 +198,8 @@ def mark_deleted(connection: Connection, table: type[Base], id_: str, *, locatio
 def mark_absent(connection: Connection, table: type[Base], id_: str, *, location_id: str) -> bool:
     """Note in a refreshed table that the API does not know a thing now; its row stays.
 
-    A thing that was never loaded gets a row, too, so that not every message that names it asks again; except a contact
-    on the suppression list. Returns whether this is news.
+    A thing that was never loaded gets a row, too: otherwise every message that names it would queue it again. A contact
+    on the suppression list gets none. Return whether anything changed.
     """
     if table is Contact and suppression.suppressed(connection, [Received(location_id, id_)]):
         return False

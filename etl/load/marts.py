@@ -1,8 +1,8 @@
-"""Works the marts out from messages and emails: turns, totals of conversations and of days. Nothing here commits.
+"""Counts the marts from messages and emails: turns, totals of conversations and of days. Nothing here commits.
 
-Every figure is worked out from all messages of its conversation or day, and written only where it differs. A statement
-stays within one location. Counted is what was exchanged with the contact, is not deleted, and is dated from the year
-2000 to a day ahead.
+Every figure is counted from all messages of its conversation or day, and written only if it differs. A statement stays
+within one location. A message counts if it is from or to the contact, is not deleted, and is dated between the year
+2000 and a day ahead.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,7 @@
 """Writes rows into any table of ``highlevel`` through its model. Nothing here commits.
 
-Of a row without a change, only ``checked_at`` is written. Every statement names ``location_id`` and takes the time as a
-value, so it also runs on Citus, distributed by location. Statements are built once an hour for each set of columns.
+If a row has no change, only its ``checked_at`` is written. Every statement names ``location_id`` and takes the time as
+a value, so it also runs on Citus, distributed by location. Statements are built once an hour for each set of columns.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Decides which of two answers about a thing is newer: by the API's clock where both have it, else by ours. Pure.
 
-A ``date_updated`` in the future or before HighLevel existed is ignored. Otherwise
-one wrong date would keep every later answer out.
+A ``date_updated`` in the future, or from before HighLevel existed, is ignored: otherwise one wrong date would keep
+every later answer out.
 
 Weakness: where the API stops sending a thing's date, and answers are loaded in another order than they were fetched
 in, one without a date may be lost to one fetched a little earlier. A list with equal content is not written, so it

@@ -1,8 +1,8 @@
 """Erases one contact from every table and prevents its return. Safe to repeat at any point.
 
-The suppression list comes first, with hashes of the contact's ids: from then on no loader and no receiver writes
-anything of the contact. Messages come after all that is found through them: while they exist, a repetition finds the
-contact's rows. The contact's own row and the marts are last.
+The order matters. The suppression list comes first, with hashes of the contact's ids: from then on no loader and no
+receiver writes anything of the contact. Messages come after everything that is found through them, so that a repetition
+still finds the rest. The contact's own row and the marts come last.
 
 Weakness: audio that is being fetched at that very moment may be left as a file without a row.
 """

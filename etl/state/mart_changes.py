@@ -1,7 +1,8 @@
-"""Every statement on ``etl.mart_changes`` and ``etl.mart_zones``: what the job ``marts`` works out. Never commits.
+"""Every statement on ``etl.mart_changes`` and ``etl.mart_zones``: what the job ``marts`` has to count. Never commits.
 
-Guarantee: a change is noted in the transaction that makes it, and deleted in the one that works it out, which reads
-after it has deleted. What changes meanwhile is noted once more. Nobody waits for anybody: a note is a row of its own.
+Guarantee: a change is noted in the transaction that makes it. The transaction that counts it deletes the note first and
+reads the messages afterwards; if they change meanwhile, there is a new note. Each note is a row of its own, so no
+transaction waits for another.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Every statement on ``etl.windows``: the times that are asked of an export. Nothing here commits.
+"""Every statement on ``etl.windows``: the spans of time that are read from exports. Nothing here commits.
 
-The id of a window says all that is asked for, so that a worker reads nothing but the item.
+The id of a window says what to ask for, so that a worker needs nothing but the item.
 """
 
 from collections import Counter
@@ -134,7 +134,7 @@ FORGET = text("""
 
 
 def plan_history(connection: Connection, *, location_id: str, since: datetime, until: datetime, again: bool) -> None:
-    """Queue windows for what is neither loaded nor queued of a location's history.
+    """Queue windows for those parts of a location's history that are neither loaded nor queued.
 
     ``again`` forgets what is loaded. What was loaded by a clock that was ahead does not count either.
     """

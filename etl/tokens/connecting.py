@@ -61,7 +61,7 @@ def keep_private(engine: Engine, vault: Vault, location_id: str, token: str) -> 
 
 
 def keep(engine: Engine, vault: Vault, grant: Grant, *, app_id: str) -> Connected:
-    """Store the tokens of an authorization code, and unpause what a refused token had paused.
+    """Store the tokens of an authorization code, and end the pauses that a refused token had caused.
 
     Raises:
         GrantRefusedError: the answer does not name the tokens' owner.
@@ -79,7 +79,7 @@ def keep(engine: Engine, vault: Vault, grant: Grant, *, app_id: str) -> Connecte
 
 
 def connect(engine: Engine, vault: Vault, app: OAuth, code: str, *, redirect_uri: str) -> Connected:
-    """Exchange an authorization code, and store what it brings as :func:`keep` does.
+    """Exchange an authorization code for tokens, and store them as :func:`keep` does.
 
     Raises:
         EtlError: HighLevel refuses the code or the app, or does not answer.

@@ -33,8 +33,9 @@ class Token:
 class TokenRouting:
     """The rule for whose token serves a location.
 
-    A connected location serves itself. The environment's token serves its own location, even if that is connected, and
-    items without a location. It serves no other location, even if its own is not known: anybody may have named that.
+    A connected location is served by its own token. The environment's token serves its own location, even if that is
+    connected, and items without a location. It serves no other location, even if its own location is not known, because
+    anybody may have named the other one.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -47,7 +48,7 @@ class TokenRouting:
         return self.token is not None and location_id == self.location_id
 
     def token_location_id(self, location_id: str, *, connected: Container[str]) -> str | None:
-        """Return the location whose token and allowance an item of ``location_id`` uses; None when nobody serves it.
+        """Return the location whose token and allowance an item of ``location_id`` uses; None: no token serves it.
 
         ``connected`` are the locations with a token from which the app was not uninstalled.
         """
@@ -74,7 +75,7 @@ class LocationTokens:
     def resolve(
         self, connection: Connection, location_ids: Iterable[str]
     ) -> tuple[dict[str, Token], dict[str, list[str]]]:
-        """Return the token that serves each of these locations, and by cause those that none serves now.
+        """Return the token that serves each of these locations, and, by cause, the locations that no token serves now.
 
         Reads the stored tokens once. Starts renewals that are due. A pause ends with the token that was refused.
         """

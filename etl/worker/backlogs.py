@@ -1,7 +1,7 @@
 """Finds locations with many waiting messages, and has their export walked before those are fetched one by one.
 
-A backlog of one time is what pages of an export hold. Only messages whose date is known are looked for, and only while
-a page answers enough of them.
+Pages of an export hold many messages of one time. Only messages with a known date are fetched in this way, and only as
+long as each page has enough of them.
 """
 
 from collections import Counter

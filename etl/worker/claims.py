@@ -1,7 +1,8 @@
 """Takes due items that may be fetched now: joins the queue, the limits and the pauses. Nothing here commits.
 
-Locations are visited in rounds, a page at a time, and each gets an equal share of what is wanted. So a location with a
-million items holds up nobody, and one without allowance, or paused, is passed over with its items untouched.
+Locations are visited in rounds, a page at a time, and each gets an equal share of the claim. So a location with a
+million items does not delay the others. A location that is paused or has no allowance is skipped, and its items stay
+unchanged.
 """
 
 from collections import Counter
@@ -138,8 +139,8 @@ class Claims:
     ) -> Claim:
         """Claim up to ``want`` due items of the next page of locations; or, if ``is_alone``, one suspect.
 
-        Suspects and others take turns, so that many suspects do not hold up the others, nor the others them.
-        Locations that are ``held`` wait for something else.
+        Suspects and other items take turns, so that neither delay the others. Locations that are ``held`` wait for
+        something else.
         """
         # The given round stays as it is: the transaction may be repeated.
         page, round_ = self._page(connection, round_.copy())
@@ -236,7 +237,7 @@ class Claims:
         return page, round_
 
     def _beyond(self, connection: Connection, after: str | None) -> tuple[dict[str, bool | None], dict[str, list[str]]]:
-        """Return the next locations, apart from those, by cause, that are known to be served by nobody.
+        """Return the next locations that may be served, and, by cause, those that are known not to be served.
 
         With each, whether its next due item is a suspect; None: nothing is due.
         """

@@ -1,7 +1,8 @@
 """Decides whether an error is the fault of an item, its location or the API; pure, with the clock passed in.
 
-For each location it counts the answers that may be the location's fault and came after the last one that contradicts
-them. While there are few, the answers of the location's other items decide; enough of them are believed:
+For each location, it counts the answers in a row that may be the location's fault. An answer that contradicts them sets
+the count back to 0. While the count is low, the answers to other items of the location decide. When it is high enough,
+the fault is the location's:
 
 * improper (none, a 5xx, a page, a redirect): any proper answer contradicts them. Enough are an outage.
 * refused (the token): a thing that was found contradicts them. Enough pause the location.

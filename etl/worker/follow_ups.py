@@ -14,9 +14,9 @@ from etl.state.message_queue import NewItem
 
 
 def queue(connection: Connection, follow_ups: Sequence[FollowUp], tables: Mapping[str, type[Base] | None]) -> None:
-    """Queue those of kinds that are taken, and not fetched yet or too long ago.
+    """Queue the follow-ups whose kind some job takes, and that were not fetched yet, or too long ago.
 
-    ``tables`` has the kinds that some job takes, and where each keeps what it fetches.
+    ``tables`` has the kinds that some job takes, each with its table.
     """
     message_queue.follow_up(
         connection,

@@ -52,10 +52,10 @@ class Leases:
             self._thread.start()
 
     def is_held(self, lease_id: int) -> bool:
-        """Whether a lease is surely ours.
+        """Whether a lease is certainly ours.
 
-        It is not when this process was suspended for longer than a lease, or could not renew it for so long: then
-        somebody else may have the items and the allowance, even if a late renewal finds them untouched.
+        It is not if this process was suspended for longer than a lease lasts, or could not renew it for so long. Then
+        another worker may have had the items and the allowance, even if a late renewal finds them unchanged.
         """
         with self._lock:
             lease = self._held.get(lease_id)

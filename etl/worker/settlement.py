@@ -39,8 +39,9 @@ UNGRANTED_SECONDS = 86_400.0
 LOOKED_UP = "looked_up"
 """The cause of a message that waits while its conversation is fetched."""
 LOOK_UP_CAUSES = ("not_found", "wrong_id", "http_400")
-"""What the API may say of a message that is there under another id, as was seen for an email that had been sent (public
-probe of 2026-11)."""
+"""Refusals that a message may get although it exists under another id; seen for an email that had been sent (public
+probe of 2026-11).
+"""
 LOOK_UP_SECONDS = 60.0
 LATELY = timedelta(seconds=10 * LOOK_UP_SECONDS)
 """How long ago a conversation may have been fetched, if a message is looked for in it."""
@@ -156,10 +157,11 @@ class Settlement:
     def _settle_absent(
         self, connection: Connection, failed: Sequence[tuple[Claimed, ItemError, DeadLetter]], ends: "_Ends"
     ) -> None:
-        """Settle what the API no longer knows but the tables do: it was deleted, which is no failure.
+        """Settle items that the API does not know.
 
-        Nor is it one when a kind may well be absent, or when what was looked for elsewhere was found there. What was
-        erased for good leaves no letter either. Where nothing at all is found any more, an absence means nothing: such
+        If the tables have the thing, it was deleted in HighLevel, which is no failure. It is no failure either if most
+        ids of the kind have no such thing, or if a message was found in its conversation. A thing that was erased for
+        good becomes no dead letter. If the API no longer finds anything of a location, this proves nothing, and its
         items are put back.
         """
         received = {
@@ -203,7 +205,7 @@ class Settlement:
     def _was_found(self, connection: Connection, item: Item, location_id: str, *, lately: bool) -> bool:
         """Return whether the fetched conversation holds an id: a message, or an email of a thread.
 
-        With ``lately``, what the tables had before does not count.
+        With ``lately``, only rows count that were fetched lately.
         """
         tables = {
             table for kind, table in self.context.taken.items() if table is not None and kind in ("message", "email")

@@ -177,9 +177,9 @@ class WindowRows:
 
 
 def _keep_unnamed(connection: Connection, walk: Walk) -> int:
-    """Make dead letters of rows that have no id to ask for; returns how many are new.
+    """Make dead letters of rows without an id that could be asked for; return how many are new.
 
-    Not of what belongs to a contact that was erased.
+    Rows of an erased contact become none.
     """
     received = [
         Unasked("message", walk.location_id, BAD_ID, "a row of an export has no id that could be asked for", payload)

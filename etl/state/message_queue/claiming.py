@@ -169,8 +169,8 @@ RELEASE_LAPSED = text("""
 
 
 def release_lapsed(connection: Connection) -> int:
-    """Return the items of lost workers to the queue; return how many.
+    """Put the items of killed workers back into the queue; return how many.
 
-    Nobody knows which of them was begun, so only a suspect, which was fetched alone, spends an attempt.
+    It is not known which of them were being fetched. So only a suspect, which was fetched alone, spends an attempt.
     """
     return connection.execute(RELEASE_LAPSED, {"suspect": SUSPECT}).rowcount

@@ -65,8 +65,8 @@ def complete(
 ) -> set[Item]:
     """Remove items whose rows this transaction writes; return those whose lease is held, of ``others`` too.
 
-    Another worker has claimed the items not returned: their rows must not be written. Dead letters of earlier
-    tries are deleted, too; an item queued again meanwhile stays and waits anew.
+    Items that are not returned were claimed by another worker: their rows must not be written. Dead letters of earlier
+    tries are deleted, too. An item that was queued again meanwhile stays, and waits again.
 
     Args:
         connection: The caller's transaction.
@@ -135,7 +135,7 @@ PUT_BACK = (
 def put_back(connection: Connection, returned: Sequence[PutBack]) -> int:
     """Retry (attempt spent) or snooze (not spent) items; returns how many.
 
-    An item queued again meanwhile is due at the newly requested time, with all its attempts.
+    An item that was queued again meanwhile is due at the newly requested time, with all its attempts.
     """
     if not returned:
         return 0
@@ -157,8 +157,8 @@ def put_back(connection: Connection, returned: Sequence[PutBack]) -> int:
 def to_dead_letter(connection: Connection, given_up: Sequence[DeadLetter]) -> int:
     """Turn items into dead letters; returns how many.
 
-    A letter that was retried keeps the payload it had when the new failure brought none. An item queued again
-    meanwhile becomes none, but waits anew.
+    A dead letter that was retried keeps its payload if the new failure has none. An item that was queued again
+    meanwhile becomes no dead letter, but waits again.
     """
     if not given_up:
         return 0

@@ -25,7 +25,7 @@ Key = tuple[str, str]
 def waiting(
     connection: Connection, ids: Collection[str], *, location_ids: Collection[str], before: datetime
 ) -> set[Key]:
-    """Lock those of the messages that waited at these locations and were due ``before`` that time.
+    """Lock those of the messages that waited at these locations and were due ``before`` a time.
 
     A request sent at that time answers them. A claimed message is skipped, as is one that was queued since, or is
     due later.
