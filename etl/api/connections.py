@@ -1,7 +1,7 @@
 """The connections of the transport: urllib3's, held to the time that one request may take, and dropped when idle.
 
-urllib3 does neither. Its timeouts begin anew with each byte that comes, of headers as of a body (its reference,
-``urllib3.util.Timeout``), and it keeps an idle connection for as long as that seems open (its issues 2498 and 3184).
+urllib3 does neither. Its timeouts start again with each byte, in headers and in bodies (its reference,
+``urllib3.util.Timeout``), and it keeps an idle connection as long as that seems open (its issues 2498 and 3184).
 """
 
 import http.client

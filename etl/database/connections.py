@@ -134,7 +134,7 @@ def cut(driver: Any) -> None:
 
 
 def require_utf8(connection: sa.Connection) -> None:
-    """Check the database's encoding: others cannot hold every customer's words, and SQL_ASCII does not check any.
+    """Check that the encoding is UTF8: others cannot hold all texts, and SQL_ASCII accepts anything.
 
     Raises:
         ConfigurationError: it is not UTF8.
@@ -168,7 +168,7 @@ PROBE_WRITES = sa.text("""
 
 
 def probe_writes(connection: sa.Connection) -> bool:
-    """Write something and roll it back; return False where that cannot be tried: the role may make no temporary tables.
+    """Write something and roll it back; return False if the role may not make temporary tables.
 
     Raises:
         DBAPIError: why it cannot be written, such as a full disk.

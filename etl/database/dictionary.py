@@ -1,6 +1,6 @@
-"""What the tables and views say of themselves, read from the database's comments; changes nothing.
+"""Describes the tables and views, from the database's comments; changes nothing.
 
-Examples are the models'; joins and keys of views are listed here.
+Examples of values come from the models. Joins, and keys of views, are listed here.
 """
 
 from collections.abc import Sequence

@@ -124,7 +124,7 @@ def _owner() -> pwd.struct_passwd:
 
 
 def _make(directory: Path, owner: pwd.struct_passwd) -> None:
-    """Make the directory, where there is none, for its owner alone.
+    """Make the directory for its owner alone, if there is none.
 
     Raises:
         ConfigurationError: the one that is there will not do.

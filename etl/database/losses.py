@@ -1,7 +1,7 @@
-"""What undoing migrations would lose; nothing here commits.
+"""Finds out what undoing migrations would lose; nothing here commits.
 
-A rehearsal tells which columns go: the migrations are undone in a savepoint, which is rolled back. So no list has to be
-kept in step with them, but for one of what nobody would miss.
+A rehearsal shows which columns go: the migrations are undone in a savepoint, which is rolled back. So the migrations
+need no list of what they drop; they list only what may be lost.
 """
 
 from collections.abc import Callable, Collection, Mapping

@@ -1,8 +1,8 @@
 """Readers who may see less of ``highlevel``: no words, or some locations only. Nothing here commits.
 
-Each has a schema of its own with a view of each table and view. Postgres asks whether the owner of a view may read what
-is in it, and that is us; the reader may read nothing but these views. The comment of the schema says what they leave
-out, so that ``etl db upgrade`` makes them anew.
+Each has a schema of its own, with a view for each table and view. The views read with the rights of their owner, and
+the reader may read nothing but these views. The comment of the schema says what they leave out, so that ``etl db
+upgrade`` can make them again.
 """
 
 import json

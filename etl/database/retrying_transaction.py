@@ -23,9 +23,10 @@ T = TypeVar("T")
 
 
 class RetryingTransaction:
-    """Calls work in a transaction, again and again while Postgres says that it may succeed later.
+    """Calls a function in a transaction, and calls it again as long as Postgres's error says that it may succeed later.
 
-    Work must bear being repeated after a commit whose confirmation was lost: settling a lease twice does nothing.
+    The function may be called again after a commit whose confirmation was lost, so a second call must do no harm.
+    Settling a lease twice, for example, does nothing.
     """
 
     def __init__(self, engine: Engine, *, patience: float | None, stopping: Callable[[], bool]) -> None:

@@ -27,7 +27,7 @@ WRITTEN = text("""
 
 
 def require_free(connection: Connection, schema: str, *, role: str = "") -> None:
-    """Check that a schema may be made for this role, or belongs to it.
+    """Check that a schema belongs to this role, or that it may be made for it.
 
     Raises:
         ConfigurationError: it belongs to another, or holds what belongs to another.

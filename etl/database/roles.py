@@ -1,7 +1,7 @@
 """Roles of Postgres that may do one thing only: read for analysts, transform for dbt, run the worker, receive webhooks.
 
-Making one again removes all its other rights here. It is made by the owner of the tables. What later migrations add
-comes to those who read all of ``highlevel`` by itself, to others when they are made again.
+The owner of the tables makes them. Making a role again removes all its other rights here. Roles that read all of
+``highlevel`` get rights on later tables by themselves; other roles get them when they are made again.
 """
 
 from collections.abc import Callable, Iterator
@@ -84,8 +84,8 @@ def grant(
 ) -> bool:
     """Let a role do what it is granted, and nothing else; True when the role had to be created.
 
-    In a database of ours alone, it also takes from everybody what everybody may do: see :func:`left_open`. A ``schema``
-    of the role's own is made by ``make``.
+    If the database holds nothing but our schemas, this also takes away what every role may do: see :func:`left_open`.
+    ``make`` makes a ``schema`` of the role's own.
 
     Raises:
         ConfigurationError: this role may not create or grant, or the other one has more to do.
@@ -131,7 +131,7 @@ of ``highlevel``, and deletes nothing: old events are for ``etl prune``."""
 
 
 def grant_narrowed_reader(connection: Connection, narrowing: Narrowing, *, schema: str | None = None) -> bool:
-    """Let a role read views of ``highlevel`` that leave something out, in a schema named like the role unless told.
+    """Let a role read views of ``highlevel`` that leave something out. Their schema is named like the role by default.
 
     Raises:
         ConfigurationError: as of :func:`grant`; or the schema belongs to another; or this is Citus.
@@ -141,7 +141,7 @@ def grant_narrowed_reader(connection: Connection, narrowing: Narrowing, *, schem
 
 
 def grant_transformer(connection: Connection, role: str, *, schema: str | None = None) -> bool:
-    """Let a role read ``highlevel`` and write one schema, named like the role unless told: what dbt needs.
+    """Let a role read ``highlevel`` and write one schema, as dbt needs. The schema is named like the role by default.
 
     Raises:
         ConfigurationError: as of :func:`grant`; or the schema belongs to another.

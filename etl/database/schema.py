@@ -78,7 +78,7 @@ def mismatch(connection: Connection) -> str | None:
 
 
 def upgrade(connection: Connection, target: str = "head") -> None:
-    """Migrate to ``target``, and make views anew that are not as they should be. Commits.
+    """Migrate to ``target``, and correct views that differ from their files. Commits.
 
     Raises:
         ConfigurationError: a newer version migrated the database, the role may not create tables, or a pooler is

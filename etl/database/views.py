@@ -45,7 +45,7 @@ def scripts() -> Path:
 
 
 def create(connection: Connection) -> None:
-    """Create the views, or bring them to what the files say.
+    """Create the views, or change them to what the files say.
 
     Only the newest migration that changes a view calls it: the call moves, it is not copied. An older migration runs
     before the columns of newer ones exist. A view may grow at its end only; to change more, :func:`drop` them first.
@@ -141,8 +141,8 @@ def _definition(connection: Connection, name: str) -> str:
 def spread(name: str) -> str:
     """Return a view in the form that Citus answers on its nodes.
 
-    A subquery is asked for each message of the union in ``messages_flat``, and Citus sends that to its nodes only where
-    the union is outermost. So each part has all that is asked of it; views that join it read the one part they need.
+    ``messages_flat`` is a union whose rows need subqueries. Citus runs these on its nodes only if the union is
+    outermost. So each part of the union has its own subqueries, and views that need one part read only that part.
     """
     create, before, messages, emails, after, comments = UNION.split(_by_key(_read(FLAT)))
     messages, emails = before + messages + after, before + emails + after

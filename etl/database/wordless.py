@@ -1,10 +1,11 @@
 """Which columns of ``highlevel`` hold no words, names, numbers or addresses; a test asks for each column.
 
-Without words are ids of HighLevel, times, counts, and what is chosen from a list, be it HighLevel's or ours. All else
-somebody may have typed, or it leads to what somebody typed. A name means the same in every table and view. A column
-that is not named here is hidden.
+Ids of HighLevel, times, counts, and values from a list (HighLevel's or ours) hold no words. Everything else may have
+been typed by somebody, or leads to such a text. A column name means the same in every table and view. A column that is
+not named here is hidden.
 
-Weakness: that HighLevel chooses from its lists is believed, as of ``status`` or ``source``; nothing checks the value.
+Weakness: nothing checks that the values of HighLevel's lists, such as ``status`` and ``source``, are really from a
+list.
 """
 
 from etl.database import views

@@ -27,8 +27,8 @@ REPLAYED_EVENTS = 1000
 def store(connection: Connection, events: Sequence[Event]) -> list[str]:
     """Store events and act on the new ones; return the outcome of each, in order.
 
-    An event that is here already, or twice among these, is a ``duplicate`` and sets nothing going. Nor does one about
-    what was erased with a contact, which is not kept: it is ``forgotten``.
+    An event that is stored already, or is twice among these, is a ``duplicate`` and queues nothing. An event about an
+    erased contact is ``forgotten``: it is not stored, and queues nothing.
     """
     events = _judged(connection, events)
     gone = _forgotten(connection, events)
@@ -118,11 +118,10 @@ def replay_page(
     until: datetime,
     after: Page | None = None,
 ) -> Page | None:
-    """Read the next chosen events anew and queue the items of ``kinds`` that they name; None when there are no more.
+    """Read the next chosen events again and queue the items of ``kinds`` that they name; None when there are no more.
 
-    A page at a time, in order of arrival, so that a month of events neither fills memory nor makes one long
-    transaction. Installations are left alone: an old one would bring back, or take away, a location that has changed
-    since.
+    This reads a page at a time, in order of arrival, so that a month of events neither fills memory nor makes one long
+    transaction. Installations are skipped: an old one would add or remove a location that has changed since.
     """
     last = None if after is None else after.last
     rows = webhook_events.lock_page(connection, which, until=until, after=last, limit=REPLAYED_EVENTS)

@@ -36,7 +36,7 @@ SECURITY_HEADERS = [
 class Turns:
     """Lets few connections read in one turn of the event loop, in the order in which something arrived.
 
-    Otherwise thousands of posts at once would all be read and verified before Postgres is heard again, and none of them
+    Otherwise thousands of posts at once would all be read and verified before an answer of Postgres is read, and none
     would be stored in time.
     """
 

@@ -53,8 +53,8 @@ class Signature:
 def signature_of(ed25519: Sequence[str], rsa: Sequence[str]) -> Signature:
     """Return the signature to verify, from all values of ``X-GHL-Signature`` and of the older ``X-WH-Signature``.
 
-    The older one counts only where the newer is absent, or says that there is none. Beside a newer one that is wrong it
-    does not: a forger could choose the weaker scheme.
+    The older one counts only if the newer one is missing, or says that there is none. If the newer one is wrong, the
+    older one does not help: otherwise a forger could choose the weaker scheme.
 
     Raises:
         WebhookRefusedError: there is none, more than one, or it is no signature.

@@ -1,7 +1,7 @@
 """Stores all waiting events in one transaction, then those that came meanwhile; and monitors Postgres.
 
-Guarantee: an event is reported stored only when its transaction is committed. Its sender waits ``ANSWER_SECONDS`` for
-that, whatever Postgres does. What waits is bounded by the posts under way.
+Guarantee: an event is reported as stored only after its transaction is committed. Its sender waits at most
+``ANSWER_SECONDS`` for that, whatever Postgres does. The number of waiting events is limited by that of posts under way.
 
 Weakness: a refused event may be stored all the same, when the commit took longer than its sender was made to wait. The
 redelivery is then a duplicate, so nothing is lost and nothing is queued twice.

@@ -193,9 +193,10 @@ def _contact(fields: Mapping[str, Any]) -> str | None:
 def _items(
     fields: Mapping[str, Any], message_id: str | None, email_id: str | None, conversation_id: str | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield the items of an event. No id becomes two kinds: HighLevel's examples repeat an email's as thread.
+    """Yield the items of an event.
 
-    A message without an id queues its conversation, for the newest messages.
+    An id becomes only one item: HighLevel's examples repeat an email's id as that of its thread. A message without an
+    id queues its conversation, for the newest messages.
     """
     event_type = fields.get("type")
     own_id = _id(fields.get("id"))

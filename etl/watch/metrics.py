@@ -1,7 +1,7 @@
 """Writes the figures in Prometheus' text format; performs no I/O.
 
-Labels are kinds, causes, jobs and states, never what a customer or a sender chose: so the number of series is bounded.
-Figures of locations are summed up, or those of the worst location.
+Labels are kinds, causes, jobs and states, never values that a customer or a sender chose. So the number of series is
+limited. Figures of locations are sums, or those of the worst location.
 """
 
 from collections import Counter
