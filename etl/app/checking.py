@@ -24,7 +24,7 @@ from etl.watch.notices import News, news
 log = structlog.get_logger("etl.watch")
 
 EVERY_SECONDS = 300.0
-"""How often a follower checks."""
+"""How often ``etl run --follow`` checks."""
 
 
 def look(settings: Settings) -> tuple[Figures | None, list[Finding]]:
@@ -73,7 +73,7 @@ class Notifier:
         return bool(self.targets or self.ping)
 
     def notify(self, figures: Figures | None, current: Sequence[Finding]) -> None:
-        """Send what is new, what is over and, once a day, what lasts; then ask the URL of the dead man's switch."""
+        """Send notices of new, ended and (once a day) lasting findings; then request the dead man's switch."""
         if self.targets:
             # Postgres, whose clock counts elsewhere, may be away.
             now = figures.taken_at if figures else datetime.now(UTC)  # noqa: TID251
@@ -97,7 +97,7 @@ class Notifier:
                     notices.drop(connection, [(each.name, each.subject) for each in message.over])
 
     def _send_of_database(self, away: Sequence[Finding], now: datetime) -> None:
-        """Send that Postgres is away, or back; that it was sent is kept in a file."""
+        """Send that Postgres is away, or back; a file keeps that it was sent."""
         sent = self._away
         with suppress(OSError, ValueError):
             sent = sent or self._content.validate_json(self._file.read_bytes())

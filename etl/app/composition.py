@@ -96,7 +96,7 @@ def routing_of(settings: Settings) -> TokenRouting:
 
 @contextmanager
 def watching(settings: Settings, file: JobsFile, url: URL | str) -> Iterator[Watcher]:
-    """Yield what reads the figures of the work for many askers, on a connection of its own."""
+    """Yield a watcher that reads the figures for many requests, on a connection of its own."""
     engine = open_engine(url if isinstance(url, str) else url.render_as_string(hide_password=False), pool_size=1)
     try:
         yield Watcher(engine, settings, routing_of(settings), file)
@@ -127,7 +127,7 @@ def audio_problem(job: Job) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """A run to be started, and what shows its progress."""
+    """A run to start, and the display of its progress."""
 
     job: Job
     limits: RunLimits

@@ -22,7 +22,7 @@ LOOK_SECONDS = 1.0
 the kernel gives to another thread, does not wake it."""
 
 Watched = Callable[[Job, RunLimits], AbstractContextManager[RunSpec]]
-"""Adds to a run what shows its progress, during a block."""
+"""Adds the display of its progress to a run, during a block."""
 Runner = Callable[[Sequence[RunSpec]], list[Report]]
 """Does runs at the same time."""
 
@@ -49,7 +49,7 @@ class RunRequest:
         return len(self.stages[0])
 
     def limits_of(self, job: Job) -> RunLimits:
-        """Return what the run of a job may do."""
+        """Return the limits of a job's run."""
         return RunLimits(
             job=job.name,
             concurrency=job.concurrency,

@@ -113,7 +113,7 @@ def _union(several: Iterable[Mapping[str, set[str]]]) -> dict[str, set[str]]:
 
 @dataclass(eq=False, slots=True)
 class _Worker:
-    """A process, and what it sent last of each run: the counts, the state, the report."""
+    """A process, and the last counts, state and report that it sent of each run."""
 
     process: SpawnProcess
     pipe: Pipe
@@ -266,7 +266,7 @@ def _obey(pipe: Pipe) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Sent(Display):
-    """Sends what a run of a worker shows to the other end."""
+    """Sends the progress of a worker's run to the other end."""
 
     name: str
     send: Send

@@ -24,7 +24,7 @@ _is_stopped = threading.Event()
 
 
 def stop_all() -> None:
-    """Do what a signal does, from any thread: for what runs, and for what begins later."""
+    """Act as a signal does, from any thread: on running work, and on work that begins later."""
     _is_stopped.set()
     for each in tuple(_stops):
         each()

@@ -87,7 +87,7 @@ def _load(
     again: bool,
     as_json: bool,
 ) -> int:
-    """Load a location's history and print what came of it; return 1 if something became a dead letter.
+    """Load a location's history and print the result; return 1 if something became a dead letter.
 
     Raises:
         EtlError: some windows cannot be walked now.

@@ -100,7 +100,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 def read_stdin(problem: str) -> str:
-    """Return what standard input holds.
+    """Return the text of standard input.
 
     Raises:
         ConfigurationError: it is not UTF-8; the text ends with ``problem``.

@@ -122,7 +122,7 @@ def first_line(names: Sequence[str], database: str, *, now: datetime) -> str:
 
 
 def _key(state: WorkerState) -> Hashable:
-    """Return what two states have in common that need no second line."""
+    """Return the part of a state that must differ for a second line."""
     causes = ((cause, frozenset() if cause in PACING else frozenset(names)) for cause, names in state.skipped.items())
     return (state.activity, *sorted(causes, key=lambda each: each[0]))
 
@@ -149,7 +149,7 @@ def words(state: WorkerState, look: Outlook, *, now: datetime) -> list[str]:
 
 
 def _more(cause: str, location: locations.Overview | None, until: datetime | None, now: datetime) -> str:
-    """Return what else is known of the first location that waits for this cause."""
+    """Return what else is known about the first location that waits for this cause."""
     if cause in (SkipCause.RATE, SkipCause.RATE_LIMITED) and until:
         return f", next request in {max((until - now).total_seconds(), 1):.0f} s"
     if cause == SkipCause.DAILY_BUDGET and location and location.blocked_until:

@@ -25,7 +25,7 @@ DAYS = 30
 def report(*, location_id: str | None, since: str | None, out: Path) -> None:
     """Write one HTML page with plots: messages, answers, delivery, calls, freshness.
 
-    It opens without network, and holds no words, numbers or addresses of customers. It needs the report extra.
+    It needs no network, and holds no texts, phone numbers or addresses of customers. It needs the report extra.
 
     \b
     Example: etl report --since 2026-03-01 --out report.html

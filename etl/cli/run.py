@@ -207,7 +207,7 @@ def _summarize(settings: Settings, job: Job, report: Report, *, is_quiet: bool) 
 
 
 def _print_report(job: Job, report: Report) -> None:
-    """Print what a run did, in words; leave out what did not happen."""
+    """Print the counts of a run in words, without those of 0."""
     counts = report.counts
     of_these = _counts(("unchanged", counts.unchanged), ("deleted upstream", counts.deleted))
     others = _counts(("retried", counts.retried), ("snoozed", counts.snoozed), ("dead", counts.dead))
