@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import click
 import structlog
+from starlette.routing import Route
 
 from etl import listening, packaged
 from etl.app.composition import watching
@@ -28,6 +29,7 @@ from etl.watch.advice import whose_webhooks
 from etl.watch.metrics import text_of
 from etl.watch.page import Page
 from etl.watch.site import routes
+from etl.watch.watcher import Watcher
 
 CONNECTIONS = 2
 """To Postgres: one stores events, one checks Postgres and deletes old events."""
@@ -56,7 +58,7 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
     settings = load_settings()
     file, kinds, keep_days = _with_jobs(settings)
     keys = public_keys.read(settings.webhook_ed25519_public_key, settings.webhook_rsa_public_key)
-    secret, password = settings.webhook_workflow_secret, settings.etl_page_password
+    secret = settings.webhook_workflow_secret
     policy = Policy(
         app_id=settings.app_id,
         home=settings.highlevel_location_id,
@@ -85,7 +87,7 @@ def serve(host: str, port: int, metrics_port: int | None) -> None:
             workflow_secret=secret.get_secret_value() if secret else None,
             metrics=metrics,
             work=lambda: text_of(watcher.look()),
-            pages=[] if password is None else routes(Page(watcher), password.get_secret_value()),
+            pages=_pages(settings, watcher, opened),
             private_port=listeners[1].getsockname()[1] if len(listeners) > 1 else None,
         )
         allow_connections()
@@ -106,6 +108,16 @@ def _with_jobs(settings: Settings) -> tuple[jobs.JobsFile, frozenset[str], float
         structlog.get_logger("etl.receive").error("jobs_file_not_read", problems=error.args, means=means)
         return jobs.read(packaged("jobs.yaml")), frozenset(message_queue.KINDS), MAX_DAYS
     return file, file.kinds, file.retention.webhook_events or settings.webhook_keep_days
+
+
+def _pages(settings: Settings, watcher: Watcher, opened: ExitStack) -> list[Route]:
+    """Return the routes of the page, which is rendered every half minute while the receiver serves."""
+    if settings.etl_page_password is None:
+        return []
+    page = Page(watcher)
+    page.start()
+    opened.callback(page.end)
+    return routes(page, settings.etl_page_password.get_secret_value())
 
 
 def _greeting(settings: Settings, url: str, private_url: str | None = None) -> str:

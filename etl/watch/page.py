@@ -1,10 +1,9 @@
-"""Renders the page of the work, at most every half minute, however many ask for it."""
+"""Renders the page of the work in a thread, every half minute, so that each request is answered at once."""
 
 import base64
 import hashlib
 import re
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -39,14 +38,14 @@ class Page:
     """The page and its rendering; safe to read from any thread."""
 
     watcher: "Watcher"
+    html: str = "Not made yet. Reload in a moment."
     style_hash: str = ""
     """Of the page's only style element, for Content-Security-Policy."""
     _template: "Template" = field(init=False)
     _drawings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     _drawn_at: datetime | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _html: str = ""
-    _next: float = 0.0
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _ended: bool = False
 
     def __post_init__(self) -> None:
         """Read the template.
@@ -67,24 +66,35 @@ class Page:
         digest = hashlib.sha256((style[1] if style else "").encode()).digest()
         self.style_hash = f"sha256-{base64.b64encode(digest).decode()}"
 
+    def start(self) -> None:
+        """Render it every half minute, until :meth:`end`."""
+        threading.Thread(target=self._work, name="page", daemon=True).start()
+
+    def end(self) -> None:
+        """Stop rendering."""
+        self._ended = True
+        self._wake.set()
+
     def retry(self, which: dead_letters.LetterFilter) -> None:
-        """Queue the items of dead letters again; the page shows it when it is asked for next."""
+        """Queue the items of dead letters again, and render the page."""
         with self.watcher.engine.begin() as connection:
             dead_letters.retry(connection, which)
         self.watcher.forget()
-        self._next = 0.0
+        self.make()
 
-    def html(self) -> str:
-        """Return the page, of now or of half a minute ago."""
-        with self._lock:
-            if time.monotonic() >= self._next:
-                try:
-                    self._html = self._render(self.watcher.look())
-                except SQLAlchemyError as error:
-                    log.warning("page_not_made", error=type(error).__name__)
-                    self._html = self._problem()
-                self._next = time.monotonic() + EVERY_SECONDS
-            return self._html
+    def make(self) -> None:
+        """Render it now."""
+        look = self.watcher.look()
+        try:
+            self.html = self._render(look)
+        except SQLAlchemyError as error:
+            log.warning("page_not_made", error=type(error).__name__)
+            self.html = self._problem()
+
+    def _work(self) -> None:
+        while not self._ended:
+            self.make()
+            self._wake.wait(EVERY_SECONDS)
 
     def _render(self, look: "Look | None") -> str:
         if look is None:

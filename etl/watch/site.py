@@ -26,8 +26,7 @@ def routes(page: Page, password: str) -> list[Route]:
     policy = f"default-src 'none'; {own}; base-uri 'none'; frame-ancestors 'none'"
 
     async def show(_request: Request) -> Response:
-        html = await run_in_threadpool(page.html)
-        return Response(html, media_type="text/html", headers={"Content-Security-Policy": policy})
+        return Response(page.html, media_type="text/html", headers={"Content-Security-Policy": policy})
 
     async def retry(request: Request) -> Response:
         if not is_own(request):
