@@ -1,4 +1,4 @@
-"""What the tests share: a real Postgres, a clean database for each test, and a sandbox that answers like HighLevel."""
+"""Shared by all tests: a real Postgres, a clean database for each test, and a sandbox that answers like HighLevel."""
 
 import socket
 import sys

@@ -27,7 +27,7 @@ Scope = ChainMap[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Functions:
-    """What Postgres says of its functions, by name."""
+    """Names of Postgres's functions: those that are not immutable, and aggregates."""
 
     mutable: frozenset[str]
     aggregates: frozenset[str]
@@ -42,7 +42,7 @@ class Functions:
 
 @cache
 def violations(statement: str, functions: Functions) -> tuple[str, ...]:
-    """What is wrong with a statement as psycopg sends it; empty if nothing is."""
+    """The faults of a statement as psycopg sends it; empty if there are none."""
     plain = re.sub(r"%\(\w+\)[sbt]|%[sbt]", "$1", statement).replace("%%", "%")
     found = []
     for raw in parse_sql(plain):
@@ -87,7 +87,7 @@ class _Checker:
         return places
 
     def _judge(self, node: Any, places: list[str], scope: Scope) -> None:
-        """What must hold once it is known which tables have the same location."""
+        """Rules that need to know which tables have the same location."""
         if not places:
             return
         if len({self._find(each) for each in places}) > 1:

@@ -22,7 +22,7 @@ from tests.clock import Clock
 
 
 class Timing(TypedDict, total=False):
-    """What tells a run the time, and what it is shown on."""
+    """The clock of a run, and its display."""
 
     clock: Clock
     display: Display

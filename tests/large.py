@@ -1,4 +1,4 @@
-"""What tests of many messages share."""
+"""Shared by tests of many messages."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.command import Process
 from tests.waiting import await_
 
 both_cursors = pytest.mark.parametrize("large", ["place", "key"], indirect=True)
-"""Nobody has told how HighLevel's cursors are read: what walks must be right under both readings."""
+"""How HighLevel reads cursors is not known: a walk must work with both readings."""
 
 
 def kill_after(requests: int, process: Process, sandbox: RunningSandbox) -> None:

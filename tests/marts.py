@@ -1,4 +1,4 @@
-"""What the job marts does, in the transaction of a test."""
+"""Runs the job marts in the transaction of a test."""
 
 from sqlalchemy import Connection
 

@@ -1,4 +1,4 @@
-"""What import contracts cannot see."""
+"""Rules of the architecture that import contracts cannot check."""
 
 import ast
 from pathlib import Path

@@ -26,7 +26,7 @@ Rows = dict[str, set[tuple[tuple[str, ...], str]]]
 
 
 class Copy:
-    """What a copy has of each table: keys of things, and rows."""
+    """The rows of each table in a copy, with the keys of the things that they belong to."""
 
     def __init__(self) -> None:
         self.rows: Rows = {name: set() for name in (*FOLLOWED, *BELOW_OF["messages"], *BELOW_OF["emails"])}

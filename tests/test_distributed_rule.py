@@ -1,4 +1,4 @@
-"""What the rule for distributed tables catches; a fixture in conftest holds every statement of the code to it."""
+"""Statements that the rule for distributed tables refuses; a fixture in conftest checks every statement of the code."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever the documentation and the help texts tell to type exists, and every example that can be run is run."""
+"""Every command in the documentation and the help exists, and every example that can be run is run."""
 
 import re
 import shlex
@@ -38,13 +38,13 @@ TEXTS = {str(page): page.read_text(encoding="utf-8") for page in PAGES} | HELP
 
 
 def typed(source: str) -> str:
-    """What a text shows as code; a help text is searched as a whole."""
+    """The code in a text; a help text is searched as a whole."""
     text = TEXTS[source]
     return text if source in HELP else "\n".join(block or span for block, span in CODE.findall(text))
 
 
 def problem_of(words: list[str]) -> str | None:
-    """What does not exist of a command line; the names of the commands come before anything else."""
+    """The part of a command line that does not exist, or None; commands come before options."""
     command: click.Command = cli
     for word in words:
         if command.context_settings.get("ignore_unknown_options"):
@@ -190,7 +190,7 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What GitHub and the site call the headings of a page."""
+    """The anchors of a page's headings, as GitHub and the site name them."""
     headings = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", each.lower()).strip().replace(" ", "-") for each in headings}
 

@@ -19,7 +19,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can play anoth
 
 @pytest.fixture
 def data(home: Path) -> Iterator[Path]:
-    """Where an embedded server may be started, which is stopped at the end."""
+    """A folder for an embedded server, which is stopped at the end."""
     yield home / "home" / "postgres"
     embedded.stop(home / "home" / "postgres")
 

@@ -1,4 +1,4 @@
-"""Dates that cannot be true, as older versions stored them, spoil nothing that is told of many messages."""
+"""Dates that cannot be true, as older versions stored them, do not break counts of many messages."""
 
 import pytest
 from sqlalchemy import Engine

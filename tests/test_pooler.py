@@ -27,7 +27,7 @@ def pooler(database_url: str, tmp_path: Path) -> Iterator[str]:
 
 @contextmanager
 def following(etl: Command, told: list[str], **environment: str) -> Iterator[None]:
-    """A follower, stopped at the end; what it told is added to ``told``."""
+    """A run with --follow, stopped at the end; its output is added to ``told``."""
     with etl.start("run", "--follow", **environment) as process:
         try:
             yield

@@ -1,4 +1,4 @@
-"""What the roles may do is tried by logging in with them."""
+"""The rights of roles, tried by logging in with them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What every session with Postgres is set to, whatever the server, its roles, a pooler or somebody else there set."""
+"""The settings of every session, whatever the server, its roles, a pooler or another user set."""
 
 import uuid
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def ask(engine: Engine, statement: str) -> object:
 
 
 def plant(engine: Engine, attacker: str) -> None:
-    """What somebody who may create in the schema public defines there, so that other people's statements run it."""
+    """Functions that somebody defines in the schema public, so that other people's statements call them."""
     with engine.begin() as connection:
         # Nodes of Citus know the role once it is committed, and let it log in.
         connection.execute(text(f"CREATE ROLE {attacker} LOGIN"))
@@ -174,7 +174,7 @@ def test_a_session_is_set_as_we_say_and_back_afterwards(job: Job, way: str, data
         cursor.execute("SHOW timezone")
         left = cursor.fetchone()
     assert shown == SETTINGS | {"DateStyle": "ISO,MDY", "idle_in_transaction_session_timeout": "1min"}
-    # What other clients of a pooler get is as it was.
+    # Other clients of the pooler get unchanged settings.
     assert left == (("UTC",) if way == "direct" else ("Asia/Tokyo",))
 
 
@@ -205,7 +205,7 @@ def test_the_receiver_notices_sooner_unless_the_url_says_when(database_url: str,
 
 
 def parameter(engine: Engine, name: str) -> str | None:
-    """What a live connection was opened with."""
+    """The options with which a live connection was opened."""
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)

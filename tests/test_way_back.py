@@ -41,7 +41,7 @@ def test_the_command_goes_back_a_revision_keeps_other_views_and_comes_forth(etl:
     # They read tables that came with 0025.
     assert missing_views(filled) == ["conversations", "daily_messages", "daily_users", "response_times", "delivery"]
     assert etl("db", "upgrade").returncode == 0
-    # What came back is on the coordinator alone.
+    # The restored tables are on the coordinator alone.
     assert not servers.CITUS or etl("db", "distribute").returncode == 0
     assert etl("db", "check").returncode == 0
 

@@ -1,4 +1,4 @@
-"""What views must tell of unusual messages, counted by hand; each differs from a plain one in what its test names."""
+"""Views of unusual messages, counted by hand; each test names what is unusual about its message."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What the views say about march.sql, beside what docs/questions.md asks."""
+"""Answers of the views about march.sql, in addition to the questions of docs/questions.md."""
 
 from datetime import UTC, date, datetime
 from typing import Any

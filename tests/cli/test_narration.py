@@ -36,7 +36,7 @@ class Told:
         )
 
     def at(self, seconds: float, condition: WorkerState, **counts: Any) -> list[str]:
-        """What is printed when the loop is in this condition, having done so much."""
+        """The lines that are printed in this state of the loop, with these counts."""
         self.seconds = seconds
         if counts:
             self.narrator.progress(RunCounts(**counts))

@@ -27,7 +27,7 @@ WINDOW = Window(Why.COMPARE, START, END)
 
 
 def compare(job: Job) -> dict[str, dict[str, int]]:
-    """What comparing finds, by day."""
+    """The result of comparing, by day."""
     job.execute("DELETE FROM etl.windows")
     job.walk(WINDOW)
     found: dict[str, dict[str, int]] = {}

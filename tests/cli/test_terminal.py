@@ -1,4 +1,4 @@
-"""What customers and the API wrote steers no terminal, and forges no row for who reads a pipe."""
+"""Text of customers and of the API cannot control a terminal, or forge a row for a program that reads a pipe."""
 
 import os
 import re
@@ -133,7 +133,7 @@ def test_a_table_says_which_columns_a_narrow_terminal_left_out(hostile: Command)
 
 
 def on_a_terminal(etl: Command, *arguments: str, columns: int = 200) -> str:
-    """What a terminal receives."""
+    """The bytes that a terminal receives."""
     ours, theirs = os.openpty()
     process = _run(etl, *arguments, stdout=theirs, columns=columns)
     os.close(theirs)

@@ -1,4 +1,4 @@
-"""What the units, the containers and the manifests start is there, with its options."""
+"""The commands that units, containers and manifests start exist, with their options."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Whatever an answer holds: records or a transform error, of any kind."""
+"""Any answer of any kind becomes records or a transform error."""
 
 import json
 from datetime import UTC, datetime

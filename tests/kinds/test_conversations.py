@@ -15,7 +15,7 @@ GOOD = {"id": "MSG1", "locationId": "LOC1", "dateAdded": "2026-02-03T12:00:00Z"}
 
 
 def listed(*rows: Any) -> tuple[list[str], list[str], bool | None]:
-    """Of a list: the messages that are read, those that are asked for singly, whether others are lost."""
+    """The result for a list: the messages that are read, those that are queued, and whether others are lost."""
     origin = Origin("CNV1", "LOC1", datetime(2026, 3, 1, tzinfo=UTC))
     try:
         records = conversations.transform({"messages": list(rows)}, origin, options=Options())

@@ -159,7 +159,7 @@ def test_a_total_that_lies_changes_only_what_is_told(walker: Walker, large: Runn
     assert {id_ for walk in walks for id_ in walk.dates} == expected(large)
     assert large.stats()["requests"] == 2 * asked
     counted = total if isinstance(total, int) else 0
-    # Of each of the two exports.
+    # In each of the two exports.
     assert walks[-1].missing <= 2 * counted
     assert (walks[-1].missing > 0) is (counted > len(expected(large)))
 

@@ -400,7 +400,7 @@ def test_a_misspelt_column_is_refused(engine: Engine) -> None:
 
 @contextmanager
 def statements(engine: Engine) -> Iterator[list[str]]:
-    """What is sent to Postgres meanwhile."""
+    """The statements that are sent to Postgres during the block."""
     sent: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:

@@ -62,7 +62,7 @@ SHOWN = """
 
 @dataclass(frozen=True)
 class Shown:
-    """What the tables have of a message."""
+    """The rows of a message."""
 
     content: tuple[str, tuple[str, ...], int | None]
     changed: datetime | None
@@ -87,7 +87,7 @@ def load(engine: Engine, *records: Record) -> None:
 
 
 def in_every_order(engine: Engine, said: list[Said]) -> list[Shown]:
-    """What a message shows after its answers came in one order, for each order; they are not loaded together."""
+    """The rows of a message after its answers came in each possible order, one at a time."""
     empty(engine)
     orders = {f"MSG{place}": order for place, order in enumerate(permutations(said))}
     for turn in range(len(said)):

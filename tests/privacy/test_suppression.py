@@ -1,4 +1,4 @@
-"""What belonged to an erased contact is known by its ids, whoever tells of it without naming the contact."""
+"""Things of an erased contact are recognized by their ids, even in answers that do not name the contact."""
 
 import hashlib
 import json
@@ -163,7 +163,7 @@ def test_a_letter_whose_words_are_of_an_erased_contact_is_not_kept(job: Job, eng
 def test_a_dump_of_the_database_holds_nobody_up(job: Job, engine: Engine) -> None:
     fill(job, "ZOE")
     with engine.begin() as dump:
-        # What pg_dump holds on every table until it ends.
+        # The lock that pg_dump holds on every table until it ends.
         dump.execute(text("LOCK TABLE etl.forgotten, etl.erased, etl.pruned IN ACCESS SHARE MODE"))
         erased = ContactErasure(message_erasure_of(engine, ()), "ZOE").run(PLACE)
     assert erased["messages"] == 2

@@ -16,7 +16,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> SandboxKeys:
 
 @pytest.fixture(scope="session")
 def other_keys(tmp_path_factory: pytest.TempPathFactory) -> SandboxKeys:
-    """Keys that no receiver knows unless it is told."""
+    """Keys that a receiver does not know by default."""
     return SandboxKeys.load_or_create(tmp_path_factory.mktemp("other-keys"), rsa_bits=2048)
 
 

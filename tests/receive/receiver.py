@@ -25,7 +25,7 @@ TRIES = 50
 
 
 class Warehouse:
-    """What a receiver stored."""
+    """The events that a receiver stored."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -42,7 +42,7 @@ class Warehouse:
         return int(count)
 
     def outcomes(self, webhook_id: str) -> list[str]:
-        """What became of the event of this id."""
+        """The outcome of the event of this id."""
         return [
             each
             for (each,) in self.rows("SELECT outcome FROM etl.webhook_events WHERE webhook_id = :id", id=webhook_id)
@@ -93,7 +93,7 @@ class Receiver:
 
     @property
     def log(self) -> str:
-        """What it logged so far; not all of it where that has no end, as in /dev/full."""
+        """The log so far; cut off if it has no end, as in /dev/full."""
         with self._log.open() as log:
             return log.read(MAX_LOG)
 

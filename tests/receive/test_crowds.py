@@ -69,7 +69,7 @@ def serving() -> Iterator[int]:
 
 
 def everything_on(client: socket.socket) -> bytes:
-    """What comes until the other side hangs up."""
+    """Everything that comes until the other side hangs up."""
     received = b""
     while some := client.recv(4096):
         received += some

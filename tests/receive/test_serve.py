@@ -411,7 +411,7 @@ def test_it_counts_what_it_refuses(receiver: Receiver) -> None:
 
 
 def metric(receiver: Receiver, name: str) -> float:
-    """What a counter stands at; 0 before it first counts."""
+    """The value of a counter; 0 before it first counts."""
     lines = receiver.get("/metrics").text.splitlines()
     return next((float(line.removeprefix(name)) for line in lines if line.startswith(name + " ")), 0.0)
 

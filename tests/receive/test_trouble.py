@@ -1,4 +1,4 @@
-"""What the receiver does when Postgres, its neighbours or its clients misbehave."""
+"""The receiver when Postgres, other programs or its clients misbehave."""
 
 import asyncio
 import contextlib
@@ -165,7 +165,7 @@ def test_an_event_that_nobody_stores_in_time_is_refused_and_let_go(monkeypatch: 
         return Event("event", "", "ignored", await read())
 
     async def answer() -> Response:
-        # Nobody stores: what waits stays.
+        # Nothing is stored, so waiting events stay.
         storage = Storage(open_async_engine("postgresql://nobody@127.0.0.1:1/nothing"), metrics=metrics, keep_days=1)
         return await endpoint.Intake(storage, metrics).serve(take, post(whole))
 

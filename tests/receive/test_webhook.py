@@ -320,7 +320,7 @@ def test_customers_words_are_not_in_the_repr_of_an_event() -> None:
 
 
 def admitted(policy: Policy, **payload: Any) -> str:
-    """What becomes of an event under a policy."""
+    """The outcome of an event under a policy."""
     return admit(parse(**payload), policy, now=NOW).outcome
 
 

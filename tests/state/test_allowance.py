@@ -1,4 +1,4 @@
-"""What a location may send, decided without a database and without a clock."""
+"""The allowance of a location, decided without a database and without a clock."""
 
 from dataclasses import replace
 

@@ -14,7 +14,7 @@ def free_port() -> int:
 
 
 def visit(*paths: str) -> tuple[list[int], str | None]:
-    """What a browser is told at these paths, and the code that was received."""
+    """The answers to a browser at these paths, and the code that was received."""
     uri = f"http://localhost:{free_port()}/callback"
     receiver = CodeReceiver(uri, state="state-1")
     with ThreadPoolExecutor(1) as pool:

@@ -13,7 +13,7 @@ from tests.tokens.office import Office
 
 
 def waiting(office: Office) -> list[tuple[str, int]]:
-    """Where items wait, and the attempts spent on them."""
+    """The locations of waiting items, and the attempts spent on them."""
     with office.engine.connect() as connection:
         rows = connection.exec_driver_sql(
             "SELECT location_id, max(attempt) FROM etl.message_queue GROUP BY location_id ORDER BY location_id"

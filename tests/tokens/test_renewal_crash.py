@@ -62,7 +62,7 @@ class Race:
         self.deaths = 0
 
     def round(self, *orders: str) -> list[str]:
-        """What each answers to its order; whoever died is replaced."""
+        """The answer of each process to its order; a process that died is replaced."""
         self.office.expire()
         for renewer, order in zip(self.renewers, orders, strict=True):
             renewer.tell(order)

@@ -46,7 +46,7 @@ def of(
 def resolved(
     office: Office, tokens: LocationTokens, *location_ids: str
 ) -> tuple[dict[str, Token], dict[str, list[str]]]:
-    """What serves these locations, and why others are not served."""
+    """The tokens that serve these locations, and why others are not served."""
     with office.engine.begin() as connection:
         return tokens.resolve(connection, location_ids)
 

@@ -147,7 +147,7 @@ def test_audio_that_cannot_be_kept_is_told(etl: Command) -> None:
 
 @pytest.fixture
 def receiver_url() -> Iterator[str]:
-    """Where a receiver says that it is not ready."""
+    """The address of a receiver that says that it is not ready."""
 
     class Unready(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

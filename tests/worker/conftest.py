@@ -1,4 +1,4 @@
-"""What tests of runs over several locations share with those of tokens."""
+"""Shared by tests of runs over several locations and tests of tokens."""
 
 from tests.tokens.conftest import _token_sandbox, key, office
 

@@ -1,4 +1,4 @@
-"""What one odd answer does to its item, and does not do to the others, to their location, and to the run."""
+"""One odd answer changes its item, but not other items, their location, or the run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

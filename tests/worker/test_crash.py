@@ -62,7 +62,7 @@ def decode_or_die(decoder, text, *more):
 
 json.JSONDecoder.decode = decode_or_die
 """
-"""What Python runs as it starts: a process that reads such an answer is gone, as if the kernel wanted its memory."""
+"""Code that Python runs at its start: a process that reads such an answer dies, as if the kernel took its memory."""
 
 
 def test_an_item_that_kills_its_workers_becomes_a_dead_letter_and_its_neighbours_are_loaded(

@@ -67,7 +67,7 @@ class Answers:
         return claimed
 
     def meaning(self, error: ItemError, times: int = 1, **of: Any) -> ItemError:
-        """What the last of so many answers means."""
+        """The meaning of the last of these answers."""
         claimed = self.give(error, times, **of)
         return self.evidence.judged(claimed, error, now=self.now)
 

@@ -1,4 +1,4 @@
-"""What follows from a message that was loaded: other kinds of items, and another look at it later."""
+"""Follow-ups of a loaded message: items of other kinds, and the message itself later."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -79,6 +79,6 @@ def test_nothing_is_sent_for_an_item_whose_lease_may_have_lapsed(
     before = sandbox.stats()["requests"]
     monkeypatch.setattr(Leases, "is_held", lambda *_: False)
     counts = job.run(limit=10).counts
-    # What no thread had begun when the first one came back is put back, which is not counted.
+    # Items that no thread had begun by then are put back, and not counted.
     assert (True, 0, 0, before) == (counts.snoozed > 0, counts.loaded, counts.retried, sandbox.stats()["requests"])
     assert 10 == job.value("SELECT count(*) FROM etl.message_queue WHERE attempt = 0")

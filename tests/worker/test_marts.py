@@ -32,7 +32,7 @@ PLAIN = {
 
 
 def message(id_: str, *, minutes: int = 0, later: int = 0, direction: str = "inbound", **more: Any) -> list[Record]:
-    """What an answer about a message becomes; ``later`` hours after the first such answer."""
+    """The record of an answer about a message; ``later`` hours after the first such answer."""
     date_added = (NOON + timedelta(minutes=minutes)).isoformat()
     payload = PLAIN | {"id": id_, "direction": direction, "dateAdded": date_added} | more
     origin = Origin(id_, "", NOON + timedelta(days=1, hours=later))
@@ -166,7 +166,7 @@ def test_what_changes_while_it_is_worked_out_is_worked_out_again(transact: Retry
     transact(load(FIRST))
     with engine.begin() as working:
         marts.work_out(working, wait=True)
-        # Nobody waits for the one who works it out.
+        # Loaders do not wait for the process that counts.
         transact(load(message("ANOTHER", minutes=20)))
     assert transact(counted) == 4
     marts.work_out_all(transact)

@@ -203,7 +203,7 @@ def test_a_killed_process_is_told_and_the_others_go_on(job: Job, etl: Command, s
     assert "A worker was killed (SIGKILL). Its items are free again after 45 seconds." in err
     assert [line.rpartition(" ")[2] for line in out.splitlines() if line[:2] in ("a:", "b:")] == ["(lost)", "(drained)"]
     loaded = job.value("SELECT count(*) FROM highlevel.messages")
-    # Nothing is lost: what the killed one had in hand waits for its lease to end.
+    # Nothing is lost: items of the killed process wait until their lease ends.
     assert loaded + job.value("SELECT count(*) FROM etl.message_queue WHERE lease_id IS NOT NULL") == len(job.ids)
 
 

@@ -79,7 +79,7 @@ def test_one_process_has_one_suspect_in_hand_whatever_its_kind(
         sandbox.wait_for(held=1)
         kind = job.value("SELECT kind FROM etl.message_queue WHERE lapses = 2 AND lease_id > 0")
         (other,) = {"message", "contact"} - {kind}
-        # The other run has passed over its suspect.
+        # The other run has skipped its suspect.
         await_(lambda: len(job.queued(other)) == 1)
         assert sandbox.stats()["held"] == 1
         sandbox.release()

@@ -1,4 +1,4 @@
-"""What the rows of an export's page ask for."""
+"""Requests that the rows of an export's page cause."""
 
 import json
 from datetime import UTC, datetime, timedelta
