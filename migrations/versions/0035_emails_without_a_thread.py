@@ -1,5 +1,6 @@
 """Turns and conversations whose message is an email of which no thread is known."""
 
+import sqlalchemy as sa
 from alembic import op
 
 from etl.database import views
@@ -24,11 +25,23 @@ COLUMNS = {
         "The last message; of an email its thread, where known.",
     ),
 }
+# A downgrade deletes their turns and totals.
+CONVERSATIONS = """
+SELECT DISTINCT location_id, conversation_id FROM highlevel.emails WHERE message_id IS NULL AND conversation_id IS NOT NULL
+"""
+NOTE = """
+INSERT INTO etl.mart_changes (location_id, conversation_id)
+SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:conversation_ids AS text[]))
+"""
 
 
 def upgrade() -> None:
+    connection = op.get_bind()
     for table, (column, before, after) in COLUMNS.items():
         op.alter_column(table, column, nullable=True, existing_comment=before, comment=after, schema="highlevel")
+    rows = connection.execute(sa.text(CONVERSATIONS)).all()
+    ids, conversation_ids = [row.location_id for row in rows], [row.conversation_id for row in rows]
+    connection.execute(sa.text(NOTE), {"ids": ids, "conversation_ids": conversation_ids})
 
 
 def downgrade() -> None:

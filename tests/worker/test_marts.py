@@ -304,6 +304,19 @@ def test_an_upgrade_counts_the_calls_of_days_that_were_worked_out_before(
     assert job.rows(query) == [(1, 9)]
 
 
+def test_an_email_without_a_thread_is_counted_again_after_the_way_back(
+    transact: RetryingTransaction, engine: Engine
+) -> None:
+    transact(load(FIRST, email("LONE", "", minutes=45, conversationId="CNV2")))
+    marts.work_out_all(transact)
+    before = transact(figures)
+    with engine.connect() as connection:
+        schema.downgrade(connection, "0034")
+        schema.upgrade(connection)
+    marts.work_out_all(transact)
+    assert transact(figures) == before
+
+
 def test_the_doctor_says_when_nobody_works_them_out(job: Job, etl: Command) -> None:
     job.execute("INSERT INTO etl.mart_changes (location_id, noted_at) VALUES ('LOC1', now() - interval '1 hour')")
     done = etl("doctor", "--offline")
