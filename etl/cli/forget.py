@@ -35,16 +35,16 @@ def forget(contact_id: str, location_id: str | None, *, dry_run: bool, yes: bool
     settings = load_settings()
     with warehouse(settings) as engine:
         forgetting = ContactErasure(message_erasure_of(engine, jobs.read(settings.etl_jobs).named.values()), contact_id)
-        findings = forgetting.find(location_id=location_id)
-        if not findings:
+        rows_by_location = forgetting.find(location_id=location_id)
+        if not rows_by_location:
             print_line(f"No data found for contact {contact_id}. Nothing was changed.", err=True)
             sys.exit(1)
         if dry_run:
-            _print(sum(findings.values(), Counter()), "would be erased")
+            _print(sum(rows_by_location.values(), Counter()), "would be erased")
             return
-        if any(findings.values()):
-            confirm(f"Erase the contact {contact_id} of {', '.join(findings)} for good?", yes=yes)
-        erased = sum(map(forgetting.run, findings), Counter[str]())
+        if any(rows_by_location.values()):
+            confirm(f"Erase the contact {contact_id} of {', '.join(rows_by_location)} for good?", yes=yes)
+        erased = sum(map(forgetting.run, rows_by_location), Counter[str]())
     _print(erased, "erased")
 
 

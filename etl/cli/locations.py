@@ -14,7 +14,7 @@ from etl.errors import ConfigurationError
 from etl.ids import is_fetchable, problem_of
 from etl.output import print_json, print_line, print_sentence, print_table
 from etl.state import limits, message_queue, stored_tokens
-from etl.state import locations as known
+from etl.state import locations as location_state
 from etl.tokens import connecting
 from etl.tokens.routing import TokenRouting
 from etl.tokens.vault import UnreadableError, Vault
@@ -47,13 +47,13 @@ def list_(*, as_json: bool) -> None:
     settings = load_settings()
     routing = routing_of(settings)
     with warehouse(settings) as engine, engine.connect() as connection:
-        overviews = as_served(known.overview(connection), routing)
-        companies = known.companies(connection)
+        overviews = as_served(location_state.overview(connection), routing)
+        companies = location_state.companies(connection)
         waiting = Counter[str]()
         for each in message_queue.depth(connection):
             waiting[each.location_id] += each.items
     names = {location.location_id for location in overviews}
-    overviews += [known.Overview(name) for name in sorted(waiting.keys() - names)]
+    overviews += [location_state.Overview(name) for name in sorted(waiting.keys() - names)]
     without = set(unserved((location.location_id for location in overviews), overviews, routing))
     if as_json:
         for location in overviews:
@@ -84,7 +84,7 @@ def pause(ids: tuple[str, ...], reason: str) -> None:
     with warehouse(load_settings()) as engine, engine.begin() as connection:
         _require_known(connection, ids)
         for location_id in ids:
-            known.pause(connection, location_id, cause=known.BY_HAND, detail=reason, token=None)
+            location_state.pause(connection, location_id, cause=location_state.BY_HAND, detail=reason, token=None)
     print_line(f"{len(ids)} paused")
 
 
@@ -104,11 +104,13 @@ def resume(ids: tuple[str, ...], *, every: bool) -> None:
         if every:
             ids = tuple(
                 location.location_id
-                for location in known.overview(connection)
+                for location in location_state.overview(connection)
                 if cure_of(location) or location.blocked_cause
             )
         # A location may be both paused and blocked.
-        resumed = [name for name in ids if any([known.resume(connection, name), limits.unblock(connection, name)])]
+        resumed = [
+            name for name in ids if any([location_state.resume(connection, name), limits.unblock(connection, name)])
+        ]
     idle = [] if every else sorted(map(shown, set(ids) - set(resumed)))
     print_line(f"{len(resumed)} resumed" + (f"; not paused: {', '.join(idle)}" if idle else ""))
 
@@ -122,7 +124,7 @@ def resume(ids: tuple[str, ...], *, every: bool) -> None:
 def remove(ids: tuple[str, ...], *, company: bool, yes: bool) -> None:
     """Delete the tokens of locations. Messages and waiting items stay."""
     confirm(f"Delete the tokens of {', '.join(map(shown, ids))} for good?", yes=yes)
-    forget = known.remove_company if company else known.remove
+    forget = location_state.remove_company if company else location_state.remove
     unknown = []
     with warehouse(load_settings()) as engine:
         for name in ids:
@@ -143,7 +145,9 @@ def sync() -> None:
         if app is None:
             raise ConfigurationError("HIGHLEVEL_CLIENT_ID and HIGHLEVEL_CLIENT_SECRET are not set")
         with engine.connect() as connection:
-            companies = [each for each in known.companies(connection) if each.connected and not each.retired_at]
+            companies = [
+                each for each in location_state.companies(connection) if each.connected and not each.retired_at
+            ]
         for company in companies:
             count = connecting.list_company(engine, Vault(settings.secret_keys), app, company.company_id)
             print_line(f"company {company.company_id}: {count} locations")
@@ -174,7 +178,7 @@ def _require_known(connection: Connection, ids: tuple[str, ...]) -> None:
     Raises:
         ConfigurationError: some is not, so probably it is mistyped.
     """
-    there = {location.location_id for location in known.overview(connection)}
+    there = {location.location_id for location in location_state.overview(connection)}
     there |= {each.location_id for each in message_queue.depth(connection)}
     unknown = [each for each in ids if each and each not in there]
     if unknown:
@@ -182,7 +186,7 @@ def _require_known(connection: Connection, ids: tuple[str, ...]) -> None:
 
 
 def _print_overviews(
-    overviews: list[known.Overview], waiting: Counter[str], without: set[str], routing: TokenRouting
+    overviews: list[location_state.Overview], waiting: Counter[str], without: set[str], routing: TokenRouting
 ) -> None:
     rows = []
     for each in overviews:
@@ -192,13 +196,13 @@ def _print_overviews(
     print_table(("location", "name", "token", "expires", "items", "state"), rows, optional=("expires", "token"))
 
 
-def _token(location: known.Overview, routing: TokenRouting) -> str:
+def _token(location: location_state.Overview, routing: TokenRouting) -> str:
     if routing.is_environment(location.location_id):
         return "environment"
     return location.token_source or ("company" if location.connected else "")
 
 
-def _print_companies(companies: list[known.CompanyOverview]) -> None:
+def _print_companies(companies: list[location_state.CompanyOverview]) -> None:
     rows = [(each.company_id, each.name, each.connected, each.token_expires_at, each.locations) for each in companies]
     if rows:
         print_table(("company", "name", "connected", "expires", "locations"), rows, title="companies")

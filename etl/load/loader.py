@@ -90,17 +90,17 @@ def _load(
     new = insert(connection, table, [record.row for record in records.values()], now=now)
     known = {key: record.row for key, record in records.items() if key not in new}
     before = _before(connection, table, known.values()) if table in COUNTED and known else {}
-    written, there = write(list(known.values()))
+    updated, there = write(list(known.values()))
     if table in STATUS_CHANGES:
-        _note_status_changes(connection, table, {key: known[key] for key in written}, before)
+        _note_status_changes(connection, table, {key: known[key] for key in updated}, before)
     stale = known.keys() - there
     if is_partial:
         stale = newer_there(connection, table, [known[key] for key in stale], now=now, is_partial=is_partial)
     fresh = {key: record for key, record in records.items() if key not in stale}
     changed = _replace_children(connection, fresh, now=now, new=new)
     # A stale answer must not bring the old children back.
-    write([fresh[key].row for key in changed - written - new], is_changed=True)
-    touched = changed | written | new
+    write([fresh[key].row for key in changed - updated - new], is_changed=True)
+    touched = changed | updated | new
     if table in COUNTED:
         counted += [_change(records[key].row) for key in touched]
         left = (before[key] for key in touched if key in before and _moved(before[key], records[key].row))

@@ -21,7 +21,7 @@ from etl.receive.signature import Keys
 from etl.receive.storage import Storage
 from etl.receive.webhook import Event
 
-POLICY = "default-src 'none'; frame-ancestors 'none'"
+CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'"
 SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - a name
 """The header with the secret of a workflow; ``Authorization: Bearer`` works, too."""
 
@@ -71,23 +71,23 @@ def build_app(
     # Without Starlette's layers around it, which would answer an error with 500: HighLevel must see 429.
     router = partial(Router, redirect_slashes=False, default=intake.unknown, lifespan=storage.lifespan)
     if private_port is None:
-        return with_policy(router([*webhooks, *alive, *telling]))
+        return with_content_security_policy(router([*webhooks, *alive, *telling]))
     public, private = router([*webhooks, *alive]), router([*alive, *telling])
 
     async def by_port(scope: Scope, receive: Receive, send: Send) -> None:
         is_private = scope["type"] == "http" and scope["server"][1] == private_port
         await (private if is_private else public)(scope, receive, send)
 
-    return with_policy(by_port)
+    return with_content_security_policy(by_port)
 
 
-def with_policy(app: ASGIApp) -> ASGIApp:
+def with_content_security_policy(app: ASGIApp) -> ASGIApp:
     """Add a policy that forbids browsers everything, where an answer has none of its own: only the page needs more."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).setdefault("Content-Security-Policy", POLICY)
+                MutableHeaders(scope=message).setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
             await send(message)
 
         await app(scope, receive, add if scope["type"] == "http" else send)

@@ -30,7 +30,7 @@ def store(connection: Connection, events: Sequence[Event]) -> list[str]:
     An event that is stored already, or is twice among these, is a ``duplicate`` and queues nothing. An event about an
     erased contact is ``forgotten``: it is not stored, and queues nothing.
     """
-    events = _judged(connection, events)
+    events = _without_unknown_locations(connection, events)
     gone = _forgotten(connection, events)
     kept = [event for event in events if event not in gone]
     new = _insert(connection, kept)
@@ -55,12 +55,12 @@ def _forgotten(connection: Connection, events: Sequence[Event]) -> set[Event]:
     return set(suppression_list.suppressed(connection, things))
 
 
-def _judged(connection: Connection, events: Sequence[Event]) -> list[Event]:
-    """Return the events; ignore those that nobody vouches for, unless their location is known: they queue nothing."""
-    unvouched = {event.location_id for event in events if not event.is_vouched}
-    known = locations.known(connection, unvouched) if unvouched else set()
+def _without_unknown_locations(connection: Connection, events: Sequence[Event]) -> list[Event]:
+    """Return the events; one that may be for others, and names no known location, is ignored and queues nothing."""
+    unsure = {event.location_id for event in events if not event.is_surely_ours}
+    known = locations.known(connection, unsure) if unsure else set()
     return [
-        event if event.is_vouched or event.location_id in known else replace(event, outcome="ignored", items=())
+        event if event.is_surely_ours or event.location_id in known else replace(event, outcome="ignored", items=())
         for event in events
     ]
 
@@ -151,6 +151,6 @@ def rehearse(connection: Connection) -> None:
     name = f"rehearsal-{uuid.uuid4()}"
     queued = Event(name, "", "queued", b"", name, name, name, message_id=name, items=(("message", name),))
     others = [replace(queued, webhook_id=f"{name}-{each}", outcome=each) for each in ("install", "uninstall")]
-    stranger = replace(queued, webhook_id=f"{name}-stranger", is_vouched=False)
+    stranger = replace(queued, webhook_id=f"{name}-stranger", is_surely_ours=False)
     for _ in range(2):
         store(connection, [queued, *others, stranger])

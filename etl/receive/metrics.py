@@ -18,7 +18,7 @@ class Metrics:
     """The measurements of one receiver, with a registry of its own."""
 
     def __init__(self) -> None:
-        # A counter's first value says when it began.
+        # Without this, each counter gets a second series, …_created.
         disable_created_metrics()  # type: ignore[no-untyped-call] # it has no types
         self._registry = own = CollectorRegistry()
         outcome, reason = ["outcome"], ["status", "reason"]

@@ -40,7 +40,7 @@ def admit(event: Event, policy: Policy, *, now: datetime) -> Event:
     # Real events came without appId, so these are kept; but anybody's may.
     # https://github.com/GoHighLevel/highlevel-api-docs/issues/224
     is_ours = bool(event.location_id) and event.location_id in (policy.home, *policy.locations)
-    event = replace(event, is_vouched=is_ours or not policy.app_id or event.app_id is not None)
+    event = replace(event, is_surely_ours=is_ours or not policy.app_id or event.app_id is not None)
     of_interest = event.location_id in policy.locations or (changes_locations and not event.location_id)
     if policy.locations and not of_interest:
         # Not an error: HighLevel posts the events of every location that has the app, and pauses the events of a URL

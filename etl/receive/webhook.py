@@ -50,8 +50,8 @@ class Event:
     company_id: str = ""
     app_id: str | None = None
     """None: it names none."""
-    is_vouched: bool = True
-    """It is meant for us; if not, only if its location is one that we know."""
+    is_surely_ours: bool = True
+    """Whether it is certainly meant for us. If not, :mod:`etl.receive.events` ignores those of unknown locations."""
     conversation_id: str | None = None
     message_id: str | None = None
     email_id: str | None = None

@@ -14,6 +14,7 @@ from etl.database.connections import is_pooled
 log = structlog.get_logger("etl.worker")
 
 CHANNEL = "etl_message_queue"
+"""Where a trigger of etl.message_queue sends a notification; migration 0001 creates it."""
 CHECK_SECONDS = 1.0
 """How soon the thread notices that it is no longer needed, or a lost connection is tried again."""
 

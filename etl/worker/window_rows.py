@@ -15,7 +15,7 @@ from etl.load.suppression import Received
 from etl.models.record import Record
 from etl.state import dead_letters, message_queue, runs, windows
 from etl.state.dead_letters import BAD_ID, LetterFilter
-from etl.state.message_queue import NewItem, Unasked
+from etl.state.message_queue import NewItem, PayloadWithoutId
 from etl.state.runs import RunCounts
 from etl.state.windows import Why, Window
 from etl.worker import follow_ups
@@ -182,7 +182,9 @@ def _keep_unnamed(connection: Connection, walk: Walk) -> int:
     Rows of an erased contact become none.
     """
     received = [
-        Unasked("message", walk.location_id, BAD_ID, "a row of an export has no id that could be asked for", payload)
+        PayloadWithoutId(
+            "message", walk.location_id, BAD_ID, "a row of an export has no id that could be asked for", payload
+        )
         for page in walk.pages
         for payload in page.unnamed
     ]

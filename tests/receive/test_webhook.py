@@ -337,7 +337,7 @@ def test_an_event_of_another_app_is_refused() -> None:
 
 def vouched(policy: Policy, **payload: Any) -> bool:
     """Whether an event is taken wherever it comes from."""
-    return admit(parse(**payload), policy, now=NOW).is_vouched
+    return admit(parse(**payload), policy, now=NOW).is_surely_ours
 
 
 @pytest.mark.parametrize("app", [7, True, ["APP1"], {"id": "APP1"}, "app1", "APP1x", "?"])

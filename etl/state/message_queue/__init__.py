@@ -28,5 +28,5 @@ from etl.state.message_queue.choosing import Depth, ItemFilter, Waiting, cancel,
 from etl.state.message_queue.claiming import backlogs, claim, due_locations, release_lapsed, renew, waiting_locations
 from etl.state.message_queue.enqueuing import enqueue, enqueue_items, follow_up
 from etl.state.message_queue.finishing import complete, keep, put_back, to_dead_letter
-from etl.state.message_queue.items import Backlog, DeadLetter, Item, NewItem, PutBack, Unasked
+from etl.state.message_queue.items import Backlog, DeadLetter, Item, NewItem, PayloadWithoutId, PutBack
 from etl.state.message_queue.removing import count, drop_suspects, erase, locations_of, queued, remove, waiting

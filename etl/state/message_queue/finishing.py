@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from etl import models
 from etl.database.conditions import in_array, in_rows
 from etl.models import QueueItem
-from etl.state.message_queue.items import DeadLetter, Item, PutBack, Unasked
+from etl.state.message_queue.items import DeadLetter, Item, PayloadWithoutId, PutBack
 
 WAITING = {"lease_id": None, "leased_until": None, "again": False}
 """The columns of a waiting item."""
@@ -186,7 +186,7 @@ def to_dead_letter(connection: Connection, given_up: Sequence[DeadLetter]) -> in
     return len(rows)
 
 
-def keep(connection: Connection, received: Sequence[Unasked]) -> int:
+def keep(connection: Connection, received: Sequence[PayloadWithoutId]) -> int:
     """Make dead letters of payloads without a usable id; return how many are new."""
     in_order = sorted(received, key=lambda each: each.id)
     rows = [_letter(each, each.kind, each.id, each.location_id, 0) for each in in_order]
@@ -194,7 +194,9 @@ def keep(connection: Connection, received: Sequence[Unasked]) -> int:
     return len(connection.execute(statement, rows).all()) if rows else 0
 
 
-def _letter(given: DeadLetter | Unasked, kind: str, message_id: str, location_id: str, attempt: int) -> dict[str, Any]:
+def _letter(
+    given: DeadLetter | PayloadWithoutId, kind: str, message_id: str, location_id: str, attempt: int
+) -> dict[str, Any]:
     """Return the row of a dead letter."""
     key = {"kind": kind, "message_id": message_id, "location_id": location_id, "attempt": attempt}
     return key | {"cause": given.cause, "detail": given.detail, "payload": given.payload}

@@ -33,7 +33,7 @@ class Item:
     message_id: str
     location_id: str
     attempt: int
-    """Attempts spent, this one included; 1 at first."""
+    """Number of this attempt, from 1. A snooze gives it back."""
     lease_id: int
     cause: str | None
     """Why the previous attempt failed or waited; None at first."""
@@ -73,7 +73,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Unasked:
+class PayloadWithoutId:
     """A received payload without an id that can be requested. No repr: it holds customers' words."""
 
     kind: str
