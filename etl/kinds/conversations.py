@@ -25,9 +25,6 @@ def extract(call: Call, conversation_id: str, _location_id: str = "") -> Answer:
 
     Documented flat, answered as ``{"messages": {"messages": […]}}``:
     https://github.com/GoHighLevel/highlevel-api-docs/issues/54
-
-    Raises:
-        ItemError: a subclass that says what to do.
     """
     answer = call.get(f"/conversations/{segment(conversation_id)}/messages", limit=NEWEST)
     payload = answer.payload

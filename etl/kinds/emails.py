@@ -27,9 +27,6 @@ def extract(call: Call, email_id: str, _location_id: str = "") -> Answer:
     """GET /conversations/messages/email/{id}.
 
     Documented flat, answered as ``{"emailMessage": {…}}`` (public codebases). A thread's id is not accepted here.
-
-    Raises:
-        ItemError: a subclass that says what to do.
     """
     answer = call.get(f"/conversations/messages/email/{segment(email_id)}")
     return answer.unwrapped("emailMessage", "email").about(email_id)

@@ -39,9 +39,6 @@ def extract(call: Call, message_id: str, _location_id: str = "") -> Answer:
 
     Documented flat, answered as ``{"message": {…}, "traceId": …}``:
     https://github.com/GoHighLevel/highlevel-api-docs/issues/258
-
-    Raises:
-        ItemError: a subclass that says what to do.
     """
     answer = call.get(f"/conversations/messages/{segment(message_id)}")
     return answer.unwrapped("message").about(message_id)

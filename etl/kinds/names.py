@@ -9,11 +9,7 @@ from etl.transform.reading import Reader
 
 
 def extract(call: Call, id_: str, _location_id: str, *, name: str) -> Answer:
-    """GET /<name>s/{id}: the answer is the thing, or holds it under its name.
-
-    Raises:
-        ItemError: a subclass that says what to do.
-    """
+    """GET /<name>s/{id}: the answer is the thing, or holds it under its name."""
     return call.get(f"/{name}s/{segment(id_)}").unwrapped(name).about(id_)
 
 

@@ -78,11 +78,7 @@ class Walk:
 
 
 def extract(call: Call, window_id: str, location_id: str) -> Answer:
-    """Walk a window, as far as the requests go; the answer's payload is a :class:`Walk`.
-
-    Raises:
-        ItemError: a subclass that says what to do.
-    """
+    """Walk a window, as far as the requests go; the answer's payload is a :class:`Walk`."""
     try:
         window = Window.of(window_id)
     except ValueError:
@@ -104,9 +100,6 @@ def _walk(call: Call, walk: Walk, channel: str | None, *, spare: int) -> None:
     """Walk one export of the window, and leave so many requests.
 
     A walk that cannot go on ends the window where it has come to: the rest is begun anew, without a cursor.
-
-    Raises:
-        ItemError: a subclass that says what to do.
     """
     query = _query(walk, channel)
     reached: datetime | None = walk.window.since
