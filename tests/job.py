@@ -8,16 +8,15 @@ from typing import Any, TypedDict, Unpack
 from pydantic import AnyHttpUrl, SecretStr
 from sqlalchemy import Engine, text
 
-from etl.app.composition import RunSpec, open_loops
+from etl.app.composition import open_loops
 from etl.config.jobs import Job as JobEntry
 from etl.config.jobs import KindName
 from etl.config.settings import Settings
 from etl.sandbox.server import RunningSandbox
 from etl.state import message_queue, windows
 from etl.state.windows import Window
-from etl.worker.claims import WindowFilter
 from etl.worker.loop import Loop
-from etl.worker.run import Display, Report, RunLimits
+from etl.worker.run import Display, Report, RunLimits, RunSpec, WindowFilter
 from tests.clock import Clock
 
 
@@ -74,9 +73,6 @@ class Job:
         if "windows" in choices:
             entry = entry.model_copy(update={"kind": windows.KIND})
         limits = RunLimits(
-            entry.name,
-            entry.concurrency,
-            entry.batch_size,
             follow=choices.get("follow", False),
             limit=choices.get("limit"),
             # The end of a test that hangs; no test waits for it.

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import cache, partial
 from ipaddress import ip_address
 
@@ -32,11 +31,11 @@ from etl.tokens.routing import LocationTokens, TokenRouting
 from etl.tokens.vault import Vault
 from etl.watch.watcher import Watcher
 from etl.worker.backlogs import WALKERS, Backlogs
-from etl.worker.claims import Claims, WindowFilter
+from etl.worker.claims import Claims
 from etl.worker.evidence import Evidence, SharedEvidence
 from etl.worker.loop import Loop
 from etl.worker.pipeline import Pipeline
-from etl.worker.run import Display, RunContext, RunLimits
+from etl.worker.run import RunContext, RunSpec
 from etl.worker.settlement import Settlement
 from etl.worker.verdicts import Verdicts
 
@@ -125,17 +124,6 @@ def audio_problem(job: Job) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class RunSpec:
-    """A run to start, and the display of its progress."""
-
-    job: Job
-    limits: RunLimits
-    display: Display = field(default_factory=Display)
-    windows: WindowFilter | None = None
-    """Which windows a run of kind window takes."""
-
-
 @contextmanager
 def open_loops(
     settings: Settings,
@@ -195,6 +183,8 @@ def build_loop(
     kinds = all_kinds(Options(job.status_checks, job.media_checks, job.recordings_url))
     kind, walks = kinds[job.kind], kinds[KIND]
     context = RunContext(clock, tokens.routing.location_id, {name: kinds[name].table for name in spec.limits.taken})
+    # A page answers as many items as it holds, so a limit is kept by single requests alone.
+    walks_backlogs = job.kind == "message" and job.bulk == "auto" and spec.limits.limit is None
     verdicts = Verdicts(Evidence(kind, shared), tokens)
     return Loop(
         engine=engine,
@@ -202,10 +192,9 @@ def build_loop(
         claims=Claims(kind, tokens, clock, verdicts=verdicts, windows=spec.windows),
         pipeline=Pipeline({job.kind: kind, KIND: walks}, client, clock),
         settlement=Settlement(kind, job.max_attempts, context),
-        limits=spec.limits,
-        display=spec.display,
+        spec=spec,
         verdicts=verdicts,
-        backlogs=Backlogs(walks, tokens, context) if job.kind == "message" and job.bulk == "auto" else None,
+        backlogs=Backlogs(walks, tokens, context) if walks_backlogs else None,
     )
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
-from etl.app.composition import RunSpec, open_loops
+from etl.app.composition import open_loops
 from etl.app.signals import hanging_up, signals_stop
 from etl.config.jobs import MARTS, Job
 from etl.config.settings import Settings
 from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
 from etl.worker.marts import MartsRun
-from etl.worker.run import Report, RunLimits
+from etl.worker.run import Report, RunLimits, RunSpec
 
 LOOK_SECONDS = 1.0
 """How often the main thread, which alone handles signals, wakes: a signal that comes just as it begins to wait, or that
@@ -29,36 +29,20 @@ Runner = Callable[[Sequence[RunSpec]], list[Report]]
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """The jobs to run; limit, seconds and a signal apply to all of them together."""
+    """The jobs to run; the limits and a signal apply to all of them together."""
 
     jobs: tuple[Job, ...]
-    taken: frozenset[str]
-    """The kinds of items that some job takes."""
-    follow: bool = False
-    limit: int | None = None
-    max_seconds: float | None = None
+    limits: RunLimits
 
     @property
     def stages(self) -> list[tuple[Job, ...]]:
         """The jobs that run at the same time, one group after another."""
-        return [self.jobs] if self.follow else [(job,) for job in self.jobs]
+        return [self.jobs] if self.limits.follow else [(job,) for job in self.jobs]
 
     @property
     def runs(self) -> int:
         """How many runs there are at a time."""
         return len(self.stages[0])
-
-    def limits_of(self, job: Job) -> RunLimits:
-        """Return the limits of a job's run."""
-        return RunLimits(
-            job=job.name,
-            concurrency=job.concurrency,
-            batch_size=job.batch_size,
-            follow=self.follow,
-            limit=self.limit,
-            max_seconds=self.max_seconds,
-            taken=self.taken,
-        )
 
 
 def work(
@@ -69,12 +53,13 @@ def work(
     Raises:
         EtlError: why it cannot go on.
     """
-    limit, began = request.limit, time.monotonic() if began is None else began
+    limit, most = request.limits.limit, request.limits.max_seconds
+    began = time.monotonic() if began is None else began
     for jobs in request.stages:
-        seconds = None if request.max_seconds is None else max(request.max_seconds - (time.monotonic() - began), 0.0)
-        left = replace(request, limit=limit, max_seconds=seconds)
+        seconds = None if most is None else max(most - (time.monotonic() - began), 0.0)
+        limits = replace(request.limits, limit=limit, max_seconds=seconds)
         with ExitStack() as watching:
-            reports = run([watching.enter_context(watched(job, left.limits_of(job))) for job in jobs])
+            reports = run([watching.enter_context(watched(job, limits)) for job in jobs])
         yield from zip(jobs, reports, strict=True)
         if limit is not None:
             limit -= sum(report.counts.loaded + report.counts.dead for report in reports)
@@ -97,9 +82,7 @@ def run_together(
         ExitStack() as stack,
     ):
         by_job = dict(zip((each.job.name for each in fetching), opened, strict=True))
-        loops = [
-            by_job.get(each.job.name) or MartsRun(engine, each.limits, each.display, time.monotonic) for each in specs
-        ]
+        loops = [by_job.get(each.job.name) or MartsRun(engine, each, time.monotonic) for each in specs]
         stack.enter_context(signals_stop([*(loop.stop for loop in loops), hang_up]))
         pool = stack.enter_context(ThreadPoolExecutor(len(loops), thread_name_prefix="loop"))
         running = [pool.submit(_run, loop, loops) for loop in loops]

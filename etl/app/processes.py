@@ -21,7 +21,6 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeAlias
 
-from etl.app.composition import RunSpec
 from etl.app.job_runner import LOOK_SECONDS, RunRequest, Watched, run_together, work
 from etl.app.signals import signals_stop, stop_all
 from etl.app.warehouse import load_settings, warehouse
@@ -32,7 +31,7 @@ from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.worker.evidence import SharedEvidence
 from etl.worker.leases import LEASE_SECONDS
-from etl.worker.run import Display, Report, RunLimits, WorkerState
+from etl.worker.run import Display, Report, RunLimits, RunSpec, WorkerState
 
 Pipe: TypeAlias = "Connection[Any, Any]"
 Send: TypeAlias = Callable[[object], None]
@@ -51,11 +50,11 @@ def work_in_processes(request: RunRequest, count: int, watched: Watched) -> Gene
     team = _Team()
     with signals_stop([team.stop]):
         try:
-            for limit in shares(request.limit, count):
-                team.start(replace(request, limit=limit))
+            for limit in shares(request.limits.limit, count):
+                team.start(replace(request, limits=replace(request.limits, limit=limit)))
             for jobs in request.stages:
                 with ExitStack() as watching:
-                    runs = {job.name: watching.enter_context(watched(job, request.limits_of(job))) for job in jobs}
+                    runs = {job.name: watching.enter_context(watched(job, request.limits)) for job in jobs}
                     reports = team.reports(runs)
                 yield from ((job, added(reports[job.name])) for job in jobs if reports[job.name])
                 if any(each.outcome.is_fault for of_job in reports.values() for each in of_job):

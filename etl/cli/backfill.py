@@ -21,8 +21,7 @@ from etl.output import counted, print_json, print_line, print_sentence
 from etl.state import windows
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
-from etl.worker.claims import WindowFilter
-from etl.worker.run import Report
+from etl.worker.run import Report, WindowFilter
 
 
 def moment(given: str) -> datetime:

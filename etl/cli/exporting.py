@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection, Engine
 
-from etl.app.composition import RunSpec, address_of, routing_of
+from etl.app.composition import address_of, routing_of
 from etl.app.job_runner import run_together
 from etl.config import jobs
 from etl.config.settings import Settings
@@ -21,8 +21,7 @@ from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
 from etl.state.windows import KIND
 from etl.watch.advice import CONNECT, UNANSWERED, reason, some, unanswered
-from etl.worker.claims import WindowFilter
-from etl.worker.run import Display, Report, RunLimits
+from etl.worker.run import Display, Report, RunLimits, RunSpec, WindowFilter
 
 LOOK_SECONDS, PLAIN_SECONDS = 0.5, 60.0
 """How often progress is looked up and shown: on a terminal, and where there is none."""
@@ -41,7 +40,6 @@ def walk(
     file = jobs.read(settings.etl_jobs)
     changes = {"name": name, "kind": KIND, "concurrency": 1, "batch_size": 2}
     job = message_job(file).model_copy(update=changes)
-    limits = RunLimits(name, job.concurrency, job.batch_size, taken=file.kinds)
     is_live, (start, end) = sys.stderr.isatty(), span
     texts = [TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[detail]}")]
     columns = (texts[0], BarColumn(bar_width=20), TaskProgressColumn(), texts[1], TimeRemainingColumn())
@@ -61,7 +59,8 @@ def walk(
                 if not is_live:
                     print_line(f"{name}: reached {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {detail}", err=True)
 
-        return run_together(settings, engine, [RunSpec(job, limits, Windows(), windows=chosen)])[0]
+        spec = RunSpec(job, RunLimits(taken=file.kinds), Windows(), windows=chosen)
+        return run_together(settings, engine, [spec])[0]
 
 
 def held_up(settings: Settings, engine: Engine, location_id: str, report: Report) -> EtlError:

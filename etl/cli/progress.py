@@ -13,7 +13,6 @@ from functools import partial
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from etl.app.composition import RunSpec
 from etl.config.jobs import MARTS, Job
 from etl.config.settings import Settings
 from etl.output import logs_json, print_progress
@@ -21,7 +20,7 @@ from etl.state import locations, message_queue
 from etl.state.outcomes import SkipCause
 from etl.state.runs import COUNTS, RunCounts
 from etl.watch.advice import REASONS, UNANSWERED, in_words, reason
-from etl.worker.run import Display, RunLimits, WorkerState
+from etl.worker.run import Display, RunLimits, RunSpec, WorkerState
 
 QUIET_SECONDS = 60.0
 """Counts, and a state that was printed before, are not printed again within this time."""

@@ -18,8 +18,7 @@ from etl.errors import ConfigurationError
 from etl.output import print_json, print_line, print_table
 from etl.state import windows
 from etl.state.outcomes import RunOutcome
-from etl.worker.claims import WindowFilter
-from etl.worker.run import Report
+from etl.worker.run import Report, WindowFilter
 
 COUNTS = ("exported", "missing", "lost", "changed", "gone", "unseen")
 

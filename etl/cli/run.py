@@ -10,7 +10,7 @@ import click
 from sqlalchemy import Engine
 
 from etl.app.checking import notifying
-from etl.app.composition import RunSpec, address_of, require_known_recordings_urls, watching
+from etl.app.composition import address_of, require_known_recordings_urls, watching
 from etl.app.job_runner import RunRequest, run_together, work
 from etl.app.processes import work_in_processes
 from etl.app.signals import signals_stop
@@ -27,7 +27,7 @@ from etl.state.outcomes import RunOutcome
 from etl.state.runs import COUNTS, RunCounts
 from etl.watch.advice import UNANSWERED, ending, reason, unanswered
 from etl.worker.evidence import SharedEvidence
-from etl.worker.run import Display, Report, RunLimits, WorkerState
+from etl.worker.run import Display, Report, RunLimits, RunSpec, WorkerState
 
 COUNTED = 1_000_000
 """Most due items that are counted for the live line: counting more would delay the start."""
@@ -88,7 +88,7 @@ def run(  # noqa: PLR0913 - one parameter an option
     file = jobs.read(settings.etl_jobs)
     chosen = _choose(file.named, job, follow=follow, limit=limit)
     require_known_recordings_urls(chosen)
-    request = RunRequest(tuple(chosen), file.kinds, follow=follow, limit=limit, max_seconds=max_seconds)
+    request = RunRequest(tuple(chosen), RunLimits(follow, limit, max_seconds, file.kinds))
     with warehouse(settings, runs=request.runs) as engine:
         if dry_run:
             _show_due(engine, chosen, as_json=as_json)

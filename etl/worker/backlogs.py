@@ -14,9 +14,9 @@ from etl.state import message_queue, windows
 from etl.state.windows import KIND, Why
 from etl.tokens.routing import LocationTokens
 from etl.worker.backlog_spans import spans
-from etl.worker.claims import Claims, Round, WindowFilter
+from etl.worker.claims import Claims, Round
 from etl.worker.pipeline import Claimed
-from etl.worker.run import RunContext
+from etl.worker.run import RunContext, WindowFilter
 from etl.worker.window_rows import REST_SECONDS
 
 BACKLOG = 200

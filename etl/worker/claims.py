@@ -22,6 +22,7 @@ from etl.state.windows import Why
 from etl.tokens.routing import LocationTokens, Token
 from etl.worker.leases import LEASE_SECONDS, USAGE_SECONDS
 from etl.worker.pipeline import Claimed
+from etl.worker.run import WindowFilter
 from etl.worker.unserved import Unserved
 from etl.worker.verdicts import Verdicts
 
@@ -102,14 +103,6 @@ class Claim:
     """At the end of a round without any item: why."""
     passed_suspect: bool = False
     """Whether a suspect was skipped, because other items are claimed or because it is their turn."""
-
-
-@dataclass(slots=True)
-class WindowFilter:
-    """Which windows are claimed; the locations may change between claims."""
-
-    why: Why
-    location_ids: Collection[str]
 
 
 class Claims:

@@ -18,7 +18,7 @@ from etl.worker.leases import USAGE_SECONDS, Leases
 from etl.worker.listener import Listener
 from etl.worker.next_step import ClaimItems, Collect, End, LoopState, Rest, Step, next_step
 from etl.worker.pipeline import Claimed, Outcome, Pipeline
-from etl.worker.run import WORKING, Display, Report, RunLimits, WorkerState
+from etl.worker.run import WORKING, Report, RunSpec, WorkerState
 from etl.worker.run_row import RunRow
 from etl.worker.settlement import Settlement
 from etl.worker.verdicts import Verdicts
@@ -40,7 +40,7 @@ GRACE_SECONDS = 10.0
 class Loop:
     """One run of one job in this process."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a run, each by its name
+    def __init__(
         self,
         *,
         engine: Engine,
@@ -48,8 +48,7 @@ class Loop:
         claims: Claims,
         pipeline: Pipeline,
         settlement: Settlement,
-        limits: RunLimits,
-        display: Display,
+        spec: RunSpec,
         backlogs: Backlogs | None,
         verdicts: Verdicts,
     ) -> None:
@@ -57,21 +56,21 @@ class Loop:
         self._listening = listening
         self._claims = claims
         self._pipeline = pipeline
-        self._display = display
+        self._display = spec.display
+        job, limits = spec.job, spec.limits
         patience = None if limits.follow else PATIENCE
         self._transact = RetryingTransaction(engine, patience=patience, stopping=lambda: self._state.is_stopped)
-        self._row = RunRow(self._transact, limits, display, self._clock)
+        self._row = RunRow(self._transact, spec, self._clock)
         self._outcomes = OutcomeQueue()
-        self._fetchers = Fetchers(self._begin, concurrency=limits.concurrency, outcomes=self._outcomes)
+        self._fetchers = Fetchers(self._begin, concurrency=job.concurrency, outcomes=self._outcomes)
         linger = FOLLOW_LINGER_SECONDS if limits.follow else LINGER_SECONDS
-        self._batch = Batch(settlement, self._transact, size=limits.batch_size, linger=linger)
+        self._batch = Batch(settlement, self._transact, size=job.batch_size, linger=linger)
         self._leases = Leases(engine, self._clock)
         self._verdicts, self._evidence = verdicts, verdicts.evidence
-        # A page answers as many items as it holds, so a limit is kept by single requests alone.
-        self._backlogs = backlogs if limits.limit is None else None
+        self._backlogs = backlogs
         self._walkers = Fetchers(self._begin, concurrency=WALKERS, outcomes=self._outcomes)
         self._state = LoopState(
-            self._batch.size, limits.concurrency, follow=limits.follow, ends_at=self._row.ends_at, left=limits.limit
+            self._batch.size, job.concurrency, follow=limits.follow, ends_at=self._row.ends_at, left=limits.limit
         )
         self._round = Round()
         self._has_turn = self._passed_suspect = False

@@ -16,7 +16,7 @@ from etl.state import mart_changes, runs
 from etl.state.mart_changes import Change
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
-from etl.worker.run import Display, Report, RunLimits
+from etl.worker.run import Report, RunSpec
 from etl.worker.run_row import RunRow
 
 CHANGES = 1000
@@ -38,13 +38,13 @@ class Step:
 class MartsRun:
     """One run of the job in this process."""
 
-    def __init__(self, engine: Engine, limits: RunLimits, display: Display, clock: Callable[[], float]) -> None:
-        self._follow = limits.follow
+    def __init__(self, engine: Engine, spec: RunSpec, clock: Callable[[], float]) -> None:
+        self._follow = spec.limits.follow
         self._clock = clock
         self._stop = threading.Event()
-        patience = None if limits.follow else PATIENCE
+        patience = None if self._follow else PATIENCE
         self._transact = RetryingTransaction(engine, patience=patience, stopping=self._stop.is_set)
-        self._row = RunRow(self._transact, limits, display, clock)
+        self._row = RunRow(self._transact, spec, clock)
 
     def stop(self) -> None:
         """End after the current transaction; safe to call from a signal handler."""

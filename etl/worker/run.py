@@ -1,22 +1,20 @@
 """What a run may do, what its parts share, how it goes, and how it ended; data only."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from etl.config.jobs import Job
 from etl.models import Base
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
+from etl.state.windows import Why
 
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
     """What a run may do."""
 
-    job: str
-    concurrency: int
-    batch_size: int | None = None
-    """Items a transaction; None: as many as are best."""
     follow: bool = False
     limit: int | None = None
     max_seconds: float | None = None
@@ -60,6 +58,25 @@ class Display:
 
     def watch(self, state: WorkerState) -> None:
         """Take the state of the loop."""
+
+
+@dataclass(slots=True)
+class WindowFilter:
+    """Which windows are claimed; the locations may change between claims."""
+
+    why: Why
+    location_ids: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """A run to start, and the display of its progress."""
+
+    job: Job
+    limits: RunLimits
+    display: Display = field(default_factory=Display)
+    windows: WindowFilter | None = None
+    """Which windows a run of kind window takes."""
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from etl.database.retrying_transaction import RetryingTransaction
 from etl.state import runs
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts, Started
-from etl.worker.run import Display, Report, RunLimits
+from etl.worker.run import Report, RunSpec
 
 BEAT_SECONDS = 15.0
 """How often a run reports that it is alive, even when it has nothing to do."""
@@ -26,19 +26,17 @@ class RunRow:
         mismatch: how another version has migrated the database meanwhile; None: it has not.
     """
 
-    def __init__(
-        self, transact: RetryingTransaction, limits: RunLimits, display: Display, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, transact: RetryingTransaction, spec: RunSpec, clock: Callable[[], float]) -> None:
         """Let the run's time begin."""
         self._transact = transact
-        self._job = limits.job
-        self._display = display
+        self._spec = spec
         self._clock = clock
         self._started = Started(0)
         self._counts = RunCounts()
         self._began = clock()
         self._next_beat = self._began + BEAT_SECONDS
-        self.ends_at = inf if limits.max_seconds is None else self._began + limits.max_seconds
+        seconds = spec.limits.max_seconds
+        self.ends_at = inf if seconds is None else self._began + seconds
         self.mismatch: str | None = None
 
     @property
@@ -48,7 +46,7 @@ class RunRow:
 
     def __enter__(self) -> Self:
         """Write the row."""
-        self._started = self._transact(partial(runs.start, job=self._job))
+        self._started = self._transact(partial(runs.start, job=self._spec.job.name))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -59,7 +57,7 @@ class RunRow:
     def count(self, counts: RunCounts) -> None:
         """Add the counts of a committed transaction, and show them."""
         self._counts.add(counts)
-        self._display.progress(self._counts)
+        self._spec.display.progress(self._counts)
 
     def beat(self) -> None:
         """Report that the run is alive, and check the database's version, when that is due."""

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from etl.api.client import Client
 from etl.api.oauth import Grant, OAuth
 from etl.api.transport import Transport
-from etl.app.composition import RunSpec, build_loop
+from etl.app.composition import build_loop
 from etl.config.jobs import Job
 from etl.sandbox.server import RunningSandbox
 from etl.state import locations, message_queue, stored_tokens
@@ -24,7 +24,7 @@ from etl.tokens.routing import LocationTokens, TokenRouting
 from etl.tokens.vault import Vault
 from etl.worker.evidence import SharedEvidence
 from etl.worker.loop import Loop
-from etl.worker.run import Report, RunLimits
+from etl.worker.run import Report, RunLimits, RunSpec
 from tests.command import Command
 
 
@@ -156,8 +156,8 @@ class Office:
             tokens or self.tokens(),
             self.engine,
             RunSpec(
-                Job(name="messages", max_attempts=3),
-                RunLimits("messages", 4, 20, max_seconds=100.0, follow=follow),
+                Job(name="messages", max_attempts=3, concurrency=4, batch_size=20),
+                RunLimits(max_seconds=100.0, follow=follow),
             ),
             listening=self.engine,
             shared=SharedEvidence(),

@@ -6,11 +6,11 @@ from threading import Thread
 import pytest
 from sqlalchemy import Engine
 
-from etl.app.composition import RunSpec, open_loops
+from etl.app.composition import open_loops
 from etl.config.jobs import Job as JobEntry
 from etl.sandbox.server import RunningSandbox
 from etl.worker.loop import Loop
-from etl.worker.run import RunLimits
+from etl.worker.run import RunLimits, RunSpec
 from tests.job import Job
 from tests.waiting import await_
 
@@ -71,8 +71,8 @@ def test_one_process_has_one_suspect_in_hand_whatever_its_kind(
     job.enqueue(*contacts, kind="contact")
     for id_ in suspects:
         job.execute(SUSPECT, id=id_)
-    entries = [JobEntry(name="messages"), JobEntry(name="contacts", kind="contact")]
-    specs = [RunSpec(each, RunLimits(each.name, 4, 20, max_seconds=100.0)) for each in entries]
+    entries = [JobEntry(name=f"{kind}s", kind=kind, concurrency=4, batch_size=20) for kind in ("message", "contact")]
+    specs = [RunSpec(each, RunLimits(max_seconds=100.0)) for each in entries]
     with ExitStack() as stack:
         for loop in stack.enter_context(open_loops(job.settings(), engine, specs)):
             start(loop, stack)
