@@ -9,12 +9,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from etl.api.client import KEPT_BODY
-from etl.database.retrying_transaction import RetryingTransaction
 from etl.errors import ItemError, NotFoundError, RateLimitedError, RefusedError, SnoozedError
 from etl.kinds import Kind
-from etl.state import runs
 from etl.state.runs import RunCounts
 from etl.worker.pipeline import Claimed, Outcome
+from etl.worker.run_row import RunRow
 from etl.worker.settlement import Settlement
 from etl.worker.window_rows import WindowRows
 
@@ -35,18 +34,11 @@ class Batch:
         size: how many outcomes it holds at most.
     """
 
-    def __init__(
-        self,
-        settlement: Settlement,
-        transact: RetryingTransaction,
-        *,
-        size: int | None,
-        linger: float,
-    ) -> None:
+    def __init__(self, settlement: Settlement, row: RunRow, *, size: int | None, linger: float) -> None:
         """Hold up to ``size`` outcomes (None: more while they come fast) for up to ``linger`` seconds."""
         self._settlement = settlement
         self._walked: deque[WindowRows] = deque()
-        self._transact = transact
+        self._row = row
         self._smallest, self._largest = (USUAL_SIZE, LARGEST_SIZE) if size is None else (size, size)
         self.size = self._smallest
         self._linger = linger
@@ -61,7 +53,9 @@ class Batch:
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         """Add outcomes of items."""
-        self._walked.extend(WindowRows(each, self._settlement.context) for each in outcomes if _is_walked(each))
+        self._walked.extend(
+            WindowRows(each, self._settlement.context, self._row) for each in outcomes if _is_walked(each)
+        )
         outcomes = [each for each in outcomes if not _is_walked(each)]
         if not self._outcomes:
             self._oldest = self._clock()
@@ -80,39 +74,39 @@ class Batch:
             return 0.0
         return max(self._oldest + self._linger - self._clock(), 0.0)
 
-    def settle(self, run_id: int) -> tuple[RunCounts, list[Claimed]]:
+    def settle(self) -> tuple[RunCounts, list[Claimed]]:
         """Settle everything, but of a walked window a slice; return the counts and the settled items."""
         outcomes, unsent = self._outcomes, self._unsent
         # A batch that fills before its time is up may grow: more items share the cost of one transaction.
         is_full = len(outcomes) >= self.size
         self.size = min(self.size * 2, self._largest) if is_full else max(self.size // 2, self._smallest)
         self._outcomes, self._unsent, self._bytes = [], [], 0
-        counts = self._settle(outcomes, unsent, run_id) if outcomes or unsent else RunCounts()
+        counts = self._settle(outcomes, unsent) if outcomes or unsent else RunCounts()
         _log_failures(outcomes, self._settlement.kind)
         settled = [each.claimed for each in outcomes] + unsent
         if self._walked:
-            counts.add(self._walked[0].step(self._transact, run_id))
+            counts.add(self._walked[0].step())
             if self._walked[0].is_over:
                 settled.append(self._walked.popleft().outcome.claimed)
         return counts, settled
 
-    def _settle(self, outcomes: Sequence[Outcome], unsent: Sequence[Claimed], run_id: int) -> RunCounts:
+    def _settle(self, outcomes: Sequence[Outcome], unsent: Sequence[Claimed]) -> RunCounts:
         def work(connection: Connection) -> RunCounts:
             counts = self._settlement.apply(connection, outcomes, unsent)
-            runs.report(connection, run_id, counts)
+            self._row.report(connection, counts)
             return counts
 
         try:
-            return self._transact(work)
+            return self._row.transact(work)
         except (DBAPIError, ValueError) as error:
             # Some row cannot be written as it is. Halving finds it; the others are written.
             if not any(outcome.records for outcome in outcomes):
                 raise
             if len(outcomes) == 1:
-                return self._settle([_poisonous(outcomes[0], error)], unsent, run_id)
+                return self._settle([_poisonous(outcomes[0], error)], unsent)
         half = len(outcomes) // 2
-        counts = self._settle(outcomes[:half], unsent, run_id)
-        counts.add(self._settle(outcomes[half:], [], run_id))
+        counts = self._settle(outcomes[:half], unsent)
+        counts.add(self._settle(outcomes[half:], []))
         return counts
 
 

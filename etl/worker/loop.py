@@ -59,12 +59,12 @@ class Loop:
         self._display = spec.display
         job, limits = spec.job, spec.limits
         patience = None if limits.follow else PATIENCE
-        self._transact = RetryingTransaction(engine, patience=patience, stopping=lambda: self._state.is_stopped)
-        self._row = RunRow(self._transact, spec, self._clock)
+        transact = RetryingTransaction(engine, patience=patience, stopping=lambda: self._state.is_stopped)
+        self._row = RunRow(transact, spec, self._clock)
         self._outcomes = OutcomeQueue()
         self._fetchers = Fetchers(self._begin, concurrency=job.concurrency, outcomes=self._outcomes)
         linger = FOLLOW_LINGER_SECONDS if limits.follow else LINGER_SECONDS
-        self._batch = Batch(settlement, self._transact, size=job.batch_size, linger=linger)
+        self._batch = Batch(settlement, self._row, size=job.batch_size, linger=linger)
         self._leases = Leases(engine, self._clock)
         self._verdicts, self._evidence = verdicts, verdicts.evidence
         self._backlogs = backlogs
@@ -136,7 +136,7 @@ class Loop:
     def _claim(self, want: int) -> None:
         """Claim items and have them fetched, or note why there are none."""
         now = self._clock()
-        claim, windows = self._transact(lambda connection: self._take(connection, want))
+        claim, windows = self._row.transact(lambda connection: self._take(connection, want))
         self._round, self._state.nothing, self._passed_suspect = claim.round, claim.nothing, claim.passed_suspect
         if not claim.round.took_suspect:
             self._end_turn()
@@ -213,7 +213,7 @@ class Loop:
     def _settle(self) -> None:
         if not len(self._batch):
             return
-        counts, settled = self._batch.settle(self._row.id)
+        counts, settled = self._batch.settle()
         self._state.unsettled -= len(settled)
         if self._backlogs is not None and self._backlogs.drop(settled):
             self._state.next_claim = 0.0

@@ -12,7 +12,7 @@ from etl.load import marts
 from etl.load.clocks import clocks
 from etl.load.upsert import Key
 from etl.models import Base
-from etl.state import mart_changes, runs
+from etl.state import mart_changes
 from etl.state.mart_changes import Change
 from etl.state.outcomes import RunOutcome
 from etl.state.runs import RunCounts
@@ -43,8 +43,8 @@ class MartsRun:
         self._clock = clock
         self._stop = threading.Event()
         patience = None if self._follow else PATIENCE
-        self._transact = RetryingTransaction(engine, patience=patience, stopping=self._stop.is_set)
-        self._row = RunRow(self._transact, spec, clock)
+        transact = RetryingTransaction(engine, patience=patience, stopping=self._stop.is_set)
+        self._row = RunRow(transact, spec, clock)
 
     def stop(self) -> None:
         """End after the current transaction; safe to call from a signal handler."""
@@ -69,20 +69,20 @@ class MartsRun:
         self._row.check_version()
         if self._row.mismatch is not None:
             return RunOutcome.MIGRATED
-        self._transact(note_clocks)
+        self._row.transact(note_clocks)
         while True:
             if self._stop.is_set():
                 return RunOutcome.STOPPED
             if self._clock() >= self._row.ends_at:
                 return RunOutcome.MAX_SECONDS
-            step = self._transact(self._step)
+            step = self._row.transact(self._step)
             self._row.count(RunCounts(loaded=step.loaded))
             if step.is_last:
                 return RunOutcome.DRAINED
 
     def _step(self, connection: Connection) -> Step:
         step = work_out(connection, wait=False)
-        runs.report(connection, self._row.id, RunCounts(loaded=step.loaded))
+        self._row.report(connection, RunCounts(loaded=step.loaded))
         return step
 
     def _rest(self) -> None:

@@ -22,13 +22,14 @@ class RunRow:
     """The row of one run. A context manager: the row begins with the block, and an error that leaves it ends it.
 
     Attributes:
+        transact: does the transactions of the run.
         ends_at: when the time of the run is over; infinite: never.
         mismatch: how another version has migrated the database meanwhile; None: it has not.
     """
 
     def __init__(self, transact: RetryingTransaction, spec: RunSpec, clock: Callable[[], float]) -> None:
         """Let the run's time begin."""
-        self._transact = transact
+        self.transact = transact
         self._spec = spec
         self._clock = clock
         self._started = Started(0)
@@ -39,20 +40,19 @@ class RunRow:
         self.ends_at = inf if seconds is None else self._began + seconds
         self.mismatch: str | None = None
 
-    @property
-    def id(self) -> int:
-        """Return the id of the row."""
-        return self._started.run_id
-
     def __enter__(self) -> Self:
         """Write the row."""
-        self._started = self._transact(partial(runs.start, job=self._spec.job.name))
+        self._started = self.transact(partial(runs.start, job=self._spec.job.name))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Note in the row if an error ended the run."""
         if isinstance(error, Exception):
-            self._transact.attempt(partial(self._end, outcome=None, skipped={}))
+            self.transact.attempt(partial(self._end, outcome=None, skipped={}))
+
+    def report(self, connection: Connection, counts: RunCounts) -> None:
+        """Add the counts of this transaction to the row."""
+        runs.report(connection, self._started.run_id, counts)
 
     def count(self, counts: RunCounts) -> None:
         """Add the counts of a committed transaction, and show them."""
@@ -62,13 +62,13 @@ class RunRow:
     def beat(self) -> None:
         """Report that the run is alive, and check the database's version, when that is due."""
         if self._clock() >= self._next_beat:
-            self._transact(partial(runs.seen, run_id=self.id))
+            self.transact(partial(runs.seen, run_id=self._started.run_id))
             self.check_version()
             self._next_beat = self._clock() + BEAT_SECONDS
 
     def check_version(self) -> None:
         """Note whether another version has migrated the database."""
-        self.mismatch = self._transact(schema.mismatch)
+        self.mismatch = self.transact(schema.mismatch)
 
     def patience(self) -> float:
         """Return the seconds until the next report is due or the time of the run is over."""
@@ -76,9 +76,9 @@ class RunRow:
 
     def finish(self, outcome: RunOutcome, skipped: dict[str, set[str]], *, detail: str = "") -> Report:
         """Note how the run ended, with the locations whose due items it left."""
-        self._transact(partial(self._end, outcome=outcome, skipped=skipped))
+        self.transact(partial(self._end, outcome=outcome, skipped=skipped))
         seconds, is_news = self._clock() - self._began, self._started.is_news(outcome, skipped)
         return Report(outcome, self._counts, seconds, skipped, detail or self.mismatch or "", is_news)
 
     def _end(self, connection: Connection, *, outcome: RunOutcome | None, skipped: dict[str, set[str]]) -> None:
-        runs.finish(connection, run_id=self.id, outcome=outcome, drift=self._counts.drift, skipped=skipped)
+        runs.finish(connection, run_id=self._started.run_id, outcome=outcome, drift=self._counts.drift, skipped=skipped)

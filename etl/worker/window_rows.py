@@ -3,17 +3,17 @@
 from collections import Counter, deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from etl.database.retrying_transaction import RetryingTransaction
 from etl.errors import RateLimitedError
 from etl.kinds.window_pages import PAGE_ROWS, Walk
 from etl.load import loader, suppression
 from etl.load.suppression import Received
 from etl.models.record import Record
-from etl.state import dead_letters, message_queue, runs, windows
+from etl.state import dead_letters, message_queue, windows
 from etl.state.dead_letters import BAD_ID, LetterFilter
 from etl.state.message_queue import NewItem, PayloadWithoutId
 from etl.state.runs import RunCounts
@@ -23,6 +23,7 @@ from etl.worker.backlog_spans import LEAST_ITEMS, LEAST_YIELD, spans
 from etl.worker.comparing import compare, queue_gone
 from etl.worker.pipeline import Outcome
 from etl.worker.run import RunContext
+from etl.worker.run_row import RunRow
 from etl.worker.settlement import report_requests, stop_location
 
 REST_SECONDS = 600.0
@@ -36,11 +37,12 @@ class WindowRows:
         is_over: whether all of it is settled.
     """
 
-    def __init__(self, outcome: Outcome, context: RunContext) -> None:
+    def __init__(self, outcome: Outcome, context: RunContext, row: RunRow) -> None:
         self.outcome = outcome
         self.is_over = False
         self._item = outcome.claimed.item
         self._context = context
+        self._row = row
         records = outcome.records or []
         self._slices = deque(records[n : n + PAGE_ROWS] for n in range(0, len(records), PAGE_ROWS))
         own = (self._item.location_id,)
@@ -50,37 +52,37 @@ class WindowRows:
         self._exported: set[str] = set()
         self._days: dict[str, Counter[str]] = {}
 
-    def step(self, transact: RetryingTransaction, run_id: int) -> RunCounts:
+    def step(self) -> RunCounts:
         """Settle the next slice, or the window itself when all are settled; return what that did to items."""
         if self._slices:
-            return self._settle(transact, self._slices.popleft(), run_id)
+            return self._settle(self._slices.popleft())
         self.is_over = True
-        return transact(lambda connection: self._finish(connection, run_id))
+        return self._row.transact(self._finish)
 
-    def _settle(self, transact: RetryingTransaction, records: Sequence[Record], run_id: int) -> RunCounts:
+    def _settle(self, records: Sequence[Record]) -> RunCounts:
         walk = self.outcome.walk
         assert walk is not None  # noqa: S101 - for the type checker
         if walk.window.why is Why.COMPARE:
-            self._compare(transact, walk, records)
+            self._compare(walk, records)
             return RunCounts()
         try:
-            counts, written = transact(lambda connection: self._load(connection, records, run_id))
+            counts, written = self._row.transact(partial(self._load, records=records))
         except (DBAPIError, ValueError):
             # Some row cannot be written as it is. Halving finds it; the others are written.
             if len(records) == 1:
                 self._singly += 1
                 item = NewItem("message", records[0].row["message_id"], walk.location_id)
-                transact(lambda connection: message_queue.follow_up(connection, [item]))
+                self._row.transact(partial(message_queue.follow_up, named=[item]))
                 return RunCounts()
             half = len(records) // 2
-            counts = self._settle(transact, records[:half], run_id)
-            counts.add(self._settle(transact, records[half:], run_id))
+            counts = self._settle(records[:half])
+            counts.add(self._settle(records[half:]))
             return counts
         self._answered += counts.loaded
         self._written += written
         return counts
 
-    def _load(self, connection: Connection, records: Sequence[Record], run_id: int) -> tuple[RunCounts, int]:
+    def _load(self, connection: Connection, records: Sequence[Record]) -> tuple[RunCounts, int]:
         """Write rows, and remove the waiting items that they answer; return how many messages that changed, too."""
         if not message_queue.complete(connection, [], others=[self._item]):
             # The lease has ended: another worker walks the window again.
@@ -101,12 +103,12 @@ class WindowRows:
         written = {record.row["message_id"] for record in records if loaded.has_written([record])}
         counts = RunCounts(loaded=len(answered), unchanged=sum(id_ not in written for id_, _ in answered))
         counts.drift.update(entry for record in records for entry in record.drift)
-        runs.report(connection, run_id, counts)
+        self._row.report(connection, counts)
         return counts, len(written)
 
-    def _compare(self, transact: RetryingTransaction, walk: Walk, records: Sequence[Record]) -> None:
+    def _compare(self, walk: Walk, records: Sequence[Record]) -> None:
         fresh = [record for record in records if record.row["message_id"] not in self._exported]
-        found = transact(lambda connection: compare(connection, walk.location_id, fresh))
+        found = self._row.transact(partial(compare, location_id=walk.location_id, records=fresh))
         for id_, row in found.rows.items():
             self._exported.add(id_)
             moment = row["date_added"]
@@ -120,7 +122,7 @@ class WindowRows:
         day = (moment or walk.window.since).astimezone(UTC).date().isoformat()
         self._days.setdefault(day, Counter()).update(counts)
 
-    def _finish(self, connection: Connection, run_id: int) -> RunCounts:
+    def _finish(self, connection: Connection) -> RunCounts:
         """End the window: note what it found, queue what it leaves, and report its requests."""
         outcome, walk, now = self.outcome, self.outcome.walk, self._context.clock()
         counts = RunCounts()
@@ -135,7 +137,7 @@ class WindowRows:
             follow_ups.queue(connection, outcome.follow_ups, self._context.taken)
             self._note(connection, walk)
             windows.add(connection, self._item.location_id, self._rest(connection, walk))
-        runs.report(connection, run_id, counts)
+        self._row.report(connection, counts)
         report_requests(connection, [outcome], [], now=now)
         if isinstance(outcome.error, RateLimitedError):
             stop_location(connection, outcome.claimed.token, outcome.error)
