@@ -146,7 +146,7 @@ class Loop:
             self._state.unsettled += len(items)
             if self._state.left is not None:
                 self._state.left -= len(items)
-            self._verdicts.expect(items)
+            self._verdicts.expect(claim.items)
             self._leases.hold(items, since=now)
             self._fetchers.submit(claim.items)
             self._walkers.submit(windows)
@@ -206,9 +206,9 @@ class Loop:
                 self._give_back(each.claimed.token_location_id)
 
     def _give_back(self, token_location_id: str | None = None) -> None:
-        taken = [each for pool in (self._fetchers, self._walkers) for each in pool.take_back(token_location_id)]
+        taken = self._fetchers.take_back(token_location_id)
         self._verdicts.forgo(taken)
-        self._batch.give_back(taken)
+        self._batch.give_back(taken + self._walkers.take_back(token_location_id))
 
     def _settle(self) -> None:
         if not len(self._batch):

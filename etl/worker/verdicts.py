@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import structlog
 
@@ -36,43 +35,45 @@ class Verdicts:
 
     def expect(self, items: Iterable[Claimed]) -> None:
         """Note items that will be requested."""
-        self._unanswered.update(each.token_location_id for each in items if not each.is_backlog)
+        self._unanswered.update(each.token_location_id for each in items)
 
     def forgo(self, items: Iterable[Claimed]) -> None:
         """Drop items that will not be requested after all."""
-        self._unanswered.subtract(each.token_location_id for each in items if not each.is_backlog)
+        self._unanswered.subtract(each.token_location_id for each in items)
 
     def room(self, location_id: str, *, now: float) -> int | None:
         """Return how many items to fetch with a location's token; None: no limit."""
         return self.evidence.room(location_id, unanswered=self._unanswered[location_id], now=now)
 
     def decide(self, outcomes: Sequence[Outcome], *, now: float) -> list[Outcome]:
-        """Return the outcomes, these and earlier ones, whose meaning is known now, with their final errors."""
-        outcomes = [self._unless_outdated(each) for each in outcomes]
-        decided = [each for each in outcomes if each.claimed.is_backlog]
-        outcomes = [each for each in outcomes if not each.claimed.is_backlog]
-        for outcome in outcomes:
-            self._hear(outcome, now)
-        given, self._open = [*self._open, *outcomes], []
+        """Return the outcomes, these and earlier ones, whose meaning is known now, with their final errors.
+
+        Windows of backlogs say nothing of other items.
+        """
+        given, self._open = self._open, []
+        decided: list[Outcome] = []
+        for each in outcomes:
+            token = each.claimed.token
+            if isinstance(each.error, LocationError) and self._tokens.is_outdated(token):
+                # Of a token that is being renewed anyway, a refusal says nothing.
+                each.error = self._tokens.after_refusal(token, each.error)
+            if each.claimed.is_backlog:
+                decided.append(each)
+            else:
+                self._hear(each, now)
+                given.append(each)
         for each in given:
             claimed, error = each.claimed, each.error
-            if error is None:
-                decided.append(each)
-            elif self._unanswered[claimed.token_location_id] and self.evidence.is_open(claimed, error, now=now):
+            is_awaited = self._unanswered[claimed.token_location_id] > 0
+            if is_awaited and self.evidence.is_open(claimed, error, now=now):
                 self._open.append(each)
-            else:
-                meaning = self.evidence.judged(claimed, error, now=now)
-                if isinstance(meaning, LocationError):
-                    meaning = self._tokens.after_refusal(claimed.token, meaning)
-                decided.append(replace(each, error=meaning))
+                continue
+            if error is not None:
+                each.error = self.evidence.judged(claimed, error, now=now)
+                if isinstance(each.error, LocationError):
+                    each.error = self._tokens.after_refusal(claimed.token, each.error)
+            decided.append(each)
         return decided
-
-    def _unless_outdated(self, outcome: Outcome) -> Outcome:
-        """Return the outcome; of a token that is being renewed anyway, a refusal says nothing."""
-        error, token = outcome.error, outcome.claimed.token
-        if not isinstance(error, LocationError) or not self._tokens.is_outdated(token):
-            return outcome
-        return replace(outcome, error=self._tokens.after_refusal(token, error))
 
     def _hear(self, outcome: Outcome, now: float) -> None:
         by, error = outcome.claimed.token_location_id, outcome.error
