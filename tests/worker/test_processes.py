@@ -96,11 +96,18 @@ def test_a_lost_worker_makes_exit_code_1() -> None:
     assert exit_code(report(RunOutcome.LOST, loaded=5)) == 1
 
 
-def test_several_processes_share_the_work_and_print_one_summary(job: Job, etl: Command) -> None:
-    job.enqueue(*job.ids)
-    done = etl.alone("run", "--processes", "3", "--json")
-    summary, _marts = map(json.loads, done.stdout.splitlines())
-    assert (done.returncode, summary["loaded"], summary["outcome"]) == (0, len(job.ids), RunOutcome.DRAINED)
+def test_several_processes_share_the_work_and_print_one_summary(
+    job: Job, etl: Command, sandbox: RunningSandbox
+) -> None:
+    hold_all(job, sandbox)
+    # So few at a time that the first process leaves some to the others.
+    (etl.directory / "jobs.yaml").write_text("jobs:\n  messages:\n    batch_size: 10\n")
+    with etl.start("run", "--processes", "3", "--json") as process:
+        await_(lambda: len(job.rows(RUNNING)) == 3)
+        with releasing(sandbox):
+            out, _ = process.communicate(timeout=90)
+    summary, _marts = map(json.loads, out.splitlines())
+    assert (process.returncode, summary["loaded"], summary["outcome"]) == (0, len(job.ids), RunOutcome.DRAINED)
     assert job.value("SELECT count(*) FROM highlevel.messages") == len(job.ids)
     assert job.value("SELECT count(DISTINCT pid) FROM etl.runs") == 3
 
