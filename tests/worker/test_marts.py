@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
+from etl.config.jobs import Job as JobEntry
 from etl.database import schema
 from etl.database.retrying_transaction import RetryingTransaction
 from etl.kinds import Options, Origin, emails, messages
@@ -15,7 +16,10 @@ from etl.load import erasure, loader
 from etl.load import marts as mart_tables
 from etl.models import Email, Message
 from etl.models.record import Record
+from etl.state.runs import RunCounts
 from etl.worker import marts
+from etl.worker.run import Display, RunLimits, RunSpec
+from tests.clock import Clock
 from tests.command import Command
 from tests.job import Job
 from tests.marts import work_out_noted
@@ -287,6 +291,20 @@ def test_an_upgrade_notes_what_there_is_and_says_so(job: Job, etl: Command, engi
     assert etl("run", "marts").returncode == 0
     assert job.value("SELECT waiting_since FROM highlevel.conversations") == NOON
     assert "marts: as of " in etl("status").stdout
+
+
+def test_a_run_that_stays_ends_after_its_seconds(job: Job, engine: Engine) -> None:
+    clock = Clock()
+
+    class Hasty(Display):
+        """Lets the time be over after the first transaction."""
+
+        def progress(self, _counts: RunCounts) -> None:
+            clock.advance(3600)
+
+    spec = RunSpec(JobEntry(name="marts", kind="marts"), RunLimits(follow=True, max_seconds=3600.0), Hasty())
+    report = marts.MartsRun(engine, spec, clock).run()
+    assert (report.outcome, job.value("SELECT outcome FROM etl.runs")) == ("max_seconds", "max_seconds")
 
 
 def test_an_upgrade_counts_the_calls_of_days_that_were_worked_out_before(
