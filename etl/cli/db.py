@@ -42,7 +42,7 @@ def upgrade() -> None:
     print_line(f"at {after}, nothing to do" if before == after else f"upgraded from {before or 'empty'} to {after}")
     if filling:
         print_line(
-            f"The job marts still has to count {counted(filling, 'location')}: until then, views have too few rows."
+            f"The job marts still has to count {counted(filling, 'change')}: until then, views have too few rows."
         )
     if beside:
         print_line(

@@ -256,7 +256,7 @@ def of_app(overviews: Sequence[Overview], *, given: bool) -> Check:
 
 def of_marts(as_of: datetime | None, backlog: mart_changes.Backlog) -> Check:
     """Check that the job of the marts keeps up with what is loaded."""
-    filled = "never filled yet" if as_of is None else f"as of {as_of:%Y-%m-%d %H:%M}Z"
+    filled = "not filled yet" if as_of is None else f"as of {as_of:%Y-%m-%d %H:%M}Z"
     waits = f"{counted(backlog.changes, 'change')} not counted yet"
     if backlog.changes:
         waits += f", the oldest {duration(backlog.seconds)} old"

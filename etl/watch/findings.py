@@ -156,7 +156,7 @@ def _of_locations(figures: Figures) -> Iterator[Finding]:
     waits = {each.location_id: (state_of(each), each.paused_at, cure_of(each) or "") for each in paused}
     waits |= {name: ("no token serves it", None, CONNECT) for name in figures.unserved if name not in waits}
     for name, (says, since, fix) in waits.items():
-        yield Finding("location", shown(name), says, since, f"{counted(items[name], 'item')} of it wait", fix)
+        yield Finding("location", shown(name), says, since, f"{counted(items[name], 'item')} wait for it", fix)
 
 
 def _of_tokens(figures: Figures, ahead: timedelta) -> Iterator[Finding]:

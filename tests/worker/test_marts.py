@@ -286,8 +286,8 @@ def test_an_upgrade_notes_what_there_is_and_says_so(job: Job, etl: Command, engi
         "INSERT INTO highlevel.messages (location_id, message_id, conversation_id, message_type, direction, "
         "date_added, fetched_at) VALUES ('LOC1', 'OLD', 'CNV1', 'TYPE_SMS', 'inbound', '2026-03-10 12:00Z', now())"
     )
-    assert "still has to count 1 location" in etl("db", "upgrade").stdout
-    assert "marts: never filled yet, 1 change not counted yet" in etl("status").stdout
+    assert "still has to count 1 change" in etl("db", "upgrade").stdout
+    assert "marts: not filled yet, 1 change not counted yet" in etl("status").stdout
     assert etl("run", "marts").returncode == 0
     assert job.value("SELECT waiting_since FROM highlevel.conversations") == NOON
     assert "marts: as of " in etl("status").stdout
@@ -338,7 +338,7 @@ def test_an_email_without_a_thread_is_counted_again_after_the_way_back(
 def test_the_doctor_says_when_nobody_works_them_out(job: Job, etl: Command) -> None:
     job.execute("INSERT INTO etl.mart_changes (location_id, noted_at) VALUES ('LOC1', now() - interval '1 hour')")
     done = etl("doctor", "--offline")
-    assert "FAIL  marts: never filled yet, 1 change not counted yet, the oldest 60 min old" in done.stdout
+    assert "FAIL  marts: not filled yet, 1 change not counted yet, the oldest 60 min old" in done.stdout
     assert "Run the job marts each minute" in done.stdout
     etl("run", "marts")
     assert "ok    marts: as of " in etl("doctor", "--offline").stdout
