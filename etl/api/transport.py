@@ -4,31 +4,38 @@ Never retries and never sleeps. Its errors never hold secrets that were sent.
 """
 
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from http.client import HTTPException
 from json import dumps, loads
 from typing import Any, Self
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from requests import RequestException
 from urllib3.exceptions import HTTPError
-from urllib3.response import BaseHTTPResponse
 
+from etl.api.answers import Answer
 from etl.api.connections import Adapter, DiedIdleError
 
 MAX_HOPS = 5
 """Most redirects that are followed for one answer."""
 
+BROKE = "the connection broke"
 IN_WORDS = {
     "NameResolutionError": "the name of the host is not known",
     "NewConnectionError": "nobody listens at that address",
     "ConnectTimeoutError": "the host does not answer",
     "SSLError": "TLS fails: the certificate is not valid, or the port speaks plain HTTP",
     "ReadTimeoutError": "it took too long",
-    "ProtocolError": "the connection broke",
+    "TimeoutError": "it took too long",
+    "ProtocolError": BROKE,
+    zlib.error.__name__: "its body is not compressed as its headers say",
 }
-"""The reason for each error of urllib3."""
+"""The reason for each error of a connection."""
+FAILURES = (OSError, HTTPException, HTTPError, ValueError, zlib.error)
+"""What sending a request and reading its answer raise; those of requests are OSErrors."""
 
 
 class NoAnswerError(Exception):
@@ -109,7 +116,7 @@ class Transport:
         """Keep up to ``pool_size`` connections."""
         self._base_url = base_url.rstrip("/")
         self._adapter = Adapter(pool_size=pool_size)
-        self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": user_agent}
+        self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": user_agent}
 
     def __enter__(self) -> Self:
         return self
@@ -159,7 +166,7 @@ class Transport:
             # What broke this connection broke the other idle ones as well.
             self._adapter.close()
             raise LostRequestError("a connection had died while it was idle") from None
-        except (RequestException, HTTPError, ValueError) as error:
+        except FAILURES as error:
             raise self._no_answer(method, error) from None
         try:
             yield Stream(response.status, response.headers, self._chunks(method, response), url)
@@ -198,10 +205,10 @@ class Transport:
         """
         self._adapter.latest = min(self._adapter.latest, time.monotonic() + seconds)
 
-    def _chunks(self, method: str, response: BaseHTTPResponse) -> Iterator[bytes]:
+    def _chunks(self, method: str, response: Answer) -> Iterator[bytes]:
         try:
-            yield from response.stream(64 * 1024, decode_content=True)
-        except (HTTPError, ValueError) as error:
+            yield from response.chunks()
+        except FAILURES as error:
             raise self._no_answer(method, error) from None
 
     def _no_answer(self, method: str, error: Exception) -> NoAnswerError:
@@ -212,7 +219,8 @@ class Transport:
         if method == "GET" and time.monotonic() >= self._adapter.latest:
             return LostRequestError("the run stopped waiting for it")
         name = type(error).__name__
-        return NoAnswerError(IN_WORDS.get(name, name))
+        is_of_the_line = isinstance(error, (OSError, HTTPException)) and not isinstance(error, RequestException)
+        return NoAnswerError(IN_WORDS.get(name, BROKE if is_of_the_line else name))
 
 
 def reason_of(body: bytes, secrets: Sequence[str]) -> str | None:

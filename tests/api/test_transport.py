@@ -1,5 +1,6 @@
 """The transport against servers that drip, break and fall silent, byte by byte."""
 
+import gzip
 import socket
 import ssl
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from etl.api import connections
+from etl.api import answers, connections
 from etl.api.rate_headers import RateHeaders
 from etl.api.transport import Bounds, LostRequestError, NoAnswerError, Stream, Transport
 from tests.tcp import Serve, Server, answer, answering, heard, reset
@@ -374,3 +375,70 @@ def test_nothing_is_sent_that_would_begin_another_header(server: Server, transpo
     with pytest.raises(NoAnswerError):
         transport.send("GET", "/", bounds=BOUNDS, headers={"Version": value})
     assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (gzip.compress(b"yes"), b"gzip"),
+        (gzip.compress(b"y") + gzip.compress(b"es"), b"GZIP"),
+        (gzip.compress(b"yes"), b"x-gzip"),
+        (b"yes", b"identity"),
+    ],
+)
+def test_a_compressed_answer_is_inflated(server: Server, transport: Transport, body: bytes, encoding: bytes) -> None:
+    def serve(connection: socket.socket, _number: int) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (encoding, len(body))
+        while heard(connection):
+            connection.sendall(head + body)
+
+    server.serve = serve
+    assert [get(transport), get(transport), server.connections] == [b"yes", b"yes", 1]
+
+
+def test_little_is_read_of_what_inflates_to_a_lot(server: Server, transport: Transport) -> None:
+    body = gzip.compress(bytes(50_000_000))
+
+    def serve(connection: socket.socket, _number: int) -> None:
+        heard(connection)
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+        connection.sendall(head + body)
+
+    server.serve = serve
+    response = transport.send("GET", "/", bounds=BOUNDS)
+    assert (response.is_whole, len(response.body) <= BOUNDS.max_bytes + answers.CHUNK) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "body", [b"no gzip", gzip.compress(b"yes")[:-1] + b"x"], ids=["not compressed", "wrong checksum"]
+)
+def test_what_is_not_compressed_as_it_says_is_no_answer(server: Server, transport: Transport, body: bytes) -> None:
+    def serve(connection: socket.socket, _number: int) -> None:
+        heard(connection)
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+        connection.sendall(head + body)
+
+    server.serve = serve
+    with pytest.raises(NoAnswerError, match="not compressed"):
+        get(transport)
+
+
+def test_a_body_shorter_than_its_length_is_no_answer(server: Server, transport: Transport) -> None:
+    def serve(connection: socket.socket, _number: int) -> None:
+        heard(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nyes")
+
+    server.serve = serve
+    with pytest.raises(NoAnswerError, match="the connection broke"):
+        get(transport)
+
+
+def test_an_answer_that_is_not_read_to_its_end_leaves_no_connection(server: Server, transport: Transport) -> None:
+    def serve(connection: socket.socket, _number: int) -> None:
+        while heard(connection):
+            answer(connection, 200_000 * b"x")
+
+    server.serve = serve
+    with transport.open("GET", "/", bounds=BOUNDS) as stream:
+        stream.read(1)
+    assert (len(get(transport)), server.connections) == (200_000, 2)
