@@ -132,7 +132,7 @@ def test_a_table_distributed_apart_from_messages_is_refused_with_the_cure() -> N
     assert "alter_distributed_table('highlevel.emails', colocate_with => 'highlevel.messages')" in said
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     cluster = replace(with_table(FRESH, Table("emails", DISTRIBUTED, "email_id", 3)), away=("worker1:5432",))
     assert len(refusal(cluster).splitlines()) == 2
 
@@ -240,13 +240,13 @@ def test_a_stopped_node_is_found(citus: Engine, etl: Command) -> None:
     assert (code, printed.startswith("Error: The node worker2:5432 of Citus is away.")) == (2, True)
 
 
-def test_what_citus_refuses_is_told_and_can_be_repeated(citus: Engine, etl: Command) -> None:
+def test_what_citus_refuses_is_reported_and_can_be_repeated(citus: Engine, etl: Command) -> None:
     execute(citus, "DROP FUNCTION create_reference_table")
     code, printed = outcome(etl("db", "distribute"))
     assert (code, "Error: Citus refuses: function create_reference_table" in printed) == (2, True)
 
 
-def test_an_older_citus_is_told_before_it_is_asked(citus: Engine, etl: Command) -> None:
+def test_an_older_citus_is_reported_before_it_is_asked(citus: Engine, etl: Command) -> None:
     execute(
         citus,
         "SET LOCAL allow_system_table_mods = on; UPDATE pg_extension SET extversion = '10.2-4' "

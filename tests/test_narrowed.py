@@ -147,7 +147,7 @@ def test_of_one_location_without_words_neither_can_be_read(march: Engine) -> Non
         assert [each for each in ("LOC2", "words", "Sam Fox", "example.com", "Error 3") if each in everything] == []
 
 
-def test_an_error_tells_nothing_of_other_locations(march: Engine) -> None:
+def test_an_error_shows_nothing_of_other_locations(march: Engine) -> None:
     with march.begin() as connection:
         connection.execute(
             text("UPDATE highlevel.messages SET body = CASE location_id WHEN 'LOC1' THEN '1' ELSE 'Ann' END")
@@ -277,7 +277,7 @@ def test_the_command_narrows_and_may_be_repeated_with_more(march: Engine, etl: C
         (["--location", "LOC1", "--schema", "theirs"], "belongs to"),
     ],
 )
-def test_what_cannot_be_granted_is_told_with_its_cure(
+def test_what_cannot_be_granted_is_reported_with_its_cure(
     engine: Engine, etl: Command, options: list[str], told: str
 ) -> None:
     if servers.CITUS and "--schema" in options and "--location" in options:
@@ -288,7 +288,7 @@ def test_what_cannot_be_granted_is_told_with_its_cure(
     assert (2, True, False) == (done.returncode, told in done.stderr, "Traceback" in done.stderr), done.stderr
 
 
-def test_a_location_of_which_nothing_is_here_is_told(engine: Engine, etl: Command) -> None:
+def test_a_location_without_any_message_is_reported(engine: Engine, etl: Command) -> None:
     with logged_in(engine, "LOC1") as clinic:
         done = etl("db", "grant-reader", clinic.name, "--location", "LOC9")
         assert (0, True) == (done.returncode, "LOC9" in done.stderr), done.stderr

@@ -89,7 +89,7 @@ def test_migrations_go_past_the_pooler(etl: Command, empty_database_url: str, tm
     assert (0, "upgraded from empty") == (done.returncode, done.stdout[:19]), done.stderr
 
 
-def test_a_pooler_that_refuses_our_options_is_told_how_to_take_them(
+def test_the_error_of_a_pooler_that_refuses_our_options_says_how_to_accept_them(
     etl: Command, database_url: str, tmp_path: Path
 ) -> None:
     with pooled(database_url, tmp_path, more="") as pooler:

@@ -181,7 +181,7 @@ def test_files_that_a_message_lost_are_deleted_under_the_role_of_a_worker(
     assert job.value("SELECT count(*) FROM highlevel.attachments WHERE position = 99") == 0
 
 
-def test_a_worker_cannot_migrate_and_is_told_so(etl: Command, job: Job, worker: Login) -> None:
+def test_a_worker_cannot_migrate_and_gets_an_error(etl: Command, job: Job, worker: Login) -> None:
     job.execute("UPDATE etl.alembic_version SET version_num = '0005'")
     done = etl("db", "upgrade", DATABASE_URL=worker.url)
     assert (2, "Traceback" in done.stderr) == (done.returncode, False)
@@ -356,7 +356,9 @@ def make_owner(connection: Connection, name: str) -> bool:
     return True
 
 
-def test_who_may_not_end_what_everybody_may_grants_all_the_same_and_is_told(empty_database_url: str) -> None:
+def test_an_owner_who_may_not_end_the_rights_of_everybody_grants_and_gets_the_statements(
+    empty_database_url: str,
+) -> None:
     superuser = open_engine(empty_database_url)
     with login_role(superuser, make_owner) as (_, url):
         owner = open_engine(url)
@@ -385,7 +387,7 @@ def test_a_role_that_has_more_to_do_is_never_narrowed(engine: Engine, role: str)
 
 
 @pytest.mark.parametrize("role", GRANTS)
-def test_who_may_not_grant_is_told_the_cure(worker: Login, role: str) -> None:
+def test_the_error_of_a_role_that_may_not_grant_names_the_cure(worker: Login, role: str) -> None:
     engine = open_engine(worker.url)
     with engine.connect() as connection, pytest.raises(ConfigurationError, match="with CREATEROLE"):
         GRANTS[role](connection, "test_of_a_worker")

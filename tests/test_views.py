@@ -77,7 +77,7 @@ def test_a_view_that_reads_what_another_lacks_differs(
     assert connection.execute(text("SELECT count(*) FROM highlevel.calls")).scalar_one() == 0
 
 
-def test_on_a_server_that_takes_no_writes_only_missing_views_are_told(connection: Connection) -> None:
+def test_on_a_server_that_takes_no_writes_only_missing_views_are_reported(connection: Connection) -> None:
     connection.execute(text("DROP VIEW highlevel.calls"))
     connection.execute(text("SET TRANSACTION READ ONLY"))
     assert views.differences(connection) == ["view highlevel.calls is missing in the database"]

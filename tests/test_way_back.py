@@ -46,7 +46,7 @@ def test_the_command_goes_back_a_revision_keeps_other_views_and_comes_forth(etl:
     assert etl("db", "check").returncode == 0
 
 
-def test_views_that_older_tables_cannot_carry_are_told(filled: Engine) -> None:
+def test_views_that_older_tables_cannot_carry_are_reported(filled: Engine) -> None:
     with filled.connect() as connection:
         told = schema.downgrade(connection, "0016")
     assert told == missing_views(filled)

@@ -203,7 +203,7 @@ def test_an_answer_that_is_dated_far_ahead_answers_nothing(march: Connection, me
 
 
 @pytest.mark.parametrize(("older", "today"), [("US/Eastern", "America/New_York"), ("Asia/Calcutta", "Asia/Kolkata")])
-def test_an_older_name_of_a_time_zone_is_told_by_todays(
+def test_an_older_name_of_a_time_zone_is_replaced_by_todays(
     march: Connection, message: Insert, older: str, today: str
 ) -> None:
     message("M", date_added=at(3, 10, 2))
@@ -264,7 +264,7 @@ def test_an_email_of_which_no_thread_is_known_counts(march: Connection, email: I
     assert rows(march, talks) == [(3, None, at(3, 10, 14))]
 
 
-def test_the_doctor_says_whose_days_are_told_in_utc(march: Connection) -> None:
+def test_the_doctor_says_whose_days_are_in_utc(march: Connection) -> None:
     (check,) = of_days(views.without_zone(march))
     assert check.ok
     assert check.says.startswith("in UTC for 2 locations without a known time zone. Run the job locations")

@@ -16,7 +16,7 @@ def rows(march: Connection, query: str) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in march.exec_driver_sql(query)]
 
 
-def test_a_message_is_told_with_all_its_names(march: Connection) -> None:
+def test_a_message_is_shown_with_all_its_names(march: Connection) -> None:
     query = (
         "SELECT location_name, contact_name, user_name, channel, sent_by, attachment_count, local_time::text "
         "FROM highlevel.messages_flat WHERE message_id = 'M03'"
@@ -37,7 +37,7 @@ def test_fetched_emails_stand_in_for_their_thread(march: Connection) -> None:
     assert expected == rows(march, query)
 
 
-def test_a_thread_without_fetched_emails_stands_for_itself(march: Connection) -> None:
+def test_a_thread_without_fetched_emails_has_a_row_of_its_own(march: Connection) -> None:
     march.execute(text("UPDATE highlevel.emails SET fetched_at = NULL"))
     query = "SELECT email_id, status FROM highlevel.messages_flat WHERE message_id = 'M16'"
     assert [(None, "sent")] == rows(march, query)
@@ -48,7 +48,7 @@ def test_emails_flat_has_what_only_emails_have(march: Connection) -> None:
     assert [("E1", 0, "Cleo Diaz", "words"), ("E2", 1, "Cleo Diaz", "<p>words</p>")] == rows(march, query)
 
 
-def test_a_call_is_told_with_its_outcome_audio_and_text(march: Connection) -> None:
+def test_a_call_is_shown_with_its_outcome_audio_and_text(march: Connection) -> None:
     query = (
         "SELECT message_id, call_outcome, call_duration, user_name, has_recording, recording_url, has_transcript "
         "FROM highlevel.calls ORDER BY message_id"
@@ -124,7 +124,7 @@ def test_a_default_time_zone_that_does_not_exist_is_refused(march: Connection) -
         march.execute(text("UPDATE highlevel.settings SET default_time_zone = 'Europe/Madird'"))
 
 
-def test_without_any_setting_days_are_told_in_utc(march: Connection) -> None:
+def test_without_any_setting_days_are_in_utc(march: Connection) -> None:
     march.execute(text("DELETE FROM highlevel.settings"))
     query = "SELECT local_time_zone FROM highlevel.messages_flat WHERE message_id IN ('N01', 'M01') ORDER BY message_id"
     assert [("Europe/Madrid",), ("UTC",)] == rows(march, query)

@@ -194,7 +194,7 @@ def test_a_body_of_many_megabytes_is_refused_and_only_its_beginning_kept(
         (422, ["id must be a string"], RefusedError),
     ],
 )
-def test_refusals_are_told_apart_by_their_text(answering: Answering, status: int, said: Any, error: type) -> None:
+def test_refusals_are_distinguished_by_their_text(answering: Answering, status: int, said: Any, error: type) -> None:
     assert type(answering(status, json.dumps({"statusCode": status, "message": said}))) is error
 
 

@@ -114,7 +114,7 @@ def test_the_answer_to_a_post_is_awaited_all_the_same(transport: Transport) -> N
 
 
 @pytest.mark.parametrize("line", [b"X-RateLimit-Max:25", b"x-ratelimit-max: 25 ", b"X-RATELIMIT-MAX: \t25\t "])
-def test_a_limit_is_heard_with_blanks_around_it(server: Server, transport: Transport, line: bytes) -> None:
+def test_a_limit_is_read_with_blanks_around_it(server: Server, transport: Transport, line: bytes) -> None:
     def serve(connection: socket.socket, _number: int) -> None:
         heard(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\n%s\r\nContent-Length: 0\r\n\r\n" % line)
@@ -291,7 +291,7 @@ def test_only_another_host_is_elsewhere(status: int, location: str, *, is_elsewh
     assert answer.is_elsewhere == is_elsewhere
 
 
-def test_a_proxy_of_the_environment_is_told_the_whole_address(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_gets_the_whole_address(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes] = []
 
     def serve(connection: socket.socket, _number: int) -> None:

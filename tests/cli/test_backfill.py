@@ -61,7 +61,7 @@ def test_a_backfill_killed_again_and_again_misses_nothing_and_loads_nothing_twic
     assert set(large.stats()["statuses"]) <= {"200", "dropped"}
 
 
-def test_the_first_signal_ends_it_after_the_page_in_hand_and_the_same_command_goes_on(
+def test_the_first_signal_ends_it_after_the_page_under_way_and_the_same_command_goes_on(
     large_job: Job, large_etl: Command, large: RunningSandbox
 ) -> None:
     large.faults(ids={f"export/{large.location_ids[0]}": {"kind": "hold", "after": 4}})
@@ -302,7 +302,7 @@ def test_what_makes_no_sense_is_refused(large_etl: Command, arguments: tuple[str
     assert (done.returncode, sentence in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
 
-def test_a_location_that_the_token_may_not_read_is_told_in_a_sentence(
+def test_a_location_that_the_token_may_not_read_is_reported_in_a_sentence(
     large_etl: Command, large_job: Job, large: RunningSandbox
 ) -> None:
     done = large_etl("backfill", "--since", "2026-01-01", HIGHLEVEL_LOCATION_ID="other")

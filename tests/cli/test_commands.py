@@ -178,12 +178,12 @@ def test_an_item_that_no_job_takes_is_not_queued(etl: Command) -> None:
     assert (code, "No job in jobs.yaml takes items of kind email" in printed) == (2, True)
 
 
-def test_items_that_no_job_takes_are_told_by_status(job: Job, etl: Command) -> None:
+def test_items_that_no_job_takes_are_reported_by_status(job: Job, etl: Command) -> None:
     job.execute("INSERT INTO etl.message_queue (kind, message_id) VALUES ('email', 'EML1')")
     assert "No job in jobs.yaml takes items of kind email: they wait." in outcome(etl("status"))[1]
 
 
-def test_a_database_that_takes_no_writes_is_told_apart(job: Job, etl: Command) -> None:
+def test_a_database_that_takes_no_writes_is_distinguished(job: Job, etl: Command) -> None:
     job.execute(
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', "
         "current_database()); END $$"
@@ -204,7 +204,7 @@ def test_a_role_named_like_a_schema_finds_no_differences(job: Job, etl: Command,
         job.execute(f"DROP ROLE {role}")
 
 
-def test_differences_are_told_in_plain_words(job: Job, etl: Command) -> None:
+def test_differences_are_reported_in_plain_words(job: Job, etl: Command) -> None:
     job.execute("ALTER TABLE highlevel.messages DROP COLUMN alt_id")
     code, printed = outcome(etl("db", "check"))
     assert code == 1
@@ -392,7 +392,7 @@ def test_a_kind_that_is_redirected_leaves_the_jobs_after_it_alone(
     assert job.value("SELECT count(*) FROM highlevel.users WHERE user_id = :id", id=user) == 1
 
 
-def test_a_lost_run_is_told_until_its_job_runs_again(job: Job, etl: Command) -> None:
+def test_a_lost_run_is_reported_until_its_job_runs_again(job: Job, etl: Command) -> None:
     job.execute(
         "INSERT INTO etl.runs (job, host, pid, version, started_at, seen_at) "
         "SELECT job, '', 1, '', now() - interval '1 hour', now() - interval '1 hour' "

@@ -18,14 +18,14 @@ def test_a_line_starts_the_job_in_its_directory_with_nothing_but_cron_s_environm
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
 
 
-def test_what_cron_will_not_know_is_told_by_name(etl: Command) -> None:
+def test_settings_that_cron_will_not_see_are_named(etl: Command) -> None:
     (etl.directory / ".env").write_text(f"DATABASE_URL={etl.environment['DATABASE_URL']}\nHIGHLEVEL_TOKEN_FILE=x\n")
     done = etl("crontab", DATABASE_URL="")
     told = f"Write them into {etl.directory}/.env, or into the crontab: HIGHLEVEL_LOCATION_ID, HIGHLEVEL_BASE_URL\n"
     assert (0, True) == (done.returncode, done.stderr.endswith(told)), done.stderr
 
 
-def test_where_the_env_file_has_all_nothing_is_told(etl: Command) -> None:
+def test_where_the_env_file_has_all_nothing_is_reported(etl: Command) -> None:
     (etl.directory / ".env").write_text("".join(f"{name}={value}\n" for name, value in etl.environment.items()))
     assert "" == etl("crontab").stderr
 

@@ -56,13 +56,13 @@ def test_a_run_that_begins_idle_says_nothing_more() -> None:
     assert told.at(0, IDLE) + told.at(2, IDLE) == []
 
 
-def test_a_change_of_state_is_told_at_once_with_what_was_done_before() -> None:
+def test_a_change_of_state_is_reported_at_once_with_what_was_done_before() -> None:
     told = Told()
     told.at(1, WORKING)
     assert told.at(3, IDLE, loaded=12, retried=1) == ["12:00:03 messages: 12 loaded, 1 retried; idle"]
 
 
-def test_a_state_that_lasts_is_told_once() -> None:
+def test_a_state_that_lasts_is_reported_once() -> None:
     told = Told()
     told.at(1, IDLE)
     assert [line for second in range(2, 3600, 2) for line in told.at(second, IDLE)] == []
@@ -83,7 +83,7 @@ def test_an_item_now_and_then_is_at_most_a_line_a_minute() -> None:
     assert len(lines) <= 11
 
 
-def test_the_pace_of_the_rate_limit_is_told_once_and_not_at_each_window() -> None:
+def test_the_pace_of_the_rate_limit_is_reported_once_and_not_at_each_window() -> None:
     told = Told()
     lines = []
     for window in range(30):
@@ -93,14 +93,14 @@ def test_the_pace_of_the_rate_limit_is_told_once_and_not_at_each_window() -> Non
     assert len(lines) <= 2 + 5
 
 
-def test_the_end_of_an_outage_is_told() -> None:
+def test_the_end_of_an_outage_is_reported() -> None:
     told = Told()
     assert told.at(0, AWAY) == ["12:00:00 messages: The API does not answer properly; next try at 12:00:20"]
     assert told.at(20, AWAY) == []
     assert told.at(40, WORKING) == ["12:00:40 messages: working"]
 
 
-def test_states_that_alternate_are_told_once_a_minute_each() -> None:
+def test_states_that_alternate_are_reported_once_a_minute_each() -> None:
     told = Told()
     lines = [line for second in range(60) for line in told.at(second, held("paused") if second % 2 else IDLE)]
     assert [line.rpartition("messages: ")[2] for line in lines] == [

@@ -85,7 +85,7 @@ def test_an_item_is_shown(etl: Command) -> None:
     assert 1 == etl("queue", "show", "nothing").returncode
 
 
-def test_what_is_cancelled_is_gone_and_what_is_in_hand_stays(etl: Command, filled: Job) -> None:
+def test_cancelled_items_are_gone_and_claimed_items_stay(etl: Command, filled: Job) -> None:
     asked = etl("queue", "cancel", "--all")
     assert (2, True, 6) == (asked.returncode, "Cancel 5 items" in asked.stderr, len(listed(etl)))
     assert "3 cancelled\n" == etl("queue", "cancel", "--cause", "http_400", "--yes").stdout

@@ -71,7 +71,7 @@ def test_nothing_is_found_where_nothing_differs(large_job: Job, loaded: list[str
     assert queued(large_job) == set()
 
 
-def test_each_day_is_told_apart(large_job: Job, large: RunningSandbox, loaded: list[str]) -> None:
+def test_each_day_is_counted_separately(large_job: Job, large: RunningSandbox, loaded: list[str]) -> None:
     assert loaded
     days = compare(large_job)
     expected: dict[str, int] = {}
@@ -175,7 +175,7 @@ def test_types_that_no_export_has_are_not_missed(large_job: Job, large: RunningS
     assert (total(compare(large_job), "gone"), queued(large_job)) == (0, set())
 
 
-def test_what_the_export_counts_and_does_not_give_is_told_and_the_api_is_asked(
+def test_what_the_export_counts_and_does_not_give_is_reported_and_the_api_is_asked(
     large_job: Job, large: RunningSandbox, loaded: list[str]
 ) -> None:
     rows = [large.dataset.messages[known] for known in loaded[:3]]
@@ -219,13 +219,13 @@ def test_lost_webhooks_are_exit_code_1_once(large_etl: Command, large_job: Job, 
     assert large_etl("reconcile", "--window", "900d").returncode == 0
 
 
-def test_a_location_that_cannot_be_compared_is_told(large_etl: Command, large: RunningSandbox) -> None:
+def test_a_location_that_cannot_be_compared_is_reported(large_etl: Command, large: RunningSandbox) -> None:
     large.revoke(location_id=large.location_ids[0])
     done = large_etl("reconcile")
     assert (done.returncode, "Not compared" in done.stderr) == (3, True)
 
 
-def test_a_time_without_messages_is_told(large_etl: Command) -> None:
+def test_a_time_without_messages_is_reported(large_etl: Command) -> None:
     done = large_etl("reconcile", "--window", "1h")
     assert (0, "nothing to compare: the export has no messages of this time\n") == (done.returncode, done.stdout)
 

@@ -197,7 +197,7 @@ def test_a_report_is_for_its_owner_alone_and_written_through_no_link(filled: Non
     assert ("dear", False, 0o600) == (victim.read_text(), out.is_symlink(), stat.S_IMODE(out.stat().st_mode))
 
 
-def test_without_the_extra_that_draws_the_cure_is_told(filled: None, etl: Command) -> None:  # noqa: ARG001
+def test_without_the_extra_that_draws_the_error_names_the_cure(filled: None, etl: Command) -> None:  # noqa: ARG001
     (etl.directory / "vl_convert.py").write_text("raise ImportError")
     done = etl.alone("report", "--out", "report.html")
     assert (2, "Error: To draw, install the report extra: pip install 'highlevel-etl[report]'\n") == (
@@ -206,7 +206,7 @@ def test_without_the_extra_that_draws_the_cure_is_told(filled: None, etl: Comman
     )
 
 
-def test_a_database_without_messages_or_tables_is_told(etl: Command, empty_database_url: str) -> None:
+def test_a_database_without_messages_or_tables_is_reported(etl: Command, empty_database_url: str) -> None:
     empty = etl("report", "--out", "report.html")
     bare = etl("report", "--out", "report.html", DATABASE_URL=empty_database_url)
     assert (2, 2) == (empty.returncode, bare.returncode)

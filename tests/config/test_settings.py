@@ -74,14 +74,14 @@ def test_no_secret_is_in_an_error_or_a_repr() -> None:
     assert not any("marked-secret" in problem for problem in problems(HIGHLEVEL_TOKEN="marked-secret here"))
 
 
-def test_a_misspelt_name_in_the_env_file_is_told_with_the_nearest_right_one(tmp_path: Path) -> None:
+def test_a_misspelt_name_in_the_env_file_is_reported_with_the_nearest_right_one(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("HIGHLEVEL_TOKN=x\nPATH=/bin\n")
     with pytest.raises(ConfigurationError, match=r"HIGHLEVEL_TOKN is no setting; did you mean HIGHLEVEL_TOKEN\?"):
         settings.read({}, dotenv=tmp_path / ".env")
 
 
 @pytest.mark.parametrize("name", ["DATABSE_URL", "DATABASEURL", "database_url", "HIGHLEVL_TOKEN_FILE", "LOGLEVEL"])
-def test_a_name_in_the_env_file_that_resembles_a_setting_is_told(tmp_path: Path, name: str) -> None:
+def test_a_name_in_the_env_file_that_resembles_a_setting_is_reported(tmp_path: Path, name: str) -> None:
     (tmp_path / ".env").write_text(f"{name}=x\nPGDATABASE=y\nPOSTGRES_PASSWORD=z\n")
     with pytest.raises(ConfigurationError) as caught:
         settings.read({}, dotenv=tmp_path / ".env")
@@ -105,7 +105,7 @@ def test_the_environment_s_file_wins_over_the_env_file_s_value(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["HIGHLEVEL_TOKEN", "DATABASE_URL", "HIGHLEVEL_LOCATION_ID", "ETL_JOBS", "LOG_LEVEL"])
 @pytest.mark.parametrize("quote", ["'", '"'])
-def test_quotes_around_a_value_are_told_with_the_cure(name: str, quote: str) -> None:
+def test_quotes_around_a_value_are_reported_with_the_cure(name: str, quote: str) -> None:
     (problem,) = problems(**{name: f" {quote}warning{quote}\n"})
     assert problem.startswith(f"{name}: is in quotes, which Docker's --env-file takes for a part of it")
 

@@ -126,7 +126,7 @@ def test_dbt_builds_the_package_as_a_transformer_without_warnings_and_all_tests_
     ), done.stdout[-3000:]
 
 
-def test_dbt_tells_that_nothing_was_loaded_for_too_long(dbt: Dbt, job: Job) -> None:
+def test_dbt_warns_that_nothing_was_loaded_for_too_long(dbt: Dbt, job: Job) -> None:
     job.execute(
         "INSERT INTO highlevel.messages (location_id, message_id, fetched_at, updated_at) "
         "VALUES ('LOC1', 'MSG1', now(), now() - interval '90 minutes')"

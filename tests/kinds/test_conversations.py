@@ -35,7 +35,7 @@ def test_a_row_that_cannot_be_read_is_asked_for_singly(odd: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("odd", [GOOD | {"id": ""}, GOOD | {"id": "a/b"}, {}, None, "MSG2", []])
-def test_a_row_that_cannot_be_asked_for_is_told(odd: Any) -> None:
+def test_a_row_that_cannot_be_asked_for_is_reported(odd: Any) -> None:
     assert listed(odd, GOOD, GOOD | {"id": "MSG2", "dateAdded": "soon"}) == (["MSG1"], ["MSG2"], True)
 
 

@@ -225,7 +225,7 @@ def held(sandbox: RunningSandbox, call: str, size: int) -> None:
     sandbox.faults(ids={f"recording/{call}": fault})
 
 
-def test_a_disk_that_fills_is_told_and_leaves_no_file(
+def test_a_disk_that_fills_is_reported_and_leaves_no_file(
     job: Job, etl: Command, sandbox: RunningSandbox, call: str, tmp_path: Path
 ) -> None:
     jobs_file(etl, "calls")
@@ -410,7 +410,7 @@ def test_a_request_that_was_not_needed_is_given_back(job: Job, sandbox: RunningS
 @pytest.mark.parametrize(
     ("url", "cure"), [("s3000://bucket", "Use a folder, or a URL such as"), ("abfs://x/y", "pip can install")]
 )
-def test_a_place_of_an_unknown_kind_is_told_before_anything_is_done(
+def test_a_place_of_an_unknown_kind_is_reported_before_anything_is_done(
     etl: Command, sandbox: RunningSandbox, url: str, cure: str
 ) -> None:
     jobs_file(etl, url)

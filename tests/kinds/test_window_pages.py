@@ -151,7 +151,7 @@ def test_each_cursor_is_sent_with_exactly_the_query_that_it_came_from(walker: Wa
 
 @pytest.mark.parametrize("total", [None, 0, 7, 1_000_000_000, "7", "many"])
 @both_cursors
-def test_a_total_that_lies_changes_only_what_is_told(walker: Walker, large: RunningSandbox, total: Any) -> None:
+def test_a_total_that_lies_changes_only_what_is_reported(walker: Walker, large: RunningSandbox, total: Any) -> None:
     walker.ids(WINDOW)
     asked = large.stats()["requests"]
     walker.alter = lambda payload, _: payload | {"total": total}

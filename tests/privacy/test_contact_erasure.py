@@ -96,7 +96,7 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(job: Job, etl: Command) ->
     assert (rows(job), job.rows(TOMBSTONES)) == (FILLED, [])
 
 
-def test_a_contact_that_nobody_knows_is_one_sentence(job: Job, etl: Command) -> None:
+def test_an_unknown_contact_gives_one_sentence(job: Job, etl: Command) -> None:
     fill(job, "ZOE")
     done = etl("forget", "--contact", "BOB", "--yes")
     assert (1, "No data found for contact BOB. Nothing was changed.\n") == (done.returncode, done.stderr)

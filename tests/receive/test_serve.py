@@ -525,7 +525,7 @@ def test_a_locked_table_makes_senders_come_again_until_it_is_free(
     await_(lambda: receiver.say_once(webhookId=unique) == 200)
 
 
-def test_being_told_to_stop_it_answers_what_has_begun(launch: Launch, warehouse: Warehouse, unique: str) -> None:
+def test_when_stopped_it_answers_what_has_begun(launch: Launch, warehouse: Warehouse, unique: str) -> None:
     body = json.dumps({"webhookId": unique, "messageId": "M"}).encode()
     with launch(warehouse.url) as receiver:
         sent = request(b"POST", b"/webhooks/highlevel", receiver.keys.sign(body), body)

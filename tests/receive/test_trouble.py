@@ -204,7 +204,7 @@ def test_more_bytes_than_may_arrive_at_once_are_refused(monkeypatch: pytest.Monk
     assert [400, 429, 200] == asyncio.run(statuses())
 
 
-def test_more_posts_than_may_be_in_hand_are_asked_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_posts_than_may_be_under_way_are_asked_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "MAX_REQUESTS", 1)
 
     async def take(_headers: Headers, read: endpoint.Read) -> Event:

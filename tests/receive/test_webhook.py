@@ -412,7 +412,7 @@ def test_an_event_beyond_the_age_limit_is_refused(timestamp: Any) -> None:
 
 
 @pytest.mark.parametrize("timestamp", [None, "yesterday", "0001-01-01T00:00:00+23:59", ""])
-def test_an_event_that_tells_no_time_is_refused_where_age_is_limited(timestamp: Any) -> None:
+def test_an_event_without_a_time_is_refused_where_age_is_limited(timestamp: Any) -> None:
     assert (401, "no_timestamp") == refusal(lambda: admitted(Policy(max_age=3600), **SMS, timestamp=timestamp))
 
 

@@ -44,7 +44,9 @@ def test_every_answer_has_the_rate_limit_headers(sandbox: RunningSandbox) -> Non
         ("Basic cGl0", "Invalid JWT"),
     ],
 )
-def test_a_bad_token_is_told_what_is_wrong_with_it(sandbox: RunningSandbox, authorization: str, expected: str) -> None:
+def test_the_error_of_a_bad_token_says_what_is_wrong_with_it(
+    sandbox: RunningSandbox, authorization: str, expected: str
+) -> None:
     response = ask(sandbox, first_of(sandbox), Authorization=authorization, Version="2021-07-28")
     assert (401, expected) == refusal(response)
 

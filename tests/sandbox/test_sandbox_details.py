@@ -188,7 +188,7 @@ def test_what_belongs_to_another_location_cannot_be_read(sandbox: RunningSandbox
 
 
 @pytest.mark.parametrize("path", ["/locations/{}", "/users/{}", "/contacts/{}"])
-def test_an_unknown_id_is_told_so(sandbox: RunningSandbox, path: str) -> None:
+def test_an_unknown_id_is_refused(sandbox: RunningSandbox, path: str) -> None:
     assert 400 == sandbox.ask(path.format("nobody00000000000000")).status_code
 
 

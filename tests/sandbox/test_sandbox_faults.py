@@ -93,7 +93,7 @@ def test_a_refusal_can_have_any_text(sandbox: RunningSandbox, message_id: str) -
     assert text == spoiled(sandbox, message_id, kind="401", text=text).json()["message"]
 
 
-def test_an_answer_can_be_held_until_told(sandbox: RunningSandbox, message_id: str) -> None:
+def test_an_answer_can_be_held_until_released(sandbox: RunningSandbox, message_id: str) -> None:
     sandbox.faults(ids={message_id: "hold"})
     with ThreadPoolExecutor(1) as pool, Sandbox(sandbox.url, sandbox.config) as other:
         answer = pool.submit(sandbox.get, message_id)

@@ -229,7 +229,7 @@ def test_at_most_a_hundred_messages_are_listed_at_once(sandbox: RunningSandbox) 
     assert expected == (response.status_code, response.json()["message"])
 
 
-def test_an_unknown_conversation_is_told_so(sandbox: RunningSandbox) -> None:
+def test_an_unknown_conversation_is_refused(sandbox: RunningSandbox) -> None:
     assert (400, "Conversation not found") == refusal(sandbox, "/conversations/nobody/messages")
 
 

@@ -119,7 +119,7 @@ def test_another_client_cannot_refresh(authority: Authority) -> None:
         refresh(authority, install(authority)["refresh_token"], client_secret="wrong")
 
 
-def test_an_unknown_code_is_told_before_an_unknown_client(authority: Authority) -> None:
+def test_an_unknown_code_is_reported_before_an_unknown_client(authority: Authority) -> None:
     with pytest.raises(RefusedError) as refused:
         authority.token({"grant_type": "authorization_code", "code": "nonsense", "client_id": "nobody"})
     assert {"error": "UnAuthorized!", "error_description": "Authorization code not found"} == refused.value.answer

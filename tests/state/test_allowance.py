@@ -109,7 +109,7 @@ def test_a_request_that_was_never_sent_goes_back_to_the_daily_budget() -> None:
 
 
 @pytest.mark.parametrize(("remaining", "budget"), [(0, False), (1, True)])
-def test_an_answer_tells_whether_the_day_is_spent(remaining: int, budget: bool) -> None:  # noqa: FBT001 - a parameter
+def test_an_answer_shows_whether_the_daily_limit_is_used_up(remaining: int, budget: bool) -> None:  # noqa: FBT001 - a parameter
     assert budget is after_answers(LIMIT, [], [answered(0.0, daily_remaining=remaining)], {}).budget
 
 

@@ -42,7 +42,7 @@ def execute(connection: Connection, statement: str) -> None:
     connection.execute(text(statement))
 
 
-def test_a_location_never_heard_of_starts_small(connection: Connection) -> None:
+def test_an_unknown_location_starts_small(connection: Connection) -> None:
     assert allowed(connection) == UNHEARD_LIMIT
 
 

@@ -146,7 +146,7 @@ def test_a_snooze_spends_no_attempt(connection: Connection) -> None:
     assert state(connection) == [("MSG1", 0, False, False)]
 
 
-def test_a_buried_item_is_a_dead_letter_with_what_was_received(connection: Connection) -> None:
+def test_an_item_that_failed_for_good_is_a_dead_letter_with_the_answer(connection: Connection) -> None:
     enqueue(connection, "MSG1")
     message_queue.to_dead_letter(
         connection, [DeadLetter(claim_one(connection), "transform", "dateAdded: expected a date", b"{}")]
@@ -202,7 +202,7 @@ def test_the_same_id_at_another_location_is_another_item_and_moves_none(
 
 
 @settlements
-def test_settling_an_item_leaves_the_same_id_at_another_location_in_hand(
+def test_settling_an_item_leaves_the_same_id_of_another_location_claimed(
     connection: Connection, settle: Settle
 ) -> None:
     claimed = claim_at_both(connection)
@@ -211,7 +211,7 @@ def test_settling_an_item_leaves_the_same_id_at_another_location_in_hand(
     assert sorted(in_hand) == [("MSG1", "LOC2"), ("MSG2", "LOC1"), ("MSG2", "LOC2")]
 
 
-def test_items_that_are_settled_together_are_told_apart_by_id_and_location(connection: Connection) -> None:
+def test_items_that_are_settled_together_are_distinguished_by_id_and_location(connection: Connection) -> None:
     claimed = claim_at_both(connection)
     together = [claimed["MSG1", "LOC1"], claimed["MSG2", "LOC2"]]
     assert message_queue.complete(connection, [], others=together) == set(together)
@@ -278,7 +278,7 @@ def test_a_late_worker_settles_nothing_even_if_the_attempt_number_repeats(
 
 
 @settlements
-def test_an_item_queued_again_while_in_hand_is_fetched_again(connection: Connection, settle: Settle) -> None:
+def test_an_item_queued_again_while_claimed_is_fetched_again(connection: Connection, settle: Settle) -> None:
     enqueue(connection, "MSG1")
     item = claim_one(connection)
     assert enqueue(connection, "MSG1") == 0
@@ -286,7 +286,7 @@ def test_an_item_queued_again_while_in_hand_is_fetched_again(connection: Connect
     assert [(row[0], row[2]) for row in state(connection)] == [("MSG1", False)]
 
 
-def test_an_item_queued_again_while_in_hand_and_completed_is_due_at_once(connection: Connection) -> None:
+def test_an_item_queued_again_while_claimed_and_completed_is_due_at_once(connection: Connection) -> None:
     enqueue(connection, "MSG1")
     item = claim_one(connection)
     enqueue(connection, "MSG1")
@@ -294,7 +294,7 @@ def test_an_item_queued_again_while_in_hand_and_completed_is_due_at_once(connect
     assert state(connection) == [WAITING]
 
 
-def test_an_item_in_hand_that_is_wanted_later_waits_until_then(connection: Connection) -> None:
+def test_a_claimed_item_that_is_wanted_later_waits_until_then(connection: Connection) -> None:
     enqueue(connection, "MSG1")
     item = claim_one(connection)
     connection.execute(text("SELECT etl.enqueue('MSG1', 'LOC1', scheduled_at => now() + interval '1 hour')"))
@@ -302,7 +302,7 @@ def test_an_item_in_hand_that_is_wanted_later_waits_until_then(connection: Conne
     assert state(connection) == [("MSG1", 0, False, False)]
 
 
-def test_news_of_an_item_in_hand_that_fails_makes_it_due_with_its_attempts_back(connection: Connection) -> None:
+def test_queueing_a_claimed_item_that_fails_makes_it_due_with_its_attempts_back(connection: Connection) -> None:
     enqueue(connection, "MSG1")
     item = claim_one(connection)
     enqueue(connection, "MSG1")
@@ -510,7 +510,7 @@ def test_from_its_second_lapse_on_an_item_is_claimed_only_where_suspects_are_ask
     assert (item.attempt, item.lapses, item.is_lost) == (1, 2, False)
 
 
-def test_only_a_lapse_of_an_item_that_was_alone_in_hand_spends_an_attempt(connection: Connection) -> None:
+def test_only_a_lapse_of_an_item_that_was_claimed_alone_spends_an_attempt(connection: Connection) -> None:
     enqueue(connection, "MSG1")
     found = []
     for death in range(5):
@@ -563,7 +563,7 @@ def test_what_is_due_is_counted_only_as_far_as_asked(connection: Connection) -> 
     assert [message_queue.due(connection, kind="message", most=most) for most in (2, 9)] == [2, 3]
 
 
-def test_depth_counts_what_waits_and_what_is_in_hand(connection: Connection) -> None:
+def test_depth_counts_waiting_and_claimed_items(connection: Connection) -> None:
     enqueue(connection, "MSG1", "MSG2")
     connection.execute(text("SELECT etl.enqueue('MSG3', 'LOC1', scheduled_at => now() + interval '1 hour')"))
     claim(connection, quota=1)

@@ -97,7 +97,7 @@ def test_an_unknown_code_is_a_clear_sentence(connecting: Any) -> None:
         ("http://localhost:9", False),
     ],
 )
-def test_a_base_url_that_shows_tokens_to_the_way_is_told_before_one_goes_there(
+def test_an_unencrypted_base_url_is_reported_before_a_token_goes_there(
     etl: Command, url: str, *, is_told: bool
 ) -> None:
     done = etl.alone("connect", "--location", "LOC1", "--token", "pit-secret", HIGHLEVEL_BASE_URL=url, **KEY)
@@ -118,7 +118,7 @@ def test_a_pasted_token_that_the_api_refuses_is_not_stored(connecting: Any) -> N
     assert (2, True, 0) == (done.returncode, "HighLevel refuses this token" in done.stderr, stored)
 
 
-def test_a_location_nobody_serves_is_named_with_the_cure(connecting: Any) -> None:
+def test_a_location_without_a_token_is_named_with_the_cure(connecting: Any) -> None:
     office = connecting.office
     office.connect(office.first)
     office.enqueue(office.second)

@@ -129,7 +129,9 @@ def test_a_full_disk_is_found_by_writing(etl: Command, office: Office) -> None:
     assert "Free space on the disk of Postgres, or enlarge it" in database["says"]
 
 
-def test_a_role_that_may_make_no_temporary_tables_is_told_what_could_not_be_tried(etl: Command, office: Office) -> None:
+def test_for_a_role_that_may_make_no_temporary_tables_doctor_says_what_was_not_tried(
+    etl: Command, office: Office
+) -> None:
     office.execute(f'REVOKE TEMPORARY ON DATABASE "{office.engine.url.database}" FROM PUBLIC')
     with login_role(office.engine, roles.grant_worker) as (_, url):
         done = etl("doctor", "--offline", "--json", DATABASE_URL=url)
@@ -155,7 +157,7 @@ def test_an_outage_of_highlevel_is_one_failure_and_nobody_s_base_url(office: Off
     assert "HIGHLEVEL_BASE_URL" not in fixes(office)["api"]
 
 
-def test_a_base_url_where_nobody_is_is_told_once(office: Office) -> None:
+def test_a_base_url_where_nothing_listens_is_reported_once(office: Office) -> None:
     office.connect(office.first)
     office.connect_private(office.second)
     found = fixes(office, HIGHLEVEL_BASE_URL="http://127.0.0.1:9")

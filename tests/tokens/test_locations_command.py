@@ -112,7 +112,7 @@ def test_the_list_says_which_locations_are_served(command: Command, office: Offi
     }
 
 
-def test_everything_that_is_missing_is_told_at_once(command: Command) -> None:
+def test_everything_that_is_missing_is_reported_at_once(command: Command) -> None:
     missing = ("HIGHLEVEL_CLIENT_ID", "HIGHLEVEL_CLIENT_SECRET", "ETL_SECRET_KEY")
     told = command("connect", **dict.fromkeys(missing, "")).stderr
     assert list(missing) == re.findall(r"- (\w+) is not set", told)

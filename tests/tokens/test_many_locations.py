@@ -46,7 +46,7 @@ def test_one_location_and_all_of_them_contradict(agency: Command) -> None:
     assert 2 == agency("backfill", "--all", "--location", "LOC1", "--since", "2026-01-01").returncode
 
 
-def test_a_signal_ends_all_and_not_only_the_location_in_hand(agency: Command, office: Office) -> None:
+def test_a_signal_ends_all_and_not_only_the_location_under_way(agency: Command, office: Office) -> None:
     office.sandbox.faults(shares={"hold": 1.0})
     with agency.start("backfill", "--all", "--since", "2026-01-01") as process:
         office.sandbox.wait_for(held=1)

@@ -76,7 +76,7 @@ def test_a_refresh_token_gives_the_next_pair(office: Office) -> None:
     assert first.access_token != second.access_token
 
 
-def test_the_tokens_lifetime_is_told_in_seconds(office: Office) -> None:
+def test_the_tokens_lifetime_is_in_seconds(office: Office) -> None:
     assert 86_399 == office.oauth.exchange(office.code()).expires_in
 
 
@@ -115,7 +115,7 @@ def test_a_used_refresh_token_is_refused() -> None:
     assert GrantRefusedError is type(refused_with(400, answer))
 
 
-def test_an_inactive_location_is_told_from_a_bad_token() -> None:
+def test_an_inactive_location_is_distinguished_from_a_bad_token() -> None:
     assert InactiveError is type(refused_with(400, {"message": "Location is not active"}))
 
 

@@ -284,7 +284,7 @@ def test_a_refusal_of_the_token_before_does_not_hurt_the_new_one(office: Office)
     assert renewed == token(office, tokens, office.first).bearer
 
 
-def test_a_missing_scope_is_nothing_that_a_new_token_mends(office: Office) -> None:
+def test_a_missing_scope_is_not_fixed_by_a_new_token(office: Office) -> None:
     office.connect(office.first)
     error = LocationError("not_authorized", "no")
     tokens = of(office)

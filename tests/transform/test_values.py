@@ -45,7 +45,7 @@ def test_dates_from_1970_to_2099_are_believed(value: Any) -> None:
         200_000_000_000_000,
     ],
 )
-def test_a_date_that_nothing_can_have_is_told_from_one_that_is_none(value: Any) -> None:
+def test_a_date_that_nothing_can_have_is_distinguished_from_one_that_is_none(value: Any) -> None:
     with pytest.raises(UnlikelyDateError):
         date_of(value)
 

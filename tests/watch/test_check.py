@@ -60,7 +60,7 @@ def test_messages_that_cannot_be_read_stop_no_webhook_and_no_other_finding(etl: 
         assert 1 == connection.execute(text("SELECT count(*) FROM etl.samples")).scalar_one()
 
 
-def test_after_a_night_on_which_everything_was_dead_all_of_it_is_told(etl: Command, engine: Engine) -> None:
+def test_after_a_night_on_which_everything_was_dead_all_of_it_is_reported(etl: Command, engine: Engine) -> None:
     location_id = etl.environment["HIGHLEVEL_LOCATION_ID"]
     execute(
         engine,
@@ -100,7 +100,7 @@ def test_a_quiet_weekend_is_no_finding_where_every_weekend_is_quiet(etl: Command
     assert {"webhooks"} == found(etl).keys()
 
 
-def test_what_the_last_reconcile_misses_is_told_until_the_next_one(etl: Command, engine: Engine) -> None:
+def test_webhooks_that_reconcile_misses_are_reported_until_the_next_one(etl: Command, engine: Engine) -> None:
     execute(
         engine,
         """INSERT INTO etl.windows (location_id, window_id, why, since, until, finished_at, days)
@@ -139,7 +139,7 @@ def test_an_alarm_can_be_moved_and_switched_off(etl: Command, engine: Engine) ->
         assert {} == found(etl)
 
 
-def test_audio_that_cannot_be_kept_is_told(etl: Command) -> None:
+def test_audio_that_cannot_be_kept_is_reported(etl: Command) -> None:
     (etl.directory / "file").write_text("")
     (etl.directory / "jobs.yaml").write_text("jobs:\n  calls:\n    kind: recording\n    recordings_url: file/calls\n")
     assert "calls" == found(etl)["audio"]["subject"]
@@ -165,7 +165,7 @@ def receiver_url() -> Iterator[str]:
     server.server_close()
 
 
-def test_a_receiver_that_cannot_store_or_is_dead_is_told(etl: Command, receiver_url: str) -> None:
+def test_a_receiver_that_cannot_store_or_is_dead_is_reported(etl: Command, receiver_url: str) -> None:
     path = etl.directory / "jobs.yaml"
     path.write_text(f"jobs:\n  messages:\nalarms:\n  receiver: {receiver_url}/\n")
     assert "cannot store events: disk_full" == found(etl)["receiver"]["says"]
@@ -179,7 +179,7 @@ def test_the_role_of_a_worker_may_check(etl: Command, engine: Engine) -> None:
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
 
 
-def test_a_transaction_that_is_open_is_told(etl: Command, database_url: str) -> None:
+def test_a_transaction_that_is_open_is_reported(etl: Command, database_url: str) -> None:
     path = etl.directory / "jobs.yaml"
     path.write_text("jobs:\n  messages:\nalarms:\n  transactions: 1 min\n")
     other = open_engine(database_url)

@@ -92,25 +92,25 @@ def test_a_schedule_is_read_in_local_time(monkeypatch: pytest.MonkeyPatch) -> No
         time.tzset()
 
 
-def test_webhooks_that_the_last_reconcile_misses_are_told() -> None:
+def test_webhooks_that_the_last_reconcile_misses_are_reported() -> None:
     lost = [Lost("LOC1", NOW - DAY, 4)]
     (finding,) = found(replace(QUIET, lost=lost))
     assert ("lost", "LOC1", "4 messages came without a webhook") == (finding.name, finding.subject, finding.says)
     assert [] == names(replace(QUIET, lost=lost), lost=5)
 
 
-def test_an_old_due_item_is_told_by_kind() -> None:
+def test_an_old_due_item_is_reported_by_kind() -> None:
     assert [("queue", "message")] == names(replace(QUIET, depth=[depth(), depth(location_id="LOC2")]))
     assert [] == names(replace(QUIET, depth=[depth(oldest=NOW - HOUR / 2), depth(due=0)]))
 
 
-def test_items_that_wait_for_their_location_are_told_once_with_it() -> None:
+def test_items_that_wait_for_their_location_are_reported_once_with_it() -> None:
     paused = Overview("LOC1", paused_at=NOW - DAY, pause_cause="token_refused", token_source="private", connected=True)
     assert [("location", "LOC1")] == names(replace(QUIET, depth=[depth()], locations=[paused]))
     assert [("location", "LOC1")] == names(replace(QUIET, depth=[depth()], unserved=["LOC1"]))
 
 
-def test_a_kind_that_no_job_takes_is_told_with_the_cure() -> None:
+def test_a_kind_that_no_job_takes_is_reported_with_the_cure() -> None:
     (finding,) = found(replace(QUIET, depth=[depth(kind="user")]))
     assert "Add a job for that kind to jobs.yaml" == finding.fix
     assert [("queue", "user")] == names(replace(QUIET, depth=[depth(kind="user", due=0, oldest=NOW + HOUR)]))
@@ -141,18 +141,18 @@ def test_dead_letters_of_a_day_are_one_finding_with_their_causes() -> None:
         (Overview("L", token_source="private", token_expires_at=NOW + DAY), True),
     ],
 )
-def test_a_token_is_told_that_nothing_renews_in_time(location: Overview, *, is_told: bool) -> None:
+def test_a_token_that_nothing_renews_in_time_is_reported(location: Overview, *, is_told: bool) -> None:
     assert ([("token", "L")] if is_told else []) == names(replace(QUIET, locations=[location]))
 
 
-def test_the_token_of_a_company_is_told() -> None:
+def test_the_token_of_a_company_is_reported() -> None:
     company = CompanyOverview(
         "C", None, connected=True, token_issued_at=NOW - 360 * DAY, token_expires_at=NOW, retired_at=None, locations=3
     )
     assert [("token", "of company C")] == names(replace(QUIET, companies=[company]))
 
 
-def test_an_allowance_that_is_nearly_used_up_is_told() -> None:
+def test_an_allowance_that_is_nearly_used_up_is_reported() -> None:
     low = Overview("L", daily_remaining=19_999, daily_limit=200_000, heard_at=NOW)
     assert [("allowance", "L")] == names(replace(QUIET, locations=[low]))
     assert [] == names(replace(QUIET, locations=[replace(low, daily_remaining=20_000)]))
@@ -163,13 +163,13 @@ def test_an_allowance_that_is_nearly_used_up_is_told() -> None:
     assert "used up for today, HighLevel is asked again from 13:00 UTC on" == finding.says
 
 
-def test_a_transaction_that_is_open_for_long_is_told_with_what_ends_it() -> None:
+def test_a_transaction_that_is_open_for_long_is_reported_with_what_ends_it() -> None:
     long = OpenTransaction(42, "analyst", "psql", NOW - 2 * HOUR)
     (finding,) = found(replace(QUIET, transactions=[long, replace(long, since=NOW)]))
     assert "pg_terminate_backend(42)" in finding.fix
 
 
-def test_what_is_around_is_told() -> None:
+def test_findings_outside_of_postgres_are_reported() -> None:
     around = Surroundings(disk_free=4.0, audio={"recordings": "is full"}, receiver="does not answer")
     assert ["receiver", "audio", "disk"] == [each.name for each in found(QUIET, around=around)]
 

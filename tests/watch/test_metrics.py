@@ -176,7 +176,7 @@ def test_a_follower_that_is_stopped_as_it_starts_ends_in_good_order(etl: Command
     assert 0 == process.returncode
 
 
-def test_a_port_that_is_taken_is_told(etl: Command) -> None:
+def test_a_port_that_is_taken_is_reported(etl: Command) -> None:
     done = etl("run", "--follow", "--health-port", "nowhere:1")
     assert 2 == done.returncode
     assert done.stderr.splitlines()[-1].startswith("Error: --health-port nowhere:1: nothing can listen there (")

@@ -34,20 +34,20 @@ def told(*, since: timedelta, at: timedelta) -> SentNotice:
     return SentNotice(WRONG.name, WRONG.subject, NOW - since, NOW - at)
 
 
-def test_what_is_new_is_told() -> None:
+def test_new_findings_are_sent() -> None:
     message = news([WRONG], [], NOW)
     assert ("highlevel-etl: 1 new", [("runs", "messages")]) == (message.title, message.keys)
     assert message.body == f"NEW {WRONG.line(NOW)}"
 
 
-def test_what_lasts_is_told_once_a_day() -> None:
+def test_lasting_findings_are_sent_once_a_day() -> None:
     assert not news([WRONG], [told(since=HOUR, at=HOUR)], NOW)
     assert not news([WRONG], [told(since=2 * DAY, at=DAY - HOUR)], NOW)
     message = news([WRONG], [told(since=2 * DAY, at=DAY)], NOW)
     assert ("highlevel-etl: 1 not over", f"NOT OVER {WRONG.line(NOW)}") == (message.title, message.body)
 
 
-def test_what_is_over_is_told_with_how_long_it_was() -> None:
+def test_findings_that_are_over_are_sent_with_how_long_they_lasted() -> None:
     message = news([], [told(since=3 * HOUR, at=HOUR)], NOW)
     assert ("highlevel-etl: 1 over", "OVER runs messages, after 3 h", []) == (message.title, message.body, message.keys)
 
@@ -124,7 +124,9 @@ def pile_up(engine: Engine) -> None:
     )
 
 
-def test_a_finding_is_told_once_reminded_of_and_told_to_be_over(etl: Command, engine: Engine, inbox: Inbox) -> None:
+def test_a_finding_is_sent_once_repeated_daily_and_sent_when_it_is_over(
+    etl: Command, engine: Engine, inbox: Inbox
+) -> None:
     assert 0 == etl("check", "--notify").returncode
     assert ([], [f"/ping/{SECRET}"]) == (inbox.posts, inbox.gets)
     pile_up(engine)
@@ -165,7 +167,7 @@ def test_what_nobody_took_is_told_again_and_no_address_is_shown(etl: Command, en
     assert ["highlevel-etl: 2 new"] == [each["title"] for each in inbox.posts]
 
 
-def test_a_postgres_that_is_away_is_told_once_and_when_it_is_back(etl: Command, inbox: Inbox) -> None:
+def test_a_postgres_that_is_away_is_reported_once_and_when_it_is_back(etl: Command, inbox: Inbox) -> None:
     for _ in range(2):
         etl("check", "--notify", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
     assert ["highlevel-etl: 1 new"] == [each["title"] for each in inbox.posts]
@@ -184,7 +186,7 @@ def test_of_two_that_tell_at_the_same_time_one_tells(etl: Command, engine: Engin
     assert [] == inbox.posts
 
 
-def test_it_tells_while_the_marts_are_worked_out(etl: Command, engine: Engine, inbox: Inbox) -> None:
+def test_it_notifies_while_the_marts_are_counted(etl: Command, engine: Engine, inbox: Inbox) -> None:
     pile_up(engine)
     with engine.begin() as connection:
         assert mart_changes.lock(connection, wait=False)
@@ -192,7 +194,7 @@ def test_it_tells_while_the_marts_are_worked_out(etl: Command, engine: Engine, i
     assert ["highlevel-etl: 2 new"] == [each["title"] for each in inbox.posts]
 
 
-def test_a_follower_tells(etl: Command, engine: Engine, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_follower_sends_notices(etl: Command, engine: Engine, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     pile_up(engine)
     monkeypatch.chdir(etl.directory)
     settings = read(etl.environment, dotenv=None)
@@ -234,7 +236,7 @@ def test_notify_tests_every_address(etl: Command, inbox: Inbox) -> None:
         (f"notify:\n  ping: [{SECRET}]\n", "Error: jobs.yaml:4: notify: ping: "),
     ],
 )
-def test_a_mistake_is_told_without_the_address(etl: Command, notify: str, says: str) -> None:
+def test_a_mistake_is_reported_without_the_address(etl: Command, notify: str, says: str) -> None:
     (etl.directory / "jobs.yaml").write_text(f"jobs:\n  messages:\n{notify}")
     done = etl("check", "--notify")
     assert 2 == done.returncode

@@ -94,7 +94,7 @@ def test_items_that_wait_for_their_time_take_nothing_from_those_that_are_due(eng
             assert [each.item.message_id for each in claim.items] == ["due"]
 
 
-def test_a_location_without_allowance_is_told_though_others_took_all_that_was_wanted(engine: Engine) -> None:
+def test_a_location_without_allowance_is_reported_though_others_filled_the_claim(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(
             text("INSERT INTO etl.message_queue (message_id, location_id) VALUES ('spent', 'LOC1'), ('taken', 'LOC2')")
@@ -138,7 +138,7 @@ def test_suspects_and_others_take_turns(engine: Engine) -> None:
     ]
 
 
-def test_a_suspect_is_passed_over_and_told_where_something_is_in_hand(engine: Engine) -> None:
+def test_a_suspect_is_skipped_and_reported_while_something_is_claimed(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(
             text("INSERT INTO etl.message_queue (message_id, location_id, lapses) VALUES ('MSG1', 'LOC1', 2)")

@@ -85,7 +85,7 @@ def test_an_item_that_kills_its_workers_becomes_a_dead_letter_and_its_neighbours
     assert job.value("SELECT count(*) FROM etl.message_queue") == 0
 
 
-def test_the_first_signal_finishes_what_is_in_hand_and_gives_the_rest_back(
+def test_the_first_signal_finishes_what_is_under_way_and_gives_the_rest_back(
     job: Job, etl: Command, sandbox: RunningSandbox
 ) -> None:
     sandbox.faults(shares={"hold": 1.0})

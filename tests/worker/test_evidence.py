@@ -222,7 +222,7 @@ def test_enough_items_in_a_row_that_are_refused_pause_a_location_that_was_read_b
     assert answers.meaning(error, ENOUGH) is error
 
 
-def test_a_location_that_is_served_again_is_judged_anew() -> None:
+def test_a_location_that_is_served_again_is_judged_again() -> None:
     answers = Answers()
     answers.give(None)
     answers.meaning(FOREIGN, ENOUGH)

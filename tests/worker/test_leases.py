@@ -37,7 +37,7 @@ def lease_of(claimed: list[Claimed]) -> int:
     return claimed[0].item.lease_id
 
 
-def test_a_lease_stands_as_long_as_it_is_renewed(leases: Leases, claimed: list[Claimed], clock: Clock) -> None:
+def test_a_lease_holds_as_long_as_it_is_renewed(leases: Leases, claimed: list[Claimed], clock: Clock) -> None:
     leases.hold(claimed, since=clock())
     for _ in range(3):
         clock.advance(LEASE_SECONDS / 3)
@@ -45,7 +45,7 @@ def test_a_lease_stands_as_long_as_it_is_renewed(leases: Leases, claimed: list[C
     assert leases.is_held(lease_of(claimed))
 
 
-def test_a_lease_that_was_not_renewed_in_time_never_stands_again(
+def test_a_lease_that_was_not_renewed_in_time_never_holds_again(
     leases: Leases, claimed: list[Claimed], clock: Clock
 ) -> None:
     leases.hold(claimed, since=clock())
@@ -64,7 +64,7 @@ def test_renewing_keeps_the_items_ours(leases: Leases, claimed: list[Claimed], e
         assert connection.execute(left).scalar_one()
 
 
-def test_a_lease_stands_until_its_last_item_is_settled(leases: Leases, claimed: list[Claimed], clock: Clock) -> None:
+def test_a_lease_holds_until_its_last_item_is_settled(leases: Leases, claimed: list[Claimed], clock: Clock) -> None:
     leases.hold(claimed, since=clock())
     leases.drop(claimed[:1])
     before = leases.is_held(lease_of(claimed))

@@ -114,7 +114,7 @@ def figures(connection: Connection) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_by_whatever_way_is_worked_out(transact: RetryingTransaction, change: str) -> None:
+def test_a_change_made_in_any_way_is_counted(transact: RetryingTransaction, change: str) -> None:
     transact(load(FIRST))
     transact(load(message("THREAD3", conversationId="CNV3", messageType="TYPE_EMAIL")))
     transact(load(email("LATER", "THREAD3", minutes=5000)))
@@ -150,7 +150,7 @@ def test_a_stored_zone_that_the_server_no_longer_knows_fails_no_view(
     assert transact(counted) == 4
 
 
-def test_an_email_that_is_deleted_upstream_is_worked_out(transact: RetryingTransaction) -> None:
+def test_an_email_that_is_deleted_upstream_is_counted(transact: RetryingTransaction) -> None:
     transact(load(FIRST, email("MAIL", "THREAD", minutes=45)))
     marts.work_out_all(transact)
     transact(deleted("MAIL", Email))
@@ -158,7 +158,7 @@ def test_an_email_that_is_deleted_upstream_is_worked_out(transact: RetryingTrans
     assert marts.rebuild(transact, "LOC1") == set()
 
 
-def test_equal_content_is_worked_out_once_and_written_once(transact: RetryingTransaction, engine: Engine) -> None:
+def test_equal_content_is_counted_once_and_written_once(transact: RetryingTransaction, engine: Engine) -> None:
     transact(load(FIRST))
     marts.work_out_all(transact)
     transact(load(message("ASK", later=1)))
@@ -166,7 +166,9 @@ def test_equal_content_is_worked_out_once_and_written_once(transact: RetryingTra
         assert connection.execute(text("SELECT count(*) FROM etl.mart_changes")).scalar_one() == 0
 
 
-def test_what_changes_while_it_is_worked_out_is_worked_out_again(transact: RetryingTransaction, engine: Engine) -> None:
+def test_messages_that_change_while_they_are_counted_are_counted_again(
+    transact: RetryingTransaction, engine: Engine
+) -> None:
     transact(load(FIRST))
     with engine.begin() as working:
         marts.work_out(working, wait=True)
@@ -307,9 +309,7 @@ def test_a_run_that_stays_ends_after_its_seconds(job: Job, engine: Engine) -> No
     assert (report.outcome, job.value("SELECT outcome FROM etl.runs")) == ("max_seconds", "max_seconds")
 
 
-def test_an_upgrade_counts_the_calls_of_days_that_were_worked_out_before(
-    job: Job, etl: Command, engine: Engine
-) -> None:
+def test_an_upgrade_counts_the_calls_of_days_that_were_counted_before(job: Job, etl: Command, engine: Engine) -> None:
     with engine.begin() as connection:
         loader.load(connection, FIRST)
         work_out_noted(connection)

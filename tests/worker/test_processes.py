@@ -70,7 +70,7 @@ def test_several_reports_end_as_the_worst_of_them(outcomes: list[RunOutcome], to
     assert added([report(outcome) for outcome in outcomes]).outcome == together
 
 
-def test_a_worker_that_asked_only_for_a_location_that_is_away_tells_nothing_of_the_others() -> None:
+def test_a_worker_that_asked_for_one_silent_location_proves_nothing_about_others() -> None:
     away = Report(RunOutcome.API_UNREACHABLE, RunCounts(), 1.0, {"unanswered": {"x"}}, "…")
     assert added([away, report(RunOutcome.DRAINED, loaded=5)]).outcome == RunOutcome.PAUSED
     assert added([away, report(RunOutcome.API_UNREACHABLE, loaded=5)]).outcome == RunOutcome.API_UNREACHABLE
@@ -131,7 +131,7 @@ def test_a_dry_run_needs_no_processes(job: Job, etl: Command) -> None:
     assert job.value("SELECT count(*) FROM etl.runs") == 0
 
 
-def test_what_no_process_can_work_without_is_told_once(etl: Command) -> None:
+def test_an_error_that_stops_every_process_is_reported_once(etl: Command) -> None:
     done = etl.alone("run", "--processes", "3", HIGHLEVEL_TOKEN="", HIGHLEVEL_LOCATION_ID="")
     assert done.returncode == 2
     assert done.stderr.count("There is no token") == 1
@@ -139,7 +139,7 @@ def test_what_no_process_can_work_without_is_told_once(etl: Command) -> None:
 
 
 @pytest.mark.parametrize("count", ["1", "2"])
-def test_an_address_that_is_wrong_for_all_is_told_once(
+def test_an_address_that_is_wrong_for_all_is_reported_once(
     job: Job, etl: Command, sandbox: RunningSandbox, count: str
 ) -> None:
     (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n  b:\n")
@@ -198,7 +198,7 @@ def test_processes_whose_parent_is_killed_end_in_good_order(job: Job, etl: Comma
     assert job.rows("SELECT count(lease_id), coalesce(max(attempt), 0) FROM etl.message_queue") == [(0, 0)]
 
 
-def test_a_killed_process_is_told_and_the_others_go_on(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
+def test_a_killed_process_is_reported_and_the_others_go_on(job: Job, etl: Command, sandbox: RunningSandbox) -> None:
     (etl.directory / "jobs.yaml").write_text("jobs:\n  a:\n    kind: message\n  b:\n    kind: conversation\n")
     hold_all(job, sandbox)
     with etl.start("run", "--processes", "2", "--no-quiet") as process:
@@ -214,7 +214,7 @@ def test_a_killed_process_is_told_and_the_others_go_on(job: Job, etl: Command, s
     assert loaded + job.value("SELECT count(*) FROM etl.message_queue WHERE lease_id IS NOT NULL") == len(job.ids)
 
 
-def test_processes_that_crash_are_told(job: Job, etl: Command) -> None:
+def test_processes_that_crash_are_reported(job: Job, etl: Command) -> None:
     job.enqueue(*job.ids)
     crash = "import os, sys\nif '--multiprocessing-fork' in sys.orig_argv: os._exit(7)\n"
     (etl.directory / "sitecustomize.py").write_text(crash)

@@ -32,7 +32,7 @@ def test_who_waits_in_vain_for_a_lock_is_told_for_whose(engine: Engine, looking:
         transact(suppression_list.lock)
 
 
-def test_a_command_that_waits_in_vain_for_a_lock_is_told_likewise(engine: Engine, looking: int) -> None:
+def test_a_command_that_waits_in_vain_for_a_lock_ends_with_the_same_error(engine: Engine, looking: int) -> None:
     told = f"waits for a lock .*psql pid {looking} of"
     with pytest.raises(DatabaseUnavailableError, match=told), reading_errors(engine), engine.begin() as connection:
         suppression_list.lock(connection)

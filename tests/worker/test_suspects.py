@@ -31,7 +31,7 @@ def witnessed(job: Job) -> Job:
     return job
 
 
-def test_a_suspect_is_alone_in_hand(witnessed: Job, sandbox: RunningSandbox) -> None:
+def test_a_suspect_is_claimed_alone(witnessed: Job, sandbox: RunningSandbox) -> None:
     # Longer than the loop waits until it looks whether it should claim more.
     sandbox.faults(latency=0.2)
     witnessed.enqueue(*witnessed.ids[:60])
@@ -61,9 +61,7 @@ def test_a_busy_worker_empties_its_hands_for_a_suspect(job: Job, sandbox: Runnin
     assert job.value("SELECT count(*) FROM highlevel.messages") == len(job.ids)
 
 
-def test_one_process_has_one_suspect_in_hand_whatever_its_kind(
-    engine: Engine, job: Job, sandbox: RunningSandbox
-) -> None:
+def test_one_process_claims_one_suspect_of_any_kind(engine: Engine, job: Job, sandbox: RunningSandbox) -> None:
     contacts = sandbox.dataset.ids_of("contact", job.location_id)[:2]
     suspects = job.ids[0], contacts[0]
     sandbox.faults(ids=dict.fromkeys(suspects, HOLD_ONCE))
