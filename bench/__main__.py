@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--warehouse", metavar="URL", help="of views: an empty database to fill, or one that is filled")
     arguments = parser.parse_args()
     targets: list[Target] = []
-    # Otherwise the scratch Postgres would outlive a benchmark that is told to stop.
+    # Otherwise the scratch Postgres would outlive a benchmark that is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with stage() as on:
         chosen = measurements(quick=arguments.quick, items=arguments.items, warehouse=arguments.warehouse)

@@ -22,7 +22,7 @@ def main() -> None:
     app = Starlette(routes=[Route("/webhooks/highlevel", _nothing, methods=["POST"])])
     with listening.listen() as listener:
         print(listener.getsockname()[1], flush=True)
-        # uvicorn logs requests to standard output, of which nobody reads more than the line above.
+        # uvicorn logs requests to standard output, from which only the line above is read.
         sys.stdout = sys.stderr
         uvicorn.Server(uvicorn.Config(app, http="h11", lifespan="off")).run(sockets=[listener])
 

@@ -23,7 +23,7 @@ class Finished:
     processor: float
     """Seconds of a processor, its start included."""
     peak_mib: float
-    """Resident memory at its most; 0 where the system does not tell."""
+    """The highest resident memory; 0 where the system does not say it."""
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], directory: Path, *, stdin: str = "") -> Finished:

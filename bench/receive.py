@@ -30,7 +30,7 @@ STOP_SECONDS = 20.0
 ROW_SECONDS = 5.0
 """Longest wait for one message's row."""
 PAUSE_SECONDS = 0.05
-"""Between two messages of which each must find the worker asleep."""
+"""Seconds between two messages, so that each finds the worker asleep."""
 MOST_MILLISECONDS = 100.0
 
 

@@ -13,7 +13,7 @@ JOB, LOOP, POOL, DLT = "the job", "requests loop", "thread pool", "dlt"
 MODULES = {LOOP: "requests_loop", POOL: "plain_script", DLT: "dlt_pipeline"}
 TABLES = {JOB: "highlevel.messages", POOL: "plain.messages", DLT: "by_dlt.messages"}
 BATCH = 100
-"""Messages in one batch of the job; the others' statements are told for as many."""
+"""Messages in one batch of the job; statements of other contenders are given for the same number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

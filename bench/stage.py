@@ -1,4 +1,4 @@
-"""What every measurement stands on: one scratch Postgres for all contenders, and a sandbox in a process of its own."""
+"""The base of every measurement: one scratch Postgres for all contenders, and a sandbox in its own process."""
 
 import json
 import os
@@ -75,7 +75,7 @@ class Stage:
 
     @contextmanager
     def counted_statements(self) -> Iterator[Callable[[], int]]:
-        """Count what anybody sends to Postgres in the block, but for the borders of transactions: each is logged."""
+        """Count the statements sent to Postgres in the block, except those that begin and end transactions."""
         log = self.directory / "postgres" / "log"
         before = log.stat().st_size
         self._configure("SET log_statement = 'all'")
@@ -93,12 +93,12 @@ class Stage:
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql(f"ALTER SYSTEM {change}")
             connection.exec_driver_sql("SELECT pg_reload_conf()")
-        time.sleep(0.5)  # until all have heard it
+        time.sleep(0.5)  # until all have read it
 
 
 SENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (?!BEGIN|COMMIT|ROLLBACK|ALTER SYSTEM|SELECT pg_reload_conf)")
 
-# The limits stay: a location whose headers were never heard is served carefully at first, which is not measured here.
+# The limits stay: a location without known limits is served carefully at first, which is not measured here.
 WRITTEN = text("""
     SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
     WHERE schemaname = 'highlevel' AND tablename NOT IN ('message_types', 'time_zones', 'settings')

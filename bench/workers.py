@@ -53,7 +53,7 @@ def measure(on: Stage, *, seconds: float, rounds: int) -> list[Target]:
     return targets
 
 
-# A location whose headers were never heard is served carefully at first, which is not measured here.
+# A location without known limits is served carefully at first, which is not measured here.
 HEARD = text("""
     INSERT INTO etl.rate_limits (location_id, max_requests, heard_at) VALUES (:location_id, 1000000, now())
     ON CONFLICT (location_id) DO UPDATE SET max_requests = 1000000, heard_at = now()

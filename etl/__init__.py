@@ -23,6 +23,6 @@ __version__ = version("highlevel-etl")
 
 
 def packaged(name: str) -> Path:
-    """Return a file or folder that travels inside an installed package, and stands beside it in a checkout."""
+    """Return a file or folder that is inside an installed package, and beside the package in a checkout."""
     inside = Path(__file__).parent / name
     return inside if inside.exists() else Path(__file__).parent.parent / name

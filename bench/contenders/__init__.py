@@ -1,1 +1,1 @@
-"""Ways to fetch the same messages, each a process of its own that is told what to do and reports its own seconds."""
+"""Ways to fetch the same messages, each a process of its own, which gets an assignment and reports its own seconds."""

@@ -1,4 +1,4 @@
-"""What a contender is told and what it answers: JSON on standard input, one line of JSON on standard output."""
+"""The assignment of a contender and its answer: JSON on standard input, one line of JSON on standard output."""
 
 import json
 import sys

@@ -87,7 +87,7 @@ class Call:
     def __init__(
         self, client: Client, token: str, *, granted: int = 1, now: Callable[[], datetime] | None = None
     ) -> None:
-        """Grant so many requests; ``now`` tells the time by Postgres."""
+        """Grant so many requests; ``now`` returns the time by Postgres."""
         self._client = client
         self.now = now or (lambda: datetime.now(UTC))  # noqa: TID251 - for callers that compare no times
         self._token = token

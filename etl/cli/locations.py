@@ -22,7 +22,7 @@ from etl.watch.advice import advice_on, as_served, cure_of, shown, state_of, uns
 
 
 def _read_ids(_context: click.Context, _parameter: click.Parameter, typed: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the ids; the word for the default location stands for the empty id."""
+    """Return the ids; the word for the default location means the empty id."""
     ids = tuple("" if each == shown("") else each for each in typed)
     if problems := [problem_of(each) for each in ids if each and not is_fetchable(each)]:
         raise ConfigurationError(*problems)

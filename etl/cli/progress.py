@@ -27,7 +27,7 @@ QUIET_SECONDS = 60.0
 IDLE = ("resting",)
 """The key of a run that has nothing to do."""
 PACING = (SkipCause.RATE, SkipCause.RATE_LIMITED, SkipCause.RENEWING)
-"""Causes that come and go by the second, for one location after the other."""
+"""Causes that come and go every second, for one location after the other."""
 
 
 @dataclass(frozen=True, slots=True)

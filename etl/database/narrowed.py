@@ -82,7 +82,7 @@ def _make_views(connection: Connection, schema: str, narrowing: Narrowing) -> No
     drop(connection, schema)
     name, there = quoted(connection, schema), relations(connection, "highlevel")
     for relation, columns in _wanted(connection, narrowing).items():
-        # Without the barrier, an error could tell what is in rows of other locations: WHERE body::int = 1.
+        # Without the barrier, an error could show text of other locations' rows: WHERE body::int = 1.
         barrier = " WITH (security_barrier)" if narrowing.locations else ""
         where = _where(there[relation], narrowing.locations)
         query = f"SELECT {', '.join(columns)} FROM highlevel.{relation}{where}"  # noqa: S608 - our own names

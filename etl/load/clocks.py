@@ -1,4 +1,4 @@
-"""By which clock the days of a location are told, when it is open, and for how long between two moments."""
+"""The clock of a location's days, and its opening hours: how long it is open between two moments."""
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable

@@ -39,7 +39,7 @@ class Loaded:
     """The result of loading records."""
 
     written: frozenset[tuple[type[Base], Key]]
-    """The tables and keys of records of which some row was inserted, changed or deleted."""
+    """The tables and keys of records that had a row inserted, changed or deleted."""
     follow_ups: tuple[FollowUp, ...] = ()
     """The follow-ups of the records that were not stale."""
     stale: frozenset[tuple[type[Base], Key]] = frozenset()

@@ -15,7 +15,7 @@ from etl.state.suppression_list import Named, Suppression
 THREADS = "EMAIL"
 """Part of the names of message types that are threads: these are as old as their first email, but live on."""
 NAMES = ("message_id", "email_id", "contact_id", "conversation_id")
-"""Columns whose ids tell to whom a row belongs."""
+"""Columns whose ids show to which contact a row belongs."""
 
 
 def drop_records(connection: Connection, records: Sequence[Record]) -> tuple[Sequence[Record], datetime]:

@@ -42,7 +42,7 @@ from etl.models import Base
 Key = tuple[str, ...]
 """(location_id, id of the thing); of a location itself only its id"""
 LOST_AT_ONCE = 1000
-"""Rows that one statement deletes: each column of their keys is a parameter, of which Postgres takes 65,535."""
+"""Rows that one statement deletes: each column of a key is a parameter, and Postgres takes at most 65,535."""
 Rows = Sequence[Mapping[str, Any]]
 """One mapping a row, all with the same columns; the other columns stay as they are."""
 

@@ -100,7 +100,7 @@ class WritePolicy:
     """How a newer row of a table replaces the one that is there."""
 
     preserve: tuple[str, ...] = ()
-    """Columns in which a value that is there stays: something else tells it better."""
+    """Columns that keep a stored value: it comes from a better source."""
     is_refreshed: bool = False
     """Whether rows are fetched again when they are old, so that a thing that the API does not know gets a row, too."""
 

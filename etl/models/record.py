@@ -22,7 +22,7 @@ class FollowUp:
     max_age: float | None = None
     """Not queued when what it would fetch was fetched within so many seconds; None: when it ever was."""
     force: bool = False
-    """Queued whatever the tables have: something may have changed upstream."""
+    """Whether to queue it even if the tables have it, because it may have changed in HighLevel."""
     conversation_id: str | None = None
     """The conversation it is part of, where that is known."""
 

@@ -89,7 +89,7 @@ class Sandbox:
         self._act("change", known_id=known_id, patch=patch)
 
     def delete(self, known_id: str) -> None:
-        """Make one of these disappear upstream."""
+        """Delete one of these in the sandbox."""
         self._act("delete", known_id=known_id)
 
     def expire_cursors(self) -> None:

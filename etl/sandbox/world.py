@@ -118,5 +118,5 @@ class World:
         self.things[known_id] = replace(thing, content=kept | given)
 
     def delete(self, known_id: str) -> None:
-        """Make a thing disappear upstream. Raises KeyError where there is no such thing."""
+        """Delete a thing. Raises KeyError where there is no such thing."""
         del self.things[known_id]

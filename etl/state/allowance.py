@@ -151,7 +151,7 @@ def _counting(answers: Sequence[AnsweredRequest], *, seconds: float) -> list[tup
 
 
 def _sent_by_others(youngest: AnsweredRequest, usages: Sequence[Usage], *, max_requests: int) -> int:
-    """Return how many requests the API counted beyond ours; 0 or less when its headers do not tell."""
+    """Return how many requests the API counted beyond ours; 0 or less if its headers do not say it."""
     if youngest.headers.remaining is None:
         return 0
     ours = sum(each.requests for each in usages if each.seconds_left > -youngest.age)

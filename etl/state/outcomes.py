@@ -62,7 +62,7 @@ class SkipCause(StrEnum):
     PAUSED = "paused"
     """Its token was refused, or somebody paused it. Lasts until another token comes or somebody resumes it."""
     NO_TOKEN = "no_token"  # noqa: S105 - a cause, not a token
-    """Its next token cannot be had, or the stored one cannot be decrypted; the log says why."""
+    """No new token could be got, or the stored one cannot be decrypted; the log says why."""
     UNANSWERED = "unanswered"
     """The API does not answer properly for it. It is probed with one request at a time."""
     NOTHING_FOUND = "nothing_found"

@@ -130,7 +130,7 @@ def _of_lost(figures: Figures, least: int) -> Iterator[Finding]:
 
 
 def due_again(job: Job, seen_at: datetime) -> datetime:
-    """Return when a job should have run again; cron goes by the local time of this machine."""
+    """Return when a job should have run again; cron uses the local time of this machine."""
     if "schedule" not in job.model_fields_set:
         return seen_at + UNSCHEDULED
     local = seen_at.astimezone().replace(tzinfo=None)

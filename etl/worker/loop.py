@@ -180,7 +180,7 @@ class Loop:
         return claim, backlogs.claim(connection) if backlogs and not claim.round.took_suspect else []
 
     def _rest(self, nothing: NothingClaimed) -> None:
-        """Wait until there may be something to claim, and tell what for."""
+        """Wait until there may be something to claim, and report what for."""
         self._state.nothing, self._skipped = None, nothing.skipped
         if self._evidence.is_silent and SkipCause.UNANSWERED in nothing.skipped:
             self._display.watch(WorkerState("api_unreachable", wait=self._evidence.wait(now=self._clock())))

@@ -1,4 +1,4 @@
-"""The job ``marts``: works out what changed, one transaction after another. Fetches nothing."""
+"""The job ``marts``: counts what changed, one transaction after another. Fetches nothing."""
 
 import threading
 from collections.abc import Callable
