@@ -1,7 +1,7 @@
 """The sandbox as an ASGI application; the only module that decides in which order a request is judged.
 
-The order is HighLevel's as far as it can be seen from outside: token, Version header, location, rate limit, then what
-is asked for.
+The order is HighLevel's, as far as it can be seen from outside: token, Version header, location, rate limit, and then
+the requested thing.
 """
 
 import asyncio
@@ -95,7 +95,7 @@ class _Served:
         return location_id
 
     def _admit(self, location_id: str, name: str) -> Fault:
-        """Let a request in if its location may send one, and choose what goes wrong with it."""
+        """Let a request in if its location may send one, and choose its fault."""
         if not self._world.allowances[location_id].take(self._world.clock()):
             raise RefusedError(429, "Too Many Requests")
         return self._world.faults.choose(name)

@@ -1,4 +1,4 @@
-"""The routes beside the API: OAuth, and ``/sandbox``, which shows and changes what the sandbox does."""
+"""The routes that are not of the API: OAuth, and ``/sandbox``, which shows and changes the state of the sandbox."""
 
 import json
 from typing import Any, get_args
@@ -68,7 +68,7 @@ class _Routes:
         return RedirectResponse(f"{target}{'&' if '?' in target else '?'}{urlencode(answer)}", status_code=302)
 
     async def index(self, request: Request) -> Response:
-        """Return what is served, for a human with curl."""
+        """Return the locations, tokens, ids and routes, for a person with curl."""
         dataset = self.world.dataset
         locations = [
             {"location_id": known, "token": PIT + known}

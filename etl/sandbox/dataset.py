@@ -21,7 +21,7 @@ NEWEST = 1_793_491_200_000  # 2026-11-01T00:00:00Z, milliseconds: fixed, so that
 DAY = 86_400_000
 SPAN_DAYS = 150
 DOCUMENTED_SHARE = 0.15
-"""Of messages and emails: answered in the documented shape, the others as seen.
+"""The share of messages and emails that are answered in the documented shape, and not in the one that was seen.
 
 https://github.com/GoHighLevel/highlevel-api-docs/issues/258
 """

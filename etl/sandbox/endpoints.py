@@ -1,7 +1,7 @@
 """The API's read endpoints: what each answers to a request that was let in. Performs no I/O and reads no clock.
 
-Where the status for an unknown id is not known, it is 400, which "Contact not found" was seen with. Parameters that are
-not imitated are refused, lest a client believe in them.
+If HighLevel's status for an unknown id is not known, it is 400, with which "Contact not found" was seen. Parameters
+that are not imitated are refused, so that no client relies on them.
 """
 
 from collections.abc import Callable, Mapping
@@ -116,9 +116,10 @@ def conversation(world: World, thing: Thing, query: Query, _fault: str) -> Reply
 
 
 def export(world: World, _thing: Thing, query: Query, fault: str) -> Reply:
-    """Flat; everything but emails unless they are asked for. A cursor dies two minutes after its last use.
+    """Return a page of an export: everything except emails, or only emails if they are asked for.
 
-    With another query than its own, a cursor that is a place counts in what that finds; one that is a key is refused.
+    A cursor dies two minutes after its last use. If it comes with another query than its own, a cursor that is a
+    position counts in the result of that query, and a cursor that is a key is refused.
     """
     asked, now, is_key = _read(_Export, query), world.clock(), world.config.cursors == "key"
     if asked.cursor is None:

@@ -1,10 +1,10 @@
 """Decides what goes wrong with a request: shares of all requests, or named ids. Performs no I/O and reads no clock.
 
-A plan comes from JSON; docs/sandbox.md has an example and tells what the kinds do.
+A plan comes from JSON; docs/sandbox.md has an example and explains the kinds.
 
-A thing is named by its id; its recording, transcription or a location's export by ``recording/<id>``,
-``transcription/<id>``, ``export/<id>``. A fault of a plain id is a fault of those too. ``times`` counts down; null
-means always; ``after`` lets so many requests pass first.
+A thing is named by its id; its recording, its transcription or a location's export by ``recording/<id>``,
+``transcription/<id>``, ``export/<id>``. A fault of a plain id is also a fault of those. ``times`` counts down; null
+means always. ``after`` lets so many requests pass first.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ _GATEWAY = b"<html><head><title>%d</title></head><body><center><h1>%d Error</h1>
 
 
 class Fault(BaseModel):
-    """One thing that goes wrong, and its measures."""
+    """One fault, and its measures."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -47,7 +47,7 @@ class Fault(BaseModel):
         return {"kind": value} if isinstance(value, str) else value
 
     def happens(self) -> bool:
-        """Return whether it spoils the request that comes now; count down."""
+        """Return whether it applies to the current request; count down."""
         if self.after:
             self.after -= 1
             return False
@@ -61,7 +61,7 @@ NOTHING = Fault.model_construct(kind="")
 
 
 class FaultPlan(BaseModel):
-    """Everything that shall go wrong. Choosing counts down, so a plan is used by one server only."""
+    """A plan of faults. Choosing a fault counts down, so only one server may use a plan."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -186,7 +186,7 @@ def _call(draw: Random, *, inbound: bool) -> dict[str, Any]:
 
 
 def _text(message: Mapping[str, Any], talk: Talk, draw: Random, *, inbound: bool) -> dict[str, Any]:
-    """Return what is particular to what is written to somebody, on whatever channel."""
+    """Return the fields that only written messages have, on any channel."""
     message_id, message_type = message["id"], message["messageType"]
     channel = channel_of(message_type)
     status = "delivered" if inbound else draw.choice(STATUSES)

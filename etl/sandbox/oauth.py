@@ -1,4 +1,4 @@
-"""Who may ask for what: tokens, their lifetimes and their exchange. Reads no clock and performs no I/O.
+"""Tokens of the sandbox: their rights, their lifetimes and their exchange. Reads no clock and performs no I/O.
 
 Refresh tokens are single use, with the grace HighLevel announced: the same client, secret and refresh token inside 30
 seconds give the same new pair (changelog, label api). Access tokens live 86,399 seconds. Private integration tokens are

@@ -1,4 +1,4 @@
-"""What is answered to a request: data, or why there is none. Performs no I/O."""
+"""Answers to a request: data, or the reason why there is none. Performs no I/O."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Writes what is no message: emails, recordings, transcriptions, contacts, users, locations. Performs no I/O."""
+"""Writes all but messages: emails, recordings, transcriptions, contacts, users, locations. Performs no I/O."""
 
 import io
 import wave

@@ -53,7 +53,7 @@ class Stats:
 
 @dataclass(slots=True)
 class Walk:
-    """One export from page to page: what was asked, what it found, and when it was last asked for a page."""
+    """One export from page to page: its query, its result, and the time of the last request for a page."""
 
     query: dict[str, Any]
     ids: list[str]
@@ -76,7 +76,7 @@ class World:
         self.reset()
 
     def reset(self) -> None:
-        """Back to how it started. Tokens issued since then are forgotten; the private ones are valid again."""
+        """Restore the initial state. Tokens issued since then are forgotten; the private ones are valid again."""
         config, dataset = self.config, self.dataset
         self.things = dict(dataset.things)
         self.faults = config.faults.model_copy(deep=True)
@@ -93,12 +93,12 @@ class World:
         self.release()
 
     def release(self) -> None:
-        """Let go of the answers that are held; those to come are held again."""
+        """Release the answers that are held; later ones are held again."""
         self.released.set()
         self.released = asyncio.Event()
 
     def spoil(self, **plan: Any) -> None:
-        """Replace what goes wrong."""
+        """Replace the faults."""
         self.faults = FaultPlan.model_validate(plan)
 
     def limit(self, **limit: Any) -> None:
