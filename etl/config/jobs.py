@@ -251,7 +251,7 @@ def _reason(problem: Any) -> str:
     if kind == "extra_forbidden":
         model = SECTIONS[loc[0]] if len(loc) > 1 else JobsFile
         return f"unknown key {loc[-1]!r}; known: {', '.join(model.model_fields)}"
-    reason: str = problem["msg"].removeprefix("Value error, ")
+    reason: str = "expected a list" if kind == "tuple_type" else problem["msg"].removeprefix("Value error, ")
     keys = loc[2:] if loc[0] == "jobs" else loc[1:]
     if not keys:
         return reason

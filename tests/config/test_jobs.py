@@ -108,6 +108,8 @@ def test_keys_are_read(path: Path) -> None:
         ),
         ("jobs:\n  a:\n    concurrency: many", "3: job 'a': concurrency: Input should be a valid integer, not 'many'"),
         ("jobs:\n  a:\n    batch_size: 0", "3: job 'a': batch_size: Input should be greater than or equal to 1, not 0"),
+        ("jobs:\n  a:\n    status_checks: 60", "3: job 'a': status_checks: expected a list, not 60"),
+        ("jobs:\n  a:\nnotify:\n  urls: mailto://a", "4: notify: urls: expected a list"),
         (
             "jobs:\n  a:\n    kind: fax",
             (
