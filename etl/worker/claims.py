@@ -37,6 +37,8 @@ HELD_SECONDS = 1.0
 """How often it looks for what others walk."""
 OTHERS = Allowance(0, None, SkipCause.RATE)
 """That of a location for which another worker is claiming."""
+KEPT_FOR_LIVE_WORK = 0.5
+"""Share of an allowance that the loading of history and comparing leave for live work."""
 LONGEST_WAIT = 60.0
 """Seconds that a location is waited for which a 429 blocks; then its items are left to the next run."""
 
@@ -200,10 +202,12 @@ class Claims:
         return claimed
 
     def _spare(self, allowance: Allowance) -> int:
-        """Return how many requests may be granted: for history and comparing, half of the allowance stays free."""
+        """Return how many requests may be granted: history and comparing leave some for live work."""
         if self._windows is None or self._windows.why is Why.BACKLOG:
             return allowance.requests
-        return allowance.requests - min(allowance.most // 2, max(allowance.most - self._requests, 0))
+        return allowance.requests - min(
+            int(allowance.most * KEPT_FOR_LIVE_WORK), max(allowance.most - self._requests, 0)
+        )
 
     def _take(
         self, connection: Connection, quotas: Mapping[str, int], suspects: Sequence[str], round_: Round

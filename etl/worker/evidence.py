@@ -72,8 +72,8 @@ class _LocationEvidence:
     refused: set[str] = field(default_factory=set)
     is_refused_again: bool = False
     """Whether a token was refused twice for one id."""
-    is_paused: bool = False
-    """Whether the refusals were believed."""
+    are_refusals_believed: bool = False
+    """Whether the location was stopped because of them."""
     has_found: bool = False
     """Whether the token read something since the run began or the location was paused."""
     missing: dict[str, float] = field(default_factory=dict)
@@ -110,9 +110,9 @@ class Evidence:
         self._failing.clear()
         answers.improper, answers.pause, answers.probe_at = 0, 0.0, 0.0
         if isinstance(error, LocationError):
-            if answers.is_paused:
+            if answers.are_refusals_believed:
                 answers.refused.clear()
-                answers.is_refused_again = answers.is_paused = answers.has_found = False
+                answers.is_refused_again = answers.are_refusals_believed = answers.has_found = False
             answers.is_refused_again |= isinstance(error, TokenError) and id_ in answers.refused
             answers.refused.add(id_)
         elif isinstance(error, NotFoundError) and not self._kind.not_found.is_usual:
@@ -135,7 +135,7 @@ class Evidence:
             answers.probe_at = now + answers.pause
         return answers.improper == ENOUGH
 
-    def _doubt(self, claimed: Claimed, error: ItemError | None, now: float) -> int:
+    def _answers_against_location(self, claimed: Claimed, error: ItemError | None, now: float) -> int:
         """Return how many answers show that an error is its location's fault; 0 when others contradict that."""
         location_id, id_ = claimed.token_location_id, claimed.item.message_id
         if is_improper(error):
@@ -159,31 +159,31 @@ class Evidence:
     def is_open(self, claimed: Claimed, error: ItemError | None, *, now: float) -> bool:
         """Return whether the meaning of an error depends on the location's next answers."""
         most = MOST_OPEN if isinstance(error, NotFoundError) else ENOUGH
-        return error is not None and 0 < self._doubt(claimed, error, now) < most
+        return error is not None and 0 < self._answers_against_location(claimed, error, now) < most
 
     def judged(self, claimed: Claimed, error: ItemError, *, now: float) -> ItemError:
         """Return the error that the evidence makes of an error."""
-        doubt = self._doubt(claimed, error, now)
+        against = self._answers_against_location(claimed, error, now)
         if isinstance(error, LocationError):
-            return self._refusal(claimed, error, doubt)
-        if isinstance(error, NotFoundError) and doubt >= ENOUGH:
+            return self._refusal(claimed, error, against)
+        if isinstance(error, NotFoundError) and against >= ENOUGH:
             return NothingFoundError(error.cause, error.detail, payload=error.payload)
-        if is_improper(error) and (doubt >= ENOUGH or self.ends_all):
+        if is_improper(error) and (against >= ENOUGH or self.ends_all):
             return SnoozedError(error.cause, error.detail)
         return error
 
-    def _refusal(self, claimed: Claimed, error: LocationError, doubt: int) -> ItemError:
+    def _refusal(self, claimed: Claimed, error: LocationError, against: int) -> ItemError:
         """Return the error for a refused token.
 
         It is the location's fault unless the token reads other things. Then an id of another location fails at once;
         for any other the token is tried once more.
         """
         answers = self._locations[claimed.token_location_id]
-        if not answers.has_found or doubt >= ENOUGH:
-            answers.is_paused = True
+        if not answers.has_found or against >= ENOUGH:
+            answers.are_refusals_believed = True
             if self._kind.name not in MAIN and not isinstance(error, TokenError):
                 return UngrantedError(error.cause, error.detail)
-            if doubt == 1:
+            if against == 1:
                 error.detail += f" (asked for {self._kind.name} {claimed.item.message_id})"
             return error
         if isinstance(error, ForeignError) or claimed.item.cause == REFUSED_ALONE:

@@ -18,7 +18,7 @@ LEASE_SECONDS = 45.0
 """Seconds after which a killed worker's items are free again."""
 USAGE_SECONDS = 120.0
 """How long a killed worker's granted requests count: longer than any request it may have sent can take."""
-SAFE_FRACTION = 8 / 9
+SAFE_SHARE_OF_LEASE = 8 / 9
 """The share of a lease's time in which it is certainly ours; the rest allows for clocks and slow commits."""
 
 
@@ -28,7 +28,7 @@ class _Lease:
     renewed_at: float
 
     def is_sure(self, now: float) -> bool:
-        return now - self.renewed_at < LEASE_SECONDS * SAFE_FRACTION
+        return now - self.renewed_at < LEASE_SECONDS * SAFE_SHARE_OF_LEASE
 
 
 class Leases:

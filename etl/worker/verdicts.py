@@ -1,4 +1,4 @@
-"""What the outcomes of a run mean: an error may wait for the answers to other items of its location. Pure."""
+"""What the outcomes of a run mean: an error may wait for the answers to other items of its location."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
