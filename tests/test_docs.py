@@ -195,6 +195,14 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", each.lower()).strip().replace(" ", "-") for each in headings}
 
 
+def test_decisions_that_the_code_names_exist() -> None:
+    code = "\n".join(path.read_text() for path in Path("etl").rglob("*.py"))
+    named = set(re.findall(r'Why: docs/decisions, "(.*?)"', code))
+    headings = set(re.findall(r"^## (.*)", Path("docs/decisions/README.md").read_text(), re.MULTILINE))
+    assert named
+    assert named <= headings
+
+
 def test_the_site_has_every_page() -> None:
     named = re.findall(r"[\w/]+\.md", Path("mkdocs.yml").read_text().partition("nav:")[2])
     there = {path.relative_to("docs").as_posix() for path in Path("docs").rglob("*.md")}

@@ -2,6 +2,8 @@
 
 urllib3 does neither of the last two. Its timeouts start again with each byte, in headers and in bodies (its reference,
 ``urllib3.util.Timeout``), and it keeps an idle connection as long as that seems open (its issues 2498 and 3184).
+
+Why: docs/decisions, "requests chooses the connection, urllib3 opens it, and we speak HTTP on it".
 """
 
 import math

@@ -1,6 +1,8 @@
 """Sends each request to HighLevel's host once, reads its answer within bounds, and says why it failed.
 
 Never retries and never sleeps. Its errors never hold secrets that were sent.
+
+Why: docs/decisions, "We use the adapter of requests without a session".
 """
 
 import time

@@ -3,6 +3,8 @@
 A worker is a process with its own connections. It shares a pipe with us: it sends the counts, the state and the report
 of each run, and we send it a stop. Signals reach only us. A worker whose pipe ends has lost us: it ends in good order,
 or at once if it was stopped before.
+
+Why: docs/decisions, "Several processes are started by spawn, and share a pipe with the first".
 """
 
 import io

@@ -3,6 +3,8 @@
 Each has a schema of its own, with a view for each table and view. The views read with the rights of their owner, and
 the reader may read nothing but these views. The comment of the schema says what they leave out, so that ``etl db
 upgrade`` can make them again.
+
+Why: docs/decisions, "Readers who may see less have views of their own".
 """
 
 import json

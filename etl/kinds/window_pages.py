@@ -5,6 +5,8 @@ with exactly the query that it came from, and only a page without a cursor ends 
 reported.
 
 Shapes: HighLevel docs, "Export messages by location": ``{"messages": […], "nextCursor": …, "total": …}``.
+
+Why: docs/decisions, "A cursor is sent with the query that it came from".
 """
 
 import json

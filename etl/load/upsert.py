@@ -2,6 +2,8 @@
 
 If a row has no change, only its ``checked_at`` is written. Every statement names ``location_id`` and takes the time as
 a value, so it also runs on Citus, distributed by location. Statements are built once an hour for each set of columns.
+
+Why: docs/decisions, "Rows travel as one JSON document a table, through the models".
 """
 
 import json

@@ -5,6 +5,8 @@ Guarantee: an event is reported as stored only after its transaction is committe
 
 Weakness: a refused event may be stored all the same, when the commit took longer than its sender was made to wait. The
 redelivery is then a duplicate, so nothing is lost and nothing is queued twice.
+
+Why: docs/decisions, "The receiver stores all waiting events in one transaction".
 """
 
 import asyncio

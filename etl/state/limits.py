@@ -16,6 +16,8 @@ daily budget is the API's own count, as last heard; while the API sends no heade
 UTC. When Postgres's own clock is set forward, requests count for as much less time.
 
 Limits: 100 requests in 10 s and 200,000 a day for each app and location, HighLevel docs, OAuth "Rate Limits".
+
+Why: docs/decisions, "A request counts until one interval after its answer".
 """
 
 import json

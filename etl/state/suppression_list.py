@@ -2,6 +2,8 @@
 
 Guarantee: once :func:`add` is committed, every transaction that calls :func:`suppressed` or :func:`suppression` sees
 it, and those that called before have ended. So no row of the contact is written afterwards.
+
+Why: docs/decisions, "What was erased is remembered by its id".
 """
 
 from collections.abc import Collection, Mapping, Sequence

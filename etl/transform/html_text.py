@@ -2,6 +2,8 @@
 
 No tree is built, so nothing is too deep. In older Pythons the standard library's parser takes quadratic time for markup
 without an end, and it reads scripts and comments differently from version to version.
+
+Why: docs/decisions, "Emails are read with regular expressions".
 """
 
 import re

@@ -2,6 +2,8 @@
 
 Pages of an export hold many messages of one time. Only messages with a known date are fetched in this way, and only as
 long as each page has enough of them.
+
+Why: docs/decisions, "A backlog is fetched by pages or one by one, not both at once".
 """
 
 from collections import Counter

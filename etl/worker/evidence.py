@@ -7,6 +7,8 @@ the fault is the location's:
 * improper (none, a 5xx, a page, a redirect): any proper answer contradicts them. Enough are an outage.
 * refused (the token): a thing that was found contradicts them. Enough pause the location.
 * missing (different ids): a thing that was found contradicts them. Enough say nothing about any id.
+
+Why: docs/decisions, "Other answers of the location show what an answer means".
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,7 @@
-"""Claims items under a lease, renews leases, and releases the items of lost workers."""
+"""Claims items under a lease, renews leases, and releases the items of lost workers.
+
+Why: docs/decisions, "Each claim has a number that is never used again".
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
