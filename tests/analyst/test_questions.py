@@ -100,7 +100,10 @@ ANSWERS: dict[int, list[list[tuple[Any, ...]]]] = {
             (None, 1, Decimal("8.3")),
         ]
     ],
-    20: [[("human", 5), ("campaign", 3), ("ai", 1), ("api", 1), ("unknown", 1), ("workflow", 1)]],
+    20: [
+        [("human", 5), ("campaign", 3), ("ai", 1), ("api", 1), ("unknown", 1), ("workflow", 1)],
+        [("Sam Fox", 3), ("Kim Ray", 2)],
+    ],
 }
 
 
