@@ -25,7 +25,7 @@ FROM highlevel.messages_flat AS f
 LEFT JOIN highlevel.recordings AS r ON r.location_id = f.location_id AND r.message_id = f.message_id AND r.leg = 0
 LEFT JOIN highlevel.recordings AS s ON s.location_id = f.location_id AND s.message_id = f.message_id AND s.leg = 1
 LEFT JOIN highlevel.transcripts AS t ON t.location_id = f.location_id AND t.message_id = f.message_id
--- Of emails, of which no call is one, nothing is read.
+-- No call is an email, so nothing is read of emails.
 WHERE f.channel = 'Call' AND f.email_id IS NULL AND f.deleted_at IS NULL;
 
 COMMENT ON VIEW highlevel.calls IS

@@ -1,4 +1,4 @@
--- The job marts keeps the rows; here are only the names.
+-- The job marts fills the table; the view adds the names.
 CREATE OR REPLACE VIEW highlevel.conversations AS
 SELECT
     t.location_id,
@@ -45,7 +45,7 @@ COMMENT ON COLUMN highlevel.conversations.outbound IS 'Those to the contact, whe
 COMMENT ON COLUMN highlevel.conversations.last_channel IS 'Channel of the last message.';
 COMMENT ON COLUMN highlevel.conversations.last_direction IS 'Direction of the last message.';
 COMMENT ON COLUMN highlevel.conversations.last_sent_by IS 'Who sent the last message; see messages_flat.sent_by.';
-COMMENT ON COLUMN highlevel.conversations.last_message_id IS 'The last message; of an email its thread, null where none is known.';
+COMMENT ON COLUMN highlevel.conversations.last_message_id IS 'The last message; for an email, its thread, or null if no thread is known.';
 COMMENT ON COLUMN highlevel.conversations.waiting_since IS
     'When the contact first wrote or called after the last answer of any kind; null: nothing waits for an answer. If both have the same time, the answer counts as later. See messages_flat.awaits_answer and is_answer.';
 COMMENT ON COLUMN highlevel.conversations.waiting_for_human_since IS

@@ -1,4 +1,4 @@
--- The job marts keeps the rows; here are only the names.
+-- The job marts fills the table; the view adds the names.
 CREATE OR REPLACE VIEW highlevel.daily_messages AS
 SELECT
     t.location_id,

@@ -1,4 +1,4 @@
--- The job marts keeps the rows; here are only the names.
+-- The job marts fills the table; the view adds the names.
 CREATE OR REPLACE VIEW highlevel.daily_users AS
 SELECT
     t.location_id,
@@ -22,7 +22,7 @@ LEFT JOIN highlevel.users AS u ON u.location_id = t.location_id AND u.user_id = 
 
 COMMENT ON VIEW highlevel.daily_users IS
     'Number of messages and calls that name a user, by day (in the location''s own time zone), user, channel and direction. '
-    'What counts is the same as in daily_messages; messages that name no user are only there. The job marts counts a '
+    'The same messages count as in daily_messages, except those that name no user. The job marts counts a '
     'message within a minute after it was loaded: see as_of. Reading the whole view takes half a second at 3.5 million messages.';
 COMMENT ON COLUMN highlevel.daily_users.location_id IS 'Location.';
 COMMENT ON COLUMN highlevel.daily_users.location_name IS 'Name of the business; null until it is fetched.';

@@ -38,7 +38,7 @@ COMMENT ON VIEW highlevel.emails_flat IS
 COMMENT ON COLUMN highlevel.emails_flat.location_id IS 'Location.';
 COMMENT ON COLUMN highlevel.emails_flat.location_name IS 'Name of the business; null until it is fetched.';
 COMMENT ON COLUMN highlevel.emails_flat.email_id IS 'The email.';
-COMMENT ON COLUMN highlevel.emails_flat.message_id IS 'Message in highlevel.messages that is its thread; null where none is known.';
+COMMENT ON COLUMN highlevel.emails_flat.message_id IS 'Message in highlevel.messages that is its thread; null if no thread is known.';
 COMMENT ON COLUMN highlevel.emails_flat.position IS 'Place in the thread, from 0; null until the thread lists the email.';
 COMMENT ON COLUMN highlevel.emails_flat.conversation_id IS 'Conversation it is part of.';
 COMMENT ON COLUMN highlevel.emails_flat.contact_id IS 'Contact it was exchanged with.';

@@ -1,4 +1,4 @@
--- A calendar for each location. Other views walk it day by day, so that a filter on local_day reads those days only.
+-- A calendar for each location, to join days without messages to.
 CREATE OR REPLACE VIEW highlevel.local_days AS
 SELECT
     z.location_id,

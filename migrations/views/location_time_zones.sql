@@ -1,4 +1,4 @@
--- Which time zone each location's days are told in, and where a location's own could not be used.
+-- The time zone of each location's days, and whether the location's own could not be used.
 CREATE OR REPLACE VIEW highlevel.location_time_zones AS
 SELECT
     p.location_id,

@@ -1,5 +1,5 @@
--- What a BI tool points at: every message and every email with the names that belong to it.
--- Joins, of which Postgres leaves out what nobody asks for; Citus gets subqueries by the key instead: etl/database/views.py.
+-- Every message and every email with the names that belong to it: the view for BI tools.
+-- Postgres leaves out joins whose columns a query does not ask for. Citus gets subqueries by the key instead: etl/database/views.py.
 CREATE OR REPLACE VIEW highlevel.messages_flat AS
 SELECT
     m.location_id,
@@ -105,7 +105,7 @@ FROM (
             source, status, error, subject, body, sender, recipient, date_added, date_updated, deleted_at, fetched_at
         FROM highlevel.messages
         UNION ALL
-        -- What only the thread tells: its type, its user, and that it was deleted.
+        -- Only the thread has its type, its user, and whether it was deleted.
         SELECT
             e.location_id, e.message_id, e.email_id, e.conversation_id, e.contact_id,
             (
@@ -155,9 +155,9 @@ COMMENT ON VIEW highlevel.messages_flat IS
     'reads the whole location.';
 COMMENT ON COLUMN highlevel.messages_flat.location_id IS 'Location (sub-account) the message belongs to.';
 COMMENT ON COLUMN highlevel.messages_flat.location_name IS 'Name of the business; null until it is fetched.';
-COMMENT ON COLUMN highlevel.messages_flat.message_id IS 'The message; of an email its thread, null where none is known.';
+COMMENT ON COLUMN highlevel.messages_flat.message_id IS 'The message; for an email, its thread, or null if no thread is known.';
 COMMENT ON COLUMN highlevel.messages_flat.email_id IS
-    'The email; null for other messages, and for a thread of which no email was fetched yet. Rows are unique by location_id, message_id, email_id.';
+    'The email; null for other messages, and for a thread without a fetched email. Rows are unique by location_id, message_id, email_id.';
 COMMENT ON COLUMN highlevel.messages_flat.conversation_id IS 'Conversation it is part of.';
 COMMENT ON COLUMN highlevel.messages_flat.contact_id IS 'Contact it was exchanged with.';
 COMMENT ON COLUMN highlevel.messages_flat.contact_name IS 'Name of the contact; null until it is fetched.';

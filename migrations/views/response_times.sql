@@ -1,4 +1,4 @@
--- The job marts keeps the rows; here are only the names.
+-- The job marts fills the table; the view adds the names.
 CREATE OR REPLACE VIEW highlevel.response_times AS
 SELECT
     t.location_id,
@@ -44,7 +44,7 @@ COMMENT ON COLUMN highlevel.response_times.location_name IS 'Name of the busines
 COMMENT ON COLUMN highlevel.response_times.conversation_id IS 'Conversation.';
 COMMENT ON COLUMN highlevel.response_times.contact_id IS 'Contact who wrote or called.';
 COMMENT ON COLUMN highlevel.response_times.contact_name IS 'Name of the contact; null until it is fetched.';
-COMMENT ON COLUMN highlevel.response_times.message_id IS 'First message of the turn; of an email its thread, null where none is known.';
+COMMENT ON COLUMN highlevel.response_times.message_id IS 'First message of the turn; for an email, its thread, or null if no thread is known.';
 COMMENT ON COLUMN highlevel.response_times.email_id IS 'First message of the turn, if it is an email.';
 COMMENT ON COLUMN highlevel.response_times.channel IS 'Its channel.';
 COMMENT ON COLUMN highlevel.response_times.date_added IS 'When the turn began.';
@@ -52,7 +52,7 @@ COMMENT ON COLUMN highlevel.response_times.local_time IS 'The same on the locati
 COMMENT ON COLUMN highlevel.response_times.local_day IS 'The day of local_time.';
 COMMENT ON COLUMN highlevel.response_times.local_month IS 'The first day of its month.';
 COMMENT ON COLUMN highlevel.response_times.answered_at IS 'When the first answer was created; null: there is none yet. See messages_flat.is_answer.';
-COMMENT ON COLUMN highlevel.response_times.answer_message_id IS 'That answer; of an email its thread, null where none is known.';
+COMMENT ON COLUMN highlevel.response_times.answer_message_id IS 'That answer; for an email, its thread, or null if no thread is known.';
 COMMENT ON COLUMN highlevel.response_times.answer_email_id IS 'That answer, if it is an email.';
 COMMENT ON COLUMN highlevel.response_times.answer_channel IS 'Its channel: a call may answer a text.';
 COMMENT ON COLUMN highlevel.response_times.answered_by IS
