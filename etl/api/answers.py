@@ -45,6 +45,11 @@ class Headers(dict[str, str]):
         """Return the value of a header; ``default`` when it is missing."""
         return super().get(name.lower(), default)
 
+    def add(self, name: str, value: str) -> None:
+        """Add a header; the values of one that is repeated are joined: RFC 9110, 5.3."""
+        name = name.lower()
+        self[name] = f"{self[name]}, {value}" if name in self else value
+
 
 class Answer(http.client.HTTPResponse):
     """An answer whose head is read line by line: http.client has a parser of e-mail read it, a tenth of a run."""
@@ -100,8 +105,10 @@ class Answer(http.client.HTTPResponse):
         self.version = 10 if minor == b"0" else 11
         self.status = self.code = int(status)
         self.reason = reason.decode("iso-8859-1").strip()
-        fields = (line.decode("iso-8859-1").partition(":") for line in lines)
-        self.headers = Headers({name.lower(): value.strip() for name, _, value in fields})
+        self.headers = Headers()
+        for line in lines:
+            name, _, value = line.decode("iso-8859-1").partition(":")
+            self.headers.add(name, value.strip())
         self._frame()
 
     def _line(self) -> bytes:
@@ -112,9 +119,11 @@ class Answer(http.client.HTTPResponse):
 
     def _frame(self) -> None:
         """Note how long the body is, and whether the connection may be used again: RFC 9112, 6.3 and 9.3."""
-        self.chunked = self.headers.get("Transfer-Encoding").lower() == "chunked"
+        self.chunked = self.headers.get("Transfer-Encoding").lower().endswith("chunked")
         self.chunk_left = None
-        length = self.headers.get("Content-Length")
+        length, *others = {each.strip() for each in self.headers.get("Content-Length").split(",")}
+        if others:
+            raise http.client.HTTPException("an answer states several lengths")
         self.length = int(length) if length.isdecimal() and not self.chunked else None
         if self.status in (204, 304):
             self.length = 0

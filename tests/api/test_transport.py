@@ -129,6 +129,8 @@ def test_a_limit_is_read_with_blanks_around_it(server: Server, transport: Transp
     [
         (b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n", True),
         (b"HTTP/1.1 200\nContent-Length:3\n\n", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\n", True),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: Close\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: Keep-Alive\r\n\r\n", True),
@@ -156,8 +158,9 @@ def test_an_answer_says_how_long_it_is_and_whether_more_follows(
         b"HTTP/1.1 200 OK\r\nContent-Le",
         b"HTTP/1.1 200 OK\r\n" + 70_000 * b"x" + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + 1000 * b"X-More: 1\r\n" + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 2\r\n\r\nyes",
     ],
-    ids=["mail", "no status", "broken off", "long line", "many lines"],
+    ids=["mail", "no status", "broken off", "long line", "many lines", "two lengths"],
 )
 def test_what_is_no_http_is_no_answer(server: Server, transport: Transport, said: bytes) -> None:
     def serve(connection: socket.socket, _number: int) -> None:
