@@ -97,7 +97,7 @@ def start(connection: sa.Connection, job: str) -> Started:
         now = dict.fromkeys(("started_at", "seen_at"), sa.func.now())
         anew = now | dict.fromkeys(("finished_at", "outcome", "skipped"))
         # Another run of the job may have taken the row meanwhile.
-        free = sa.update(Run).where(Run.run_id == last.run_id, Run.finished_at.is_not(None))
+        free = sa.update(Run).where(Run.run_id == last.run_id, Run.outcome.is_not(None))
         run_id = connection.execute(free.values(values | anew).returning(Run.run_id)).scalar_one_or_none()
     run_id = run_id or connection.execute(sa.insert(Run).values(values).returning(Run.run_id)).scalar_one()
     return Started(run_id, *(last[1:3] if last else ()))
@@ -213,7 +213,7 @@ def endings(connection: sa.Connection) -> list[tuple[str, str, int]]:
                                            WHEN seen_at < now() - make_interval(secs => :silent) THEN 'lost'
                                            ELSE 'running' END) AS ending, count(*) AS runs
         FROM etl.runs
-        WHERE started_at > now() - interval '1 day' OR (finished_at IS NULL AND seen_at > now() - interval '1 day')
+        WHERE started_at > now() - interval '1 day' OR (outcome IS NULL AND seen_at > now() - interval '1 day')
         GROUP BY 1, 2 ORDER BY 1, 2
     """)
     return [tuple(row) for row in connection.execute(query, {"silent": SILENT_SECONDS})]
@@ -244,7 +244,8 @@ def latest(connection: sa.Connection, limit: int) -> list[RunSummary]:
     later = Run.__table__.alias().c
     followed = sa.exists().where(later.job == Run.job, later.started_at > Run.started_at)
     recent = Run.seen_at > sa.func.now() - timedelta(days=1)
-    open_ = sa.and_(Run.finished_at.is_(None), recent, sa.or_(silent < SILENT_SECONDS, ~followed))
+    is_running = sa.and_(Run.finished_at.is_(None), silent < SILENT_SECONDS)
+    open_ = sa.and_(Run.outcome.is_(None), recent, sa.or_(is_running, ~followed))
     active_at = sa.func.coalesce(Run.finished_at, Run.seen_at)
     query = sa.select(*columns_of(Run, RunSummary), silent.label("unseen_seconds"))
     query = query.where(sa.or_(Run.run_id.in_(last), open_)).order_by(active_at.desc(), Run.run_id.desc())

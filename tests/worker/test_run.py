@@ -337,6 +337,9 @@ def test_a_run_that_an_error_ends_is_over_at_once(
     with engine.connect() as connection:
         (run,) = runs.latest(connection, 1)
         assert (runs.state_of(run), runs.endings(connection)) == ("lost", [("messages", "lost", 1)])
+    job.execute("UPDATE etl.runs SET started_at = now() - interval '2 days'")
+    with engine.connect() as connection:
+        assert runs.endings(connection) == [("messages", "lost", 1)]
     job.execute("DROP TRIGGER fail ON etl.message_queue")
     assert job.run().is_news
     assert job.rows("SELECT outcome FROM etl.runs ORDER BY run_id") == [(None,), ("drained",)]
