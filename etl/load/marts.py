@@ -3,8 +3,6 @@
 Every figure is counted from all messages of its conversation or day, and written only if it differs. A statement stays
 within one location. A message counts if it is from or to the contact, is not deleted, and is dated between the year
 2000 and a day ahead.
-
-Why: docs/decisions, "Turns and totals are tables that a job keeps".
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,7 @@
-"""The job ``marts``: counts what changed, one transaction after another. Fetches nothing."""
+"""The job ``marts``: counts what changed, one transaction after another. Fetches nothing.
+
+Why: docs/decisions, "Turns and totals are tables that a job keeps".
+"""
 
 import threading
 from collections.abc import Callable
