@@ -106,7 +106,9 @@ def _load(
         left = (before[key] for key in touched if key in before and _moved(before[key], records[key].row))
         counted += [change for row in left for change in _left(row)]
     for other in {other: None for record in fresh.values() for other in record.named}:
-        of_other = {tuple(row.values())[:2]: row for record in fresh.values() for row in record.named.get(other, ())}
+        names = key_names(other)
+        rows = [row for record in fresh.values() for row in record.named.get(other, ())]
+        of_other = {tuple(row[name] for name in names): row for row in rows}
         new = insert(connection, other, list(of_other.values()), now=now)
         known = {key: row for key, row in of_other.items() if key not in new}
         before = _before(connection, other, known.values()) if other in COUNTED and known else {}
