@@ -74,7 +74,7 @@ JOINS = (
     Join("locations", "|o--o{", "messages", "own", ("location_id",)),
     Join("message_types", "|o--o{", "messages", "explains", ("message_type",)),
     Join("locations", "|o--o{", "opening_hours", "are open in", ("location_id",)),
-    Join("time_zones", "|o--o{", "locations", "tells the days of", ("time_zone",)),
+    Join("time_zones", "|o--o{", "locations", "set the days of", ("time_zone",)),
 )
 """The joins of ``highlevel``. No foreign key declares them: rows may arrive in any order."""
 
@@ -149,7 +149,7 @@ def markdown(schema: str, relations: Sequence[Relation]) -> str:
     lines = [
         f"# Tables and views of `{schema}`",
         "",
-        "Made from the comments in the database with `make tables`; do not edit. A column in bold is part of the key.",
+        "`make tables` makes this page from the comments in the database: do not edit it. Bold columns are the key.",
         "",
         *(_for_readers() if schema == "highlevel" else ()),
         *(_diagram(relations) if schema == "highlevel" else ()),
@@ -166,9 +166,14 @@ def markdown(schema: str, relations: Sequence[Relation]) -> str:
 
 
 def _for_readers() -> list[str]:
-    """Return what the sessions of analysts are set to."""
+    """Return where analysts begin, and the settings of their sessions."""
     settings = ", ".join(f"`{name}` {value}" for name, value in grants.READER.settings.items())
-    return [f"Sessions of a role of `etl db grant-reader` have: {settings}. A query that takes longer is ended.", ""]
+    begin = (
+        "Begin with the views: they have names and local days. `messages_flat` has each message and email; the other "
+        "views answer common questions. The tables have everything that was loaded."
+    )
+    has = f"A role of `etl db grant-reader` has these settings: {settings}."
+    return [begin, "", f"{has} Postgres ends a query that takes longer than `statement_timeout`.", ""]
 
 
 def _diagram(relations: Sequence[Relation]) -> list[str]:
@@ -183,7 +188,7 @@ def _diagram(relations: Sequence[Relation]) -> list[str]:
                 kind = column.type.replace("timestamp with time zone", "timestamptz")
                 lines.append(f"        {kind} {column.name}{' PK' if column.name in relation.key else ''}")
         lines.append("    }")
-    join = "Join with `USING`, on the columns that both have: `USING (location_id, message_id)`."
+    join = "To join two tables, name the key columns that both have: `USING (location_id, message_id)`."
     return [*lines, "```", "", join, ""]
 
 
