@@ -11,6 +11,8 @@ LOADED_AT = {"as_of": "as_of", "checked_at": "greatest(checked_at, updated_at)",
 """Expressions for when rows were last loaded, by the column that each needs; the first possible one is used."""
 ALWAYS_FILLED = ("messages",)
 """Tables that are loaded wherever messages come. Others may rightly be empty, or get nothing new for weeks."""
+ONE_OF = frozenset(("message_id", "email_id"))
+"""In views of both, an email may have no thread, and other messages have no email: one of the two may be null."""
 
 
 def sources(schema: str, relations: Sequence[Relation], *, hours: Mapping[str, int]) -> Entry:
@@ -39,7 +41,7 @@ def _table(relation: Relation, hours: Mapping[str, int]) -> Entry:
     if config:
         entry["config"] = config
     if len(relation.key) > 1:
-        # A null in it, such as email_id of a message that is no email, is left out by concat_ws.
+        # concat_ws leaves out a null, such as email_id of a message that is no email.
         unique = f"concat_ws(' ', {', '.join(relation.key)})"
         entry["data_tests"] = [{"unique": {"arguments": {"column_name": unique}}}]
     return entry | {"columns": [_column(relation, each) for each in relation.columns]}
@@ -59,7 +61,7 @@ def _freshness(relation: Relation, hours: Mapping[str, int]) -> Entry:
 
 def _column(relation: Relation, column: Column) -> Entry:
     tests: list[Any] = []
-    may_be_null = relation.is_view and column.name == "email_id" and "message_id" in relation.key
+    may_be_null = relation.is_view and ONE_OF.issubset(relation.key) and column.name in ONE_OF
     if column.required or (column.name in relation.key and not may_be_null):
         tests.append("not_null")
     if [column.name] == list(relation.key):

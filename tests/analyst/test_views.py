@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+from etl.database import dbt_sources, dictionary
 from tests.marts import refresh
 
 
@@ -41,6 +42,27 @@ def test_a_thread_without_fetched_emails_has_a_row_of_its_own(march: Connection)
     march.execute(text("UPDATE highlevel.emails SET fetched_at = NULL"))
     query = "SELECT email_id, status FROM highlevel.messages_flat WHERE message_id = 'M16'"
     assert [(None, "sent")] == rows(march, query)
+
+
+def test_no_column_that_dbt_tests_for_nulls_has_any_although_an_email_names_no_thread(march: Connection) -> None:
+    march.execute(text("UPDATE highlevel.emails SET message_id = NULL, direction = 'inbound' WHERE email_id = 'E1'"))
+    march.execute(text("INSERT INTO etl.mart_changes (location_id) SELECT DISTINCT location_id FROM highlevel.emails"))
+    refresh(march)
+    sources = dbt_sources.sources("highlevel", dictionary.read(march, "highlevel"), hours={})
+    tested = [
+        (table["name"], column["name"])
+        for table in sources["sources"][0]["tables"]
+        for column in table["columns"]
+        if "not_null" in column.get("data_tests", ())
+    ]
+    nulls = [
+        (table, column)
+        for table, column in tested
+        if march.exec_driver_sql(f"SELECT count(*) FROM highlevel.{table} WHERE {column} IS NULL").scalar_one()  # noqa: S608
+    ]
+    assert march.exec_driver_sql("SELECT count(*) FROM highlevel.turns WHERE message_id IS NULL").scalar_one() == 1
+    assert nulls == []
+    assert {("calls", "message_id"), ("emails_flat", "email_id"), ("messages", "message_id")} <= set(tested)
 
 
 def test_emails_flat_has_what_only_emails_have(march: Connection) -> None:
