@@ -10,13 +10,13 @@ from tests.job import Job
 
 ODD = ("0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2098-12-31T23:59:59Z", "9999-12-31T23:59:59Z")
 FILL = """
-INSERT INTO highlevel.messages (location_id, message_id, conversation_id, contact_id, message_type, direction, status,
-                                date_added, date_updated, fetched_at)
-SELECT :place, 'odd-' || n, 'CNV', 'CON', 'TYPE_SMS', 'inbound', 'sent', at, at, now()
+INSERT INTO highlevel.messages (location_id, message_id, conversation_id, contact_id, user_id, message_type, direction,
+                                status, date_added, date_updated, fetched_at)
+SELECT :place, 'odd-' || n, 'CNV', 'CON', 'USR', 'TYPE_SMS', 'inbound', 'sent', at, at, now()
 FROM unnest(CAST(:odd AS timestamptz[])) WITH ORDINALITY AS given (at, n);
-INSERT INTO highlevel.messages (location_id, message_id, conversation_id, message_type, direction, date_added,
-                                fetched_at)
-SELECT :place, id, 'CNV', type, 'outbound', now() - ago, now()
+INSERT INTO highlevel.messages (location_id, message_id, conversation_id, user_id, message_type, direction,
+                                date_added, fetched_at)
+SELECT :place, id, 'CNV', 'USR', type, 'outbound', now() - ago, now()
 FROM (VALUES ('good', 'TYPE_SMS', '2 days'::interval), ('call', 'TYPE_CALL', '3 days')) AS given (id, type, ago);
 INSERT INTO highlevel.emails (location_id, email_id, message_id, direction, date_added, date_updated, fetched_at)
 SELECT :place, 'odd-' || n, 'good', 'outbound', at, at, now()
