@@ -125,12 +125,12 @@ class Adapter(HTTPAdapter):
 
     def close(self) -> None:
         """Drop all connections; the next request opens a new one."""
-        routes, self._routes = self._routes, {}
-        for pool, _, _ in routes.values():
-            pool.ConnectionCls.is_dropped = True
-            while (connection := _idle(pool.ConnectionCls)) is not None:
-                connection.close()
-        super().close()
+        with self._finding:
+            for pool, _, _ in self._routes.values():
+                pool.ConnectionCls.is_dropped = True
+                _drop(pool.ConnectionCls)
+            self._routes = {}
+            super().close()
 
 
 def _idle(connections: type["_Connection"]) -> "_Connection | None":
@@ -142,6 +142,13 @@ def _idle(connections: type["_Connection"]) -> "_Connection | None":
                 return connection
             connection.close()
     return None
+
+
+def _drop(connections: type["_Connection"]) -> None:
+    """Close the idle connections of a pool."""
+    with suppress(IndexError):
+        while True:
+            connections.idle.pop().close()
 
 
 class _Connection(HTTPConnection):
@@ -187,10 +194,9 @@ class _Connection(HTTPConnection):
 
     def keep(self) -> None:
         """Leave the connection to the next request."""
-        if self.is_dropped:
-            self.close()
-        else:
-            self.idle.append(self)
+        self.idle.append(self)
+        if self.is_dropped:  # asked last, so that none is left that comes while others are dropped
+            _drop(type(self))
 
     def request(  # type: ignore[override] # as urllib3 does
         self, method: str, url: str, body: str | None = None, headers: Mapping[str, str] | None = None, **_: Any
