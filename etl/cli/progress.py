@@ -72,7 +72,7 @@ def _look(engine: Engine, kind: str, default: str, state: WorkerState) -> Outloo
 
 def local_now() -> datetime:
     """Return the local time."""
-    return datetime.now().astimezone()  # noqa: TID251 - what a person's watch says
+    return datetime.now().astimezone()  # noqa: TID251 - shown, not compared
 
 
 @dataclass

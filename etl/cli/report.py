@@ -38,7 +38,7 @@ def report(*, location_id: str | None, since: str | None, out: Path) -> None:
 
 
 def _read_day(since: str | None) -> date:
-    today = datetime.now(UTC).date()  # noqa: TID251 - what a person's watch says
+    today = datetime.now(UTC).date()  # noqa: TID251 - a default day, for which this clock will do
     if since is None:
         return today - timedelta(days=DAYS)
     try:

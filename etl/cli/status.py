@@ -99,5 +99,5 @@ def _ending(run: runs.RunSummary) -> str:
 def _age(since: datetime | None) -> str:
     if since is None:
         return ""
-    seconds = (datetime.now(UTC) - since).total_seconds()  # noqa: TID251 - what a person's watch says
+    seconds = (datetime.now(UTC) - since).total_seconds()  # noqa: TID251 - shown, not compared
     return duration(seconds) if seconds >= 0 else f"due in {duration(-seconds)}"

@@ -1,4 +1,4 @@
-"""Kind ``conversation``: the newest messages of one, for events that name no message and for late media. Pure.
+"""Kind ``conversation``: its newest messages, for webhooks that name no message and for late media.
 
 Shapes: HighLevel docs, "Get messages by conversation id", and
 https://github.com/GoHighLevel/highlevel-api-docs/issues/54 (nesting)

@@ -176,7 +176,7 @@ class Email(Fetched, Base, table="highlevel.emails"):
     names the email; most of its columns are null until the email is fetched.
     """
 
-    write_policy = WritePolicy(preserve=("message_id",))  # the thread says better which emails it has
+    write_policy = WritePolicy(preserve=("message_id",))  # an email's own threadId is less reliable
     __table_args__ = (
         # highlevel.messages_flat asks for every thread whether it has emails; the thread's emails, in order.
         Index(None, "location_id", "message_id", "position"),
@@ -432,7 +432,7 @@ class Turn(Base, table="highlevel.turns"):
 
     location_id: Mapped[key] = column("Location.")
     conversation_id: Mapped[key] = column("Conversation.")
-    # No two turns of a conversation begin at one instant: of one, what asks comes before what answers.
+    # Unique: of messages of the same instant, the question is sorted before the answer, so they begin one turn at most.
     date_added: Mapped[timestamp] = column("When the turn began.", primary_key=True)
     contact_id: Mapped[str | None] = column("Contact who wrote or called.")
     message_id: Mapped[str | None] = column("First message of the turn; of an email its thread, where known.")

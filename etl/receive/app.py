@@ -97,7 +97,7 @@ def with_content_security_policy(app: ASGIApp) -> ASGIApp:
 
 async def take_signed(keys: Keys, policy: Policy, headers: Headers, read: Read) -> Event:
     """Return the event in a post signed by HighLevel and meant for us."""
-    given = signature.signature_of(headers.getlist("x-ghl-signature"), headers.getlist("x-wh-signature"))
+    given = signature.signature_of(headers.getlist(signature.ED25519_HEADER), headers.getlist(signature.RSA_HEADER))
     body = await read()
     signature.verify(body, given, keys)
     return admit(webhook.parse(body), policy, now=datetime.now(UTC))

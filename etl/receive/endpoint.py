@@ -45,8 +45,8 @@ Take = Callable[[Headers, Read], Awaitable[Event]]
 class _Hold:
     """The room that one post takes."""
 
-    patience: asyncio.Timeout
-    """Ends a post that was received and is not stored in time."""
+    store_timeout: asyncio.Timeout
+    """Ends a post that is received and not stored in time. Without a deadline until the body is complete."""
     body_bytes: int = 0
 
 
@@ -67,8 +67,8 @@ class Intake:
         status, reason = 200, ""
         outcome = "refused"
         try:
-            async with asyncio.timeout(None) as patience:
-                with self._under_way(patience) as hold:
+            async with asyncio.timeout(None) as store_timeout:
+                with self._under_way(store_timeout) as hold:
                     event = await take(request.headers, lambda: self._body(request, hold))
                     outcome = await self._storage.put(event)
             self._metrics.stored.labels(outcome).inc()
@@ -99,11 +99,11 @@ class Intake:
         await Response(status_code=404)(scope, receive, send)
 
     @contextmanager
-    def _under_way(self, patience: asyncio.Timeout) -> Iterator[_Hold]:
+    def _under_way(self, store_timeout: asyncio.Timeout) -> Iterator[_Hold]:
         if self._requests >= MAX_REQUESTS:
             raise NotStoredError("busy")
         self._requests += 1
-        hold = _Hold(patience)
+        hold = _Hold(store_timeout)
         try:
             yield hold
         finally:
@@ -134,7 +134,7 @@ class Intake:
                         raise NotStoredError("bytes_full")
         except TimeoutError:
             raise WebhookRefusedError(408, "too_slow") from None
-        hold.patience.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
+        hold.store_timeout.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
         return b"".join(chunks)
 
 

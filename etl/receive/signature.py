@@ -21,6 +21,8 @@ from nacl.signing import VerifyKey
 
 Scheme = Literal["ed25519", "rsa"]
 
+ED25519_HEADER, RSA_HEADER = "x-ghl-signature", "x-wh-signature"
+"""The headers that hold a signature; the second one is older."""
 UNSIGNED = "N/A"
 """What HighLevel puts into a signature header when it did not sign (docs page "Webhook Authentication", 2026-08)."""
 

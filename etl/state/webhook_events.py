@@ -81,7 +81,7 @@ class Rhythm:
     """Stored events; counted up to 100."""
     weeks: int
     """How many of the last four weeks are known. In each, the same hours as those since ``last_at`` were counted."""
-    least: int
+    fewest: int
     """The fewest events in those hours of any week; counted up to 100."""
     total: int
     """The events of those hours in all weeks."""
@@ -94,7 +94,7 @@ def last_at(connection: Connection) -> datetime | None:
 
 RHYTHMS = text("""
     SELECT asked.location_id, f.at AS first_at, l.at AS last_at, n.events,
-           p.weeks, coalesce(p.least, 0) AS least, coalesce(p.total, 0) AS total
+           p.weeks, coalesce(p.fewest, 0) AS fewest, coalesce(p.total, 0) AS total
     FROM unnest(CAST(:location_ids AS text[])) AS asked (location_id)
     CROSS JOIN LATERAL (
         SELECT received_at AS at FROM etl.webhook_events AS e WHERE e.location_id = asked.location_id
@@ -110,7 +110,7 @@ RHYTHMS = text("""
         ) AS kept
     ) AS n
     CROSS JOIN LATERAL (
-        SELECT count(*) AS weeks, min(c.events) AS least, sum(c.events) AS total
+        SELECT count(*) AS weeks, min(c.events) AS fewest, sum(c.events) AS total
         FROM generate_series(1, 4) AS w (week)
         CROSS JOIN LATERAL (
             SELECT count(*) AS events FROM (

@@ -21,7 +21,9 @@ UNSCHEDULED = timedelta(days=1)
 NEW = timedelta(days=3)
 """How long a location may be silent that sent its first webhook less than a week ago."""
 USUAL = 10
-"""Least number of events in the same hours of the weeks before, with three or more in each week."""
+"""Least number of events in the same hours of the weeks before."""
+FEWEST = 3
+"""Least number of them in each of these weeks."""
 REFRESH_TOKEN = timedelta(days=365)
 """A refresh token is valid for a year or until it is used: HighLevel docs, OAuth "Authorization"."""
 
@@ -64,7 +66,7 @@ def findings(figures: Figures, around: Surroundings, *, alarms: Alarms, jobs: Ma
         *of_surroundings(around, alarms),
         *_of_database(figures),
         *(_of_webhooks(figures, alarms.webhooks) if alarms.webhooks else ()),
-        *(_of_lost(figures, alarms.lost) if alarms.lost else ()),
+        *(_of_missing_webhooks(figures, alarms.lost) if alarms.lost else ()),
         *(_of_runs(figures, alarms.runs, jobs) if alarms.runs else ()),
         *_of_locations(figures),
         *(_of_tokens(figures, alarms.token_ends) if alarms.token_ends else ()),
@@ -97,18 +99,18 @@ def _of_database(figures: Figures) -> Iterator[Finding]:
         yield Finding("database", "highlevel", says, None, costs, "For more: etl doctor")
 
 
-def is_overdue(rhythm: Rhythm, now: datetime, least: timedelta) -> bool:
+def is_overdue(rhythm: Rhythm, now: datetime, min_silence: timedelta) -> bool:
     """Whether a location's webhooks should have come by now.
 
     They should if some came in the same hours of each of the last weeks. So nights and weekends that are always quiet
     are no finding.
     """
     silence = now - rhythm.last_at
-    if silence < least:
+    if silence < min_silence:
         return False
     if rhythm.weeks:
-        return rhythm.least >= 3 and rhythm.total >= USUAL
-    return silence >= max(NEW, least) and rhythm.events >= USUAL
+        return rhythm.fewest >= FEWEST and rhythm.total >= USUAL
+    return silence >= max(NEW, min_silence) and rhythm.events >= USUAL
 
 
 def _of_webhooks(figures: Figures, silence: timedelta) -> Iterator[Finding]:
@@ -120,7 +122,7 @@ def _of_webhooks(figures: Figures, silence: timedelta) -> Iterator[Finding]:
             yield Finding("webhooks", rhythm.location_id, says, rhythm.last_at, costs, fix)
 
 
-def _of_lost(figures: Figures, least: int) -> Iterator[Finding]:
+def _of_missing_webhooks(figures: Figures, least: int) -> Iterator[Finding]:
     for each in figures.lost:
         if each.lost >= least:
             says = f"{counted(each.lost, 'message')} came without a webhook"
@@ -180,7 +182,7 @@ def _end_of(location: Overview) -> datetime | None:
 def _of_queue(figures: Figures, age: timedelta, jobs: Mapping[str, Job]) -> Iterator[Finding]:
     """Find items that wait though their location is served; for others, the location is the finding."""
     held = {each.location_id for each in figures.locations if each.paused_at is not None or each.blocked_cause}
-    # Windows of a backfill that was stopped wait for the same command; no job takes them.
+    # Windows of a stopped backfill wait until etl backfill is repeated; no job takes them.
     depths = [each for each in figures.depth if each.kind != KIND]
     served = [each for each in depths if each.location_id not in held | set(figures.unserved)]
     costs = "They are not in the tables yet, or not as they are now"

@@ -31,7 +31,7 @@ def names(figures: Figures, **alarms: Any) -> list[tuple[str, str]]:
 
 
 def rhythm(**changed: Any) -> Rhythm:
-    usual = Rhythm("LOC1", NOW - 30 * DAY, NOW - 3 * HOUR, events=100, weeks=4, least=3, total=20)
+    usual = Rhythm("LOC1", NOW - 30 * DAY, NOW - 3 * HOUR, events=100, weeks=4, fewest=3, total=20)
     return replace(usual, **changed)
 
 
@@ -49,12 +49,12 @@ def test_a_fresh_database_gives_no_finding() -> None:
         ({}, True),
         ({"last_at": NOW - HOUR}, False),
         # The weekend of a business that is quiet on weekends; one weekend of four had some.
-        ({"last_at": NOW - 2 * DAY, "least": 0, "total": 30}, False),
+        ({"last_at": NOW - 2 * DAY, "fewest": 0, "total": 30}, False),
         # A location of which a few come a day.
-        ({"least": 1, "total": 9}, False),
+        ({"fewest": 1, "total": 9}, False),
         # Known for four days, silent for two or for three.
-        ({"first_at": NOW - 4 * DAY, "last_at": NOW - 2 * DAY, "weeks": 0, "least": 0, "total": 0}, False),
-        ({"first_at": NOW - 4 * DAY, "last_at": NOW - 3 * DAY, "weeks": 0, "least": 0, "total": 0}, True),
+        ({"first_at": NOW - 4 * DAY, "last_at": NOW - 2 * DAY, "weeks": 0, "fewest": 0, "total": 0}, False),
+        ({"first_at": NOW - 4 * DAY, "last_at": NOW - 3 * DAY, "weeks": 0, "fewest": 0, "total": 0}, True),
         ({"first_at": NOW - 4 * DAY, "last_at": NOW - 3 * DAY, "weeks": 0, "events": 9}, False),
     ],
 )
