@@ -78,7 +78,8 @@ def downgrade(revision: str) -> None:
         granted = roles.granted(connection)
     print_line(f"went back from {schema.HEAD} to {at or 'empty'}")
     if missing:
-        print_line(f"Views that the older version's etl db upgrade makes: {', '.join(missing)}", err=True)
+        names = ", ".join(missing)
+        print_line(f"Views that are gone until an etl db upgrade makes those that its version has: {names}", err=True)
     _tell_to_grant(granted)
 
 

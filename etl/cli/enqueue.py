@@ -51,7 +51,8 @@ def enqueue(ids: tuple[str, ...], kind: str, location_id: str, priority: int) ->
         problems.append(f"--location {problem_of(location_id)}")
     if problems:
         more = [f"… and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-        raise ConfigurationError(*problems[:SHOWN], *more, "Nothing was queued.")
+        *others, last = (*problems[:SHOWN], *more)
+        raise ConfigurationError(*others, f"{last}. Nothing was queued.")
     owner = location_id or settings.highlevel_location_id
     with warehouse(settings) as engine, engine.begin() as connection:
         added = message_queue.enqueue(connection, wanted, kind=kind, location_id=owner, priority=priority)

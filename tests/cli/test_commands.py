@@ -67,6 +67,7 @@ def test_an_age_that_no_row_can_have_is_a_usage_error(etl: Command, command: str
 def test_a_bad_id_is_refused_at_the_door(etl: Command, job: Job, bad: str) -> None:
     code, printed = outcome(etl("enqueue", job.ids[0], bad))
     assert (code, "an id is 1 to 128 letters" in printed or "an empty id" in printed) == (2, True)
+    assert (printed.endswith(". Nothing was queued.\n"), "problems" in printed) == (True, False)
     assert job.value("SELECT count(*) FROM etl.message_queue") == 0
 
 
