@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-HEAD = "0036"
+HEAD = "0037"
 """The newest migration; a test compares it with the scripts."""
 
 MIGRATION_LOCK = 4_719_024_811

@@ -87,7 +87,6 @@ def upgrade() -> None:
     connection.execute(sa.text(NOTE), {"ids": [row.location_id for row in rows], "noons": [row.noon for row in rows]})
     # Until then, rows are missing.
     op.execute("UPDATE highlevel.marts SET as_of = NULL WHERE as_of IS NOT NULL")
-    views.create(connection)
 
 
 def downgrade() -> None:
