@@ -1,5 +1,6 @@
 """Options shared by several commands, their values, and the confirmation before a deletion."""
 
+import errno
 import math
 import os
 import socket
@@ -135,4 +136,5 @@ def listen_at(host: str, port: int) -> socket.socket:
         return listen(host, port)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise click.UsageError(f"cannot listen on {host}:{port}: {reason}. Try another --port.") from error
+        cure = "Try another --port." if error.errno == errno.EADDRINUSE else "Try another --host or --port."
+        raise click.UsageError(f"cannot listen on {host}:{port}: {reason}. {cure}") from error

@@ -57,7 +57,9 @@ def sandbox(
     try:
         plan = FaultPlan.model_validate_json(faults)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        wrong = "; ".join(
+            ": ".join(filter(None, (".".join(map(str, each["loc"])), each["msg"]))) for each in error.errors()
+        )
         raise click.UsageError(f"--faults is not understood: {wrong}") from error
     listener = listen_at(host, port)
     newest = newest_for(until.replace(tzinfo=UTC), **data)

@@ -508,3 +508,16 @@ def test_the_demo_tells_the_whole_story_twice_whatever_is_set(etl: Command, job:
     assert ["messages: 40 loaded in " in text for _, text in told] == [True, True]
     assert ["50 messages (10 new or changed)" in text for _, text in told] == [True, True]
     assert ["other messages" in text for _, text in told] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--host", "203.0.113.1"), "Try another --host or --port."),
+        (("--faults", "{"), "--faults is not understood: Invalid JSON"),
+        (("--faults", '{"latency": "x"}'), "--faults is not understood: latency: Input should be a valid number"),
+    ],
+)
+def test_a_sandbox_that_cannot_start_says_why(bare: Command, arguments: tuple[str, ...], told: str) -> None:
+    done = bare("sandbox", *arguments)
+    assert (done.returncode, told in done.stderr) == (2, True), done.stderr
