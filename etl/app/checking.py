@@ -7,19 +7,22 @@ from datetime import UTC, datetime
 
 import structlog
 from pydantic import TypeAdapter
+from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.app.composition import audio_problem, routing_of
 from etl.app.warehouse import warehouse
 from etl.config import jobs
+from etl.config.jobs import JobsFile
 from etl.config.settings import Settings
-from etl.database.connections import probe_writes
+from etl.database.connections import open_engine, probe_writes
 from etl.errors import EtlError
 from etl.state import notices
 from etl.watch import sending
 from etl.watch.figures import Figures, Surroundings, disk_free, gather, keep, receiver_problem
 from etl.watch.findings import Finding, findings, of_surroundings
 from etl.watch.notices import News, news
+from etl.watch.watcher import Watcher
 
 log = structlog.get_logger("etl.watch")
 
@@ -109,6 +112,16 @@ class Notifier:
             with suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 self._file.write_bytes(self._content.dump_json(self._away))
+
+
+@contextmanager
+def watching(settings: Settings, file: JobsFile, url: URL | str) -> Iterator[Watcher]:
+    """Yield a watcher that reads the figures for many requests, on a connection of its own."""
+    engine = open_engine(url if isinstance(url, str) else url.render_as_string(hide_password=False), pool_size=1)
+    try:
+        yield Watcher(engine, settings, routing_of(settings), file)
+    finally:
+        engine.dispose()
 
 
 @contextmanager

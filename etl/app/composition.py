@@ -6,14 +6,14 @@ from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from ipaddress import ip_address
 
-from sqlalchemy import URL, Engine
+from sqlalchemy import Engine
 
 from etl import __version__
 from etl.api.client import Client
 from etl.api.oauth import OAuth
 from etl.api.transport import Transport
 from etl.app.warehouse import direct_url
-from etl.config.jobs import Job, JobsFile
+from etl.config.jobs import Job
 from etl.config.settings import Settings
 from etl.database.connections import open_engine
 from etl.database.failures import reading_errors
@@ -29,7 +29,6 @@ from etl.tokens.renewal import Renewal
 from etl.tokens.renewal_threads import Renewals
 from etl.tokens.routing import LocationTokens, TokenRouting
 from etl.tokens.vault import Vault
-from etl.watch.watcher import Watcher
 from etl.worker.backlogs import WALKERS, Backlogs
 from etl.worker.claims import Claims
 from etl.worker.evidence import Evidence, SharedEvidence
@@ -91,16 +90,6 @@ def routing_of(settings: Settings) -> TokenRouting:
     """Return the rule for whose token serves a location."""
     token = settings.highlevel_token
     return TokenRouting(token.get_secret_value() if token else None, settings.highlevel_location_id)
-
-
-@contextmanager
-def watching(settings: Settings, file: JobsFile, url: URL | str) -> Iterator[Watcher]:
-    """Yield a watcher that reads the figures for many requests, on a connection of its own."""
-    engine = open_engine(url if isinstance(url, str) else url.render_as_string(hide_password=False), pool_size=1)
-    try:
-        yield Watcher(engine, settings, routing_of(settings), file)
-    finally:
-        engine.dispose()
 
 
 def require_known_recordings_urls(chosen: Iterable[Job]) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine
 
-from etl.app.checking import notifying
-from etl.app.composition import address_of, require_known_recordings_urls, watching
+from etl.app.composition import address_of, require_known_recordings_urls
 from etl.app.job_runner import RunRequest, run_together, work
 from etl.app.processes import work_in_processes
 from etl.app.signals import signals_stop
@@ -116,6 +115,8 @@ def run(  # noqa: PLR0913 - one parameter an option
 @contextmanager
 def _beside(settings: Settings, file: JobsFile, engine: Engine, health_port: str | None) -> Iterator[None]:
     """Send notices and answer at the port during the block."""
+    from etl.app.checking import notifying, watching
+
     with ExitStack() as opened:
         opened.enter_context(notifying(settings))
         if health_port is not None:

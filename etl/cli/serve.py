@@ -7,7 +7,7 @@ import structlog
 from starlette.routing import Route
 
 from etl import listening, packaged
-from etl.app.composition import watching
+from etl.app.checking import watching
 from etl.app.warehouse import database_url, load_settings
 from etl.cli.options import MAX_DAYS, listen_at
 from etl.config import jobs

@@ -9,7 +9,7 @@ import pytest
 import requests
 from sqlalchemy import Engine, text
 
-from etl.app.composition import watching
+from etl.app.checking import watching
 from etl.config import jobs
 from etl.config.settings import read
 from etl.database import roles
