@@ -518,6 +518,6 @@ def test_the_demo_tells_the_whole_story_twice_whatever_is_set(etl: Command, job:
         (("--faults", '{"latency": "x"}'), "--faults is not understood: latency: Input should be a valid number"),
     ],
 )
-def test_a_sandbox_that_cannot_start_says_why(bare: Command, arguments: tuple[str, ...], told: str) -> None:
-    done = bare("sandbox", *arguments)
+def test_a_sandbox_that_cannot_start_says_why(etl: Command, arguments: tuple[str, ...], told: str) -> None:
+    done = etl("sandbox", *arguments)
     assert (done.returncode, told in done.stderr) == (2, True), done.stderr
