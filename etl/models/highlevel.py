@@ -435,15 +435,17 @@ class Turn(Base, table="highlevel.turns"):
     # Unique: of messages of the same instant, the question is sorted before the answer, so they begin one turn at most.
     date_added: Mapped[timestamp] = column("When the turn began.", primary_key=True)
     contact_id: Mapped[str | None] = column("Contact who wrote or called.")
-    message_id: Mapped[str | None] = column("First message of the turn; of an email its thread, where known.")
-    email_id: Mapped[str | None] = column("The same, where it is an email.")
+    message_id: Mapped[str | None] = column(
+        "First message of the turn; if that is an email, the message of its thread, or null if none is known."
+    )
+    email_id: Mapped[str | None] = column("Email that begins the turn; null if a message of another channel does.")
     channel: Mapped[str] = column("Its channel; see messages_flat.channel.")
     local_time: Mapped[local_timestamp] = column("date_added on the location's own clock.")
     local_day: Mapped[day] = column("The day of local_time.")
     local_month: Mapped[day] = column("The first day of its month.")
     answered_at: Mapped[timestamp | None] = column("When the first answer was created; null: there is none yet.")
     answer_message_id: Mapped[str | None] = column("That answer.")
-    answer_email_id: Mapped[str | None] = column("The same, where it is an email.")
+    answer_email_id: Mapped[str | None] = column("Email that answers; null if a message of another channel does.")
     answer_channel: Mapped[str | None] = column("Its channel.")
     answered_by: Mapped[str | None] = column("Who sent it; see messages_flat.sent_by.")
     human_answered_at: Mapped[timestamp | None] = column(
@@ -483,7 +485,9 @@ class ConversationTotal(Base, table="highlevel.conversation_totals"):
     last_channel: Mapped[str] = column("Channel of the last message.")
     last_direction: Mapped[str | None] = column("Direction of the last message.")
     last_sent_by: Mapped[str] = column("Who sent the last message; see messages_flat.sent_by.")
-    last_message_id: Mapped[str | None] = column("The last message; of an email its thread, where known.")
+    last_message_id: Mapped[str | None] = column(
+        "The last message; if that is an email, the message of its thread, or null if none is known."
+    )
     waiting_since: Mapped[timestamp | None] = column(
         "When the contact first wrote or called after the last answer of any kind; null: nothing waits for an answer."
     )

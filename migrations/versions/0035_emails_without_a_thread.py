@@ -17,12 +17,12 @@ COLUMNS = {
     "turns": (
         "message_id",
         "First message of the turn.",
-        "First message of the turn; of an email its thread, where known.",
+        "First message of the turn; if that is an email, the message of its thread, or null if none is known.",
     ),
     "conversation_totals": (
         "last_message_id",
         "The last message.",
-        "The last message; of an email its thread, where known.",
+        "The last message; if that is an email, the message of its thread, or null if none is known.",
     ),
 }
 # A downgrade deletes their turns and totals.
@@ -33,9 +33,16 @@ NOTE = """
 INSERT INTO etl.mart_changes (location_id, conversation_id)
 SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:conversation_ids AS text[]))
 """
+EMAIL_BEFORE = "The same, where it is an email."
+EMAILS = {
+    "email_id": "Email that begins the turn; null if a message of another channel does.",
+    "answer_email_id": "Email that answers; null if a message of another channel does.",
+}
 
 
 def upgrade() -> None:
+    for column, comment in EMAILS.items():
+        op.alter_column("turns", column, existing_comment=EMAIL_BEFORE, comment=comment, schema="highlevel")
     connection = op.get_bind()
     for table, (column, before, after) in COLUMNS.items():
         op.alter_column(table, column, nullable=True, existing_comment=before, comment=after, schema="highlevel")
@@ -46,6 +53,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     views.drop(op.get_bind())
+    for column, comment in EMAILS.items():
+        op.alter_column("turns", column, existing_comment=comment, comment=EMAIL_BEFORE, schema="highlevel")
     for table, (column, before, after) in COLUMNS.items():
         op.execute(f"DELETE FROM highlevel.{table} WHERE {column} IS NULL")  # noqa: S608 - constants
         op.alter_column(table, column, nullable=False, existing_comment=after, comment=before, schema="highlevel")
