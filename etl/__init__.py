@@ -15,11 +15,9 @@
 a stand-in for HighLevel. docs/architecture.md shows all rooms.
 """
 
-from importlib.metadata import version
 from pathlib import Path
 
-__version__ = version("highlevel-etl")
-"""The last tag, and the commits since: git said so when it was installed."""
+from etl._version import __version__ as __version__
 
 
 def packaged(name: str) -> Path:
