@@ -58,10 +58,13 @@ class Adapter(HTTPAdapter):
     Attributes:
         latest: the ``time.monotonic()`` at which every GET ends.
         is_trusting: whether a connection that was just used counts as open; not after one had died.
+        has_ended: whether no connection is kept any more: a thread that is late, as one that renews a token, may still
+            open some.
     """
 
     latest = math.inf
     is_trusting = True
+    has_ended = False
 
     def __init__(self, *, pool_size: int) -> None:
         super().__init__(pool_connections=4, pool_maxsize=pool_size, max_retries=0)
@@ -122,6 +125,11 @@ class Adapter(HTTPAdapter):
         if self.request_url(request, proxies) == request.url:
             return pool, f"{host[0]}://{host[1]}", headers | dict(pool.proxy_headers)
         return pool, "", headers
+
+    def end(self) -> None:
+        """Drop all connections, and each later one after its request."""
+        self.has_ended = True
+        self.close()
 
     def close(self) -> None:
         """Drop all connections; the next request opens a new one."""
@@ -195,7 +203,8 @@ class _Connection(HTTPConnection):
     def keep(self) -> None:
         """Leave the connection to the next request."""
         self.idle.append(self)
-        if self.is_dropped:  # asked last, so that none is left that comes while others are dropped
+        # Asked last, so that none is left that comes while others are dropped.
+        if self.is_dropped or self.adapter.has_ended:
             _drop(type(self))
 
     def request(  # type: ignore[override] # as urllib3 does

@@ -124,7 +124,7 @@ class Transport:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._adapter.close()
+        self._adapter.end()
 
     def send(self, method: str, path: str, *, bounds: Bounds, **request: Any) -> Response:
         """Send one request as :meth:`open` does, and read its answer.

@@ -445,3 +445,11 @@ def test_an_answer_that_is_not_read_to_its_end_leaves_no_connection(server: Serv
     with transport.open("GET", "/", bounds=BOUNDS) as stream:
         stream.read(1)
     assert (len(get(transport)), server.connections) == (200_000, 2)
+
+
+def test_after_its_end_a_transport_keeps_no_connection(server: Server) -> None:
+    with Transport(base_url=server.url, pool_size=4, user_agent="tests") as transport:
+        get(transport)
+    # So does a thread that comes late, as one that renews a token.
+    assert [get(transport) for _ in range(2)] == [b"yes"] * 2
+    assert server.connections == 3

@@ -1,3 +1,4 @@
+from contextlib import closing
 from itertools import count
 
 import pytest
@@ -76,8 +77,7 @@ def test_an_item_that_is_refused_again_and_again_fails_alone_whatever_the_token(
 
 def test_tokens_that_live_for_seconds_are_no_trouble(engine: Engine, key: str, office: Office) -> None:
     config = SandboxConfig(limit=None, daily=None, messages=600, token_lifetime=1, faults={"latency": 0.1})
-    with RunningSandbox(config) as brief:
-        hasty = type(office)(engine, brief, key)
+    with RunningSandbox(config) as brief, closing(type(office)(engine, brief, key)) as hasty:
         hasty.connect(hasty.first)
         hasty.enqueue(hasty.first, 60)
         report = hasty.run()

@@ -2,7 +2,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -112,15 +112,18 @@ def test_of_two_processes_one_refreshes(office: Office, database_url: str) -> No
 def test_a_crash_beyond_the_grace_is_mended_by_reconnecting(
     engine: Engine, database_url: str, key: str, office: Office
 ) -> None:
-    with RunningSandbox(SandboxConfig(limit=None, daily=None, messages=10, refresh_grace=0)) as strict:
-        strict_office = type(office)(engine, strict, key)
-        with racing(strict_office, database_url) as race:
-            for _ in range(3):
-                race.round("die", "die")
-                before = strict_office.token(strict_office.first)
-                race.round("renew", "renew")
-                assert before != strict_office.token(strict_office.first)
-                assert 200 == strict_office.status(strict_office.first)
+    config = SandboxConfig(limit=None, daily=None, messages=10, refresh_grace=0)
+    with (
+        RunningSandbox(config) as strict,
+        closing(type(office)(engine, strict, key)) as strict_office,
+        racing(strict_office, database_url) as race,
+    ):
+        for _ in range(3):
+            race.round("die", "die")
+            before = strict_office.token(strict_office.first)
+            race.round("renew", "renew")
+            assert before != strict_office.token(strict_office.first)
+            assert 200 == strict_office.status(strict_office.first)
     assert race.deaths >= 3
 
 

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,8 +63,8 @@ class Secrets:
 def story(etl: Command, engine: Engine, key: str, office: Office, tmp_path: Path) -> tuple[str, str, Secrets]:
     """All output of a story in which everything goes wrong that can, all tables, and the secrets that were in it."""
     secrets = Secrets()
-    with RunningSandbox(SandboxConfig(limit=None, daily=None, messages=60)) as sandbox:
-        place = type(office)(engine, sandbox, key)
+    config = SandboxConfig(limit=None, daily=None, messages=60)
+    with RunningSandbox(config) as sandbox, closing(type(office)(engine, sandbox, key)) as place:
         (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE)
         static = sandbox.token(place.first)
         etl.environment |= {
