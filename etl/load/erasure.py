@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, exists, func, or_, select, union
@@ -112,8 +111,17 @@ def count(connection: Connection, contact_rows: ContactRows, *, location_id: str
     return rows
 
 
-def _erase(connection: Connection, ids: Collection[str], *, model: Any, location_id: str, why: str) -> Counter[str]:
-    """Delete messages or emails and their child rows, of threads their emails, too; return how many rows, by table."""
+def erase_messages(connection: Connection, ids: Collection[str], *, location_id: str, why: str) -> Counter[str]:
+    """Delete messages with their child rows, and of threads their emails; return how many rows, by table."""
+    return _erase(connection, Message, ids, location_id, why)
+
+
+def erase_emails(connection: Connection, ids: Collection[str], *, location_id: str, why: str) -> Counter[str]:
+    """Delete emails with their child rows; return how many rows, by table."""
+    return _erase(connection, Email, ids, location_id, why)
+
+
+def _erase(connection: Connection, model: Any, ids: Collection[str], location_id: str, why: str) -> Counter[str]:
     if not ids:
         return Counter()
     these = _these(model, ids, location_id)
@@ -122,12 +130,9 @@ def _erase(connection: Connection, ids: Collection[str], *, model: Any, location
     for child in CHILDREN[model]:
         rows[child.__tablename__] = connection.execute(delete(child).where(*_these(child, ids, location_id))).rowcount
     if model is Message:
-        rows += erase_emails(connection, _in_threads(connection, ids, location_id), location_id=location_id, why=why)
+        rows += _erase(connection, Email, _in_threads(connection, ids, location_id), location_id, why)
     rows[model.__tablename__] = _delete_counted(connection, model, these, why)
     return rows
-
-
-erase_messages, erase_emails = partial(_erase, model=Message), partial(_erase, model=Email)
 
 
 def _delete_counted(connection: Connection, model: Any, condition: Iterable[ColumnElement[bool]], why: str) -> int:

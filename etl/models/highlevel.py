@@ -494,57 +494,51 @@ class ConversationTotal(Base, table="highlevel.conversation_totals"):
     waiting_for_human_since: Mapped[timestamp | None] = column("The same after the last answer of a person.")
 
 
-class DailyTotal(Base, table="highlevel.daily_totals"):
+class DayTotal:
+    """A number of messages of one day."""
+
+    location_id: Mapped[key] = column("Location.")
+    local_day: Mapped[day] = column("Day in the location's own time zone.", primary_key=True)
+    position: Mapped[number_key] = column("Place among the rows of the day, from 1.")
+    channel: Mapped[str] = column("SMS, Call, Email …; see messages_flat.channel.")
+    sent_by: Mapped[str] = column("Who sent it; see messages_flat.sent_by.")
+    messages: Mapped[int] = column("Messages.")
+
+
+class ExchangeTotal(DayTotal):
+    """The same with their contacts and calls."""
+
+    direction: Mapped[str | None] = column("inbound or outbound.")
+    contacts: Mapped[int] = column("Number of different contacts. Do not add these up: a contact may be in many rows.")
+    answered_calls: Mapped[int | None] = column("Calls that were answered; null for channels other than Call.")
+    missed_calls: Mapped[int | None] = column("Calls that were missed; null as above.")
+    voicemails: Mapped[int | None] = column("Calls that ended in a voicemail; null as above.")
+    answered_seconds: Mapped[big | None] = column("Length of the answered calls, as far as known; null as above.")
+
+
+class DailyTotal(ExchangeTotal, Base, table="highlevel.daily_totals"):
     """Number of messages by day, channel, direction and source, filled by the job marts. Read the view
     highlevel.daily_messages instead.
     """
 
-    location_id: Mapped[key] = column("Location.")
-    local_day: Mapped[day] = column("Day in the location's own time zone.", primary_key=True)
-    position: Mapped[number_key] = column("Place among the rows of the day, from 1.")
-    channel: Mapped[str] = column("SMS, Call, Email …; see messages_flat.channel.")
-    direction: Mapped[str | None] = column("inbound or outbound.")
     source: Mapped[str | None] = column("What sent it, in HighLevel's words.")
-    sent_by: Mapped[str] = column("Who sent it; see messages_flat.sent_by.")
-    messages: Mapped[int] = column("Messages.")
-    contacts: Mapped[int] = column("Number of different contacts. Do not add these up: a contact may be in many rows.")
-    answered_calls: Mapped[int | None] = column("Calls that were answered; null for channels other than Call.")
-    missed_calls: Mapped[int | None] = column("Calls that were missed; null as above.")
-    voicemails: Mapped[int | None] = column("Calls that ended in a voicemail; null as above.")
-    answered_seconds: Mapped[big | None] = column("Length of the answered calls, as far as known; null as above.")
 
 
-class UserTotal(Base, table="highlevel.user_totals"):
+class UserTotal(ExchangeTotal, Base, table="highlevel.user_totals"):
     """Number of messages that name a user, by day, user, channel and direction, filled by the job marts. Read the view
     highlevel.daily_users instead.
     """
 
-    location_id: Mapped[key] = column("Location.")
-    local_day: Mapped[day] = column("Day in the location's own time zone.", primary_key=True)
-    position: Mapped[number_key] = column("Place among the rows of the day, from 1.")
     user_id: Mapped[str] = column("User who sent or answered them.")
-    channel: Mapped[str] = column("SMS, Call, Email …; see messages_flat.channel.")
-    direction: Mapped[str | None] = column("inbound or outbound.")
-    sent_by: Mapped[str] = column("Who sent it; see messages_flat.sent_by.")
-    messages: Mapped[int] = column("Messages.")
-    contacts: Mapped[int] = column("Number of different contacts. Do not add these up: a contact may be in many rows.")
-    answered_calls: Mapped[int | None] = column("Calls that were answered; null for channels other than Call.")
-    missed_calls: Mapped[int | None] = column("Calls that were missed; null as above.")
-    voicemails: Mapped[int | None] = column("Calls that ended in a voicemail; null as above.")
-    answered_seconds: Mapped[big | None] = column("Length of the answered calls, as far as known; null as above.")
 
 
-class DeliveryTotal(Base, table="highlevel.delivery_totals"):
+class DeliveryTotal(DayTotal, Base, table="highlevel.delivery_totals"):
     """What became of outbound messages, by the day on which they were created, filled by the job marts. Read the view
     highlevel.delivery instead.
     """
 
-    location_id: Mapped[key] = column("Location.")
-    local_day: Mapped[day] = column("Day in the location's own time zone.", primary_key=True)
-    position: Mapped[number_key] = column("Place among the rows of the day, from 1.")
     channel: Mapped[str] = column("SMS, Email …; see messages_flat.channel.")
     source: Mapped[str | None] = column("What sent it, in HighLevel's words.")
-    sent_by: Mapped[str] = column("Who sent it; see messages_flat.sent_by.")
     error: Mapped[str | None] = column("Why they failed, in the provider's words; null: the provider gave no reason.")
     messages: Mapped[int] = column("All of them.")
     waiting: Mapped[int] = column("Status pending, queued or scheduled.")
