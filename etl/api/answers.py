@@ -51,7 +51,7 @@ class Headers(dict[str, str]):
         self[name] = f"{self[name]}, {value}" if name in self else value
 
 
-class Answer(http.client.HTTPResponse):
+class HttpAnswer(http.client.HTTPResponse):
     """An answer whose head is read line by line: http.client has a parser of e-mail read it, a tenth of a run."""
 
     headers: Headers  # type: ignore[assignment] # http.client's are an e-mail's

@@ -22,7 +22,7 @@ from requests.utils import requote_uri
 from urllib3.connection import HTTPConnection
 from urllib3.util import Retry, Timeout
 
-from etl.api.answers import Answer
+from etl.api.answers import HttpAnswer
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to connect, for each address that the host's name has."""
@@ -71,7 +71,7 @@ class Adapter(HTTPAdapter):
         self._routes: dict[tuple[str, str], _Route] = {}
         self._finding = Lock()
 
-    def ask(self, method: str, url: str, *, body: str | None, headers: Mapping[str, str], seconds: float) -> Answer:
+    def ask(self, method: str, url: str, *, body: str | None, headers: Mapping[str, str], seconds: float) -> HttpAnswer:
         """Send one request; the caller reads and closes its answer.
 
         Raises:
@@ -90,7 +90,7 @@ class Adapter(HTTPAdapter):
         connection = _idle(pool.ConnectionCls)
         if connection is not None:
             return connection.ask(method, target, body, headers, seconds=seconds)
-        answer: Answer = pool.urlopen(
+        answer: HttpAnswer = pool.urlopen(
             method,
             target,
             body=body,
@@ -190,7 +190,9 @@ class _Connection(HTTPConnection):
         self._deadline = time.monotonic() + (self.timeout or 0.0)  # for a proxy, which answers as well
         super().connect()
 
-    def ask(self, method: str, target: str, body: str | None, headers: Mapping[str, str], *, seconds: float) -> Answer:
+    def ask(
+        self, method: str, target: str, body: str | None, headers: Mapping[str, str], *, seconds: float
+    ) -> HttpAnswer:
         """Send a request and read the head of its answer, as urllib3 does it on a new connection."""
         self.timeout = seconds
         try:
@@ -227,7 +229,7 @@ class _Connection(HTTPConnection):
             self._require_alive(error)
             raise
 
-    def getresponse(self) -> Answer:  # type: ignore[override] # urllib3 only looks at its status and headers
+    def getresponse(self) -> HttpAnswer:  # type: ignore[override] # urllib3 only looks at its status and headers
         """Read the head of the answer."""
         # urllib3 has set the timeout to what is left of the request's total time.
         self._deadline = time.monotonic() + (self.timeout or 0.0)
@@ -247,9 +249,9 @@ class _Connection(HTTPConnection):
             self.adapter.is_trusting = False
             raise DiedIdleError from error
 
-    def response_class(self, received: socket.socket, **options: Any) -> Answer:  # type: ignore[override] # called, not read
+    def response_class(self, received: socket.socket, **options: Any) -> HttpAnswer:  # type: ignore[override] # called, not read
         """Return the answer on a socket; http.client calls this for a proxy's own."""
-        return Answer(received, self, **options)
+        return HttpAnswer(received, self, **options)
 
     def patience(self) -> float:
         """Return the seconds that the next byte may take.

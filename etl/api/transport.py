@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from requests import RequestException
 from urllib3.exceptions import HTTPError
 
-from etl.api.answers import Answer
+from etl.api.answers import HttpAnswer
 from etl.api.connections import Adapter, DiedIdleError
 
 MAX_HOPS = 5
@@ -207,7 +207,7 @@ class Transport:
         """
         self._adapter.latest = min(self._adapter.latest, time.monotonic() + seconds)
 
-    def _chunks(self, method: str, response: Answer) -> Iterator[bytes]:
+    def _chunks(self, method: str, response: HttpAnswer) -> Iterator[bytes]:
         try:
             yield from response.chunks()
         except FAILURES as error:
