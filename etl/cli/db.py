@@ -218,7 +218,8 @@ def grant_receiver(role: str) -> None:
 def _grant(grant: Callable[[Connection, str], bool], role: str, may: str, locations: Sequence[str] = ()) -> None:
     with warehouse(load_settings()) as engine, engine.begin() as connection:
         created = grant(connection, role)
-        left, silent = roles.left_open(connection, role), narrowed.without_messages(connection, locations)
+        left = roles.left_open(connection, role)
+        silent = narrowed.without_messages(connection, locations) if locations else []
     for each in silent:
         print_line(f"There is no message of the location {each} yet.", err=True)
     print_line(f"{role} {'was created and ' if created else ''}{may}")
